@@ -1,0 +1,61 @@
+# Everything runs with Go alone; tools are pinned in tools/go.mod and built into tools/bin.
+GO       ?= go
+MODULES  := . examples bench
+NEXT     := go1.27.4
+LINT     := tools/bin/golangci-lint
+STAT     := tools/bin/benchstat
+FUZZTIME ?= 1m
+BENCHES  ?= .
+COUNT    ?= 6
+
+.PHONY: help demo test test-next lint vet cross check bench cover fuzz tidy clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: ## follow a pipeline of the built-in fake service, or of Bitbucket where credentials are set
+	@$(GO) -C examples run ./run
+
+test: ## all tests of all modules, with the race detector
+	@for m in $(MODULES); do echo "== $$m"; $(GO) -C $$m test -race ./... || exit 1; done
+
+test-next: ## the same on the next Go release
+	@GOTOOLCHAIN=$(NEXT) $(MAKE) --no-print-directory test
+
+lint: $(LINT) ## golangci-lint in all modules
+	@for m in $(MODULES); do echo "== $$m"; (cd $$m && $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+vet: ## go vet in all modules
+	@for m in $(MODULES); do $(GO) -C $$m vet ./... || exit 1; done
+
+cross: ## compiles for Windows and macOS
+	@for os in windows darwin; do for m in $(MODULES); do \
+		echo "== $$os $$m"; GOOS=$$os $(GO) -C $$m build ./... && GOOS=$$os $(GO) -C $$m vet ./... || exit 1; done; done
+
+check: vet lint cross test test-next cover ## everything that has to be clean
+
+cover: ## coverage of the SDK and of the fake server, 90 % at least
+	@$(GO) test -coverprofile=cover.out -coverpkg=. . >/dev/null && $(GO) tool cover -func=cover.out | awk -v what=pipelines $(COVERED)
+	@$(GO) test -coverprofile=cover.out -coverpkg=./pipelinestest ./pipelinestest >/dev/null && $(GO) tool cover -func=cover.out | awk -v what=pipelinestest $(COVERED)
+
+COVERED := '/^total:/ { print what ": " $$3; if ($$3 + 0 < 90) { print "less than 90 %"; exit 1 } }'
+
+bench: $(STAT) ## the SDK against hand-written net/http, in one run
+	@$(GO) -C bench test -run '^$$' -bench '$(BENCHES)' -benchmem -count $(COUNT) . | tee bench/out.txt
+	@$(STAT) -col /client -row .name bench/out.txt
+
+fuzz: ## each fuzz target for FUZZTIME
+	@for pkg in . ./pipelinestest; do for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+		echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; done; done
+
+tidy: ## go mod tidy in all modules
+	@for m in $(MODULES) tools; do $(GO) -C $$m mod tidy || exit 1; done
+
+clean:
+	@rm -rf tools/bin cover.out bench/out.txt
+
+$(LINT): tools/go.mod tools/go.sum
+	@mkdir -p tools/bin && $(GO) -C tools build -o bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(STAT): tools/go.mod tools/go.sum
+	@mkdir -p tools/bin && $(GO) -C tools build -o bin/benchstat golang.org/x/perf/cmd/benchstat

@@ -1,0 +1,481 @@
+package pipelines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+	"golang.org/x/oauth2"
+)
+
+// Version is the version of this package; requests carry it in their User-Agent.
+const Version = "0.1.0"
+
+const (
+	defaultBaseURL   = "https://api.bitbucket.org/2.0"
+	defaultTokenURL  = "https://bitbucket.org/site/oauth2/access_token" //nolint:gosec // the endpoint's address, no credential
+	defaultUserAgent = "pipelines-go/" + Version
+	defaultStall     = time.Minute
+)
+
+// Client is a client of the Bitbucket Pipelines API. Make one with [NewClient]. It is safe for concurrent use, and one
+// Client for a whole program is best: its services share connections, limiter and tokens.
+type Client struct {
+	Pipelines *PipelinesService
+	Steps     *StepsService
+
+	base      *url.URL // without a slash at its end
+	userAgent string
+	retry     *retryablehttp.Client
+	policy    RetryPolicy
+	transport *transport
+}
+
+// RetryPolicy says how often and how patiently a request is tried again. Zero fields have their defaults.
+type RetryPolicy struct {
+	MaxAttempts   int           // sends in all; default 5, 1: no retries
+	MinWait       time.Duration // bound of the first wait, doubled for each further one; default 500ms
+	MaxWait       time.Duration // bound of any wait; default 30s
+	MaxRetryAfter time.Duration // longest Retry-After that is waited for, a longer one is an ErrRateLimited at once; default 1m
+}
+
+func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
+	if p.MaxAttempts < 0 || p.MinWait < 0 || p.MaxWait < 0 || p.MaxRetryAfter < 0 {
+		return p, errors.New("negative value")
+	}
+	orDefault(&p.MaxAttempts, 5)
+	orDefault(&p.MinWait, 500*time.Millisecond)
+	orDefault(&p.MaxWait, max(30*time.Second, p.MinWait))
+	orDefault(&p.MaxRetryAfter, time.Minute)
+	if p.MinWait > p.MaxWait {
+		return p, fmt.Errorf("MinWait %v is longer than MaxWait %v", p.MinWait, p.MaxWait)
+	}
+	return p, nil
+}
+
+func orDefault[T comparable](p *T, value T) {
+	var zero T
+	if *p == zero {
+		*p = value
+	}
+}
+
+// Limiter holds requests back. A *rate.Limiter of golang.org/x/time fits. Wait is asked before every request to the API, retries
+// included; an error that isn't the context's counts as a failure before sending.
+type Limiter interface {
+	Wait(ctx context.Context) error
+}
+
+// Option configures a [Client]. Later ones win.
+type Option func(*config) error
+
+type config struct {
+	baseURL     string
+	tokenURL    string
+	userAgent   string
+	httpClient  http.Client
+	policy      RetryPolicy
+	limiter     Limiter
+	logger      *slog.Logger
+	hook        func(*http.Response)
+	stall       time.Duration
+	credentials func(*config) authorizer // made last, because OAuth needs the rest of the configuration
+}
+
+// WithToken sends a Bearer token: a repository, project or workspace access token, or an OAuth access token.
+func WithToken(token string) Option {
+	return func(c *config) error {
+		if err := checkCredential(token); err != nil {
+			return fmt.Errorf("token %w", err)
+		}
+		c.credentials = func(*config) authorizer { return staticAuthorizer("Bearer " + token) }
+		return nil
+	}
+}
+
+// WithBasicAuth sends a user name and password: an Atlassian account's e-mail address and API token.
+func WithBasicAuth(username, password string) Option {
+	return func(c *config) error {
+		if err := checkCredential(username); err != nil {
+			return fmt.Errorf("username %w", err)
+		}
+		if strings.Contains(username, ":") {
+			return errors.New("username contains a colon")
+		}
+		if err := checkCredential(password); err != nil {
+			return fmt.Errorf("password %w", err)
+		}
+		c.credentials = func(*config) authorizer { return basicAuthorizer(username, password) }
+		return nil
+	}
+}
+
+// WithTokenSource takes OAuth access tokens from ts. A token with an expiry is asked for once and kept until shortly before it,
+// one without is asked for on every request. A source that does not answer is waited for as long as the call's context lasts.
+func WithTokenSource(ts oauth2.TokenSource) Option {
+	return func(c *config) error {
+		if ts == nil {
+			return errors.New("token source is nil")
+		}
+		c.credentials = func(*config) authorizer {
+			return newTokenCache(func(context.Context) (*oauth2.Token, error) { return ts.Token() }).authorize
+		}
+		return nil
+	}
+}
+
+// WithClientCredentials gets access tokens as an OAuth consumer, when they are needed and one at a time, from Bitbucket's
+// token endpoint. With another base URL than Bitbucket's own, the endpoint is /site/oauth2/access_token on that
+// URL's origin, so that no secret leaves for a host that wasn't named; [WithTokenURL] sets it.
+func WithClientCredentials(clientID, clientSecret string) Option {
+	return func(c *config) error {
+		if err := checkCredential(clientID); err != nil {
+			return fmt.Errorf("client ID %w", err)
+		}
+		if err := checkCredential(clientSecret); err != nil {
+			return fmt.Errorf("client secret %w", err)
+		}
+		c.credentials = func(c *config) authorizer {
+			return newTokenCache(clientCredentials(clientID, clientSecret, c)).authorize
+		}
+		return nil
+	}
+}
+
+// WithTokenURL sets the token endpoint of [WithClientCredentials].
+func WithTokenURL(u string) Option {
+	return func(c *config) error {
+		if _, err := parseBaseURL(u); err != nil {
+			return fmt.Errorf("token URL: %w", err)
+		}
+		c.tokenURL = u
+		return nil
+	}
+}
+
+// WithEnv takes the credentials from the environment: BITBUCKET_TOKEN, or BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or
+// BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET, in this order; and the base URL from BITBUCKET_BASE_URL where that is set.
+// It is an error if none is there or only half of a pair.
+func WithEnv() Option {
+	return func(c *config) error {
+		if u := os.Getenv("BITBUCKET_BASE_URL"); u != "" {
+			if err := WithBaseURL(u)(c); err != nil {
+				return fmt.Errorf("BITBUCKET_BASE_URL: %w", err)
+			}
+		}
+		if token := os.Getenv("BITBUCKET_TOKEN"); token != "" {
+			return WithToken(token)(c)
+		}
+		for _, pair := range []struct {
+			names  [2]string
+			option func(string, string) Option
+		}{
+			{[2]string{"BITBUCKET_EMAIL", "BITBUCKET_API_TOKEN"}, WithBasicAuth},
+			{[2]string{"BITBUCKET_CLIENT_ID", "BITBUCKET_CLIENT_SECRET"}, WithClientCredentials},
+		} {
+			first, second := os.Getenv(pair.names[0]), os.Getenv(pair.names[1])
+			switch {
+			case first != "" && second != "":
+				return pair.option(first, second)(c)
+			case first != "" || second != "":
+				return fmt.Errorf("%s and %s belong together, and only one of them is set", pair.names[0], pair.names[1])
+			}
+		}
+		return errors.New("no credentials in the environment: set BITBUCKET_TOKEN, or BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET")
+	}
+}
+
+// WithBaseURL sets the URL that every path is below, by default https://api.bitbucket.org/2.0. Credentials go to its origin only.
+func WithBaseURL(u string) Option {
+	return func(c *config) error {
+		if _, err := parseBaseURL(u); err != nil {
+			return fmt.Errorf("base URL: %w", err)
+		}
+		c.baseURL = u
+		return nil
+	}
+}
+
+// WithHTTPClient sends requests through a copy of hc. Its Transport becomes the innermost layer, below credentials and
+// retries; its Timeout bounds each attempt, a log's reading included; its CheckRedirect is replaced by the package's own.
+func WithHTTPClient(hc *http.Client) Option {
+	return func(c *config) error {
+		if hc == nil {
+			return errors.New("HTTP client is nil")
+		}
+		c.httpClient = *hc
+		return nil
+	}
+}
+
+// WithUserAgent puts ua, such as "deploy-bot/1.4", before the package's own User-Agent.
+func WithUserAgent(ua string) Option {
+	return func(c *config) error {
+		if err := checkCredential(ua); err != nil {
+			return fmt.Errorf("user agent %w", err)
+		}
+		c.userAgent = ua + " " + defaultUserAgent
+		return nil
+	}
+}
+
+// WithRetry sets how requests are retried. What may be retried at all is fixed by the operation: see the package documentation.
+func WithRetry(p RetryPolicy) Option {
+	return func(c *config) (err error) {
+		c.policy, err = p.withDefaults()
+		return err
+	}
+}
+
+// WithLimiter asks l before every request to the API, retries included. Storage hosts don't count.
+func WithLimiter(l Limiter) Option {
+	return func(c *config) error {
+		if l == nil {
+			return errors.New("limiter is nil")
+		}
+		c.limiter = l
+		return nil
+	}
+}
+
+// WithLogger logs each attempt at debug level: operation, method, path template, status, attempt, duration and request ID,
+// never headers, queries or bodies. Without it nothing is logged.
+func WithLogger(l *slog.Logger) Option {
+	return func(c *config) error {
+		if l == nil {
+			return errors.New("logger is nil")
+		}
+		c.logger = l
+		return nil
+	}
+}
+
+// WithResponseHook calls f with the API's response to every attempt, for metrics and quota headers. The response has no
+// body, and its request no credentials. f is called by many goroutines at once.
+func WithResponseHook(f func(*http.Response)) Option {
+	return func(c *config) error {
+		if f == nil {
+			return errors.New("hook is nil")
+		}
+		c.hook = f
+		return nil
+	}
+}
+
+// WithStallTimeout gives a connection up on which nothing has arrived for d, by default a minute: before the response's headers
+// or between two pieces of its body. What may be retried then is; a log goes on where it was.
+func WithStallTimeout(d time.Duration) Option {
+	return func(c *config) error {
+		if d <= 0 {
+			return errors.New("stall timeout is not positive")
+		}
+		c.stall = d
+		return nil
+	}
+}
+
+// NewClient makes a client. It sends nothing; options that can't work are reported here. Without credentials the client is
+// anonymous, which public repositories allow.
+func NewClient(opts ...Option) (*Client, error) {
+	cfg := config{baseURL: defaultBaseURL, userAgent: defaultUserAgent, stall: defaultStall}
+	cfg.policy, _ = RetryPolicy{}.withDefaults()
+	for _, opt := range opts {
+		if opt == nil {
+			continue
+		}
+		if err := opt(&cfg); err != nil {
+			return nil, fmt.Errorf("pipelines: %w: %w", ErrInvalidArgument, err)
+		}
+	}
+	return cfg.client()
+}
+
+func (cfg *config) client() (*Client, error) {
+	base, err := parseBaseURL(cfg.baseURL)
+	if err != nil {
+		return nil, fmt.Errorf("pipelines: %w: base URL: %w", ErrInvalidArgument, err)
+	}
+	if cfg.httpClient.Transport == nil {
+		cfg.httpClient.Transport = newHTTPTransport()
+	}
+	if cfg.tokenURL == "" {
+		cfg.tokenURL = tokenURL(base)
+	}
+	t := &transport{inner: cfg.httpClient.Transport, base: base, limiter: cfg.limiter, logger: cfg.logger, hook: cfg.hook, stall: cfg.stall}
+	if cfg.credentials != nil {
+		t.authorize = cfg.credentials(cfg)
+	}
+	hc := cfg.httpClient
+	hc.Transport, hc.CheckRedirect = t, checkRedirect
+	c := &Client{base: base, userAgent: cfg.userAgent, policy: cfg.policy, transport: t, retry: newRetryClient(&hc, cfg.policy)}
+	c.Pipelines = &PipelinesService{c}
+	c.Steps = &StepsService{c}
+	return c, nil
+}
+
+// newHTTPTransport is the transport of clients that bring none: the standard one, with room for many connections to one host.
+func newHTTPTransport() http.RoundTripper {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok { // a program has replaced it, and means it
+		return http.DefaultTransport
+	}
+	t = t.Clone()
+	t.MaxIdleConnsPerHost = 32
+	t.MaxResponseHeaderBytes = 1 << 20
+	return t
+}
+
+func tokenURL(base *url.URL) string {
+	if base.Host == "api.bitbucket.org" {
+		return defaultTokenURL
+	}
+	return base.Scheme + "://" + base.Host + "/site/oauth2/access_token"
+}
+
+func parseBaseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil: // says the whole URL, which may hold a password
+		return nil, errors.New("is not a URL")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, errors.New("is not an absolute http or https URL")
+	case u.Hostname() == "":
+		return nil, errors.New("has no host")
+	case u.User != nil:
+		return nil, errors.New("contains credentials: give them by an option")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, errors.New("has a query or a fragment")
+	}
+	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
+	return u, nil
+}
+
+// CloseIdleConnections closes the connections that are kept for further requests.
+func (c *Client) CloseIdleConnections() {
+	if t, ok := c.transport.inner.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// Format implements [fmt.Formatter]: every verb prints the base URL only, because the client holds credentials.
+func (c *Client) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "pipelines.Client(%s)", c.baseText()) }
+
+// LogValue implements [slog.LogValuer].
+func (c *Client) LogValue() slog.Value { return slog.StringValue(c.baseText()) }
+
+func (c *Client) baseText() string {
+	if c == nil || c.base == nil {
+		return "<nil>"
+	}
+	return c.base.String()
+}
+
+// CallOption varies one call. Every method that sends a request takes them last.
+type CallOption func(*call) error
+
+// WithQuery sets a query parameter, in place of the package's own under that key. Given more than once for a key, all the
+// values are sent. Bitbucket's partial responses are one use: WithQuery("fields", "values.uuid,next").
+func WithQuery(key, value string) CallOption {
+	return func(k *call) error {
+		if key == "" {
+			return invalidArgument("WithQuery: key is empty")
+		}
+		k.extraQuery.Add(key, value)
+		return nil
+	}
+}
+
+// WithHeader sets a header, in place of the package's own. It goes to the API only, not along to storage hosts. Authorization can't be set
+// so; give credentials by an option of the client.
+func WithHeader(key, value string) CallOption {
+	return func(k *call) error {
+		key = http.CanonicalHeaderKey(key)
+		switch {
+		case !validHeaderName(key):
+			return invalidArgument("WithHeader: %q is not a header's name", key)
+		case !validHeaderValue(value):
+			return invalidArgument("WithHeader: the value of %s has control characters", key)
+		case key == "Authorization":
+			return invalidArgument("WithHeader: credentials are an option of the client")
+		}
+		k.header.Set(key, value)
+		return nil
+	}
+}
+
+// WithResponse puts the last response of the call into *into, of failed calls too: status and headers. Its body has been consumed. It
+// stays nil where no response came.
+func WithResponse(into **http.Response) CallOption {
+	return func(k *call) error {
+		if into == nil {
+			return invalidArgument("WithResponse: into is nil")
+		}
+		*into = nil
+		k.into = into
+		return nil
+	}
+}
+
+// Do sends a request to any path below the base URL, such as "/repositories/acme/site/commits?pagelen=5", with the
+// credentials, limiter, retries and errors of every other call. GET, HEAD, PUT, DELETE and OPTIONS count as safe to repeat.
+//
+// A body is encoded as JSON; a []byte is sent as it is, as JSON unless [WithHeader] sets another Content-Type. The answer is decoded into
+// out, which may be nil; a *[]byte takes it as it is. An answer without content leaves out alone.
+func (c *Client) Do(ctx context.Context, method, path string, body, out any, opts ...CallOption) error {
+	at := customEndpoint(method, path)
+	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {
+		at = at.check(invalidArgument("out is a %T and not a pointer to decode into", out))
+	}
+	return c.do(ctx, at, body, out, opts)
+}
+
+// send carries out an operation that answers with one T.
+func send[T any](ctx context.Context, c *Client, at endpoint, body any, opts []CallOption) (*T, error) {
+	out := new(T)
+	if err := c.do(ctx, at, body, out, opts); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// exec carries out an operation that answers with nothing of use.
+func exec(ctx context.Context, c *Client, at endpoint, body any, opts []CallOption) error {
+	return c.do(ctx, at, body, nil, opts)
+}
+
+func (c *Client) do(ctx context.Context, at endpoint, body, out any, opts []CallOption) error {
+	k, err := c.newCall(ctx, at, body, opts)
+	if err != nil {
+		return err
+	}
+	return k.sendJSON(ctx, out)
+}
+
+// open sends a GET whose answer is a stream, which the caller closes.
+func (c *Client) open(ctx context.Context, at endpoint, header http.Header, opts []CallOption) (*http.Response, error) {
+	k, err := c.newCall(ctx, at, nil, opts)
+	if err != nil {
+		return nil, err
+	}
+	k.stream = true
+	for key, values := range header {
+		k.header[key] = values
+	}
+	return k.send(ctx, nil)
+}
+
+// readSome reads at most n bytes of a body and closes it. What can't be read is left out.
+func readSome(body io.ReadCloser, n int64) []byte {
+	defer body.Close()
+	some, _ := io.ReadAll(io.LimitReader(body, n))
+	return some
+}

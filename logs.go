@@ -1,0 +1,533 @@
+package pipelines
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+var (
+	opStepsLog          = op("Steps.Log", http.MethodGet, stepPath+"/log", idempotent)
+	opStepsContainerLog = op("Steps.ContainerLog", http.MethodGet, stepPath+"/logs/{log_uuid}", idempotent)
+)
+
+// LogOptions pick a part of a log, in bytes. Tail goes with neither of the others.
+type LogOptions struct {
+	Offset int64 // bytes to leave out at the beginning
+	Length int64 // bytes to read at most; 0: to the end
+	Tail   int64 // only the last so many bytes; 0: all
+}
+
+// Log streams the log of a step: nothing of it is kept in memory. A connection that is lost or stalls is replaced, and reading goes on at
+// the byte where it stopped. A Log is an [io.ReadCloser] and an [io.WriterTo]; it has to be closed. Close may be called while
+// another goroutine reads.
+type Log struct {
+	stream rangeReader
+}
+
+// Log opens the log of a step as it is now: the log of a running step ends with what has been written so far
+// ([StepsService.FollowLog] goes on). A step that has no log, because it hasn't started or was skipped, is an [ErrNotFound]; so
+// are a step, pipeline or repository that doesn't exist, and a log that has expired. An Offset at or past the end gives an empty log.
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
+//
+// Scope: pipeline.
+func (s *StepsService) Log(ctx context.Context, repo Repo, pipelineID, stepID string, o *LogOptions, opts ...CallOption) (*Log, error) {
+	return s.openLog(ctx, opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID), o, opts)
+}
+
+// ContainerLog opens the log of one container of a step: the build container's is named by the step's UUID, a service's by the
+// service container's. Errors are those of [StepsService.Log].
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/logs/{log_uuid}
+//
+// Scope: pipeline.
+func (s *StepsService) ContainerLog(ctx context.Context, repo Repo, pipelineID, stepID, logID string, o *LogOptions, opts ...CallOption) (*Log, error) {
+	return s.openLog(ctx, opStepsContainerLog.at(repo.Workspace, repo.Slug, pipelineID, stepID, logID), o, opts)
+}
+
+func (s *StepsService) openLog(ctx context.Context, at endpoint, o *LogOptions, opts []CallOption) (*Log, error) {
+	var part LogOptions
+	if o != nil {
+		part = *o
+	}
+	l := &Log{}
+	if err := l.stream.open(ctx, s.client, at.check(part.check()), part, opts); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (o LogOptions) check() error {
+	switch {
+	case o.Offset < 0 || o.Length < 0 || o.Tail < 0:
+		return invalidArgument("LogOptions has a negative number of bytes")
+	case o.Tail > 0 && (o.Offset > 0 || o.Length > 0):
+		return invalidArgument("LogOptions has both Tail and Offset or Length")
+	}
+	return nil
+}
+
+// Read implements [io.Reader].
+func (l *Log) Read(p []byte) (int, error) { return l.stream.Read(p) }
+
+// WriteTo implements [io.WriterTo].
+func (l *Log) WriteTo(w io.Writer) (int64, error) { return l.stream.WriteTo(w) }
+
+// Close ends the reading.
+func (l *Log) Close() error { return l.stream.Close() }
+
+// Size tells how many bytes the whole log had when the service last said so, whichever part is read. Of a running step's log it is
+// often not known.
+func (l *Log) Size() (n int64, known bool) { return max(0, l.stream.size), l.stream.size >= 0 }
+
+// errChanged says that what is to be read on is not what was read before.
+var errChanged = errors.New("the content has changed since its beginning was read")
+
+// overlap is how much of what was read is kept, to recognize it when a server can only start from the beginning.
+const overlap = 1 << 10
+
+// rangeReader reads content that the API gives out or redirects to, across lost connections. Positions count from the
+// content's beginning.
+type rangeReader struct {
+	ctx    context.Context //nolint:containedctx // reading is bound to the call's context, as a response body is
+	cancel context.CancelFunc
+	client *Client
+	at     endpoint
+	opts   []CallOption
+
+	mu     sync.Mutex // guards body and closed, for Close
+	body   io.ReadCloser
+	closed bool
+
+	pos      int64  // of the next byte
+	limit    int64  // where the caller wants to stop; -1: at the end
+	size     int64  // of the whole content; -1: unknown
+	etag     string // of the answer that is being read
+	last     []byte // the bytes before pos, at most overlap
+	failures int    // in a row, without a byte between
+	err      error  // that Read goes on to return
+}
+
+func (r *rangeReader) open(ctx context.Context, c *Client, at endpoint, part LogOptions, opts []CallOption) error {
+	*r = rangeReader{client: c, at: at, opts: opts, pos: part.Offset, limit: -1, size: -1}
+	if part.Length > 0 {
+		r.limit = part.Offset + part.Length
+	}
+	if ctx != nil { // else request says so
+		r.ctx, r.cancel = context.WithCancel(ctx)
+	}
+	err := r.start(part.Tail)
+	if err != nil && r.cancel != nil {
+		r.cancel()
+	}
+	return err
+}
+
+// start sends the first request.
+func (r *rangeReader) start(tail int64) error {
+	spec := ""
+	switch {
+	case tail > 0:
+		spec = "bytes=-" + strconv.FormatInt(tail, 10)
+	case r.pos > 0 || r.limit >= 0:
+		spec = r.rangeSpec()
+	}
+	resp, err := r.request(spec)
+	if pastEnd(err) {
+		r.err = io.EOF
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if tail > 0 {
+		err = r.attachTail(resp, tail)
+	} else {
+		err = r.attach(resp)
+	}
+	switch {
+	case err == nil || errors.Is(err, fs.ErrClosed):
+		return err
+	case errors.Is(err, errChanged):
+		return r.wrap(err)
+	case tail > 0: // the position isn't known, so there is nothing to resume
+		if err := r.backoff(err); err != nil {
+			return err
+		}
+		return r.start(tail)
+	}
+	return r.resume(err)
+}
+
+// next asks for what has come since the end was reached.
+func (r *rangeReader) next() error {
+	r.err, r.etag, r.failures = nil, "", 0 // a growing log is another version each time
+	return r.start(0)
+}
+
+func (r *rangeReader) rangeSpec() string {
+	spec := "bytes=" + strconv.FormatInt(r.pos, 10) + "-"
+	if r.limit >= 0 {
+		spec += strconv.FormatInt(r.limit-1, 10)
+	}
+	return spec
+}
+
+func (r *rangeReader) request(spec string) (*http.Response, error) {
+	// JSON alone is answered 406; a compressed body has other positions.
+	header := http.Header{"Accept": {"*/*"}, "Accept-Encoding": {"identity"}}
+	if spec != "" {
+		header.Set("Range", spec)
+		if r.etag != "" {
+			header.Set("If-Range", r.etag)
+		}
+	}
+	return r.client.open(r.ctx, r.at, header, r.opts)
+}
+
+// attach reads on from resp, at pos.
+func (r *rangeReader) attach(resp *http.Response) error {
+	from, err := r.measure(resp)
+	if err != nil {
+		resp.Body.Close()
+		return err
+	}
+	if r.pos > 0 && r.size == r.pos { // the whole again, and nothing new in it
+		r.err = io.EOF
+		return resp.Body.Close()
+	}
+	if err := r.skip(resp.Body, from); err != nil {
+		resp.Body.Close()
+		return err
+	}
+	return r.swap(resp.Body)
+}
+
+// measure notes what the headers of resp say and returns the position at which its body starts.
+func (r *rangeReader) measure(resp *http.Response) (from int64, err error) {
+	r.etag = strongETag(resp.Header)
+	if resp.StatusCode != http.StatusPartialContent {
+		r.size = -1
+		if resp.ContentLength >= 0 {
+			r.size = resp.ContentLength
+		}
+		return 0, nil
+	}
+	from, to, size, ok := parseContentRange(resp.Header.Get("Content-Range"))
+	if !ok {
+		return 0, errors.New("a partial answer without its range")
+	}
+	r.size = size
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(resp.Body, to+1-from), resp.Body}
+	return from, nil
+}
+
+// attachTail reads the last n bytes from resp.
+func (r *rangeReader) attachTail(resp *http.Response, n int64) error {
+	from, err := r.measure(resp)
+	switch {
+	case err != nil:
+		resp.Body.Close()
+		return err
+	case resp.StatusCode == http.StatusPartialContent:
+		r.pos = from
+		return r.swap(resp.Body)
+	case r.size >= 0:
+		r.pos = max(0, r.size-n)
+		if err := r.skip(resp.Body, 0); err != nil {
+			resp.Body.Close()
+			return err
+		}
+		return r.swap(resp.Body)
+	}
+	return r.collectTail(resp.Body, n)
+}
+
+// collectTail finds the last n bytes of a body whose length nobody knows by reading all of it.
+func (r *rangeReader) collectTail(body io.ReadCloser, n int64) error {
+	defer body.Close()
+	var tail []byte
+	var total int64
+	buf := make([]byte, copyBuffer)
+	for {
+		got, err := body.Read(buf)
+		total += int64(got)
+		tail = append(tail, buf[:got]...)
+		if excess := int64(len(tail)) - n; excess > n || (err != nil && excess > 0) {
+			tail = append(tail[:0], tail[excess:]...)
+		}
+		if errors.Is(err, io.EOF) {
+			r.size, r.pos, r.limit = total, total-int64(len(tail)), total
+			return r.swap(io.NopCloser(bytes.NewReader(tail)))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// skip leaves out what lies between the body's start and pos, making sure that it is what was read before.
+func (r *rangeReader) skip(body io.Reader, from int64) error {
+	n := r.pos - from
+	if n < 0 {
+		return fmt.Errorf("byte %d was asked for and byte %d came", r.pos, from)
+	}
+	known := r.last[max(0, int64(len(r.last))-n):]
+	if _, err := io.CopyN(io.Discard, body, n-int64(len(known))); err != nil {
+		return r.endOfSkip(err)
+	}
+	again := make([]byte, len(known))
+	if _, err := io.ReadFull(body, again); err != nil {
+		return r.endOfSkip(err)
+	}
+	if !bytes.Equal(again, known) {
+		return errChanged
+	}
+	return nil
+}
+
+// endOfSkip is the error for content that ends before pos. Where nothing was read yet, the part asked for is empty.
+func (r *rangeReader) endOfSkip(err error) error {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	if r.size >= r.pos { // the connection was cut off
+		return io.ErrUnexpectedEOF
+	}
+	if len(r.last) > 0 {
+		return errChanged
+	}
+	r.err = io.EOF
+	return nil
+}
+
+// swap makes body the one that is read.
+func (r *rangeReader) swap(body io.ReadCloser) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		body.Close()
+		return fs.ErrClosed
+	}
+	r.body = body
+	return nil
+}
+
+// Read implements [io.Reader].
+func (r *rangeReader) Read(p []byte) (int, error) {
+	for r.err == nil {
+		if p = r.clip(p); len(p) == 0 {
+			return 0, nil
+		}
+		n, err := r.body.Read(p)
+		if n > 0 {
+			r.advance(p[:n])
+		}
+		if err != nil {
+			r.body.Close()
+			r.err = r.after(err)
+		}
+		if n > 0 {
+			return n, nil
+		}
+	}
+	return 0, r.err
+}
+
+// clip keeps a read from going past the limit.
+func (r *rangeReader) clip(p []byte) []byte {
+	if r.limit >= 0 && int64(len(p)) > r.limit-r.pos {
+		return p[:r.limit-r.pos]
+	}
+	return p
+}
+
+func (r *rangeReader) advance(read []byte) {
+	r.pos += int64(len(read))
+	r.failures = 0
+	r.last = append(r.last, read[max(0, len(read)-overlap):]...)
+	if excess := len(r.last) - overlap; excess > 0 {
+		r.last = append(r.last[:0], r.last[excess:]...)
+	}
+	if r.limit >= 0 && r.pos >= r.limit {
+		r.err = io.EOF
+	}
+}
+
+// after decides what the end of a body means: nil if reading goes on with another one.
+func (r *rangeReader) after(err error) error {
+	switch {
+	case r.err != nil: // the limit was reached with the last bytes
+		return r.err
+	case errors.Is(err, io.EOF) && r.complete():
+		return io.EOF
+	case errors.Is(err, io.EOF):
+		err = io.ErrUnexpectedEOF
+	}
+	return r.resume(err)
+}
+
+func (r *rangeReader) complete() bool {
+	if r.size < 0 {
+		return true // the body's own framing is all there is to go by
+	}
+	return r.pos >= r.size
+}
+
+// resume asks for the rest, cause being why that is needed.
+func (r *rangeReader) resume(cause error) error {
+	for {
+		if err := r.backoff(cause); err != nil {
+			return err
+		}
+		resp, err := r.request(r.rangeSpec())
+		switch {
+		case pastEnd(err) && (r.size < 0 || r.pos >= r.size):
+			return io.EOF
+		case pastEnd(err):
+			return r.wrap(errChanged)
+		case err != nil:
+			return err
+		}
+		err = r.attach(resp)
+		switch {
+		case err == nil, errors.Is(err, fs.ErrClosed):
+			return err
+		case errors.Is(err, errChanged):
+			return r.wrap(err)
+		}
+		cause = err
+	}
+}
+
+// backoff gives up where cause has come too often in a row. The first time there is no wait: most lost connections are accidents.
+func (r *rangeReader) backoff(cause error) error {
+	switch {
+	case r.isClosed():
+		return fs.ErrClosed
+	case r.ctx.Err() != nil:
+		return r.wrap(r.ctx.Err())
+	case r.failures >= r.client.policy.MaxAttempts-1:
+		return r.wrap(cause)
+	}
+	r.failures++
+	if r.failures == 1 {
+		return nil
+	}
+	if err := pause(r.ctx, r.client.policy.backoff(r.failures-2, nil)); err != nil {
+		return r.wrap(err)
+	}
+	return nil
+}
+
+func (r *rangeReader) wrap(err error) error {
+	return fmt.Errorf("pipelines: %s: at byte %d: %w", r.at.op.Name, r.pos, stripURL(err))
+}
+
+func (r *rangeReader) isClosed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
+}
+
+// copyBuffer is large enough to make system calls rare and small enough to stay in a processor's cache.
+const copyBuffer = 64 << 10
+
+var copyPool = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
+
+// WriteTo implements [io.WriterTo].
+func (r *rangeReader) WriteTo(w io.Writer) (written int64, err error) {
+	buf := copyPool.Get().(*[copyBuffer]byte)
+	defer copyPool.Put(buf)
+	for {
+		n, readErr := r.Read(buf[:])
+		if n > 0 {
+			m, err := w.Write(buf[:n])
+			written += int64(m)
+			if err == nil && m < n {
+				err = io.ErrShortWrite
+			}
+			if err != nil {
+				return written, err
+			}
+		}
+		if errors.Is(readErr, io.EOF) {
+			return written, nil
+		}
+		if readErr != nil {
+			return written, readErr
+		}
+	}
+}
+
+// Close implements [io.Closer].
+func (r *rangeReader) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	r.cancel()
+	if r.body != nil {
+		return r.body.Close()
+	}
+	return nil
+}
+
+// pastEnd reports whether the service says that there is nothing in the range asked for.
+func pastEnd(err error) bool {
+	var answer *APIError
+	return errors.As(err, &answer) && answer.StatusCode == http.StatusRequestedRangeNotSatisfiable
+}
+
+// strongETag returns an ETag that stands for the very bytes, the only kind that If-Range takes.
+func strongETag(h http.Header) string {
+	etag := h.Get("ETag")
+	if strings.HasPrefix(etag, `"`) && validHeaderValue(etag) {
+		return etag
+	}
+	return ""
+}
+
+// parseContentRange reads "bytes 0-99/1234". The size may be "*", unknown, for which it returns -1.
+func parseContentRange(s string) (from, to, size int64, ok bool) {
+	s, unit := strings.CutPrefix(s, "bytes ")
+	span, total, slash := strings.Cut(s, "/")
+	first, last, dash := strings.Cut(span, "-")
+	from, err1 := strconv.ParseInt(first, 10, 64)
+	to, err2 := strconv.ParseInt(last, 10, 64)
+	if !unit || !slash || !dash || err1 != nil || err2 != nil || from < 0 || to < from || to == math.MaxInt64 {
+		return 0, 0, 0, false
+	}
+	if total == "*" {
+		return from, to, -1, true
+	}
+	size, err := strconv.ParseInt(total, 10, 64)
+	return from, to, size, err == nil && size > to
+}
+
+// pause waits for d or until the context ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,142 @@
+package pipelines
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+)
+
+// opToken is the token endpoint, for the errors that come from there.
+var opToken = op("OAuth.Token", http.MethodPost, "/site/oauth2/access_token", idempotent)
+
+// tokenTimeout bounds a request for a token.
+const tokenTimeout = 30 * time.Second
+
+// tokenCache keeps a token for as long as it is good and gets a new one once for all who wait for it.
+type tokenCache struct {
+	fetch func(context.Context) (*oauth2.Token, error)
+
+	mu     sync.Mutex
+	token  *oauth2.Token
+	flight *tokenFlight // the request under way
+}
+
+type tokenFlight struct {
+	done    chan struct{}
+	waiters int
+	cancel  context.CancelFunc
+	token   *oauth2.Token
+	err     error
+}
+
+func newTokenCache(fetch func(context.Context) (*oauth2.Token, error)) *tokenCache {
+	return &tokenCache{fetch: fetch}
+}
+
+func (s *tokenCache) authorize(ctx context.Context) (string, error) {
+	token, err := s.get(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := checkCredential(token.AccessToken); err != nil {
+		return "", errors.New("the access token " + err.Error())
+	}
+	return token.Type() + " " + token.AccessToken, nil
+}
+
+func (s *tokenCache) get(ctx context.Context) (*oauth2.Token, error) {
+	s.mu.Lock()
+	if s.token.Valid() && !s.token.Expiry.IsZero() {
+		defer s.mu.Unlock()
+		return s.token, nil
+	}
+	f := s.flight
+	if f == nil {
+		f = s.start(ctx)
+	}
+	f.waiters++
+	s.mu.Unlock()
+
+	select {
+	case <-f.done:
+		return f.token, f.err
+	case <-ctx.Done():
+		s.leave(f)
+		return nil, ctx.Err()
+	}
+}
+
+// start asks for a token. The request outlives the call that began it, for those who wait too, but not the last of them.
+func (s *tokenCache) start(ctx context.Context) *tokenFlight {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	f := &tokenFlight{done: make(chan struct{}), cancel: cancel}
+	s.flight = f
+	go func() {
+		defer cancel()
+		token, err := s.fetch(ctx)
+		if err == nil && token == nil {
+			err = errors.New("the token source gave no token")
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		f.token, f.err = token, err
+		if s.flight == f {
+			s.flight = nil
+			s.token = token
+		}
+		close(f.done)
+	}()
+	return f
+}
+
+func (s *tokenCache) leave(f *tokenFlight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.waiters--
+	if f.waiters > 0 {
+		return
+	}
+	f.cancel()
+	if s.flight == f {
+		s.flight = nil
+	}
+}
+
+// clientCredentials asks Bitbucket's token endpoint as an OAuth consumer. The endpoint gets a client of its own: one that
+// follows no redirect, which could carry the secret to another host.
+func clientCredentials(id, secret string, cfg *config) func(context.Context) (*oauth2.Token, error) {
+	oauth := clientcredentials.Config{ClientID: id, ClientSecret: secret, TokenURL: cfg.tokenURL, AuthStyle: oauth2.AuthStyleInHeader}
+	hc := &http.Client{
+		Transport:     cfg.httpClient.Transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       tokenTimeout,
+	}
+	authorization, _ := basicAuthorizer(id, secret)(context.Background())
+	return func(ctx context.Context) (*oauth2.Token, error) {
+		ctx = context.WithValue(ctx, callKey{}, &call{at: endpoint{op: opToken, path: opToken.Path}})
+		token, err := oauth.Token(context.WithValue(ctx, oauth2.HTTPClient, hc))
+		if err != nil {
+			return nil, tokenError(err, authorization)
+		}
+		return token, nil
+	}
+}
+
+// tokenError makes an answer of the token endpoint that is no token an [APIError] like any other.
+func tokenError(err error, authorization string) error {
+	var answer *oauth2.RetrieveError
+	if !errors.As(err, &answer) || answer.Response == nil {
+		return stripURL(err)
+	}
+	resp := *answer.Response
+	resp.Body = io.NopCloser(bytes.NewReader(answer.Body))
+	k := &call{at: endpoint{op: opToken, path: opToken.Path}, attempts: 1, authorization: authorization}
+	return newAPIError(k, &resp)
+}

@@ -1,0 +1,159 @@
+package pipelines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Operation names what a request is for. Path is the template, so that metrics counted by it stay few; for [Client.Do] it is
+// empty.
+type Operation struct {
+	Name, Method, Path string
+}
+
+// OperationFromContext tells the operation of a request from the request's context, for tracing and metrics in an
+// [http.RoundTripper].
+func OperationFromContext(ctx context.Context) (Operation, bool) {
+	k, ok := ctx.Value(callKey{}).(*call)
+	if !ok {
+		return Operation{}, false
+	}
+	return k.at.op.Operation, true
+}
+
+// safety says whether an operation may be carried out twice.
+type safety bool
+
+const (
+	once       safety = false // a second time has a second effect
+	idempotent safety = true
+)
+
+// operation declares an endpoint. Its template is taken apart once, here, and not for each call.
+type operation struct {
+	Operation
+	safety   safety
+	literals []string // what stands around the parameters
+	params   []string // their names
+}
+
+func op(name, method, path string, s safety) *operation {
+	o := &operation{Operation: Operation{name, method, path}, safety: s}
+	rest := path
+	for {
+		literal, after, found := strings.Cut(rest, "{")
+		o.literals = append(o.literals, literal)
+		if !found {
+			return o
+		}
+		param, after, _ := strings.Cut(after, "}")
+		o.params = append(o.params, param)
+		rest = after
+	}
+}
+
+// endpoint is an operation with its path's parameters filled in. An error found on the way is kept for the call to return.
+type endpoint struct {
+	op    *operation
+	path  string // escaped, below the base URL
+	query url.Values
+	err   error
+}
+
+// at fills in the path's parameters, in their order. It is the only place where paths are made: each element is escaped, and
+// one that would change the path's shape is refused.
+func (o *operation) at(elements ...string) endpoint {
+	var b strings.Builder
+	b.WriteString(o.literals[0])
+	for i, element := range elements {
+		if err := checkElement(element); err != nil {
+			return endpoint{op: o, err: invalidArgument("%s %w", o.params[i], err)}
+		}
+		b.WriteString(url.PathEscape(braced(element)))
+		b.WriteString(o.literals[i+1])
+	}
+	return endpoint{op: o, path: b.String()}
+}
+
+// with adds a query to the endpoint.
+func (at endpoint) with(query url.Values) endpoint {
+	at.query = query
+	return at
+}
+
+// check adds an error found in the other arguments.
+func (at endpoint) check(err error) endpoint {
+	if at.err == nil {
+		at.err = err
+	}
+	return at
+}
+
+func checkElement(element string) error {
+	switch element {
+	case "":
+		return errors.New("is empty")
+	case ".", "..":
+		return fmt.Errorf("is %q", element)
+	}
+	return nil
+}
+
+// customEndpoint is the endpoint of [Client.Do].
+func customEndpoint(method, path string) endpoint {
+	o := &operation{Operation: Operation{Name: "Do", Method: method}}
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions:
+		o.safety = idempotent
+	}
+	if !validHeaderName(method) {
+		return endpoint{op: o, err: invalidArgument("method %q is not an HTTP method", method)}
+	}
+	u, err := url.Parse("/" + strings.TrimPrefix(path, "/"))
+	if err != nil || strings.HasPrefix(path, "//") || strings.Contains(path, "#") {
+		return endpoint{op: o, err: invalidArgument("path is not a path below the base URL")}
+	}
+	escaped := u.EscapedPath()
+	elements := strings.Split(escaped[1:], "/")
+	for i, element := range elements {
+		text, err := url.PathUnescape(element)
+		slashAtEnd := text == "" && i > 0 && i == len(elements)-1 // a form of the service's own
+		if err == nil && !slashAtEnd {
+			err = checkElement(text)
+		}
+		if err != nil {
+			return endpoint{op: o, err: invalidArgument("element %d of the path %w", i+1, err)}
+		}
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return endpoint{op: o, err: invalidArgument("the path's query is malformed")}
+	}
+	return endpoint{op: o, path: escaped, query: query}
+}
+
+// validHeaderName reports whether s is a token of RFC 9110, as header names and methods are.
+func validHeaderName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+}
+
+func validHeaderValue(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return (r < ' ' && r != '\t') || r == 0x7f })
+}
+
+// checkCredential refuses what can't stand in a header, and says so without showing it.
+func checkCredential(s string) error {
+	switch {
+	case s == "":
+		return errors.New("is empty")
+	case !validHeaderValue(s) || strings.TrimSpace(s) != s:
+		return errors.New("contains control characters or surrounding spaces")
+	}
+	return nil
+}

@@ -1,0 +1,523 @@
+package pipelines
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/go-querystring/query"
+)
+
+// PipelinesService lists, starts, stops and follows pipelines.
+type PipelinesService struct{ client *Client }
+
+const (
+	repositoryPath = "/repositories/{workspace}/{repo_slug}"
+	pipelinesPath  = repositoryPath + "/pipelines"
+	pipelinePath   = pipelinesPath + "/{pipeline_uuid}"
+)
+
+var (
+	opPipelinesList        = op("Pipelines.List", http.MethodGet, pipelinesPath, idempotent)
+	opPipelinesGet         = op("Pipelines.Get", http.MethodGet, pipelinePath, idempotent)
+	opPipelinesRun         = op("Pipelines.Run", http.MethodPost, pipelinesPath, once)
+	opPipelinesRunOnDemand = op("Pipelines.RunOnDemand", http.MethodPost, pipelinesPath, once)
+	// Stopping a pipeline twice stops it once.
+	opPipelinesStop = op("Pipelines.Stop", http.MethodPost, pipelinePath+"/stopPipeline", idempotent)
+)
+
+// Pipeline is one run of a repository's pipeline.
+type Pipeline struct {
+	Type                 string                `json:"type,omitzero"`
+	UUID                 string                `json:"uuid,omitzero"`
+	BuildNumber          int                   `json:"build_number,omitzero"` // names the pipeline wherever its UUID does
+	RunNumber            int                   `json:"run_number,omitzero"`   // counts from 1
+	State                PipelineState         `json:"state,omitzero"`
+	Target               Target                `json:"target,omitzero"`
+	Trigger              *Trigger              `json:"trigger,omitzero"`
+	Creator              *Account              `json:"creator,omitzero"`
+	Repository           *Repository           `json:"repository,omitzero"`
+	CreatedOn            time.Time             `json:"created_on,omitzero"`
+	CompletedOn          time.Time             `json:"completed_on,omitzero"`        // zero until it ends; may lie before CreatedOn where it was refused
+	DurationInSeconds    int                   `json:"duration_in_seconds,omitzero"` // seconds
+	BuildSecondsUsed     int                   `json:"build_seconds_used,omitzero"`  // seconds, summed over the steps: parallel steps make it exceed the duration
+	FirstSuccessful      bool                  `json:"first_successful,omitzero"`
+	Expired              bool                  `json:"expired,omitzero"`       // an old run whose logs are gone
+	HasVariables         bool                  `json:"has_variables,omitzero"` // seen false even where variables were given
+	Variables            []Variable            `json:"variables,omitzero"`     // never returned by the service
+	ConfigurationSources []ConfigurationSource `json:"configuration_sources,omitzero"`
+	Labels               map[string]any        `json:"labels,omitzero"`
+	Links                *PipelineLinks        `json:"links,omitzero"`
+}
+
+// WebURL returns the page of the run in the browser. The service links no such page, so it is built from repo and the
+// build number.
+func (p *Pipeline) WebURL(repo Repo) string {
+	return "https://bitbucket.org/" + url.PathEscape(braced(repo.Workspace)) + "/" + url.PathEscape(braced(repo.Slug)) +
+		"/pipelines/results/" + strconv.Itoa(p.BuildNumber)
+}
+
+// PipelineLinks are the links of a [Pipeline].
+type PipelineLinks struct {
+	Type  string `json:"type,omitzero"`
+	Self  *Link  `json:"self,omitzero"`
+	Steps *Link  `json:"steps,omitzero"`
+}
+
+// ConfigurationSource says where the YAML of a run came from.
+type ConfigurationSource struct {
+	Source string `json:"source,omitzero"` // "STATIC_LOCAL" was seen
+	URI    string `json:"uri,omitzero"`    // seen relative to the API's root, without a host
+}
+
+// TriggerName says what started a run.
+type TriggerName string
+
+// The known triggers. The last is known as a filter of [PipelinesService.List] only.
+const (
+	TriggerPush       TriggerName = "PUSH"
+	TriggerManual     TriggerName = "MANUAL"
+	TriggerSchedule   TriggerName = "SCHEDULE"
+	TriggerParentStep TriggerName = "PARENT_STEP"
+)
+
+// Trigger is what started a run.
+type Trigger struct {
+	Type string      `json:"type,omitzero"`
+	Name TriggerName `json:"name,omitzero"`
+}
+
+// TargetType is the discriminator of a [Target].
+type TargetType string
+
+// The known target types. The last was seen in answers only.
+const (
+	TargetRef           TargetType = "pipeline_ref_target"
+	TargetCommit        TargetType = "pipeline_commit_target"
+	TargetPullRequest   TargetType = "pipeline_pullrequest_target"
+	TargetMergeQueueRef TargetType = "pipeline_merge_queue_ref_target"
+)
+
+// RefType is the kind of reference that a target names.
+type RefType string
+
+// The known reference types.
+const (
+	RefBranch       RefType = "branch"
+	RefTag          RefType = "tag"
+	RefAnnotatedTag RefType = "annotated_tag"
+	RefNamedBranch  RefType = "named_branch"
+	RefBookmark     RefType = "bookmark"
+)
+
+// Target is what a pipeline runs on. Make one with [BranchTarget], [TagTarget], [CommitTarget] or [PullRequestTarget]; which
+// fields are filled depends on Type.
+type Target struct {
+	Type     TargetType `json:"type,omitzero"`
+	RefType  RefType    `json:"ref_type,omitzero"`
+	RefName  string     `json:"ref_name,omitzero"`
+	Commit   *Commit    `json:"commit,omitzero"`
+	Selector *Selector  `json:"selector,omitzero"` // nil until the service has parsed the YAML
+
+	Source            string       `json:"source,omitzero"`      // branch; of a pull request
+	Destination       string       `json:"destination,omitzero"` // branch; of a pull request
+	DestinationCommit *Commit      `json:"destination_commit,omitzero"`
+	Pullrequest       *Pullrequest `json:"pullrequest,omitzero"`
+
+	TargetBranch   string `json:"target_branch,omitzero"`   // of a merge queue
+	PullrequestIDs []int  `json:"pullrequest_ids,omitzero"` // of a merge queue
+}
+
+// Pullrequest is the pull request that a target names.
+type Pullrequest struct {
+	Type   string            `json:"type,omitzero"`
+	ID     int               `json:"id,omitzero"`
+	Title  string            `json:"title,omitzero"`
+	Draft  bool              `json:"draft,omitzero"`
+	Queued bool              `json:"queued,omitzero"`
+	Links  *PullrequestLinks `json:"links,omitzero"`
+}
+
+// PullrequestLinks are the links of a [Pullrequest].
+type PullrequestLinks struct {
+	Self *Link `json:"self,omitzero"`
+	HTML *Link `json:"html,omitzero"`
+}
+
+// BranchTarget runs on the head of a branch.
+func BranchTarget(name string) Target {
+	return Target{Type: TargetRef, RefType: RefBranch, RefName: name}
+}
+
+// TagTarget runs on a tag.
+func TagTarget(name string) Target {
+	return Target{Type: TargetRef, RefType: RefTag, RefName: name}
+}
+
+// CommitTarget runs on a commit outside any branch. The service wants a [Selector] with it: add one by [Target.With].
+func CommitTarget(hash string) Target {
+	return Target{Type: TargetCommit, Commit: commitRef(hash)}
+}
+
+// PullRequestRef names a pull request and what it merges. The service looks none of it up: all five are needed.
+type PullRequestRef struct {
+	ID                  int
+	Source, Destination string // branches
+	Commit              string // hash of the source branch's head
+	DestinationCommit   string // hash of the destination branch's head
+}
+
+// PullRequestTarget runs the pipeline of a pull request.
+func PullRequestTarget(pr PullRequestRef) Target {
+	return Target{
+		Type: TargetPullRequest, Source: pr.Source, Destination: pr.Destination,
+		Commit: commitRef(pr.Commit), DestinationCommit: commitRef(pr.DestinationCommit),
+		Pullrequest: &Pullrequest{ID: pr.ID},
+	}
+}
+
+// At returns the target at a commit, in the context of the target's reference. The service doesn't check that the
+// commit is on it.
+func (t Target) At(hash string) Target {
+	t.Commit = commitRef(hash)
+	return t
+}
+
+// With returns the target with a selector, which picks one pipeline of the YAML.
+func (t Target) With(s Selector) Target {
+	t.Selector = &s
+	return t
+}
+
+func commitRef(hash string) *Commit { return &Commit{Type: "commit", Hash: hash} }
+
+// check refuses what the service is known to refuse, naming what is missing: its own answer often doesn't.
+func (t Target) check() error {
+	if t.Type == "" {
+		return invalidArgument("target has no type: make it with BranchTarget, TagTarget, CommitTarget or PullRequestTarget")
+	}
+	for _, need := range t.needs() {
+		if need.missing {
+			return invalidArgument("target of type %s has no %s", t.Type, need.what)
+		}
+	}
+	if t.Selector != nil {
+		return t.Selector.check()
+	}
+	return nil
+}
+
+type need struct {
+	what    string
+	missing bool
+}
+
+// needs lists what a target of this type needs. Of an unknown type nothing is known.
+func (t Target) needs() []need {
+	noHash := func(c *Commit) bool { return c == nil || c.Hash == "" }
+	switch t.Type {
+	case TargetRef:
+		return []need{
+			{"reference type", t.RefType == ""},
+			{"reference name", t.RefName == ""},
+			{"hash for its commit", t.Commit != nil && noHash(t.Commit)},
+		}
+	case TargetCommit:
+		return []need{
+			{"commit hash", noHash(t.Commit)},
+			{"selector: add one by Target.With", t.Selector == nil},
+		}
+	case TargetPullRequest:
+		return []need{
+			{"pull request ID", t.Pullrequest == nil || t.Pullrequest.ID <= 0},
+			{"source branch", t.Source == ""},
+			{"destination branch", t.Destination == ""},
+			{"commit hash", noHash(t.Commit)},
+			{"destination commit hash", noHash(t.DestinationCommit)},
+		}
+	case TargetMergeQueueRef:
+	}
+	return nil
+}
+
+// SelectorType says which section of the YAML a [Selector] looks in.
+type SelectorType string
+
+// The known selector types. The last was seen in answers only.
+const (
+	SelectorBranches     SelectorType = "branches"
+	SelectorTags         SelectorType = "tags"
+	SelectorBookmarks    SelectorType = "bookmarks"
+	SelectorDefault      SelectorType = "default"
+	SelectorCustom       SelectorType = "custom"
+	SelectorPullRequests SelectorType = "pull-requests"
+	SelectorMergeQueues  SelectorType = "merge-queues"
+)
+
+// Selector picks one pipeline of the YAML.
+type Selector struct {
+	Type         SelectorType  `json:"type,omitzero"`
+	Pattern      string        `json:"pattern,omitzero"` // branch glob or name; empty for the default pipeline
+	ImportedFrom *ImportedFrom `json:"imported_from,omitzero"`
+}
+
+// ImportedFrom says which repository a shared pipeline came from.
+type ImportedFrom struct {
+	RepoUUID     string `json:"repo_uuid,omitzero"`
+	Revision     string `json:"revision,omitzero"`
+	PipelineName string `json:"pipelineName,omitzero"`
+}
+
+// CustomSelector picks a pipeline of the YAML's custom section by its name.
+func CustomSelector(name string) Selector { return Selector{Type: SelectorCustom, Pattern: name} }
+
+func (s Selector) check() error {
+	switch {
+	case s.Type == "":
+		return invalidArgument("selector has no type")
+	case s.Type == SelectorCustom && s.Pattern == "":
+		return invalidArgument("selector of type %s needs the pipeline's name as its pattern", s.Type)
+	}
+	return nil
+}
+
+// PipelineSort is an order of [PipelinesService.List]. A leading "-" turns it round.
+type PipelineSort string
+
+// The orders that the service knows. Without one it lists the oldest run first.
+const (
+	SortOldestFirst PipelineSort = "created_on"
+	SortNewestFirst PipelineSort = "-created_on"
+	SortCreator     PipelineSort = "creator.uuid"
+	SortRunCreation PipelineSort = "run_creation_date"
+)
+
+// PipelineStatus is a word of the status filter of [PipelinesService.List]. They are not the words of [PipelineState].
+type PipelineStatus string
+
+// The words of the status filter.
+const (
+	StatusParsing  PipelineStatus = "PARSING"
+	StatusPending  PipelineStatus = "PENDING"
+	StatusPaused   PipelineStatus = "PAUSED"
+	StatusHalted   PipelineStatus = "HALTED"
+	StatusBuilding PipelineStatus = "BUILDING" // in progress and running
+	StatusPassed   PipelineStatus = "PASSED"   // completed and successful
+	StatusFailed   PipelineStatus = "FAILED"
+	StatusError    PipelineStatus = "ERROR"
+	StatusStopped  PipelineStatus = "STOPPED"
+	StatusUnknown  PipelineStatus = "UNKNOWN" // its meaning is undocumented
+)
+
+// stateWords are words of [PipelineState] that the filter takes without complaint and finds nothing by.
+var stateWords = map[PipelineStatus]string{
+	"SUCCESSFUL": "use StatusPassed", "IN_PROGRESS": "use StatusBuilding", "RUNNING": "use StatusBuilding",
+	"COMPLETED": "name the results, such as StatusPassed and StatusFailed", "EXPIRED": "the filter has no word for it",
+}
+
+// ListPipelinesOptions filter and order a list of pipelines. Zero fields do not filter; those that are set all have to fit.
+type ListPipelinesOptions struct {
+	PageLen         int              `url:"-"`                                 // items a page, 1 to 100; 0: 100
+	Sort            PipelineSort     `url:"sort,omitempty"`                    // empty: the oldest first
+	Branch          string           `url:"target.branch,omitempty"`           //
+	RefType         RefType          `url:"target.ref_type,omitempty"`         // RefBranch, RefTag or RefAnnotatedTag
+	RefName         string           `url:"target.ref_name,omitempty"`         //
+	CommitHash      string           `url:"target.commit.hash,omitempty"`      // all 40 digits: the service finds nothing by fewer
+	SelectorType    SelectorType     `url:"target.selector.type,omitempty"`    //
+	SelectorPattern string           `url:"target.selector.pattern,omitempty"` //
+	CreatorUUID     string           `url:"creator.uuid,omitempty"`            // with or without braces
+	CreatedOn       time.Time        `url:"created_on,omitempty"`              // whether the service compares it exactly is unknown
+	TriggerType     TriggerName      `url:"trigger_type,omitempty"`            //
+	Status          []PipelineStatus `url:"status,omitempty"`                  // any of these
+}
+
+var fullHash = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// filterWords maps words of pipelines to the other words that the filters use for the same thing.
+var filterWords = map[string]string{
+	string(SelectorBranches): "BRANCH", string(SelectorTags): "TAG", string(SelectorPullRequests): "PULLREQUESTS",
+	string(TriggerSchedule): "SCHEDULED",
+}
+
+func filterWord[W ~string](w W) W {
+	if word, ok := filterWords[string(w)]; ok {
+		return W(word)
+	}
+	return W(strings.ToUpper(string(w)))
+}
+
+func (q *ListPipelinesOptions) params() listParams {
+	if q == nil {
+		return listParams{}
+	}
+	filter := *q
+	filter.RefType, filter.SelectorType, filter.TriggerType = filterWord(q.RefType), filterWord(q.SelectorType), filterWord(q.TriggerType)
+	filter.CreatorUUID = braced(q.CreatorUUID)
+	values, err := query.Values(filter)
+	if err == nil {
+		err = q.check()
+	}
+	return listParams{pageLen: q.PageLen, query: values, err: err}
+}
+
+// check refuses filters that the service would answer with an empty list.
+func (q *ListPipelinesOptions) check() error {
+	if q.CommitHash != "" && !fullHash.MatchString(q.CommitHash) {
+		return invalidArgument("CommitHash %q is not a full commit hash, and the service finds nothing by part of one", q.CommitHash)
+	}
+	for _, status := range q.Status {
+		if advice, ok := stateWords[status]; ok {
+			return invalidArgument("Status %q is no word of the filter: %s", status, advice)
+		}
+	}
+	return nil
+}
+
+// RunRequest is a pipeline to start.
+type RunRequest struct {
+	Target    Target     `json:"target"`
+	Variables []Variable `json:"variables,omitempty"` // seen by this run only; whether runs that are not custom honour them is unknown
+}
+
+func (r RunRequest) check() error {
+	if err := r.Target.check(); err != nil {
+		return err
+	}
+	for i, v := range r.Variables {
+		if v.Key == "" {
+			return invalidArgument("variable %d has no key", i)
+		}
+	}
+	return nil
+}
+
+// OnDemandRequest is a pipeline to start whose YAML comes with the request.
+type OnDemandRequest struct {
+	RunRequest
+	YAML                 []byte
+	MergeDefaults        bool   // merge the YAML with the repository's own
+	TargetBranchToCreate string // empty: none
+}
+
+// Format implements [fmt.Formatter]: secured values are masked under every verb, and the YAML shows as its length.
+func (r OnDemandRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
+
+// LogValue implements [slog.LogValuer]: secured values are masked.
+func (r OnDemandRequest) LogValue() slog.Value { return slog.AnyValue(r.masked()) }
+
+func (r OnDemandRequest) masked() any {
+	return struct {
+		RunRequest           RunRequest
+		YAMLBytes            int
+		MergeDefaults        bool
+		TargetBranchToCreate string
+	}{r.RunRequest, len(r.YAML), r.MergeDefaults, r.TargetBranchToCreate}
+}
+
+// query puts target and variables where the service reads them when the body is YAML.
+func (r OnDemandRequest) query() url.Values {
+	q := url.Values{}
+	set := func(key, value string) {
+		if value != "" {
+			q.Set(key, value)
+		}
+	}
+	t := r.Target
+	set("target.type", string(t.Type))
+	set("target.ref_type", string(t.RefType))
+	set("target.ref_name", t.RefName)
+	set("target.source", t.Source)
+	set("target.destination", t.Destination)
+	if t.Commit != nil {
+		set("target.commit.hash", t.Commit.Hash)
+	}
+	if t.DestinationCommit != nil {
+		set("target.destination_commit.hash", t.DestinationCommit.Hash)
+	}
+	if t.Selector != nil {
+		set("target.selector.type", string(t.Selector.Type))
+		set("target.selector.pattern", t.Selector.Pattern)
+	}
+	if t.Pullrequest != nil {
+		set("target.pullrequest.id", strconv.Itoa(t.Pullrequest.ID))
+	}
+	for i, v := range r.Variables {
+		prefix := "variables[" + strconv.Itoa(i) + "]."
+		q.Set(prefix+"key", v.Key)
+		q.Set(prefix+"value", v.Value)
+		if v.Secured {
+			q.Set(prefix+"secured", "true")
+		}
+	}
+	if r.MergeDefaults {
+		q.Set("merge_defaults", "true")
+	}
+	set("target_branch_to_create", r.TargetBranchToCreate)
+	return q
+}
+
+// List lists the pipelines of a repository, the oldest first unless q.Sort says otherwise. A run that was started just
+// now may be missing for a moment.
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines
+//
+// Scope: pipeline.
+func (s *PipelinesService) List(ctx context.Context, repo Repo, q *ListPipelinesOptions, opts ...CallOption) *Pager[Pipeline] {
+	return list[Pipeline](ctx, s.client, opPipelinesList.at(repo.Workspace, repo.Slug), q.params(), opts)
+}
+
+// Get returns one pipeline, named by its UUID or its build number. One that does not exist is an [ErrNotFound].
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
+//
+// Scope: pipeline.
+func (s *PipelinesService) Get(ctx context.Context, repo Repo, id string, opts ...CallOption) (*Pipeline, error) {
+	return send[Pipeline](ctx, s.client, opPipelinesGet.at(repo.Workspace, repo.Slug, id), nil, opts)
+}
+
+// Run starts a pipeline and returns it in its first state. An unknown branch or tag is an [ErrNotFound], an unknown custom
+// pipeline an [ErrInvalidRequest].
+//
+// The service takes two equal requests for two runs, so a request that may have reached it is never sent again: the
+// error is then an [ErrOutcomeUnknown], and a look at [PipelinesService.List] tells whether the run exists.
+//
+// API: POST /repositories/{workspace}/{repo_slug}/pipelines
+//
+// Scope: pipeline; API tokens need read:pipeline:bitbucket and write:pipeline:bitbucket.
+func (s *PipelinesService) Run(ctx context.Context, repo Repo, run RunRequest, opts ...CallOption) (*Pipeline, error) {
+	return send[Pipeline](ctx, s.client, opPipelinesRun.at(repo.Workspace, repo.Slug).check(run.check()), run, opts)
+}
+
+// RunOnDemand starts a pipeline whose YAML comes with the request. It needs write access to the branch. Errors are those
+// of [PipelinesService.Run].
+//
+// The service reads the variables from the URL, secured ones too. The SDK shows no URL in errors and logs; what lies between it
+// and the service might.
+//
+// API: POST /repositories/{workspace}/{repo_slug}/pipelines
+//
+// Scope: pipeline; API tokens need read:pipeline:bitbucket and write:pipeline:bitbucket.
+func (s *PipelinesService) RunOnDemand(ctx context.Context, repo Repo, run OnDemandRequest, opts ...CallOption) (*Pipeline, error) {
+	err := run.check()
+	if err == nil && len(run.YAML) == 0 {
+		err = invalidArgument("YAML is empty")
+	}
+	at := opPipelinesRunOnDemand.at(repo.Workspace, repo.Slug).with(run.query()).check(err)
+	return send[Pipeline](ctx, s.client, at, rawBody{"application/yaml", run.YAML}, opts)
+}
+
+// Stop stops a running pipeline. The service says yes at once and the run becomes STOPPED a little later; one that is
+// paused on a manual step stays so. A pipeline that has ended is an [ErrInvalidRequest].
+//
+// API: POST /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/stopPipeline
+//
+// Scope: pipeline:write.
+func (s *PipelinesService) Stop(ctx context.Context, repo Repo, id string, opts ...CallOption) error {
+	return exec(ctx, s.client, opPipelinesStop.at(repo.Workspace, repo.Slug, id), nil, opts)
+}

@@ -1,0 +1,126 @@
+package pipelines
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// StepsService reads the steps of a pipeline, their logs and their test reports.
+type StepsService struct{ client *Client }
+
+const (
+	stepsPath = pipelinePath + "/steps"
+	stepPath  = stepsPath + "/{step_uuid}"
+)
+
+var (
+	opStepsList = op("Steps.List", http.MethodGet, stepsPath, idempotent)
+	opStepsGet  = op("Steps.Get", http.MethodGet, stepPath, idempotent)
+)
+
+// Step is one step of a pipeline.
+type Step struct {
+	Type              string       `json:"type,omitzero"`
+	UUID              string       `json:"uuid,omitzero"`
+	Name              string       `json:"name,omitzero"` // empty where the pipeline's YAML names none
+	RunNumber         int          `json:"run_number,omitzero"`
+	State             StepState    `json:"state,omitzero"`
+	Trigger           *StepTrigger `json:"trigger,omitzero"`
+	Image             *Image       `json:"image,omitzero"`
+	SetupCommands     []Command    `json:"setup_commands,omitzero"`
+	ScriptCommands    []Command    `json:"script_commands,omitzero"`
+	TeardownCommands  []Command    `json:"teardown_commands,omitzero"`
+	StartedOn         time.Time    `json:"started_on,omitzero"`          // zero until it starts
+	CompletedOn       time.Time    `json:"completed_on,omitzero"`        // zero until it ends
+	DurationInSeconds int          `json:"duration_in_seconds,omitzero"` // seconds
+	BuildSecondsUsed  int          `json:"build_seconds_used,omitzero"`  // seconds that are charged
+	MaxTime           int          `json:"maxTime,omitzero"`             // minutes
+	Pipeline          *PipelineRef `json:"pipeline,omitzero"`
+}
+
+// PipelineRef names a pipeline inside another resource.
+type PipelineRef struct {
+	Type string `json:"type,omitzero"`
+	UUID string `json:"uuid,omitzero"`
+}
+
+// StepTriggerType says what started a step.
+type StepTriggerType string
+
+// The known triggers of a step.
+const (
+	StepTriggerAutomatic StepTriggerType = "pipeline_step_trigger_automatic"
+	StepTriggerManual    StepTriggerType = "pipeline_step_trigger_manual"
+	StepTriggerRedeploy  StepTriggerType = "pipeline_step_trigger_redeploy"
+)
+
+// StepTrigger is what starts a step.
+type StepTrigger struct {
+	Type StepTriggerType `json:"type,omitzero"`
+}
+
+// Command is one command of a step.
+type Command struct {
+	Name        string      `json:"name,omitzero"`
+	Command     string      `json:"command,omitzero"`
+	CommandType CommandType `json:"commandType,omitzero"`
+	Action      string      `json:"action,omitzero"` // of a system command, such as "PROCESS_TEST_REPORTS"
+}
+
+// CommandType says whose command it is.
+type CommandType string
+
+// The known command types: the author's own, and those that the service adds.
+const (
+	CommandUser   CommandType = "user"
+	CommandSystem CommandType = "system"
+)
+
+// Image is the image that a step runs in. Its password is masked wherever the value is printed.
+type Image struct {
+	Name     string `json:"name,omitzero"`
+	Username string `json:"username,omitzero"`
+	Password string `json:"password,omitzero"`
+	Email    string `json:"email,omitzero"`
+}
+
+func (i Image) masked() any {
+	type plain Image
+	if i.Password != "" {
+		i.Password = masked
+	}
+	return plain(i)
+}
+
+// Format implements [fmt.Formatter]: the password is masked under every verb.
+func (i Image) Format(f fmt.State, verb rune) { formatMasked(f, verb, i.masked()) }
+
+// LogValue implements [slog.LogValuer]: the password is masked.
+func (i Image) LogValue() slog.Value { return slog.AnyValue(i.masked()) }
+
+// ListOptions are the options of lists that have no filters.
+type ListOptions struct {
+	PageLen int // items a page, 1 to 100; 0: 100, the largest the service serves
+}
+
+// List lists the steps of a pipeline in the service's order, which is UNKNOWN but has been the order of definition. The
+// service puts all of them on one page. The pipeline is named by its UUID or its build number.
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps
+//
+// Scope: pipeline.
+func (s *StepsService) List(ctx context.Context, repo Repo, pipelineID string, q *ListOptions, opts ...CallOption) *Pager[Step] {
+	return list[Step](ctx, s.client, opStepsList.at(repo.Workspace, repo.Slug, pipelineID), q.params(), opts)
+}
+
+// Get returns one step. A step that does not exist is an [ErrNotFound].
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}
+//
+// Scope: pipeline.
+func (s *StepsService) Get(ctx context.Context, repo Repo, pipelineID, stepID string, opts ...CallOption) (*Step, error) {
+	return send[Step](ctx, s.client, opStepsGet.at(repo.Workspace, repo.Slug, pipelineID, stepID), nil, opts)
+}

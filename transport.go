@@ -1,0 +1,683 @@
+package pipelines
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// A request passes through these, from the outside in:
+//
+//	call.send        builds it and gives the final error
+//	retryablehttp    sends it again as call.classify says
+//	http.Client      follows redirects as checkRedirect says
+//	transport        limiter, credentials, stall guard, logging: one for each attempt and each redirect
+//	the user's Transport, or the standard one
+
+const (
+	maxJSONBody   = 32 << 20
+	maxPooledBody = 1 << 20
+	maxRedirects  = 5
+)
+
+// decodeOptions tolerate what the service may send. Unknown members and null are no error to begin with.
+var decodeOptions = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
+// encodeOptions write the secrets that the models leave out when anybody else marshals them.
+var encodeOptions = json.JoinOptions(json.Deterministic(true), json.WithMarshalers(json.MarshalToFunc(encodeVariable)))
+
+// call is one call of a method: the request, and what has become of it so far. It travels in the request's context.
+type call struct {
+	client     *Client
+	at         endpoint
+	url        *url.URL // in place of the endpoint's, for links of the service
+	extraQuery url.Values
+	header     http.Header
+	body       []byte
+	stream     bool // the answer's body is left to the caller
+	into       **http.Response
+	budget     *budget // pays for each request; nil: none
+
+	attempts      int
+	attempt       *attempt       // the current one
+	unknown       bool           // an attempt may have taken effect, and its outcome isn't known
+	retrying      bool           // the last attempt is worth another
+	authorization string         // as last sent, to keep it out of errors
+	answer        *http.Response // the last one that was no success
+	err           error          // of the last attempt
+}
+
+type callKey struct{}
+
+// attempt watches how far one attempt gets.
+type attempt struct {
+	traced, written atomic.Bool
+}
+
+// rawBody is a request body that is no JSON value to encode.
+type rawBody struct {
+	contentType string
+	data        []byte
+}
+
+func (c *Client) newCall(ctx context.Context, at endpoint, body any, opts []CallOption) (*call, error) {
+	k := &call{client: c, at: at, header: make(http.Header, 4), extraQuery: url.Values{}}
+	if ctx == nil {
+		return nil, k.wrap(invalidArgument("context is nil"))
+	}
+	if at.err != nil {
+		return nil, k.wrap(at.err)
+	}
+	k.header.Set("Accept", "application/json")
+	k.header.Set("User-Agent", c.userAgent)
+	if err := k.encode(body); err != nil {
+		return nil, k.wrap(invalidArgument("body cannot be encoded: %w", err))
+	}
+	for _, opt := range opts {
+		if opt == nil {
+			continue
+		}
+		if err := opt(k); err != nil {
+			return nil, k.wrap(err)
+		}
+	}
+	return k, nil
+}
+
+func (k *call) wrap(err error) error {
+	return fmt.Errorf("pipelines: %s: %w", k.at.op.Name, err)
+}
+
+func (k *call) encode(body any) (err error) {
+	contentType := "application/json"
+	switch b := body.(type) {
+	case nil:
+		return nil
+	case rawBody:
+		contentType, k.body = b.contentType, b.data
+	case []byte:
+		k.body = b
+	default:
+		k.body, err = json.Marshal(body, encodeOptions)
+	}
+	k.header.Set("Content-Type", contentType)
+	return err
+}
+
+// requestURL is the base URL with the endpoint's path and query, or the link to follow.
+func (k *call) requestURL() (*url.URL, error) {
+	if k.url != nil && len(k.extraQuery) == 0 {
+		return k.url, nil
+	}
+	u := *k.client.base
+	query := k.at.query
+	if k.url != nil {
+		u, query = *k.url, k.url.Query()
+	} else {
+		path, err := url.PathUnescape(k.at.path)
+		if err != nil {
+			return nil, invalidArgument("path: %w", err)
+		}
+		u.RawPath = u.EscapedPath() + k.at.path
+		u.Path += path
+	}
+	u.RawQuery = mergeQuery(query, k.extraQuery).Encode()
+	return &u, nil
+}
+
+func mergeQuery(query, extra url.Values) url.Values {
+	if len(extra) == 0 {
+		return query
+	}
+	merged := make(url.Values, len(query)+len(extra))
+	for key, values := range query {
+		merged[key] = values
+	}
+	for key, values := range extra {
+		merged[key] = values
+	}
+	return merged
+}
+
+// send carries the call out. handle, which may be nil, reads a 2xx answer; its error counts as the attempt's.
+func (k *call) send(ctx context.Context, handle retryablehttp.ResponseHandlerFunc) (*http.Response, error) {
+	u, err := k.requestURL()
+	if err != nil {
+		return nil, k.wrap(err)
+	}
+	httpRequest := &http.Request{
+		Method: k.at.op.Method, URL: u, Host: u.Host, Header: k.header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	req := &retryablehttp.Request{Request: httpRequest.WithContext(context.WithValue(ctx, callKey{}, k))}
+	if k.body != nil {
+		if err := req.SetBody(k.body); err != nil {
+			return nil, k.wrap(err)
+		}
+	}
+	if handle != nil {
+		req.SetResponseHandler(func(resp *http.Response) error {
+			if !success(resp) { // classify has read it
+				return nil
+			}
+			return handle(resp)
+		})
+	}
+	resp, err := k.client.retry.Do(req)
+	k.publish(resp)
+	if k.err == nil && err == nil {
+		return resp, nil
+	}
+	if resp != nil && resp.Body != nil {
+		resp.Body.Close()
+	}
+	return nil, k.failure(ctx, err)
+}
+
+// sendJSON carries the call out and decodes the answer into out, as [Client.Do] says.
+func (k *call) sendJSON(ctx context.Context, out any) error {
+	resp, err := k.send(ctx, func(resp *http.Response) error { return k.decode(resp, out) })
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// publish hands the last response to [WithResponse].
+func (k *call) publish(resp *http.Response) {
+	if k.into == nil || resp == nil {
+		return
+	}
+	*k.into = withoutBody(resp) //nolint:bodyclose // it has none
+}
+
+func withoutBody(resp *http.Response) *http.Response {
+	bare := *resp
+	bare.Body = http.NoBody
+	return &bare
+}
+
+// failure is the error of a call that has come to its end, err being what the retry loop says of it.
+func (k *call) failure(ctx context.Context, err error) error {
+	if k.err == nil { // the loop ended before it sent anything
+		return k.wrap(stripURL(err))
+	}
+	if k.retrying && ctx.Err() != nil && !errors.Is(k.err, ctx.Err()) {
+		return k.wrap(fmt.Errorf("%w while waiting to try again after: %w", ctx.Err(), k.err))
+	}
+	switch k.err.(type) { //nolint:errorlint // these two name the operation themselves
+	case *APIError, *OutcomeUnknownError:
+		return k.err
+	}
+	if k.attempts > 1 {
+		return k.wrap(fmt.Errorf("%w (after %d attempts)", k.err, k.attempts))
+	}
+	return k.wrap(k.err)
+}
+
+// newRetryClient makes the retry loop. What is retried and how long is waited is the call's own business.
+func newRetryClient(hc *http.Client, p RetryPolicy) *retryablehttp.Client {
+	return &retryablehttp.Client{
+		HTTPClient: hc,
+		RetryMax:   p.MaxAttempts - 1,
+		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+			return callFrom(ctx).classify(ctx, resp, err), nil
+		},
+		RequestLogHook: func(_ retryablehttp.Logger, req *http.Request, n int) {
+			callFrom(req.Context()).begin(n + 1)
+		},
+		Backoff: func(_, _ time.Duration, n int, resp *http.Response) time.Duration {
+			return p.backoff(n, resp)
+		},
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+}
+
+func callFrom(ctx context.Context) *call {
+	k, _ := ctx.Value(callKey{}).(*call)
+	return k
+}
+
+func (k *call) begin(n int) {
+	k.attempts, k.attempt, k.retrying = n, new(attempt), false
+}
+
+// backoff is how long to wait after attempt n, counted from 0: what the service asks for, else a random time below a bound that
+// doubles, so that clients which failed together don't come back together.
+func (p RetryPolicy) backoff(n int, resp *http.Response) time.Duration {
+	if resp != nil {
+		if d := retryAfter(resp.Header); d > 0 {
+			return d
+		}
+	}
+	bound := p.MaxWait
+	if d := p.MinWait << min(n, 30); d > 0 && d < bound {
+		bound = d
+	}
+	return rand.N(bound) + 1 //nolint:gosec // jitter needs no secrecy
+}
+
+// classify looks at an attempt's end, keeps its error and says whether the request is sent again. The retry loop asks it once
+// more after the answer was read.
+func (k *call) classify(ctx context.Context, resp *http.Response, err error) bool {
+	switch {
+	case err != nil:
+		k.retrying = k.classifyError(ctx, err)
+	case success(resp):
+		k.err, k.retrying = nil, false
+	case resp != k.answer: // else it was read and judged the first time
+		k.answer = resp
+		k.retrying = k.classifyAnswer(ctx, resp)
+	}
+	return k.retrying
+}
+
+func success(resp *http.Response) bool { return resp.StatusCode >= 200 && resp.StatusCode <= 299 }
+
+// classifyAnswer looks at an answer that is no success.
+func (k *call) classifyAnswer(ctx context.Context, resp *http.Response) bool {
+	e := newAPIError(k, resp)
+	resp.Body = http.NoBody
+	k.err = e
+	again := false
+	switch {
+	case e.StatusCode == http.StatusNotFound && e.Method == http.MethodDelete && k.unknown:
+		k.err = nil // an earlier attempt deleted it
+	case e.StatusCode == http.StatusTooManyRequests: // refused, so it can't have taken effect
+		again = true
+	case mayHaveTakenEffect(e.StatusCode) && k.at.op.safety == once:
+		k.err = &OutcomeUnknownError{Operation: k.at.op.Name, Err: e}
+	case mayHaveTakenEffect(e.StatusCode):
+		k.unknown = true
+		again = true
+	case k.stream && expiredLink(resp):
+		again = true // the API gives a fresh link
+	}
+	return again && ctx.Err() == nil && e.RetryAfter <= k.client.policy.MaxRetryAfter
+}
+
+// mayHaveTakenEffect holds for server errors that say nothing about how far the request got.
+func mayHaveTakenEffect(status int) bool {
+	return status >= 500 && status != http.StatusNotImplemented && status != http.StatusHTTPVersionNotSupported
+}
+
+// expiredLink holds for a storage host that refuses a signed link which the API gave out before.
+func expiredLink(resp *http.Response) bool {
+	if resp.Request == nil || resp.Request.Response == nil { // no redirect led there
+		return false
+	}
+	switch resp.StatusCode {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusGone:
+		return true
+	}
+	return false
+}
+
+// classifyError looks at an attempt that brought no answer, or one that couldn't be read.
+func (k *call) classifyError(ctx context.Context, err error) bool {
+	k.err = stripURL(err)
+	sent := !k.neverSent(err)
+	if sent && k.at.op.safety == once {
+		k.err = &OutcomeUnknownError{Operation: k.at.op.Name, Err: k.err}
+		return false
+	}
+	k.unknown = k.unknown || sent
+	return ctx.Err() == nil && !permanent(err)
+}
+
+// neverSent holds if the service can't have seen the request. A transport that doesn't trace is taken to have sent it.
+func (k *call) neverSent(err error) bool {
+	var unsent *unsentError
+	var dial *net.OpError
+	switch {
+	case errors.As(err, &unsent):
+		return true
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return true
+	}
+	return k.attempt.traced.Load() && !k.attempt.written.Load()
+}
+
+// permanent holds for errors that another attempt would only bring again.
+func permanent(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	var redirect *redirectError
+	var answer *APIError
+	switch {
+	case errors.As(err, &certificate), errors.As(err, &redirect), errors.Is(err, ErrResponseTooLarge):
+		return true
+	case errors.As(err, &answer): // of the token endpoint
+		return answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests
+	}
+	return false
+}
+
+// stripURL takes the URL out of an error of net/http: links to storage are signed, and queries may hold secured values.
+func stripURL(err error) error {
+	var withURL *url.Error
+	if errors.As(err, &withURL) {
+		return withURL.Err
+	}
+	return err
+}
+
+// unsentError is a failure before anything was sent.
+type unsentError struct{ err error }
+
+func (e *unsentError) Error() string { return e.err.Error() }
+func (e *unsentError) Unwrap() error { return e.err }
+
+// unreadableError says that the answer has a good status and a body that can't be used.
+type unreadableError struct {
+	status int
+	err    error
+}
+
+func (e *unreadableError) Error() string {
+	return fmt.Sprintf("the service answered %d, but its body cannot be read: %v", e.status, e.err)
+}
+
+func (e *unreadableError) Unwrap() error { return e.err }
+
+var bodyPool = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// decode reads a 2xx answer into out.
+func (k *call) decode(resp *http.Response, out any) error {
+	defer resp.Body.Close()
+	buf := bodyPool.Get().(*bytes.Buffer)
+	defer func() {
+		if buf.Cap() <= maxPooledBody {
+			bodyPool.Put(buf)
+		}
+	}()
+	buf.Reset()
+	if err := readBounded(buf, resp); err != nil {
+		return &unreadableError{resp.StatusCode, err}
+	}
+	if err := decodeBody(buf.Bytes(), resp, out); err != nil {
+		return &unreadableError{resp.StatusCode, err}
+	}
+	return nil
+}
+
+func readBounded(buf *bytes.Buffer, resp *http.Response) error {
+	if n := resp.ContentLength; n > 0 && n <= maxJSONBody {
+		buf.Grow(int(n) + bytes.MinRead)
+	}
+	n, err := buf.ReadFrom(io.LimitReader(resp.Body, maxJSONBody+1))
+	if n > maxJSONBody {
+		return ErrResponseTooLarge
+	}
+	return err
+}
+
+func decodeBody(body []byte, resp *http.Response, out any) error {
+	switch into := out.(type) {
+	case nil:
+		return nil
+	case *[]byte:
+		*into = bytes.Clone(body)
+		return nil
+	}
+	if len(body) == 0 && resp.StatusCode == http.StatusNoContent && resp.Request.Method != http.MethodGet {
+		return nil
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return errors.New("it is empty")
+	}
+	err := json.Unmarshal(body, out, decodeOptions)
+	if err != nil { // a further attempt starts from nothing
+		reflect.ValueOf(out).Elem().SetZero()
+	}
+	return jsonError(err)
+}
+
+// jsonError tells where a JSON text doesn't fit without repeating any of it.
+func jsonError(err error) error {
+	var semantic *json.SemanticError
+	var syntactic *jsontext.SyntacticError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &semantic):
+		return fmt.Errorf("JSON of another shape at %q: %s does not fit into %v", semantic.JSONPointer, semantic.JSONKind, semantic.GoType)
+	case errors.As(err, &syntactic):
+		return fmt.Errorf("not JSON after %d bytes: %w", syntactic.ByteOffset, io.ErrUnexpectedEOF)
+	}
+	return errors.New("not JSON")
+}
+
+// redirectError is a redirect that is not followed.
+type redirectError struct{ reason string }
+
+func (e *redirectError) Error() string { return "redirect refused: " + e.reason }
+
+// checkRedirect follows at most five redirects, of reading requests only and never from https to http.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	switch {
+	case via[0].Method != http.MethodGet && via[0].Method != http.MethodHead:
+		return http.ErrUseLastResponse
+	case len(via) > maxRedirects:
+		return &redirectError{fmt.Sprintf("more than %d in a row", maxRedirects)}
+	case req.URL.Scheme != "https" && req.URL.Scheme != "http":
+		return &redirectError{"neither to http nor to https"}
+	case via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https":
+		return &redirectError{"from https to http"}
+	}
+	return nil
+}
+
+// transport is the innermost layer of the package: all that happens once for each request that goes out. It is the only place
+// that sets credentials.
+type transport struct {
+	inner     http.RoundTripper
+	base      *url.URL
+	authorize authorizer // nil: anonymous
+	limiter   Limiter
+	logger    *slog.Logger
+	hook      func(*http.Response)
+	stall     time.Duration
+}
+
+// authorizer gives the value of the Authorization header.
+type authorizer func(context.Context) (string, error)
+
+func staticAuthorizer(value string) authorizer {
+	return func(context.Context) (string, error) { return value, nil }
+}
+
+func basicAuthorizer(username, password string) authorizer {
+	return staticAuthorizer("Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+password)))
+}
+
+// RoundTrip sends one request.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	k := callFrom(req.Context())
+	header := foreignHeader(req.Header)
+	own := t.own(req)
+	if own {
+		var err error
+		if header, err = t.prepare(req, k); err != nil {
+			if req.Body != nil {
+				req.Body.Close()
+			}
+			return nil, &unsentError{err}
+		}
+	}
+	start := time.Now()
+	resp, err := t.guarded(req, header, k)
+	t.log(req.Context(), k, resp, err, time.Since(start))
+	if err != nil {
+		return nil, err
+	}
+	resp.Request = req // the one that came in, which has no credentials
+	if own && t.hook != nil {
+		t.hook(withoutBody(resp))
+	}
+	return resp, nil
+}
+
+// prepare waits for the limiter and returns the header with the credentials.
+func (t *transport) prepare(req *http.Request, k *call) (http.Header, error) {
+	if t.limiter != nil {
+		if err := t.limiter.Wait(req.Context()); err != nil {
+			return nil, fmt.Errorf("limiter: %w", err)
+		}
+	}
+	if k.budget != nil {
+		k.budget.spend()
+	}
+	header := req.Header.Clone()
+	header.Del("Authorization")
+	header.Del("Referer")
+	if t.authorize == nil {
+		return header, nil
+	}
+	value, err := t.authorize(req.Context())
+	if err != nil {
+		return nil, fmt.Errorf("credentials: %w", err)
+	}
+	k.authorization = value
+	header.Set("Authorization", value)
+	return header, nil
+}
+
+// own reports whether a request stays at the API: its origin is the base URL's, and so was that of every redirect before it. What a
+// foreign host redirects to is that host's request, not ours.
+func (t *transport) own(req *http.Request) bool {
+	for ; req != nil; req = req.Response.Request {
+		if !sameOrigin(req.URL, t.base) {
+			return false
+		}
+		if req.Response == nil {
+			return true
+		}
+	}
+	return true
+}
+
+func sameOrigin(a, b *url.URL) bool {
+	return strings.EqualFold(a.Scheme, b.Scheme) && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
+}
+
+func port(u *url.URL) string {
+	if u.Scheme == "http" {
+		return cmp.Or(u.Port(), "80")
+	}
+	return cmp.Or(u.Port(), "443")
+}
+
+// foreignHeader is what a host other than the API gets to see: nothing that the user set.
+func foreignHeader(header http.Header) http.Header {
+	foreign := make(http.Header, 4)
+	for _, name := range []string{"Accept", "Accept-Encoding", "If-Range", "Range", "User-Agent"} {
+		if values := header[name]; values != nil {
+			foreign[name] = values
+		}
+	}
+	return foreign
+}
+
+var errStalled = errors.New("the connection stalled")
+
+// guarded sends the request and gives it up when nothing arrives for too long.
+func (t *transport) guarded(req *http.Request, header http.Header, k *call) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	timer := time.AfterFunc(t.stall, func() { cancel(errStalled) })
+	if k.at.op.Method != http.MethodGet {
+		ctx = k.attempt.trace(ctx)
+	}
+	out := req.WithContext(ctx)
+	out.Header = header
+	resp, err := t.inner.RoundTrip(out)
+	timer.Stop()
+	if err != nil {
+		err = stallCause(ctx, err)
+		cancel(nil)
+		return nil, err
+	}
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	resp.Body = &guardedBody{body: resp.Body, ctx: ctx, cancel: cancel, timer: timer, stall: t.stall}
+	return resp, nil
+}
+
+func stallCause(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errStalled) {
+		return errStalled
+	}
+	return err
+}
+
+// trace notes whether the request may have gone out. The earliest sign counts, since a header that was written to a buffer may
+// be on its way.
+func (a *attempt) trace(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn:          func(string) { a.traced.Store(true) },
+		WroteHeaderField: func(string, []string) { a.written.Store(true) },
+		WroteHeaders:     func() { a.written.Store(true) },
+	})
+}
+
+// guardedBody is a response body that fails when nothing arrives for too long. The time a caller takes between two reads
+// doesn't count.
+type guardedBody struct {
+	body   io.ReadCloser
+	ctx    context.Context //nolint:containedctx // tells why a read failed
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	stall  time.Duration
+}
+
+func (b *guardedBody) Read(p []byte) (int, error) {
+	b.timer.Reset(b.stall)
+	n, err := b.body.Read(p)
+	b.timer.Stop()
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = stallCause(b.ctx, err)
+	}
+	return n, err
+}
+
+func (b *guardedBody) Close() error {
+	b.timer.Stop()
+	b.cancel(nil)
+	return b.body.Close()
+}
+
+func (t *transport) log(ctx context.Context, k *call, resp *http.Response, err error, took time.Duration) {
+	if t.logger == nil || !t.logger.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("operation", k.at.op.Name), slog.String("method", k.at.op.Method), slog.String("path", k.at.op.Path),
+		slog.Int("attempt", k.attempts), slog.Duration("duration", took),
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	} else {
+		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("request_id", requestID(resp.Header)))
+	}
+	t.logger.LogAttrs(ctx, slog.LevelDebug, "pipelines: request", attrs...)
+}

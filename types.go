@@ -1,0 +1,332 @@
+package pipelines
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Repo names a repository. Each part is a slug or a UUID, with or without its braces.
+type Repo struct {
+	Workspace, Slug string
+}
+
+// ParseRepo reads "workspace/slug". Anything else is an [ErrInvalidArgument].
+func ParseRepo(s string) (Repo, error) {
+	workspace, slug, ok := strings.Cut(s, "/")
+	if !ok || strings.Contains(slug, "/") {
+		return Repo{}, invalidArgument("repository %q is not of the form workspace/slug", s)
+	}
+	for _, element := range []string{workspace, slug} {
+		if err := checkElement(element); err != nil {
+			return Repo{}, invalidArgument("repository %q is not of the form workspace/slug: %v", s, err)
+		}
+	}
+	return Repo{Workspace: workspace, Slug: slug}, nil
+}
+
+// String returns "workspace/slug", the form that [ParseRepo] reads.
+func (r Repo) String() string { return r.Workspace + "/" + r.Slug }
+
+var bareUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
+
+// braced puts a bare UUID into braces, the only form the service takes, and returns anything else as it is.
+func braced(id string) string {
+	if len(id) == 36 && bareUUID.MatchString(id) {
+		return "{" + id + "}"
+	}
+	return id
+}
+
+// Account is a user, a team or an app: who created, stopped or deployed something. Which members the service fills
+// depends on Type and on the caller's access.
+type Account struct {
+	Type          string        `json:"type,omitzero"` // "user", "team", "app_user"
+	UUID          string        `json:"uuid,omitzero"`
+	AccountID     string        `json:"account_id,omitzero"`
+	AccountStatus string        `json:"account_status,omitzero"`
+	DisplayName   string        `json:"display_name,omitzero"`
+	Nickname      string        `json:"nickname,omitzero"`
+	Kind          string        `json:"kind,omitzero"` // of an app_user
+	Has2FAEnabled bool          `json:"has_2fa_enabled,omitzero"`
+	IsStaff       bool          `json:"is_staff,omitzero"`
+	CreatedOn     time.Time     `json:"created_on,omitzero"`
+	Links         *AccountLinks `json:"links,omitzero"`
+}
+
+// AccountLinks are the links of an [Account].
+type AccountLinks struct {
+	Avatar       *Link `json:"avatar,omitzero"`
+	Self         *Link `json:"self,omitzero"`
+	HTML         *Link `json:"html,omitzero"`
+	Members      *Link `json:"members,omitzero"`
+	Projects     *Link `json:"projects,omitzero"`
+	Repositories *Link `json:"repositories,omitzero"`
+}
+
+// Link is a link to another resource. Treat Href as text: old runs link to hosts that are not Bitbucket's API.
+type Link struct {
+	Type string `json:"type,omitzero"`
+	Href string `json:"href,omitzero"`
+	Name string `json:"name,omitzero"`
+}
+
+// Repository is a repository as it appears inside other resources, mostly with its names, UUID and links only.
+type Repository struct {
+	Type        string           `json:"type,omitzero"`
+	UUID        string           `json:"uuid,omitzero"`
+	Name        string           `json:"name,omitzero"`
+	FullName    string           `json:"full_name,omitzero"` // "workspace/slug"
+	Description string           `json:"description,omitzero"`
+	IsPrivate   bool             `json:"is_private,omitzero"`
+	Parent      *Repository      `json:"parent,omitzero"`
+	SCM         string           `json:"scm,omitzero"`
+	Owner       *Account         `json:"owner,omitzero"`
+	CreatedOn   time.Time        `json:"created_on,omitzero"`
+	UpdatedOn   time.Time        `json:"updated_on,omitzero"`
+	Size        int64            `json:"size,omitzero"` // bytes
+	Language    string           `json:"language,omitzero"`
+	HasIssues   bool             `json:"has_issues,omitzero"`
+	HasWiki     bool             `json:"has_wiki,omitzero"`
+	ForkPolicy  string           `json:"fork_policy,omitzero"`
+	Project     *Project         `json:"project,omitzero"`
+	Mainbranch  *Ref             `json:"mainbranch,omitzero"`
+	Links       *RepositoryLinks `json:"links,omitzero"`
+}
+
+// RepositoryLinks are the links of a [Repository].
+type RepositoryLinks struct {
+	Self         *Link  `json:"self,omitzero"`
+	HTML         *Link  `json:"html,omitzero"`
+	Avatar       *Link  `json:"avatar,omitzero"`
+	Pullrequests *Link  `json:"pullrequests,omitzero"`
+	Commits      *Link  `json:"commits,omitzero"`
+	Forks        *Link  `json:"forks,omitzero"`
+	Watchers     *Link  `json:"watchers,omitzero"`
+	Downloads    *Link  `json:"downloads,omitzero"`
+	Clone        []Link `json:"clone,omitzero"`
+	Hooks        *Link  `json:"hooks,omitzero"`
+}
+
+// Project is the project that a repository belongs to.
+type Project struct {
+	Type                    string        `json:"type,omitzero"`
+	UUID                    string        `json:"uuid,omitzero"`
+	Key                     string        `json:"key,omitzero"`
+	Name                    string        `json:"name,omitzero"`
+	Description             string        `json:"description,omitzero"`
+	Owner                   *Account      `json:"owner,omitzero"`
+	IsPrivate               bool          `json:"is_private,omitzero"`
+	HasPubliclyVisibleRepos bool          `json:"has_publicly_visible_repos,omitzero"`
+	CreatedOn               time.Time     `json:"created_on,omitzero"`
+	UpdatedOn               time.Time     `json:"updated_on,omitzero"`
+	Links                   *ProjectLinks `json:"links,omitzero"`
+}
+
+// ProjectLinks are the links of a [Project].
+type ProjectLinks struct {
+	HTML   *Link `json:"html,omitzero"`
+	Avatar *Link `json:"avatar,omitzero"`
+}
+
+// Ref is a branch or a tag, told apart by Type.
+type Ref struct {
+	Type                 string    `json:"type,omitzero"` // "branch", "tag", "named_branch", "annotated_tag", "bookmark"
+	Name                 string    `json:"name,omitzero"`
+	Target               *Commit   `json:"target,omitzero"`
+	MergeStrategies      []string  `json:"merge_strategies,omitzero"`       // of a branch
+	DefaultMergeStrategy string    `json:"default_merge_strategy,omitzero"` // of a branch
+	Message              string    `json:"message,omitzero"`                // of a tag
+	Date                 time.Time `json:"date,omitzero"`                   // of a tag
+	Tagger               *Author   `json:"tagger,omitzero"`                 // of a tag
+	Links                *RefLinks `json:"links,omitzero"`
+}
+
+// RefLinks are the links of a [Ref].
+type RefLinks struct {
+	Self    *Link `json:"self,omitzero"`
+	Commits *Link `json:"commits,omitzero"`
+	HTML    *Link `json:"html,omitzero"`
+}
+
+// Commit is a commit. Inside pipelines only its type, hash and links are filled, and the hash may be shortened to 12 digits.
+type Commit struct {
+	Type         string         `json:"type,omitzero"`
+	Hash         string         `json:"hash,omitzero"`
+	Date         time.Time      `json:"date,omitzero"`
+	Author       *Author        `json:"author,omitzero"`
+	Committer    *Author        `json:"committer,omitzero"`
+	Message      string         `json:"message,omitzero"`
+	Summary      *CommitSummary `json:"summary,omitzero"`
+	Parents      []Commit       `json:"parents,omitzero"`
+	Repository   *Repository    `json:"repository,omitzero"`
+	Participants []Participant  `json:"participants,omitzero"`
+	Links        *CommitLinks   `json:"links,omitzero"`
+}
+
+// CommitSummary is a commit message as text and rendered.
+type CommitSummary struct {
+	Raw    string `json:"raw,omitzero"`
+	Markup string `json:"markup,omitzero"` // "markdown", "creole", "plaintext"
+	HTML   string `json:"html,omitzero"`
+}
+
+// CommitLinks are the links of a [Commit].
+type CommitLinks struct {
+	Self *Link `json:"self,omitzero"`
+	HTML *Link `json:"html,omitzero"`
+}
+
+// Author is the author or committer of a commit, or who made a tag.
+type Author struct {
+	Type string   `json:"type,omitzero"`
+	Raw  string   `json:"raw,omitzero"` // "Name <address>"
+	User *Account `json:"user,omitzero"`
+}
+
+// Participant is somebody who took part in a commit's review.
+type Participant struct {
+	Type           string    `json:"type,omitzero"`
+	User           *Account  `json:"user,omitzero"`
+	Role           string    `json:"role,omitzero"` // "PARTICIPANT", "REVIEWER"
+	Approved       bool      `json:"approved,omitzero"`
+	State          string    `json:"state,omitzero"` // "approved", "changes_requested"
+	ParticipatedOn time.Time `json:"participated_on,omitzero"`
+}
+
+// ErrorDetail says why a run or a step ended as it did.
+type ErrorDetail struct {
+	Type      string         `json:"type,omitzero"`
+	Key       string         `json:"key,omitzero"` // the service's own key, such as "plan-service.parse.parsing-error"
+	Message   string         `json:"message,omitzero"`
+	Arguments map[string]any `json:"arguments,omitzero"`
+}
+
+// String returns the message, or the key where there is none.
+func (e ErrorDetail) String() string {
+	if e.Message == "" {
+		return e.Key
+	}
+	return e.Message
+}
+
+// StateName is the name of a pipeline's or a step's state. Names that are not listed here count as still running.
+type StateName string
+
+// The known states. READY is a step's only, PARSING a pipeline's only. COMPLETED is the one that never changes again.
+const (
+	StateParsing    StateName = "PARSING"
+	StatePending    StateName = "PENDING"
+	StateReady      StateName = "READY"
+	StateInProgress StateName = "IN_PROGRESS"
+	StateCompleted  StateName = "COMPLETED"
+)
+
+// StageName refines a state that is not COMPLETED.
+type StageName string
+
+// The known stages. PAUSED and HALTED wait for a person.
+const (
+	StageParsing StageName = "PARSING"
+	StagePending StageName = "PENDING"
+	StageRunning StageName = "RUNNING"
+	StagePaused  StageName = "PAUSED"
+	StageHalted  StageName = "HALTED"
+)
+
+// ResultName says how something that is COMPLETED ended.
+type ResultName string
+
+// The known results. NOT_RUN is a step's only.
+const (
+	ResultSuccessful ResultName = "SUCCESSFUL"
+	ResultFailed     ResultName = "FAILED"
+	ResultError      ResultName = "ERROR"
+	ResultStopped    ResultName = "STOPPED"
+	ResultExpired    ResultName = "EXPIRED"
+	ResultNotRun     ResultName = "NOT_RUN"
+)
+
+// PipelineState is the state of a run. Stage is nil once the run is COMPLETED, Result is nil before.
+type PipelineState struct {
+	Type   string    `json:"type,omitzero"`
+	Name   StateName `json:"name,omitzero"`
+	Stage  *Stage    `json:"stage,omitzero"`
+	Result *Result   `json:"result,omitzero"`
+}
+
+// Stage is the stage within a state.
+type Stage struct {
+	Type string    `json:"type,omitzero"`
+	Name StageName `json:"name,omitzero"`
+}
+
+// Result is how a run or a step ended.
+type Result struct {
+	Type       string       `json:"type,omitzero"`
+	Name       ResultName   `json:"name,omitzero"`
+	Error      *ErrorDetail `json:"error,omitzero"`      // why; on ERROR and on some FAILED results
+	Terminator *Account     `json:"terminator,omitzero"` // who stopped it; on STOPPED
+}
+
+// Done reports whether the run has ended, well or not. An unknown state is not done.
+func (s PipelineState) Done() bool { return stateDone(s.Name) }
+
+// Succeeded reports whether the run has ended successfully.
+func (s PipelineState) Succeeded() bool { return stateSucceeded(s.Name, s.Result) }
+
+// Paused reports whether the run waits for a person: its stage is PAUSED (a manual step) or HALTED. There is no
+// operation that lets it go on; somebody has to do so in the browser.
+func (s PipelineState) Paused() bool { return statePaused(s.Name, s.Stage) }
+
+// String returns the most telling word: the result of an ended run ("SUCCESSFUL"), else the stage ("RUNNING"), else the state's name.
+func (s PipelineState) String() string { return stateWord(s.Name, s.Stage, s.Result) }
+
+// StepState is the state of a step. It answers the questions of [PipelineState].
+type StepState struct {
+	Type   string    `json:"type,omitzero"`
+	Name   StateName `json:"name,omitzero"`
+	Stage  *Stage    `json:"stage,omitzero"`
+	Result *Result   `json:"result,omitzero"`
+}
+
+// Done reports whether the step has ended, well or not, or was never run. An unknown state is not done.
+func (s StepState) Done() bool { return stateDone(s.Name) }
+
+// Succeeded reports whether the step has ended successfully.
+func (s StepState) Succeeded() bool { return stateSucceeded(s.Name, s.Result) }
+
+// Paused reports whether the step waits for a person: its stage is PAUSED (a manual step) or HALTED.
+func (s StepState) Paused() bool { return statePaused(s.Name, s.Stage) }
+
+// String returns the most telling word: the result of an ended step, else the stage, else the state's name.
+func (s StepState) String() string { return stateWord(s.Name, s.Stage, s.Result) }
+
+func stateDone(name StateName) bool { return name == StateCompleted }
+
+func stateSucceeded(name StateName, result *Result) bool {
+	return stateDone(name) && result != nil && result.Name == ResultSuccessful
+}
+
+func statePaused(name StateName, stage *Stage) bool {
+	return !stateDone(name) && stage != nil && (stage.Name == StagePaused || stage.Name == StageHalted)
+}
+
+func stateWord(name StateName, stage *Stage, result *Result) string {
+	switch {
+	case result != nil && result.Name != "":
+		return string(result.Name)
+	case !stateDone(name) && stage != nil && stage.Name != "":
+		return string(stage.Name)
+	}
+	return string(name)
+}
+
+// masked stands for a secret wherever a value that carries one is printed.
+const masked = "******"
+
+// formatMasked prints v, a copy whose secrets are masked and whose type has no Format method, under the verb and flags of f.
+func formatMasked(f fmt.State, verb rune, v any) {
+	fmt.Fprintf(f, fmt.FormatString(f, verb), v)
+}

@@ -1,0 +1,609 @@
+package pipelines
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"slices"
+	"time"
+)
+
+const (
+	waitRequestsPerHour  = 120
+	watchRequestsPerHour = 240
+	budgetBurst          = 60
+	maxPollFailures      = 5 // in a row, each of them after the retries of its own
+)
+
+// WaitOptions vary [PipelinesService.Wait]. Zero fields have their defaults.
+type WaitOptions struct {
+	ThroughPause    bool // wait on when the run waits for a person
+	RequestsPerHour int  // after a first 60; default 120
+}
+
+// WatchOptions vary [PipelinesService.Watch]. Zero fields have their defaults.
+type WatchOptions struct {
+	RequestsPerHour int // after a first 60; default 240
+}
+
+// FollowOptions vary [StepsService.FollowLog]. Zero fields have their defaults.
+type FollowOptions struct {
+	Offset          int64 // bytes to leave out at the beginning
+	RequestsPerHour int   // after a first 60; default 240
+}
+
+// Event is something that happened to a watched pipeline. What it is about is set: Pipeline alone for a change of the
+// pipeline's state, Step alone for a change of a step's, Step and Log for a piece of a step's log, which may end within a line.
+type Event struct {
+	Pipeline *Pipeline
+	Step     *Step
+	Log      []byte
+}
+
+// Wait waits until the pipeline is done, or paused for a person unless o says otherwise, and returns it. A failed run is a
+// result, not an error: ask the pipeline's State. Where Wait ends early it returns the pipeline as last seen, nil if it never was, with the
+// error; the end of ctx is one.
+//
+// It asks soon after a change and less often in quiet, at most 180 times in the first hour and 120 in each further one by
+// default. A poll that fails for a moment doesn't end it, and an unknown state counts as running.
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
+//
+// Scope: pipeline.
+func (s *PipelinesService) Wait(ctx context.Context, repo Repo, id string, o *WaitOptions) (*Pipeline, error) {
+	if o == nil {
+		o = &WaitOptions{}
+	}
+	b, err := newBudget(o.RequestsPerHour, waitRequestsPerHour)
+	if err != nil {
+		return nil, fmt.Errorf("pipelines: Pipelines.Wait: %w", err)
+	}
+	var last *Pipeline
+	var failures failureCount
+	rhythm := rhythm{slowest: 30 * time.Second}
+	for {
+		p, err := s.Get(ctx, repo, id, b.charge())
+		if err := failures.tolerate(ctx, err); err != nil {
+			return last, err
+		}
+		if err == nil {
+			if p.State.Done() || (p.State.Paused() && !o.ThroughPause) {
+				return p, nil
+			}
+			rhythm.beat(last == nil || p.State.String() != last.State.String())
+			last = p
+		}
+		if err := b.pause(ctx, max(rhythm.interval(b), failures.delay)); err != nil {
+			return last, fmt.Errorf("pipelines: Pipelines.Wait: %w", err)
+		}
+	}
+}
+
+// Watch follows a pipeline to its end: it yields an [Event] for each change of the pipeline's or a step's state and for each piece of
+// log, with the logs of parallel steps side by side. What is there when it starts comes first. A step's end comes after the last of its log, and
+// the pipeline's end comes last. A pipeline that waits for a person is watched on; leave the range to stop.
+// An error is yielded once, with a nil event, and ends the range; the end of ctx is one.
+//
+// By default it sends at most 300 requests in the first hour and 240 in each further one, however many steps there are and however
+// much their logs grow; each byte of log is transferred once. A poll that fails for a moment doesn't end it.
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
+//
+// Scope: pipeline.
+func (s *PipelinesService) Watch(ctx context.Context, repo Repo, id string, o *WatchOptions) iter.Seq2[*Event, error] {
+	if o == nil {
+		o = &WatchOptions{}
+	}
+	perHour := o.RequestsPerHour
+	return func(yield func(*Event, error) bool) {
+		b, err := newBudget(perHour, watchRequestsPerHour)
+		if err != nil {
+			yield(nil, fmt.Errorf("pipelines: Pipelines.Watch: %w", err))
+			return
+		}
+		w := &watcher{ctx: ctx, client: s.client, repo: repo, id: id, budget: b, yield: yield, logs: map[string]*stepLog{}}
+		defer w.close()
+		if err := w.run(); err != nil && !errors.Is(err, errLeft) {
+			yield(nil, err)
+		}
+	}
+}
+
+// errLeft says that the range over the events was left.
+var errLeft = errors.New("the range was left")
+
+// watcher is one Watch. Each of the things it looks at has a rhythm of its own, and the one that is due first is looked at next.
+type watcher struct {
+	ctx    context.Context //nolint:containedctx // of one range
+	client *Client
+	repo   Repo
+	id     string
+	budget *budget
+	yield  func(*Event, error) bool
+
+	pipeline      *Pipeline
+	pipelineCheck check
+	stepsCheck    check
+	steps         []*Step // as last seen
+	logs          map[string]*stepLog
+	failures      failureCount
+}
+
+// check is one thing to look at again and again.
+type check struct {
+	rhythm rhythm
+	due    time.Time
+}
+
+// stepLog is the log of one step, and what was told of the step.
+type stepLog struct {
+	check
+	step    *Step        // as last seen
+	told    string       // its state as last told
+	reader  *rangeReader // nil before the log exists
+	drained bool         // nothing more will come
+}
+
+func (w *watcher) run() error {
+	w.pipelineCheck.rhythm.slowest = time.Minute
+	w.stepsCheck.rhythm.slowest = 15 * time.Second
+	for w.pipeline == nil || !w.pipeline.State.Done() {
+		if err := w.step(); err != nil {
+			return err
+		}
+	}
+	return w.finish()
+}
+
+// step looks at whatever is due first, waiting until it is.
+func (w *watcher) step() error {
+	next, look := w.due()
+	if err := w.budget.pause(w.ctx, time.Until(next.due)); err != nil {
+		return fmt.Errorf("pipelines: Pipelines.Watch: %w", err)
+	}
+	changed, err := look()
+	if ended := w.failures.tolerate(w.ctx, err); ended != nil {
+		return ended
+	}
+	if err == nil {
+		next.rhythm.beat(changed)
+	}
+	next.due = time.Now().Add(max(next.rhythm.interval(w.budget), w.failures.delay))
+	switch {
+	case next == &w.pipelineCheck && changed: // they change together
+		w.stepsCheck.due = time.Time{}
+	case next == &w.stepsCheck && w.pipelineTurns():
+		w.pipelineCheck.due = time.Time{}
+	}
+	return nil
+}
+
+// due tells what to look at next, and how.
+func (w *watcher) due() (*check, func() (changed bool, err error)) {
+	next, look := &w.pipelineCheck, w.lookAtPipeline
+	if w.pipeline == nil {
+		return next, look
+	}
+	if w.stepsCheck.due.Before(next.due) {
+		next, look = &w.stepsCheck, w.lookAtSteps
+	}
+	for _, step := range w.steps { // in the pipeline's order, so that nothing depends on the map's
+		l := w.logs[step.UUID]
+		if l != nil && running(step.State) && l.due.Before(next.due) {
+			next, look = &l.check, func() (bool, error) { return w.readLog(l) }
+		}
+	}
+	return next, look
+}
+
+// running holds for steps that may be writing their log, unknown states included.
+func running(s StepState) bool {
+	return !s.Done() && !s.Paused() && s.Name != StatePending && s.Name != StateReady
+}
+
+// pipelineTurns reports whether the pipeline's own state must be another by now, going by its steps'.
+func (w *watcher) pipelineTurns() bool {
+	done, paused, active := len(w.steps) > 0, false, false
+	for _, step := range w.steps {
+		done = done && step.State.Done()
+		paused = paused || step.State.Paused()
+		active = active || running(step.State)
+	}
+	state := w.pipeline.State
+	return done || (state.Paused() && !paused) || (!state.Paused() && paused && !active) || (active && state.Name != StateInProgress)
+}
+
+func (w *watcher) lookAtPipeline() (changed bool, err error) {
+	p, err := w.client.Pipelines.Get(w.ctx, w.repo, w.id, w.budget.charge())
+	if err != nil {
+		return false, err
+	}
+	changed = w.pipeline == nil || p.State.String() != w.pipeline.State.String()
+	w.pipeline = p
+	if !changed || p.State.Done() { // the end is told last
+		return changed, nil
+	}
+	return true, w.emit(&Event{Pipeline: p})
+}
+
+func (w *watcher) lookAtSteps() (changed bool, err error) {
+	steps, err := w.client.Steps.List(w.ctx, w.repo, w.id, nil, w.budget.charge()).Collect()
+	if errors.Is(err, ErrNotFound) && len(w.steps) == 0 {
+		return false, nil // not parsed yet
+	}
+	if err != nil {
+		return false, err
+	}
+	w.steps = steps
+	for _, step := range steps {
+		stepChanged, err := w.update(step)
+		if err != nil {
+			return changed, err
+		}
+		changed = changed || stepChanged
+	}
+	return changed, nil
+}
+
+// update tells of a step that has changed. The log of one that has ended is read to its end first.
+func (w *watcher) update(step *Step) (changed bool, err error) {
+	l := w.logs[step.UUID]
+	if l == nil {
+		l = &stepLog{check: check{rhythm: rhythm{slowest: 30 * time.Second}}}
+		w.logs[step.UUID] = l
+	}
+	l.step = step
+	state := fmt.Sprint(step.State.String(), step.RunNumber)
+	if state == l.told {
+		return false, nil
+	}
+	if step.State.Done() && !l.drained {
+		if _, err := w.readLog(l); err != nil {
+			return false, err // the next look tries again
+		}
+		l.drained = true
+		l.close()
+	}
+	l.told = state
+	return true, w.emit(&Event{Step: step})
+}
+
+// readLog tells what has been written to a step's log since the last time.
+func (w *watcher) readLog(l *stepLog) (grown bool, err error) {
+	if result := l.step.State.Result; result != nil && result.Name == ResultNotRun {
+		return false, nil
+	}
+	if l.reader != nil {
+		if err := l.reader.next(); err != nil {
+			return false, vanished(err)
+		}
+		return w.copyLog(l)
+	}
+	reader := new(rangeReader)
+	at := opStepsLog.at(w.repo.Workspace, w.repo.Slug, w.id, l.step.UUID)
+	err = reader.open(w.ctx, w.client, at, LogOptions{}, []CallOption{w.budget.charge()})
+	if errors.Is(err, ErrNotFound) {
+		return false, nil // none yet, or none at all
+	}
+	if err != nil {
+		return false, err
+	}
+	l.reader = reader
+	return w.copyLog(l)
+}
+
+func (w *watcher) copyLog(l *stepLog) (grown bool, err error) {
+	buf := make([]byte, copyBuffer/2)
+	for {
+		n, err := l.reader.Read(buf)
+		if n > 0 {
+			grown = true
+			if err := w.emit(&Event{Step: l.step, Log: bytes.Clone(buf[:n])}); err != nil {
+				return grown, err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return grown, nil
+		}
+		if err != nil {
+			return grown, err
+		}
+	}
+}
+
+// finish tells what is left once the pipeline has ended, and then that it has. Steps may end a little later than their
+// pipeline.
+func (w *watcher) finish() error {
+	for try := 0; ; try++ {
+		_, err := w.lookAtSteps()
+		if ended := w.failures.tolerate(w.ctx, err); ended != nil {
+			return ended
+		}
+		if err == nil && (w.allDone() || try >= maxPollFailures) {
+			return w.emit(&Event{Pipeline: w.pipeline})
+		}
+		if err := w.budget.pause(w.ctx, max(fastest, w.failures.delay)); err != nil {
+			return fmt.Errorf("pipelines: Pipelines.Watch: %w", err)
+		}
+	}
+}
+
+func (w *watcher) allDone() bool {
+	return !slices.ContainsFunc(w.steps, func(step *Step) bool { return !step.State.Done() })
+}
+
+func (w *watcher) emit(e *Event) error {
+	if !w.yield(e, nil) {
+		return errLeft
+	}
+	return nil
+}
+
+func (w *watcher) close() {
+	for _, l := range w.logs {
+		l.close()
+	}
+}
+
+func (l *stepLog) close() {
+	if l.reader != nil {
+		_ = l.reader.Close()
+	}
+}
+
+// FollowLog reads the log of a step as it grows, until the step is done and its log read to the end. It may begin before the
+// step does. A step that does not exist, or that has ended without a log, is an [ErrNotFound].
+//
+// Each byte is transferred once, and each poll is one request: for the log while it grows, for the step's state where it doesn't.
+// The reader is bound to ctx and has to be closed; Close may be called while another goroutine reads.
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
+//
+// Scope: pipeline.
+func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, stepID string, o *FollowOptions) (io.ReadCloser, error) {
+	if o == nil {
+		o = &FollowOptions{}
+	}
+	b, err := newBudget(o.RequestsPerHour, watchRequestsPerHour)
+	if err == nil {
+		err = LogOptions{Offset: o.Offset}.check()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pipelines: Steps.FollowLog: %w", err)
+	}
+	f := &follower{budget: b, rhythm: rhythm{slowest: 30 * time.Second}, look: func(ctx context.Context) (*Step, error) {
+		return s.Get(ctx, repo, pipelineID, stepID, b.charge())
+	}}
+	at := opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID)
+	err = f.log.open(ctx, s.client, at, LogOptions{Offset: o.Offset}, []CallOption{b.charge()})
+	if err == nil {
+		f.open = true
+		return f, nil
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	step, stepErr := f.look(ctx)
+	if stepErr != nil {
+		return nil, stepErr
+	}
+	if step.State.Done() {
+		return nil, err
+	}
+	f.log.ctx, f.log.cancel = context.WithCancel(ctx)
+	f.log.err = io.EOF // of what there is so far: nothing
+	return f, nil
+}
+
+// follower is the reader that FollowLog returns.
+type follower struct {
+	log    rangeReader
+	look   func(context.Context) (*Step, error)
+	budget *budget
+	rhythm rhythm
+
+	failures  failureCount
+	open      bool // the log exists
+	grown     bool // since the last poll
+	stepAsked bool // by the last poll
+	done      bool // the step has ended, so what the log has now is all
+}
+
+// Read implements [io.Reader].
+func (f *follower) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		n, err := f.log.Read(p)
+		if n > 0 {
+			f.grown = true
+			return n, nil
+		}
+		if f.done && errors.Is(err, io.EOF) {
+			return 0, io.EOF
+		}
+		if !errors.Is(err, io.EOF) {
+			err = f.failures.tolerate(f.log.ctx, err)
+		} else {
+			err = nil
+		}
+		if err == nil {
+			err = f.poll()
+		}
+		switch {
+		case err == nil:
+		case f.log.isClosed():
+			return 0, fs.ErrClosed
+		default:
+			return 0, err
+		}
+	}
+}
+
+// poll waits, then sends the one request that may bring news: for the log, or, where that has just brought nothing, for the step.
+func (f *follower) poll() error {
+	f.rhythm.beat(f.grown)
+	askStep := !f.open || (!f.grown && !f.stepAsked)
+	f.grown, f.stepAsked = false, askStep
+	if err := f.budget.pause(f.log.ctx, max(f.rhythm.interval(f.budget), f.failures.delay)); err != nil {
+		return f.log.wrap(err)
+	}
+	if askStep {
+		step, err := f.look(f.log.ctx)
+		if err != nil {
+			return f.failures.tolerate(f.log.ctx, err)
+		}
+		f.done = step.State.Done()
+		if !f.done && (f.open || !running(step.State)) {
+			return nil
+		}
+	}
+	return f.readOn()
+}
+
+// readOn opens the log at the place where it ended before.
+func (f *follower) readOn() error {
+	err := f.log.next()
+	if err != nil {
+		f.log.err = io.EOF // of what there is so far
+	}
+	switch {
+	case err == nil:
+		f.open = true
+	case !f.open && errors.Is(err, ErrNotFound):
+		err = nil // no log yet, or none at all
+	default:
+		f.done = false // to be confirmed once the log can be read
+	}
+	return f.failures.tolerate(f.log.ctx, vanished(err))
+}
+
+// Close implements [io.Closer].
+func (f *follower) Close() error { return f.log.Close() }
+
+// rhythm is how often to look: soon after a change, then ever less often.
+type rhythm struct {
+	slowest time.Duration
+	current time.Duration
+}
+
+const fastest = 2 * time.Second
+
+func (r *rhythm) beat(changed bool) {
+	if changed || r.current == 0 {
+		r.current = fastest
+		return
+	}
+	r.current = min(r.current*3/2, r.slowest)
+}
+
+// interval is the time to the next look. It grows as the budget runs low, so that what is left lasts.
+func (r *rhythm) interval(b *budget) time.Duration {
+	current := max(r.current, fastest)
+	if left := b.left(); left < b.burst/2 {
+		current = time.Duration(float64(current) * b.burst / 2 / max(left, 1))
+	}
+	return min(current, max(r.slowest, fastest))
+}
+
+// failureCount decides how many failed polls are a moment's.
+type failureCount struct {
+	inARow int
+	delay  time.Duration // before the next poll
+}
+
+// tolerate returns an error that ends the polling, and nil for none or one that may pass.
+func (f *failureCount) tolerate(ctx context.Context, err error) error {
+	if err == nil {
+		*f = failureCount{}
+		return nil
+	}
+	f.inARow++
+	if f.inARow >= maxPollFailures || ctx.Err() != nil || !passing(err) {
+		return err
+	}
+	f.delay = fastest << f.inARow
+	var answer *APIError
+	if errors.As(err, &answer) {
+		f.delay = max(f.delay, answer.RetryAfter)
+	}
+	return nil
+}
+
+// passing holds for errors that the next poll may not meet.
+func passing(err error) bool {
+	var gone *vanishedError
+	var answer *APIError
+	switch {
+	case errors.As(err, &gone):
+		return true
+	case errors.As(err, &answer):
+		return errors.Is(err, ErrServer) || errors.Is(err, ErrRateLimited)
+	case errors.Is(err, ErrInvalidArgument), errors.Is(err, errChanged), errors.Is(err, errLeft), errors.Is(err, fs.ErrClosed):
+		return false
+	}
+	return !permanent(err)
+}
+
+// vanishedError is the absence of a log that was there before: one that is on its way to storage, perhaps.
+type vanishedError struct{ error }
+
+func (e *vanishedError) Unwrap() error { return e.error }
+
+func vanished(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return &vanishedError{err}
+	}
+	return err
+}
+
+// budget is a token bucket of requests. It is used by one goroutine.
+type budget struct {
+	burst, perSecond float64
+	tokens           float64
+	at               time.Time // when tokens was right
+}
+
+func newBudget(perHour, byDefault int) (*budget, error) {
+	if perHour < 0 {
+		return nil, invalidArgument("RequestsPerHour %d is negative", perHour)
+	}
+	orDefault(&perHour, byDefault)
+	return &budget{burst: budgetBurst, tokens: budgetBurst, perSecond: float64(perHour) / 3600, at: time.Now()}, nil
+}
+
+// charge makes a call's requests, retries included, be paid from the budget.
+func (b *budget) charge() CallOption {
+	return func(k *call) error {
+		k.budget = b
+		return nil
+	}
+}
+
+func (b *budget) spend() {
+	b.left()
+	b.tokens--
+}
+
+func (b *budget) left() float64 {
+	now := time.Now()
+	b.tokens = min(b.burst, b.tokens+now.Sub(b.at).Seconds()*b.perSecond)
+	b.at = now
+	return b.tokens
+}
+
+// pause waits for d and then until the budget has a request left.
+func (b *budget) pause(ctx context.Context, d time.Duration) error {
+	if missing := 1 - b.left(); missing > 0 {
+		d = max(d, time.Duration(missing/b.perSecond*float64(time.Second))+1)
+	}
+	if d <= 0 {
+		return ctx.Err()
+	}
+	return pause(ctx, d)
+}

@@ -539,6 +539,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // prepare waits for the limiter and returns the header with the credentials.
 func (t *transport) prepare(req *http.Request, k *call) (http.Header, error) {
+	if err := req.Context().Err(); err != nil {
+		return nil, err
+	}
 	if t.limiter != nil {
 		if err := t.limiter.Wait(req.Context()); err != nil {
 			return nil, fmt.Errorf("limiter: %w", err)

@@ -67,7 +67,7 @@ const (
 func (e *APIError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "pipelines: %s: %s %s: %d %s", e.Operation, e.Method, e.Path, e.StatusCode, http.StatusText(e.StatusCode))
-	if e.Message != "" && e.Message != http.StatusText(e.StatusCode) {
+	if e.Message != "" && !strings.EqualFold(e.Message, http.StatusText(e.StatusCode)) {
 		b.WriteString(": " + oneLine(e.Message))
 	}
 	if e.Detail != "" {

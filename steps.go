@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // StepsService reads the steps of a pipeline, their logs and their test reports.
@@ -79,7 +81,8 @@ const (
 	CommandSystem CommandType = "system"
 )
 
-// Image is the image that a step runs in. Its password is masked wherever the value is printed.
+// Image is the image that a step runs in. Its password is masked wherever the value is printed, and left out where it is
+// marshalled.
 type Image struct {
 	Name     string `json:"name,omitzero"`
 	Username string `json:"username,omitzero"`
@@ -87,12 +90,14 @@ type Image struct {
 	Email    string `json:"email,omitzero"`
 }
 
+// plainImage is an Image without its methods.
+type plainImage Image
+
 func (i Image) masked() any {
-	type plain Image
 	if i.Password != "" {
 		i.Password = masked
 	}
-	return plain(i)
+	return plainImage(i)
 }
 
 // Format implements [fmt.Formatter]: the password is masked under every verb.
@@ -100,6 +105,12 @@ func (i Image) Format(f fmt.State, verb rune) { formatMasked(f, verb, i.masked()
 
 // LogValue implements [slog.LogValuer]: the password is masked.
 func (i Image) LogValue() slog.Value { return slog.AnyValue(i.masked()) }
+
+// MarshalJSON implements [encoding/json.Marshaler]: the password is left out, because programs log what they marshal.
+func (i Image) MarshalJSON() ([]byte, error) {
+	i.Password = ""
+	return json.Marshal(plainImage(i))
+}
 
 // ListOptions are the options of lists that have no filters.
 type ListOptions struct {

@@ -1,0 +1,395 @@
+package pipelines_test
+
+import (
+	"encoding/json"
+	"net/url"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+const fullHash = "0123456789abcdef0123456789abcdef01234567"
+
+func golden(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile("testdata/" + name)
+	require.NoError(t, err)
+	return string(data)
+}
+
+func date(s string) time.Time {
+	d, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func TestAPipelineIsDecodedWhole(t *testing.T) {
+	srv := record(t, answerJSON(golden(t, "pipeline_full.json")))
+	got, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "412")
+	require.NoError(t, err)
+	link := func(href string) *pipelines.Link { return &pipelines.Link{Href: href} }
+	for _, d := range []*time.Time{&got.Target.Commit.Date} { // "+00:00" is UTC under another name
+		*d = d.UTC()
+	}
+	require.Equal(t, &pipelines.Pipeline{
+		Type: "pipeline", UUID: "{6f1c2e0a-3f0e-4c58-9d0b-0f6f4f6a1b01}", BuildNumber: 412, RunNumber: 2,
+		State: pipelines.PipelineState{Type: "pipeline_state_completed", Name: pipelines.StateCompleted, Result: &pipelines.Result{
+			Type: "pipeline_state_completed_stopped", Name: pipelines.ResultStopped,
+			Error: &pipelines.ErrorDetail{
+				Type: "pipeline_error", Key: "plan-service.parse.error", Message: "No matching pipeline definition", Arguments: map[string]any{"branch": "main"},
+			},
+			Terminator: &pipelines.Account{
+				Type: "user", UUID: "{11111111-2222-4333-8444-555555555555}", AccountID: "557058:abc", AccountStatus: "active", DisplayName: "Ada",
+				Nickname: "ada", Has2FAEnabled: true, IsStaff: true, CreatedOn: date("2020-01-02T03:04:05Z"),
+				Links: &pipelines.AccountLinks{
+					Self: link("https://api.example/users/ada"), HTML: link("https://example/ada"), Avatar: link("https://example/ada.png"),
+					Repositories: link("https://api.example/repositories/ada"), Members: link("m"), Projects: link("p"),
+				},
+			},
+		}},
+		Target: pipelines.Target{
+			Type: pipelines.TargetPullRequest, RefType: pipelines.RefBranch, RefName: "feature/x", Source: "feature/x", Destination: "main",
+			DestinationCommit: &pipelines.Commit{Type: "commit", Hash: "aaaaaaaaaaaa"},
+			Commit: &pipelines.Commit{
+				Type: "commit", Hash: fullHash, Date: date("2026-08-01T10:11:12Z"), Message: "Fix\n",
+				Summary:      &pipelines.CommitSummary{Raw: "Fix", Markup: "markdown", HTML: "<p>Fix</p>"},
+				Author:       &pipelines.Author{Type: "author", Raw: "Ada <ada@example.com>", User: &pipelines.Account{Type: "user", DisplayName: "Ada"}},
+				Committer:    &pipelines.Author{Type: "committer", Raw: "Bob <bob@example.com>"},
+				Parents:      []pipelines.Commit{{Type: "commit", Hash: "bbbbbbb"}},
+				Repository:   &pipelines.Repository{Type: "repository", Name: "site"},
+				Participants: []pipelines.Participant{{Type: "participant", User: &pipelines.Account{Type: "user"}, Role: "REVIEWER", Approved: true, State: "approved", ParticipatedOn: date("2026-08-01T09:00:00.5Z")}},
+				Links:        &pipelines.CommitLinks{Self: link("c"), HTML: link("h")},
+			},
+			Selector: &pipelines.Selector{
+				Type: pipelines.SelectorPullRequests, Pattern: "**",
+				ImportedFrom: &pipelines.ImportedFrom{RepoUUID: "{22222222-2222-4333-8444-555555555555}", Revision: "main", PipelineName: "shared"},
+			},
+			Pullrequest:  &pipelines.Pullrequest{Type: "pullrequest", ID: 17, Title: "Fix it", Draft: true, Queued: true, Links: &pipelines.PullrequestLinks{Self: link("s"), HTML: link("h")}},
+			TargetBranch: "main", PullrequestIDs: []int{17, 18},
+		},
+		Trigger: &pipelines.Trigger{Type: "pipeline_trigger_schedule", Name: pipelines.TriggerSchedule},
+		Creator: &pipelines.Account{Type: "app_user", Kind: "repository_access_token", DisplayName: "bot"},
+		Repository: &pipelines.Repository{
+			Type: "repository", UUID: "{33333333-2222-4333-8444-555555555555}", Name: "site", FullName: "acme/site", Description: "The site", IsPrivate: true,
+			Parent: &pipelines.Repository{Type: "repository", FullName: "acme/base"}, SCM: "git", Owner: &pipelines.Account{Type: "team", DisplayName: "Acme"},
+			CreatedOn: date("2019-01-01T00:00:00Z"), UpdatedOn: date("2026-01-01T00:00:00Z"), Size: 123456789012, Language: "go", HasIssues: true, HasWiki: true,
+			ForkPolicy: "no_forks",
+			Project: &pipelines.Project{
+				Type: "project", UUID: "{44444444-2222-4333-8444-555555555555}", Key: "WEB", Name: "Web", Description: "d", Owner: &pipelines.Account{Type: "team"},
+				IsPrivate: true, HasPubliclyVisibleRepos: true, CreatedOn: date("2019-01-01T00:00:00Z"), UpdatedOn: date("2019-01-01T00:00:00Z"),
+				Links: &pipelines.ProjectLinks{HTML: link("h"), Avatar: link("a")},
+			},
+			Mainbranch: &pipelines.Ref{
+				Type: "branch", Name: "main", Target: &pipelines.Commit{Type: "commit", Hash: "cccccccccccc"}, MergeStrategies: []string{"squash"},
+				DefaultMergeStrategy: "squash", Message: "m", Date: date("2019-01-01T00:00:00Z"), Tagger: &pipelines.Author{Type: "author", Raw: "r"},
+				Links: &pipelines.RefLinks{Self: link("s"), Commits: link("c"), HTML: link("h")},
+			},
+			Links: &pipelines.RepositoryLinks{
+				Self: link("s"), HTML: link("h"), Avatar: link("a"), Pullrequests: link("p"), Commits: link("c"), Forks: link("f"), Watchers: link("w"),
+				Downloads: link("d"), Clone: []pipelines.Link{{Name: "ssh", Href: "git@example"}}, Hooks: link("k"),
+			},
+		},
+		CreatedOn: date("2026-08-01T10:12:13.671Z"), CompletedOn: date("2026-08-01T10:15:13.109572944Z"), DurationInSeconds: 180, BuildSecondsUsed: 300,
+		FirstSuccessful: true, Expired: true, HasVariables: true,
+		Variables: []pipelines.Variable{
+			{Type: "pipeline_variable", UUID: "{55555555-2222-4333-8444-555555555555}", Key: "K", Value: "v"}, {Key: "S", Secured: true},
+		},
+		ConfigurationSources: []pipelines.ConfigurationSource{{Source: "STATIC_LOCAL", URI: "/%7Ba%7D/%7Bb%7D/src/c/bitbucket-pipelines.yml"}},
+		Labels:               map[string]any{"team": "web"},
+		Links: &pipelines.PipelineLinks{
+			Type: "pipelines_pipeline_links", Self: &pipelines.Link{Type: "pipelines_links_section_href", Href: "s"}, Steps: link("t"),
+		},
+	}, got)
+	requireEveryFieldSet(t, reflect.ValueOf(got).Elem(), "Pipeline")
+}
+
+func TestAStepIsDecodedWhole(t *testing.T) {
+	srv := record(t, answerJSON(golden(t, "step_full.json")))
+	got, err := newClient(t, srv.base()).Steps.Get(t.Context(), repo, "412", "{s}")
+	require.NoError(t, err)
+	require.Equal(t, &pipelines.Step{
+		Type: "pipeline_step", UUID: "{6f1c2e0a-3f0e-4c58-9d0b-0f6f4f6a1b02}", Name: "Test", RunNumber: 2,
+		State: pipelines.StepState{
+			Type: "pipeline_step_state_pending", Name: pipelines.StatePending,
+			Stage: &pipelines.Stage{Type: "pipeline_step_state_pending_paused", Name: pipelines.StagePaused},
+		},
+		Trigger:          &pipelines.StepTrigger{Type: pipelines.StepTriggerManual},
+		Image:            &pipelines.Image{Name: "golang:1.26", Username: "u", Password: "p", Email: "e"},
+		SetupCommands:    []pipelines.Command{{Name: "Clone", Command: "git clone", CommandType: pipelines.CommandSystem}},
+		ScriptCommands:   []pipelines.Command{{Name: "go test", Command: "go test ./...", CommandType: pipelines.CommandUser}},
+		TeardownCommands: []pipelines.Command{{Name: "Reports", Command: "x", CommandType: pipelines.CommandSystem, Action: "PROCESS_TEST_REPORTS"}},
+		StartedOn:        date("2026-08-01T10:12:20.14397Z"), CompletedOn: date("2026-08-01T10:12:30Z"),
+		DurationInSeconds: 10, BuildSecondsUsed: 11, MaxTime: 120,
+		Pipeline: &pipelines.PipelineRef{Type: "pipeline", UUID: "{6f1c2e0a-3f0e-4c58-9d0b-0f6f4f6a1b01}"},
+	}, got)
+	requireEveryFieldSet(t, reflect.ValueOf(got).Elem(), "Step")
+}
+
+// requireEveryFieldSet finds fields that a payload meant to be complete has missed.
+func requireEveryFieldSet(t *testing.T, v reflect.Value, path string) {
+	t.Helper()
+	for i := range v.NumField() {
+		name := path + "." + v.Type().Field(i).Name
+		if name == "Pipeline.State.Stage" { // a state has either
+			continue
+		}
+		assert.False(t, v.Field(i).IsZero(), name)
+		if f := reflect.Indirect(v.Field(i)); f.Kind() == reflect.Struct && f.Type() != reflect.TypeFor[time.Time]() && strings.Count(name, ".") < 2 && !strings.Contains(name, "Creator") && !strings.Contains(name, "State") {
+			requireEveryFieldSet(t, f, name)
+		}
+	}
+}
+
+func TestSparseAndStrangePipelinesDecode(t *testing.T) {
+	for name, tc := range map[string]struct {
+		body string
+		want pipelines.Pipeline
+	}{
+		"nothing": {`{}`, pipelines.Pipeline{}},
+		"nulls":   {`{"state":{"name":"IN_PROGRESS","stage":null,"result":null},"trigger":null,"target":{"ref_name":null,"selector":null},"completed_on":null}`, pipelines.Pipeline{State: pipelines.PipelineState{Name: "IN_PROGRESS"}}},
+		"empty objects": {
+			`{"state":{},"trigger":{},"target":{},"creator":{},"labels":{},"links":{}}`,
+			pipelines.Pipeline{Trigger: &pipelines.Trigger{}, Creator: &pipelines.Account{}, Labels: map[string]any{}, Links: &pipelines.PipelineLinks{}},
+		},
+		"an unknown target": {
+			`{"target":{"type":"pipeline_moon_target","ref_name":"main","phase":"full"}}`,
+			pipelines.Pipeline{Target: pipelines.Target{Type: "pipeline_moon_target", RefName: "main"}},
+		},
+		"an unknown state": {
+			`{"state":{"type":"pipeline_state_dreaming","name":"DREAMING","stage":{"name":"REM"}}}`,
+			pipelines.Pipeline{State: pipelines.PipelineState{Type: "pipeline_state_dreaming", Name: "DREAMING", Stage: &pipelines.Stage{Name: "REM"}}},
+		},
+		"an unknown trigger": {`{"trigger":{"type":"x","name":"TELEPATHY"}}`, pipelines.Pipeline{Trigger: &pipelines.Trigger{Type: "x", Name: "TELEPATHY"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, answerJSON(tc.body))
+			got, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "1")
+			require.NoError(t, err)
+			require.Equal(t, &tc.want, got)
+			_, err = json.Marshal(got)
+			require.NoError(t, err, "what decodes encodes again")
+		})
+	}
+}
+
+func TestStatesAnswerQuestions(t *testing.T) {
+	stage := func(name pipelines.StageName) *pipelines.Stage { return &pipelines.Stage{Name: name} }
+	result := func(name pipelines.ResultName) *pipelines.Result { return &pipelines.Result{Name: name} }
+	for _, tc := range []struct {
+		state                   pipelines.PipelineState
+		done, succeeded, paused bool
+		word                    string
+	}{
+		{pipelines.PipelineState{}, false, false, false, ""},
+		{pipelines.PipelineState{Name: "PARSING", Stage: stage("PARSING")}, false, false, false, "PARSING"},
+		{pipelines.PipelineState{Name: "PENDING"}, false, false, false, "PENDING"},
+		{pipelines.PipelineState{Name: "IN_PROGRESS", Stage: stage("RUNNING")}, false, false, false, "RUNNING"},
+		{pipelines.PipelineState{Name: "IN_PROGRESS", Stage: stage("PAUSED")}, false, false, true, "PAUSED"},
+		{pipelines.PipelineState{Name: "IN_PROGRESS", Stage: stage("HALTED")}, false, false, true, "HALTED"},
+		{pipelines.PipelineState{Name: "DREAMING"}, false, false, false, "DREAMING"},
+		{pipelines.PipelineState{Name: "COMPLETED", Result: result("SUCCESSFUL")}, true, true, false, "SUCCESSFUL"},
+		{pipelines.PipelineState{Name: "COMPLETED", Result: result("FAILED"), Stage: stage("PAUSED")}, true, false, false, "FAILED"},
+		{pipelines.PipelineState{Name: "COMPLETED"}, true, false, false, "COMPLETED"},
+	} {
+		s := tc.state
+		assert.Equal(t, []any{tc.done, tc.succeeded, tc.paused, tc.word}, []any{s.Done(), s.Succeeded(), s.Paused(), s.String()})
+		step := pipelines.StepState(s)
+		assert.Equal(t, []any{tc.done, tc.succeeded, tc.paused, tc.word}, []any{step.Done(), step.Succeeded(), step.Paused(), step.String()})
+	}
+	require.Equal(t, "m", pipelines.ErrorDetail{Key: "k", Message: "m"}.String())
+	require.Equal(t, "k", pipelines.ErrorDetail{Key: "k"}.String())
+}
+
+func TestListSendsItsFilters(t *testing.T) {
+	for name, tc := range map[string]struct {
+		q    *pipelines.ListPipelinesOptions
+		want string
+	}{
+		"none":     {nil, "pagelen=100"},
+		"defaults": {&pipelines.ListPipelinesOptions{}, "pagelen=100"},
+		"all": {&pipelines.ListPipelinesOptions{
+			PageLen: 50, Sort: pipelines.SortNewestFirst, Branch: "feature/ä", RefType: pipelines.RefAnnotatedTag, RefName: "v1", CommitHash: fullHash,
+			SelectorType: pipelines.SelectorCustom, SelectorPattern: "deploy *", CreatorUUID: "11111111-2222-4333-8444-555555555555",
+			CreatedOn: date("2026-08-01T10:12:13Z"), TriggerType: pipelines.TriggerParentStep,
+			Status: []pipelines.PipelineStatus{pipelines.StatusFailed, pipelines.StatusError},
+		}, "created_on=2026-08-01T10:12:13Z&creator.uuid={11111111-2222-4333-8444-555555555555}&pagelen=50&sort=-created_on&status=FAILED&status=ERROR" +
+			"&target.branch=feature/ä&target.commit.hash=" + fullHash + "&target.ref_name=v1&target.ref_type=ANNOTATED_TAG" +
+			"&target.selector.pattern=deploy *&target.selector.type=CUSTOM&trigger_type=PARENT_STEP"},
+		"in the words of pipelines": {&pipelines.ListPipelinesOptions{
+			RefType: pipelines.RefBranch, SelectorType: pipelines.SelectorBranches, TriggerType: pipelines.TriggerSchedule,
+		}, "pagelen=100&target.ref_type=BRANCH&target.selector.type=BRANCH&trigger_type=SCHEDULED"},
+		"in the words of the filters": {&pipelines.ListPipelinesOptions{RefType: "TAG", SelectorType: "PULLREQUESTS", TriggerType: "SCHEDULED"},
+			"pagelen=100&target.ref_type=TAG&target.selector.type=PULLREQUESTS&trigger_type=SCHEDULED"},
+		"of other selectors": {&pipelines.ListPipelinesOptions{SelectorType: pipelines.SelectorPullRequests}, "pagelen=100&target.selector.type=PULLREQUESTS"},
+		"of unknown words":   {&pipelines.ListPipelinesOptions{Status: []pipelines.PipelineStatus{"DREAMING"}}, "pagelen=100&status=DREAMING"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, answerJSON(`{"values":[]}`))
+			_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, tc.q).Collect()
+			require.NoError(t, err)
+			got, err := url.QueryUnescape(srv.only(t).Query)
+			require.NoError(t, err)
+			require.Equal(t, tc.want, got)
+			require.Equal(t, "/2.0/repositories/acme/site/pipelines", srv.only(t).Path)
+		})
+	}
+}
+
+func TestListRefusesFiltersThatFindNothing(t *testing.T) {
+	srv := record(t, answerJSON(`{"values":[]}`))
+	for says, q := range map[string]*pipelines.ListPipelinesOptions{
+		"StatusPassed":       {Status: []pipelines.PipelineStatus{"SUCCESSFUL"}},
+		"StatusBuilding":     {Status: []pipelines.PipelineStatus{pipelines.StatusFailed, "IN_PROGRESS"}},
+		"not a full commit":  {CommitHash: "0123456"},
+		"not a full commit ": {CommitHash: strings.ToUpper(fullHash)},
+	} {
+		_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, q).Collect()
+		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+		require.ErrorContains(t, err, strings.TrimSpace(says))
+	}
+	require.Empty(t, srv.seen())
+}
+
+var pullRequest = pipelines.PullRequestRef{ID: 17, Source: "feature/x", Destination: "main", Commit: "abc", DestinationCommit: "def"}
+
+func TestRunSendsItsTargetAndVariables(t *testing.T) {
+	for name, tc := range map[string]struct {
+		run  pipelines.RunRequest
+		want string
+	}{
+		"a branch": {pipelines.RunRequest{Target: pipelines.BranchTarget("main")}, `{"target":{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"main"}}`},
+		"a tag":    {pipelines.RunRequest{Target: pipelines.TagTarget("v1")}, `{"target":{"type":"pipeline_ref_target","ref_type":"tag","ref_name":"v1"}}`},
+		"a commit on a branch": {
+			pipelines.RunRequest{Target: pipelines.BranchTarget("main").At("abc")},
+			`{"target":{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"main","commit":{"type":"commit","hash":"abc"}}}`,
+		},
+		"a custom pipeline of a branch": {
+			pipelines.RunRequest{Target: pipelines.BranchTarget("main").With(pipelines.CustomSelector("deploy"))},
+			`{"target":{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"main","selector":{"type":"custom","pattern":"deploy"}}}`,
+		},
+		"a commit": {
+			pipelines.RunRequest{Target: pipelines.CommitTarget("abc").With(pipelines.Selector{Type: pipelines.SelectorDefault})},
+			`{"target":{"type":"pipeline_commit_target","commit":{"type":"commit","hash":"abc"},"selector":{"type":"default"}}}`,
+		},
+		"a pull request": {
+			pipelines.RunRequest{Target: pipelines.PullRequestTarget(pullRequest)},
+			`{"target":{"type":"pipeline_pullrequest_target","commit":{"type":"commit","hash":"abc"},"source":"feature/x","destination":"main","destination_commit":{"type":"commit","hash":"def"},"pullrequest":{"id":17}}}`,
+		},
+		"variables": {
+			pipelines.RunRequest{Target: pipelines.BranchTarget("<main>&"), Variables: []pipelines.Variable{{Key: "A", Value: "1"}, {Key: "B"}, {Key: "C", Value: "s3cret", Secured: true, UUID: "{x}"}}},
+			`{"target":{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"<main>&"},"variables":[{"key":"A","value":"1"},{"key":"B","value":""},{"key":"C","value":"s3cret","secured":true}]}`,
+		},
+		"a target of a type to come": {pipelines.RunRequest{Target: pipelines.Target{Type: "pipeline_moon_target"}}, `{"target":{"type":"pipeline_moon_target"}}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, answer(201, "application/json", `{"build_number":8,"state":{"name":"PARSING"}}`))
+			p, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, tc.run)
+			require.NoError(t, err)
+			require.Equal(t, 8, p.BuildNumber)
+			got := srv.only(t)
+			require.Equal(t, tc.want, got.Body)
+			require.Equal(t, "POST /2.0/repositories/acme/site/pipelines?", got.Method+" "+got.Path+"?"+got.Query)
+			require.Equal(t, "application/json", got.Header.Get("Content-Type"))
+		})
+	}
+}
+
+func TestAnOnDemandRunSendsItsYAMLAndTheRestInTheQuery(t *testing.T) {
+	srv := record(t, answer(201, "application/json", `{"build_number":8}`))
+	c := newClient(t, srv.base())
+	_, err := c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{
+		RunRequest: pipelines.RunRequest{
+			Target:    pipelines.BranchTarget("main").At("abc").With(pipelines.CustomSelector("deploy")),
+			Variables: []pipelines.Variable{{Key: "A", Value: "1 2"}, {Key: "B", Value: "s3cret", Secured: true}},
+		},
+		YAML: []byte("pipelines: {}\n"), MergeDefaults: true, TargetBranchToCreate: "try",
+	})
+	require.NoError(t, err)
+	_, err = c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{
+		RunRequest: pipelines.RunRequest{Target: pipelines.PullRequestTarget(pullRequest)}, YAML: []byte("x"),
+	})
+	require.NoError(t, err)
+	seen := srv.seen()
+	require.Equal(t, "pipelines: {}\n", seen[0].Body)
+	require.Equal(t, "application/yaml", seen[0].Header.Get("Content-Type"))
+	require.Equal(t, "application/json", seen[0].Header.Get("Accept"))
+	for i, want := range []string{
+		"merge_defaults=true&target.commit.hash=abc&target.ref_name=main&target.ref_type=branch&target.selector.pattern=deploy&target.selector.type=custom" +
+			"&target.type=pipeline_ref_target&target_branch_to_create=try&variables[0].key=A&variables[0].value=1 2&variables[1].key=B&variables[1].secured=true&variables[1].value=s3cret",
+		"target.commit.hash=abc&target.destination=main&target.destination_commit.hash=def&target.pullrequest.id=17&target.source=feature/x&target.type=pipeline_pullrequest_target",
+	} {
+		got, err := url.QueryUnescape(seen[i].Query)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+}
+
+func TestRunsThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
+	srv := record(t, answer(201, "application/json", `{}`))
+	c := newClient(t, srv.base())
+	without := func(change func(*pipelines.PullRequestRef)) pipelines.Target {
+		pr := pullRequest
+		change(&pr)
+		return pipelines.PullRequestTarget(pr)
+	}
+	for says, run := range map[string]pipelines.RunRequest{
+		"target has no type":         {},
+		"no reference name":          {Target: pipelines.BranchTarget("")},
+		"no reference type":          {Target: pipelines.Target{Type: pipelines.TargetRef, RefName: "main"}},
+		"no hash for its commit":     {Target: pipelines.BranchTarget("main").At("")},
+		"no selector":                {Target: pipelines.CommitTarget("abc")},
+		"no commit hash":             {Target: pipelines.CommitTarget("").With(pipelines.CustomSelector("x"))},
+		"selector has no type":       {Target: pipelines.BranchTarget("main").With(pipelines.Selector{Pattern: "x"})},
+		"needs the pipeline's name":  {Target: pipelines.BranchTarget("main").With(pipelines.CustomSelector(""))},
+		"no pull request ID":         {Target: without(func(pr *pipelines.PullRequestRef) { pr.ID = 0 })},
+		"no source branch":           {Target: without(func(pr *pipelines.PullRequestRef) { pr.Source = "" })},
+		"no destination branch":      {Target: without(func(pr *pipelines.PullRequestRef) { pr.Destination = "" })},
+		"no commit hash ":            {Target: without(func(pr *pipelines.PullRequestRef) { pr.Commit = "" })},
+		"no destination commit hash": {Target: without(func(pr *pipelines.PullRequestRef) { pr.DestinationCommit = "" })},
+		"variable 1 has no key":      {Target: pipelines.BranchTarget("main"), Variables: []pipelines.Variable{{Key: "A"}, {Value: "s3cret"}}},
+	} {
+		_, err := c.Pipelines.Run(t.Context(), repo, run)
+		require.ErrorIs(t, err, pipelines.ErrInvalidArgument, says)
+		require.ErrorContains(t, err, strings.TrimSpace(says))
+		require.NotContains(t, err.Error(), "s3cret")
+		_, err = c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{RunRequest: run, YAML: []byte("x")})
+		require.ErrorIs(t, err, pipelines.ErrInvalidArgument, says)
+	}
+	_, err := c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{RunRequest: pipelines.RunRequest{Target: pipelines.BranchTarget("main")}})
+	require.ErrorContains(t, err, "YAML is empty")
+	require.Empty(t, srv.seen())
+}
+
+func TestStopSendsNoBody(t *testing.T) {
+	srv := record(t, answer(204, "", ""))
+	require.NoError(t, newClient(t, srv.base()).Pipelines.Stop(t.Context(), repo, "8"))
+	got := srv.only(t)
+	require.Equal(t, "POST /2.0/repositories/acme/site/pipelines/8/stopPipeline", got.Method+" "+got.Path)
+	require.Empty(t, got.Body)
+	require.Empty(t, got.Header.Get("Content-Type"))
+}
+
+func TestStepsAreListedOfAPipeline(t *testing.T) {
+	srv := record(t, answerJSON(`{"values":[{"name":"Build"},{"name":"Test"}],"size":2}`))
+	steps, err := newClient(t, srv.base()).Steps.List(t.Context(), repo, "8", nil).Collect()
+	require.NoError(t, err)
+	require.Len(t, steps, 2)
+	require.Equal(t, "Build", steps[0].Name)
+	require.Equal(t, "/2.0/repositories/acme/site/pipelines/8/steps?pagelen=100", srv.only(t).Path+"?"+srv.only(t).Query)
+}
+
+func TestWebURLIsThePageOfTheRun(t *testing.T) {
+	p := &pipelines.Pipeline{BuildNumber: 12}
+	require.Equal(t, "https://bitbucket.org/acme/site/pipelines/results/12", p.WebURL(repo))
+	odd := pipelines.Repo{Workspace: "11111111-2222-4333-8444-555555555555", Slug: "a b/c"}
+	require.Equal(t, "https://bitbucket.org/%7B11111111-2222-4333-8444-555555555555%7D/a%20b%2Fc/pipelines/results/12", p.WebURL(odd))
+}

@@ -323,18 +323,18 @@ var stateWords = map[PipelineStatus]string{
 
 // ListPipelinesOptions filter and order a list of pipelines. Zero fields do not filter; those that are set all have to fit.
 type ListPipelinesOptions struct {
-	PageLen         int              `url:"-"`                                 // items a page, 1 to 100; 0: 100
-	Sort            PipelineSort     `url:"sort,omitempty"`                    // empty: the oldest first
-	Branch          string           `url:"target.branch,omitempty"`           //
-	RefType         RefType          `url:"target.ref_type,omitempty"`         // RefBranch, RefTag or RefAnnotatedTag
-	RefName         string           `url:"target.ref_name,omitempty"`         //
-	CommitHash      string           `url:"target.commit.hash,omitempty"`      // all 40 digits: the service finds nothing by fewer
-	SelectorType    SelectorType     `url:"target.selector.type,omitempty"`    //
-	SelectorPattern string           `url:"target.selector.pattern,omitempty"` //
-	CreatorUUID     string           `url:"creator.uuid,omitempty"`            // with or without braces
-	CreatedOn       time.Time        `url:"created_on,omitempty"`              // whether the service compares it exactly is unknown
-	TriggerType     TriggerName      `url:"trigger_type,omitempty"`            //
-	Status          []PipelineStatus `url:"status,omitempty"`                  // any of these
+	PageLen         int              `url:"-"`                                                                 // items a page, 1 to 100; 0: 100
+	Sort            PipelineSort     `url:"sort,omitempty"`                                                    // empty: the oldest first
+	Branch          string           `url:"target.branch,omitempty"`                                           //
+	RefType         RefType          `url:"target.ref_type,omitempty"`                                         // RefBranch, RefTag or RefAnnotatedTag
+	RefName         string           `url:"target.ref_name,omitempty"`                                         //
+	CommitHash      string           `url:"target.commit.hash,omitempty"`                                      // all 40 digits: the service finds nothing by fewer
+	SelectorType    SelectorType     `url:"target.selector.type,omitempty"`                                    //
+	SelectorPattern string           `url:"target.selector.pattern,omitempty"`                                 //
+	CreatorUUID     string           `url:"creator.uuid,omitempty"`                                            // with or without braces
+	CreatedOn       time.Time        `url:"created_on,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"` // whether the service compares it exactly is unknown
+	TriggerType     TriggerName      `url:"trigger_type,omitempty"`                                            //
+	Status          []PipelineStatus `url:"status,omitempty"`                                                  // any of these
 }
 
 var fullHash = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)

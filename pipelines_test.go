@@ -219,9 +219,9 @@ func TestListSendsItsFilters(t *testing.T) {
 		"all": {&pipelines.ListPipelinesOptions{
 			PageLen: 50, Sort: pipelines.SortNewestFirst, Branch: "feature/ä", RefType: pipelines.RefAnnotatedTag, RefName: "v1", CommitHash: fullHash,
 			SelectorType: pipelines.SelectorCustom, SelectorPattern: "deploy *", CreatorUUID: "11111111-2222-4333-8444-555555555555",
-			CreatedOn: date("2026-08-01T10:12:13Z"), TriggerType: pipelines.TriggerParentStep,
+			CreatedOn: date("2026-08-01T10:12:13.671Z"), TriggerType: pipelines.TriggerParentStep,
 			Status: []pipelines.PipelineStatus{pipelines.StatusFailed, pipelines.StatusError},
-		}, "created_on=2026-08-01T10:12:13Z&creator.uuid={11111111-2222-4333-8444-555555555555}&pagelen=50&sort=-created_on&status=FAILED&status=ERROR" +
+		}, "created_on=2026-08-01T10:12:13.671Z&creator.uuid={11111111-2222-4333-8444-555555555555}&pagelen=50&sort=-created_on&status=FAILED&status=ERROR" +
 			"&target.branch=feature/ä&target.commit.hash=" + fullHash + "&target.ref_name=v1&target.ref_type=ANNOTATED_TAG" +
 			"&target.selector.pattern=deploy *&target.selector.type=CUSTOM&trigger_type=PARENT_STEP"},
 		"in the words of pipelines": {&pipelines.ListPipelinesOptions{

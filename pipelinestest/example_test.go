@@ -1,0 +1,128 @@
+package pipelinestest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+// A program that starts a pipeline, tested against a run that fails.
+func Example() {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	repo := srv.AddRepository("acme", "site")
+	repo.Script("deploy", pipelinestest.Script{Steps: []pipelinestest.Step{
+		{Name: "Build", Log: "compiled\n"},
+		{Name: "Deploy", Log: "no such host\n", Result: pipelines.ResultFailed},
+		{Name: "Announce"},
+	}})
+
+	ctx, client := context.Background(), srv.Client()
+	run, err := client.Pipelines.Run(ctx, repo.Repo(), pipelines.RunRequest{
+		Target:    pipelines.BranchTarget("main").With(pipelines.CustomSelector("deploy")),
+		Variables: []pipelines.Variable{{Key: "ENV", Value: "staging"}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("started:", run.State)
+
+	steps, err := client.Steps.List(ctx, repo.Repo(), run.UUID, nil).Collect()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, step := range steps {
+		fmt.Println(step.Name, step.State)
+	}
+	fmt.Println("variables:", repo.Pipelines()[0].Variables[0].Key)
+	// Output:
+	// started: PARSING
+	// Build SUCCESSFUL
+	// Deploy FAILED
+	// Announce NOT_RUN
+	// variables: ENV
+}
+
+// The answer to a request that starts a run is lost: the program can't know whether the run exists.
+func ExampleServer_Inject() {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	repo := srv.AddRepository("acme", "site")
+	srv.Inject(pipelinestest.Fault{
+		Method: http.MethodPost, Path: "/repositories/{workspace}/{repo_slug}/pipelines", Times: 1,
+		Drop: pipelinestest.DropAfter,
+	})
+
+	_, err := srv.Client().Pipelines.Run(context.Background(), repo.Repo(), pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
+	fmt.Println("outcome unknown:", errors.Is(err, pipelines.ErrOutcomeUnknown))
+	fmt.Println("runs:", len(repo.Pipelines()))
+	// Output:
+	// outcome unknown: true
+	// runs: 1
+}
+
+// What a program sent, without the secrets in it.
+func ExampleServer_Requests() {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	repo := srv.AddRepository("acme", "site")
+	repo.AddPipelines(3)
+
+	list := srv.Client().Pipelines.List(context.Background(), repo.Repo(), &pipelines.ListPipelinesOptions{Sort: pipelines.SortNewestFirst})
+	newest, err := list.First()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("newest:", newest.BuildNumber)
+	for _, r := range srv.Requests() {
+		fmt.Println(r, r.Query.Get("sort"))
+	}
+	// Output:
+	// newest: 3
+	// GET /2.0/repositories/acme/site/pipelines 200 -created_on
+}
+
+// A clock of the test's own makes a run move on without waiting. In a bubble of testing/synctest that isn't needed.
+func ExampleWithClock() {
+	now := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	srv := pipelinestest.NewServer(pipelinestest.WithClock(func() time.Time { return now }))
+	defer srv.Close()
+	repo := srv.AddRepository("acme", "site")
+	repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{
+		{Name: "Build", Duration: 10 * time.Minute}, {Name: "Deploy", Manual: true},
+	}})
+
+	ctx, client := context.Background(), srv.Client()
+	run, err := client.Pipelines.Run(ctx, repo.Repo(), pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	show := func() {
+		p, err := client.Pipelines.Get(ctx, repo.Repo(), run.UUID)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(now.Format(time.TimeOnly), p.State)
+	}
+	show()
+	now = now.Add(10 * time.Minute)
+	show()
+	if err := repo.Resume(run.UUID); err != nil {
+		fmt.Println(err)
+	}
+	show()
+	// Output:
+	// 12:00:00 RUNNING
+	// 12:10:00 PAUSED
+	// 12:10:00 SUCCESSFUL
+}

@@ -1,0 +1,315 @@
+package pipelinestest
+
+import (
+	"cmp"
+	"crypto/sha1" //nolint:gosec // commit hashes are SHA-1
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// Repository is a repository of a [Server]: a test seeds it, and looks at it afterwards. It is safe for concurrent use.
+type Repository struct {
+	server        *Server
+	workspace     string
+	slug          string
+	uuid          string
+	workspaceUUID string
+
+	branches, tags map[string]string // commit by name
+	scripts        map[string]Script // by selector
+	runs           []*run            // in the order in which they were added
+	latest         int               // highest build number
+}
+
+// Script says what a run does. Durations that are zero take no time: the next look at the run finds it a state further on. A run that
+// was started just now is PARSING in the answer all the same.
+type Script struct {
+	// Parsing and Pending are how long the run stays in these states before its steps begin.
+	Parsing, Pending time.Duration
+	// Steps run one after the other.
+	Steps []Step
+	// Error ends the run after Parsing with the result ERROR and without steps, as YAML does that can't be parsed.
+	Error *pipelines.ErrorDetail
+}
+
+// Step is a step of a [Script].
+type Step struct {
+	Name     string
+	Duration time.Duration
+	// Log is written evenly over Duration, line by line. A step without text has no log.
+	Log string
+	// Result is how the step ends; empty: SUCCESSFUL. Any other becomes the run's result too, and later steps are NOT_RUN.
+	Result pipelines.ResultName
+	// Parallel makes the step run side by side with the one before it.
+	Parallel bool
+	// Manual makes the run pause before the step, and before those that are parallel to it, until [Repository.Resume].
+	Manual bool
+	// Services are the logs of service containers, by the containers' UUIDs in braces. The map isn't copied.
+	Services map[string]string
+	Image    string
+	Commands []string
+}
+
+// fallbackSelector is the selector of the script for what no other script fits.
+const fallbackSelector = "default"
+
+// builtinScript is what a run does that no script fits.
+var builtinScript = Script{Steps: []Step{{
+	Name: "Build", Duration: time.Second, Log: "+ echo building\nbuilding\nBuild finished.\n", Commands: []string{"echo building"},
+}}}
+
+// AddRepository adds a repository with the branch main. One that is there already is returned as it is.
+func (s *Server) AddRepository(workspace, slug string) *Repository {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.findRepository(workspace, slug); r != nil {
+		return r
+	}
+	if s.workspaces[workspace] == "" {
+		s.workspaces[workspace] = s.newUUID()
+	}
+	r := &Repository{
+		server: s, workspace: workspace, slug: slug, uuid: s.newUUID(), workspaceUUID: s.workspaces[workspace],
+		branches: map[string]string{"main": commitHash("main")}, tags: map[string]string{}, scripts: map[string]Script{},
+	}
+	s.repositories = append(s.repositories, r)
+	return r
+}
+
+// findRepository finds a repository whose workspace and name are each a slug or a UUID.
+func (s *Server) findRepository(workspace, slug string) *Repository {
+	for _, r := range s.repositories {
+		if (workspace == r.workspace || workspace == r.workspaceUUID) && (slug == r.slug || slug == r.uuid) {
+			return r
+		}
+	}
+	return nil
+}
+
+// commitHash makes up the hash of the commit that a name points to.
+func commitHash(name string) string { return fmt.Sprintf("%x", sha1.Sum([]byte(name))) } //nolint:gosec // as Git does
+
+// Repo returns the repository's name, as the client's methods take it.
+func (r *Repository) Repo() pipelines.Repo {
+	return pipelines.Repo{Workspace: r.workspace, Slug: r.slug}
+}
+
+// UUID returns the repository's UUID, in braces.
+func (r *Repository) UUID() string { return r.uuid }
+
+// AddBranch adds a branch, or moves it to another commit.
+func (r *Repository) AddBranch(name, hash string) {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	r.branches[name] = hash
+}
+
+// AddTag adds a tag, or moves it to another commit.
+func (r *Repository) AddTag(name, hash string) {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	r.tags[name] = hash
+}
+
+// Script sets what the runs do that are started from now on. The selector is the name of a custom pipeline, the name or a
+// [path.Match] pattern of branches or tags, or "default" for what nothing else fits. A branch or tag with a script of exactly its
+// name exists without being added.
+func (r *Repository) Script(selector string, s Script) {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	s.Steps = slices.Clone(s.Steps)
+	r.scripts[cmp.Or(selector, fallbackSelector)] = s
+}
+
+// Resume starts the manual step that a run waits for, as a person would in the browser. The run is named by its UUID or build number.
+func (r *Repository) Resume(id string) error {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	run := r.find(id)
+	if run == nil {
+		return fmt.Errorf("pipelinestest: no pipeline %s in %s", id, r.Repo())
+	}
+	if !run.resume(r.server.now()) {
+		return fmt.Errorf("pipelinestest: pipeline %s waits for no manual step", id)
+	}
+	return nil
+}
+
+// AddPipeline adds a run that was there before the test, and returns it as it is kept. Its state is what p says and doesn't move, other
+// than by being stopped; what p leaves out is filled in: a successful run of main, created now, with the next build number. It
+// panics where the build number is taken.
+func (r *Repository) AddPipeline(p pipelines.Pipeline) *pipelines.Pipeline {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	if p.BuildNumber != 0 && r.find(strconv.Itoa(p.BuildNumber)) != nil {
+		panic(fmt.Sprintf("pipelinestest: build number %d is taken in %s", p.BuildNumber, r.Repo()))
+	}
+	seeded := copyPipeline(p)
+	r.complete(seeded)
+	r.runs = append(r.runs, &run{repo: r, model: *seeded, seeded: true})
+	return copyPipeline(*seeded)
+}
+
+// AddPipelines adds n successful runs of main that ended before now, one a minute.
+func (r *Repository) AddPipelines(n int) {
+	now := r.server.now()
+	for i := range n {
+		r.AddPipeline(pipelines.Pipeline{CreatedOn: now.Add(time.Duration(i-n) * time.Minute), DurationInSeconds: 30})
+	}
+}
+
+// Pipelines returns all runs as they are now, in the order in which they were added. Unlike the API it tells the variables that
+// they were started with.
+func (r *Repository) Pipelines() []*pipelines.Pipeline {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	all := make([]*pipelines.Pipeline, 0, len(r.runs))
+	for _, run := range r.runs {
+		all = append(all, copyPipeline(run.snapshot(r.server.now())))
+	}
+	return all
+}
+
+// copyPipeline returns a copy that shares nothing with p.
+func copyPipeline(p pipelines.Pipeline) *pipelines.Pipeline {
+	variables := slices.Clone(p.Variables)
+	p.Variables = nil // encoded, they would lose what is secured
+	data, err := json.Marshal(p)
+	if err != nil {
+		panic("pipelinestest: pipeline cannot be encoded: " + err.Error())
+	}
+	var c pipelines.Pipeline
+	if err := json.Unmarshal(data, &c); err != nil {
+		panic("pipelinestest: pipeline cannot be decoded: " + err.Error())
+	}
+	c.Variables = variables
+	return &c
+}
+
+// complete fills in what a run leaves out.
+func (r *Repository) complete(p *pipelines.Pipeline) {
+	creator := r.server.creator
+	p.Type = "pipeline"
+	p.UUID = cmp.Or(p.UUID, r.server.newUUID())
+	p.BuildNumber = cmp.Or(p.BuildNumber, r.latest+1)
+	r.latest = max(r.latest, p.BuildNumber)
+	p.RunNumber = cmp.Or(p.RunNumber, 1)
+	p.Creator = cmp.Or(p.Creator, &creator)
+	p.Trigger = cmp.Or(p.Trigger, &pipelines.Trigger{Type: "pipeline_trigger_manual", Name: pipelines.TriggerManual})
+	p.Repository = &pipelines.Repository{Type: "repository", UUID: r.uuid, Name: r.slug, FullName: r.Repo().String()}
+	if p.CreatedOn.IsZero() {
+		p.CreatedOn = r.server.now()
+	}
+	if p.Target.Type == "" {
+		p.Target = pipelines.BranchTarget("main").With(pipelines.Selector{Type: pipelines.SelectorDefault})
+	}
+	if p.Target.Commit == nil {
+		p.Target.Commit = &pipelines.Commit{Type: "commit", Hash: cmp.Or(r.branches[p.Target.RefName], commitHash(p.Target.RefName))}
+	}
+	if p.State.Name == "" {
+		p.State = completedState(pipelines.ResultSuccessful)
+	}
+	if p.State.Done() && p.CompletedOn.IsZero() {
+		p.CompletedOn = p.CreatedOn.Add(time.Duration(p.DurationInSeconds) * time.Second)
+	}
+	if p.ConfigurationSources == nil {
+		p.ConfigurationSources = r.configurationSources(p.Target.Commit.Hash)
+	}
+}
+
+func (r *Repository) configurationSources(hash string) []pipelines.ConfigurationSource {
+	uri := "/" + escaped(r.workspaceUUID) + "/" + escaped(r.uuid) + "/src/" + hash + "/bitbucket-pipelines.yml"
+	return []pipelines.ConfigurationSource{{Source: "STATIC_LOCAL", URI: uri}}
+}
+
+// find finds a run by its UUID or build number.
+func (r *Repository) find(id string) *run {
+	for _, run := range r.runs {
+		if run.model.UUID == id || strconv.Itoa(run.model.BuildNumber) == id {
+			return run
+		}
+	}
+	return nil
+}
+
+// hasRef reports whether a branch or a tag exists, and returns its commit.
+func (r *Repository) hasRef(refs map[string]string, name string) (hash string, ok bool) {
+	if hash, ok := refs[name]; ok {
+		return hash, true
+	}
+	if _, ok := r.scripts[name]; ok && name != fallbackSelector {
+		return commitHash(name), true
+	}
+	return "", false
+}
+
+// scriptFor returns the script for names, the most telling first, and the selector that it has.
+func (r *Repository) scriptFor(names ...string) (Script, string) {
+	for _, name := range names {
+		if s, ok := r.scripts[name]; ok && name != "" {
+			return s, name
+		}
+	}
+	for _, pattern := range slices.Sorted(maps.Keys(r.scripts)) {
+		for _, name := range names {
+			if ok, _ := path.Match(pattern, name); ok && name != "" {
+				return r.scripts[pattern], pattern
+			}
+		}
+	}
+	if s, ok := r.scripts[fallbackSelector]; ok {
+		return s, fallbackSelector
+	}
+	return builtinScript, fallbackSelector
+}
+
+// start starts a run.
+func (r *Repository) start(target pipelines.Target, variables []pipelines.Variable, now time.Time) *run {
+	script, selector := r.choose(target)
+	if target.Selector == nil {
+		target.Selector = selectorFor(target, selector)
+	}
+	model := pipelines.Pipeline{Target: target, Variables: variables, CreatedOn: now}
+	model.State.Name = pipelines.StateParsing
+	r.complete(&model)
+	if script.Error != nil {
+		script.Steps = nil
+	}
+	started := &run{repo: r, model: model, script: script}
+	for i := range script.Steps {
+		started.steps = append(started.steps, &step{uuid: r.server.newUUID(), script: &script.Steps[i]})
+	}
+	r.runs = append(r.runs, started)
+	return started
+}
+
+// choose picks the script for a target.
+func (r *Repository) choose(target pipelines.Target) (Script, string) {
+	if target.Selector == nil {
+		return r.scriptFor(target.RefName, target.Source)
+	}
+	return r.scriptFor(target.Selector.Pattern, target.RefName, target.Source)
+}
+
+// selectorFor is the selector that the service finds while parsing where the caller gave none.
+func selectorFor(target pipelines.Target, matched string) *pipelines.Selector {
+	switch {
+	case target.Type == pipelines.TargetPullRequest && matched == fallbackSelector:
+		return &pipelines.Selector{Type: pipelines.SelectorPullRequests, Pattern: "**"}
+	case target.Type == pipelines.TargetPullRequest:
+		return &pipelines.Selector{Type: pipelines.SelectorPullRequests, Pattern: matched}
+	case matched == fallbackSelector:
+		return &pipelines.Selector{Type: pipelines.SelectorDefault}
+	case target.RefType == pipelines.RefBranch || target.RefType == pipelines.RefNamedBranch:
+		return &pipelines.Selector{Type: pipelines.SelectorBranches, Pattern: matched}
+	}
+	return &pipelines.Selector{Type: pipelines.SelectorTags, Pattern: matched}
+}

@@ -1,0 +1,101 @@
+package pipelinestest
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// Request is a request as it arrived. Its fields hold everything, credentials too; printed or logged it shows only method, path,
+// status and whether it came to the storage.
+type Request struct {
+	Time    time.Time
+	Method  string
+	Host    string
+	Path    string // escaped, as sent, without the query
+	Query   url.Values
+	Header  http.Header
+	Body    []byte
+	Storage bool // sent to the storage's origin, not to the API's
+	Status  int  // of the answer; 0 where none was given
+}
+
+// String returns the method, the path and the status.
+func (r Request) String() string {
+	text := fmt.Sprintf("%s %s %d", r.Method, r.Path, r.Status)
+	if r.Storage {
+		text += " (storage)"
+	}
+	return text
+}
+
+// Format implements [fmt.Formatter]: every verb prints what [Request.String] returns.
+func (r Request) Format(f fmt.State, _ rune) { fmt.Fprint(f, r.String()) }
+
+// LogValue implements [slog.LogValuer]: no header, query or body is logged.
+func (r Request) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("method", r.Method), slog.String("path", r.Path), slog.Int("status", r.Status), slog.Bool("storage", r.Storage),
+	)
+}
+
+func (r Request) clone() Request {
+	r.Query, r.Header, r.Body = maps.Clone(r.Query), r.Header.Clone(), bytes.Clone(r.Body)
+	return r
+}
+
+// Requests returns what has arrived so far, at the API and at the storage, in this order.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	requests := make([]Request, 0, len(s.requests))
+	for _, r := range s.requests {
+		requests = append(requests, r.clone())
+	}
+	return requests
+}
+
+// ResetRequests forgets what has arrived, so that a test can look at what comes next.
+func (s *Server) ResetRequests() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = nil
+}
+
+func (s *Server) record(r *http.Request, body []byte, storage bool) (record *Request, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	record = &Request{
+		Time: s.now(), Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), Query: r.URL.Query(),
+		Header: r.Header.Clone(), Body: slices.Clip(body), Storage: storage,
+	}
+	s.requests = append(s.requests, record)
+	s.arrivals++
+	return record, identifier("request", s.arrivals)
+}
+
+func (s *Server) setStatus(record *Request, status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	record.Status = status
+}
+
+// recorder notes the status before the caller can see it.
+type recorder struct {
+	http.ResponseWriter
+	note  func(status int)
+	noted bool
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if !w.noted {
+		w.noted = true
+		w.note(status)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}

@@ -1,0 +1,182 @@
+package pipelinestest
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// route is one operation. Scope is what the caller's credentials need.
+type route struct {
+	method, template, scope string
+	handle                  func(*call) *reply
+}
+
+// Scopes of the API. Public routes ask for no credentials.
+const (
+	public        = "public"
+	readPipeline  = "pipeline"
+	writePipeline = "pipeline:write"
+)
+
+const repositoryPath = "/repositories/{workspace}/{repo_slug}"
+
+var routes = slices.Concat(oauthRoutes, pipelineRoutes, stepRoutes, logRoutes)
+
+// findRoute returns the route of a path and the path's parameters. Where only the method doesn't fit, known is true.
+func findRoute(method string, elements []string) (found *route, params map[string]string, known bool) {
+	for i := range routes {
+		params, ok := matchPath(routes[i].template, elements)
+		if !ok {
+			continue
+		}
+		if routes[i].method == method {
+			return &routes[i], params, true
+		}
+		known = true
+	}
+	return nil, nil, known
+}
+
+// splitPath takes a path apart and decodes its elements one by one, so that an encoded slash stays within its element. A slash
+// at the end doesn't count.
+func splitPath(u *url.URL) (prefix string, elements []string) {
+	escaped := strings.TrimSuffix(strings.TrimPrefix(u.EscapedPath(), "/"), "/")
+	for element := range strings.SplitSeq(escaped, "/") {
+		decoded, _ := url.PathUnescape(element) // an EscapedPath is well-formed
+		elements = append(elements, decoded)
+	}
+	if "/"+elements[0] == apiPrefix {
+		return apiPrefix, elements[1:]
+	}
+	return "", elements
+}
+
+// matchPath matches elements with a template. An element of it in braces is a parameter, which is never empty; any other is
+// a pattern of [path.Match].
+func matchPath(template string, elements []string) (map[string]string, bool) {
+	want := strings.Split(strings.Trim(template, "/"), "/")
+	if len(want) != len(elements) {
+		return nil, false
+	}
+	params := map[string]string{}
+	for i, element := range elements {
+		if name, ok := paramName(want[i]); ok && element != "" {
+			params[name] = element
+		} else if ok, err := path.Match(want[i], element); !ok || err != nil {
+			return nil, false
+		}
+	}
+	return params, true
+}
+
+func paramName(element string) (string, bool) {
+	name, opened := strings.CutPrefix(element, "{")
+	name, closed := strings.CutSuffix(name, "}")
+	return name, opened && closed
+}
+
+// call is one request on its way through the API. The server's lock is held as long as it lasts.
+type call struct {
+	server  *Server
+	request *http.Request
+	body    []byte
+	query   url.Values
+	params  map[string]string
+	prefix  string // of the path, to be repeated in links
+	now     time.Time
+	repo    *Repository // where the path names one
+}
+
+// answerAPI answers one request to the API.
+func (s *Server) answerAPI(r *http.Request, body []byte) *reply {
+	prefix, elements := splitPath(r.URL)
+	route, params, known := findRoute(r.Method, elements)
+	switch {
+	case route == nil && known:
+		return failure(http.StatusMethodNotAllowed, "Method not allowed", nil)
+	case route == nil:
+		return failure(http.StatusNotFound, "Resource not found", "There is no API hosted at this URL")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := &call{
+		server: s, request: r, body: body, query: r.URL.Query(), params: params, prefix: prefix, now: s.now(),
+	}
+	if refusal := c.admit(route); refusal != nil {
+		return refusal
+	}
+	a := route.handle(c)
+	if route.scope != public {
+		a.header.Set("X-Accepted-Oauth-Scopes", route.scope)
+	}
+	return a
+}
+
+// admit refuses what is refused on every route alike, and finds the repository.
+func (c *call) admit(route *route) *reply {
+	if route.scope != public {
+		if refusal := c.authorize(route.scope); refusal != nil {
+			return refusal
+		}
+	}
+	if !strings.HasPrefix(route.template, "/repositories/") {
+		return c.checkIdentifiers()
+	}
+	if !c.spendQuota() {
+		return textReply(http.StatusTooManyRequests, "text/plain", "Rate limit for this resource has been exceeded")
+	}
+	if refusal := c.checkIdentifiers(); refusal != nil {
+		return refusal
+	}
+	c.repo = c.server.findRepository(c.params["workspace"], c.params["repo_slug"])
+	if c.repo == nil {
+		return textReply(http.StatusNotFound, "text/html; charset=utf-8", notFoundPage)
+	}
+	return nil
+}
+
+// spendQuota counts the request, unless the rolling hour is full.
+func (c *call) spendQuota() bool {
+	s := c.server
+	if s.quota <= 0 {
+		return true
+	}
+	s.hits = slices.DeleteFunc(s.hits, func(t time.Time) bool { return c.now.Sub(t) >= time.Hour })
+	if len(s.hits) >= s.quota {
+		return false
+	}
+	s.hits = append(s.hits, c.now)
+	return true
+}
+
+var bareUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// checkIdentifiers refuses UUIDs that lack their braces, and braces that aren't percent-encoded.
+func (c *call) checkIdentifiers() *reply {
+	if strings.ContainsAny(c.request.URL.RawPath, "{}") {
+		return failure(http.StatusBadRequest, "Bad request", "Braces in a path have to be percent-encoded.")
+	}
+	for _, value := range c.params {
+		if bareUUID.MatchString(value) {
+			return failure(http.StatusBadRequest, "Bad request", "A UUID in a path has to be in braces.")
+		}
+	}
+	return nil
+}
+
+// base is the URL that links begin with, as the caller addresses the API.
+func (c *call) base() string { return origin(c.request) + c.prefix }
+
+func origin(r *http.Request) string { return scheme(r) + "://" + r.Host }
+
+func scheme(r *http.Request) string {
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}

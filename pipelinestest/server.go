@@ -1,0 +1,217 @@
+package pipelinestest
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"time"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+const (
+	apiPrefix    = "/2.0"
+	apiHost      = "api.bitbucket.test"     // stands for the API where no socket is open
+	storageHost  = "storage.bitbucket.test" // stands for the storage where no socket is open
+	defaultToken = "pipelinestest-token"
+)
+
+// Server is a fake of Bitbucket Pipelines. Make one with [NewServer]. It is safe for concurrent use.
+type Server struct {
+	clock        func() time.Time
+	inProcess    bool
+	withoutNext  bool
+	quota        int // 0: none
+	linkLifetime time.Duration
+	clientToken  string
+
+	api, storage socket
+
+	mu           sync.Mutex
+	ids          int // counts UUIDs
+	arrivals     int // counts requests
+	repositories []*Repository
+	workspaces   map[string]string // slug to UUID
+	creator      pipelines.Account
+	access       access
+	hits         []time.Time // what counts against the quota
+	objects      map[string]object
+	faults       []*activeFault
+	requests     []*Request
+}
+
+// ServerOption configures a [Server].
+type ServerOption func(*Server)
+
+// InProcess keeps the server from ever opening a socket: [Server.URL] names a host that doesn't exist, and [Server.Client] sends
+// through [Server.Transport].
+func InProcess() ServerOption {
+	return func(s *Server) { s.inProcess = true }
+}
+
+// WithClock makes the server tell the time by now instead of [time.Now]. The latency of a [Fault] is real time all the same.
+func WithClock(now func() time.Time) ServerOption {
+	return func(s *Server) { s.clock = now }
+}
+
+// WithToken makes the server accept only the tokens listed so, each as a Bearer token or as the password of Basic
+// authentication; the option may be repeated. A token with scopes, such as "pipeline:write", may do what they allow, one
+// without may do everything. [Server.Client] uses the first one.
+func WithToken(token string, scopes ...string) ServerOption {
+	return func(s *Server) {
+		if s.clientToken == "" {
+			s.clientToken = token
+		}
+		s.access.tokens[token] = scopes
+	}
+}
+
+// WithOAuthConsumer makes the token endpoint accept only the consumers listed so; the option may be repeated. Without it any
+// consumer gets a token. Scopes restrict the tokens as they do in [WithToken].
+func WithOAuthConsumer(id, secret string, scopes ...string) ServerOption {
+	return func(s *Server) { s.access.consumers[id] = consumer{secret, scopes} }
+}
+
+// WithQuota answers 429 once more than perHour requests on repositories have arrived within an hour. All callers share it.
+func WithQuota(perHour int) ServerOption {
+	return func(s *Server) { s.quota = perHour }
+}
+
+// WithoutNextLinks leaves next and previous out of every list though there are more pages, as some lists of the service do.
+func WithoutNextLinks() ServerOption {
+	return func(s *Server) { s.withoutNext = true }
+}
+
+// WithLinkLifetime sets how long a link to the storage works, by default an hour. With zero every link comes too late.
+func WithLinkLifetime(d time.Duration) ServerOption {
+	return func(s *Server) { s.linkLifetime = d }
+}
+
+// NewServer makes a server without repositories. It opens no socket; [Server.URL] does.
+func NewServer(opts ...ServerOption) *Server {
+	s := &Server{
+		clock:        time.Now,
+		linkLifetime: time.Hour,
+		workspaces:   map[string]string{},
+		objects:      map[string]object{},
+		access:       newAccess(),
+	}
+	s.creator = pipelines.Account{
+		Type: "user", UUID: s.newUUID(), DisplayName: "Pipelines Test", Nickname: "pipelinestest", AccountID: "557058:" + identifier("account", 1),
+	}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(s)
+		}
+	}
+	return s
+}
+
+// URL returns the base URL of the API and opens a loopback socket for it when first called. In a bubble of testing/synctest
+// and with [InProcess] it opens none, and only [Server.Transport] serves the URL.
+func (s *Server) URL() string {
+	if s.socketless() {
+		return "http://" + apiHost + apiPrefix
+	}
+	return s.api.url(s.Handler()) + apiPrefix
+}
+
+// Client returns a client of the server. It has credentials that the server accepts; opts come after and may replace anything.
+// It panics where opts are invalid.
+func (s *Server) Client(opts ...pipelines.Option) *pipelines.Client {
+	token := s.clientToken
+	if token == "" {
+		token = defaultToken
+	}
+	own := []pipelines.Option{pipelines.WithBaseURL(s.URL()), pipelines.WithToken(token)}
+	if s.socketless() {
+		own = append(own, pipelines.WithHTTPClient(&http.Client{Transport: s.Transport()}))
+	}
+	client, err := pipelines.NewClient(append(own, opts...)...)
+	if err != nil {
+		panic("pipelinestest: invalid options for Server.Client: " + err.Error())
+	}
+	return client
+}
+
+// Close closes the sockets, if any are open, and drops their connections. What the server has recorded stays readable.
+func (s *Server) Close() {
+	s.api.close()
+	s.storage.close()
+}
+
+// Handler serves the API and the OAuth token endpoint, with or without the path prefix /2.0, for a server of one's own. Logs of
+// ended steps still redirect to a storage that the Server opens itself.
+func (s *Server) Handler() http.Handler { return s.endpoint(false, s.answerAPI) }
+
+// endpoint does what happens to every request at both origins: it is recorded, suffers the fault that strikes it, and is answered.
+func (s *Server) endpoint(storage bool, answer func(*http.Request, []byte) *reply) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler) // the caller went away
+		}
+		record, id := s.record(r, body, storage)
+		w.Header().Set("X-Request-Id", id)
+		fault := s.strike(r, body, storage)
+		fault.before(w, r)
+		a := fault.reply()
+		if a == nil {
+			a = answer(r, body)
+		}
+		fault.after(w)
+		a.write(&recorder{ResponseWriter: fault.wrap(w, r), note: func(status int) { s.setStatus(record, status) }}, r)
+	})
+}
+
+func (s *Server) now() time.Time { return s.clock().UTC() }
+
+func (s *Server) socketless() bool { return s.inProcess || inBubble() }
+
+// inBubble reports whether the caller runs in a bubble of testing/synctest. There is no call that tells; but a bubble's clock
+// starts at midnight UTC 2000-01-01, and no other does today.
+func inBubble() bool { return time.Now().Year() < 2001 }
+
+// identifier returns 32 hexadecimal digits that look random and are the same in every run of a test.
+func identifier(kind string, n int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", kind, n))
+	return fmt.Sprintf("%x", sum[:16])
+}
+
+// newUUID returns a UUID of version 4, in braces as the service writes it.
+func (s *Server) newUUID() string {
+	s.ids++
+	id := []byte(identifier("uuid", s.ids))
+	id[12], id[16] = '4', '8'
+	return fmt.Sprintf("{%s-%s-%s-%s-%s}", id[:8], id[8:12], id[12:16], id[16:20], id[20:])
+}
+
+// socket is a loopback server that opens when its URL is first asked for.
+type socket struct {
+	mu     sync.Mutex
+	server *httptest.Server
+}
+
+func (l *socket) url(h http.Handler) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.server == nil {
+		l.server = httptest.NewServer(h)
+	}
+	return l.server.URL
+}
+
+func (l *socket) close() {
+	l.mu.Lock()
+	server := l.server
+	l.server = nil
+	l.mu.Unlock()
+	if server == nil {
+		return
+	}
+	server.CloseClientConnections()
+	server.Close()
+}

@@ -311,6 +311,7 @@ func (k *call) classifyAnswer(ctx context.Context, resp *http.Response) bool {
 		k.unknown = true
 		again = true
 	case k.stream && expiredLink(resp):
+		k.err = &expiredLinkError{e}
 		again = true // the API gives a fresh link
 	}
 	return again && ctx.Err() == nil && e.RetryAfter <= k.client.policy.MaxRetryAfter
@@ -332,6 +333,12 @@ func expiredLink(resp *http.Response) bool {
 	}
 	return false
 }
+
+// expiredLinkError is a storage host's refusal of a link. Another link may do.
+type expiredLinkError struct{ err error }
+
+func (e *expiredLinkError) Error() string { return "the storage host refuses the link: " + e.err.Error() }
+func (e *expiredLinkError) Unwrap() error { return e.err }
 
 // classifyError looks at an attempt that brought no answer, or one that couldn't be read.
 func (k *call) classifyError(ctx context.Context, err error) bool {

@@ -16,6 +16,7 @@ const (
 	waitRequestsPerHour  = 120
 	watchRequestsPerHour = 240
 	budgetBurst          = 60
+	budgetReserve        = 4 // kept for what can't wait, such as the logs of steps that end together
 	maxPollFailures      = 5 // in a row, each of them after the retries of its own
 )
 
@@ -64,7 +65,7 @@ func (s *PipelinesService) Wait(ctx context.Context, repo Repo, id string, o *Wa
 	}
 	var last *Pipeline
 	var failures failureCount
-	rhythm := rhythm{slowest: 30 * time.Second}
+	rhythm := rhythm{quiet: 30 * time.Second, slowest: 30 * time.Second, stretch: stretchState}
 	for {
 		p, err := s.Get(ctx, repo, id, b.charge())
 		if err := failures.tolerate(ctx, err); err != nil {
@@ -149,8 +150,8 @@ type stepLog struct {
 }
 
 func (w *watcher) run() error {
-	w.pipelineCheck.rhythm.slowest = time.Minute
-	w.stepsCheck.rhythm.slowest = 15 * time.Second
+	w.pipelineCheck.rhythm = rhythm{quiet: time.Minute, slowest: time.Minute, stretch: stretchState}
+	w.stepsCheck.rhythm = rhythm{quiet: 4 * time.Second, slowest: 30 * time.Second, stretch: stretchState}
 	for w.pipeline == nil || !w.pipeline.State.Done() {
 		if err := w.step(); err != nil {
 			return err
@@ -253,7 +254,7 @@ func (w *watcher) lookAtSteps() (changed bool, err error) {
 func (w *watcher) update(step *Step) (changed bool, err error) {
 	l := w.logs[step.UUID]
 	if l == nil {
-		l = &stepLog{check: check{rhythm: rhythm{slowest: 30 * time.Second}}}
+		l = &stepLog{check: check{rhythm: rhythm{quiet: 30 * time.Second, slowest: time.Minute, stretch: stretchLog}}}
 		w.logs[step.UUID] = l
 	}
 	l.step = step
@@ -375,7 +376,8 @@ func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, ste
 	if err != nil {
 		return nil, fmt.Errorf("pipelines: Steps.FollowLog: %w", err)
 	}
-	f := &follower{budget: b, rhythm: rhythm{slowest: 30 * time.Second}, look: func(ctx context.Context) (*Step, error) {
+	quiet := rhythm{quiet: 30 * time.Second, slowest: 30 * time.Second, stretch: stretchState}
+	f := &follower{budget: b, rhythm: quiet, look: func(ctx context.Context) (*Step, error) {
 		return s.Get(ctx, repo, pipelineID, stepID, b.charge())
 	}}
 	at := opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID)
@@ -486,12 +488,15 @@ func (f *follower) readOn() error {
 // Close implements [io.Closer].
 func (f *follower) Close() error { return f.log.Close() }
 
-// rhythm is how often to look: soon after a change, then ever less often.
+// rhythm is how often to look: soon after a change, then ever less often, and less still as the budget runs low.
 type rhythm struct {
-	slowest time.Duration
+	quiet   time.Duration              // between two looks where nothing changes
+	slowest time.Duration              // the same with an empty budget
+	stretch func(fill float64) float64 // for a budget that is filled so far, from 1 to 0
 	current time.Duration
 }
 
+// fastest is the time to the next look right after a change.
 const fastest = 2 * time.Second
 
 func (r *rhythm) beat(changed bool) {
@@ -499,17 +504,20 @@ func (r *rhythm) beat(changed bool) {
 		r.current = fastest
 		return
 	}
-	r.current = min(r.current*3/2, r.slowest)
+	r.current = min(r.current*3/2, r.quiet)
 }
 
-// interval is the time to the next look. It grows as the budget runs low, so that what is left lasts.
+// interval is the time to the next look.
 func (r *rhythm) interval(b *budget) time.Duration {
-	current := max(r.current, fastest)
-	if left := b.left(); left < b.burst/2 {
-		current = time.Duration(float64(current) * b.burst / 2 / max(left, 1))
-	}
-	return min(current, max(r.slowest, fastest))
+	fill := max(b.left()/b.burst, 0.01)
+	return min(time.Duration(float64(max(r.current, fastest))*r.stretch(fill)), r.slowest)
 }
+
+// States are worth two thirds of a budget before they are looked at less often.
+func stretchState(fill float64) float64 { return max(1, 1/(3*fill)) }
+
+// Logs are many and grow all the time: they make room for the states early.
+func stretchLog(fill float64) float64 { return 1 / (fill * fill * fill) }
 
 // failureCount decides how many failed polls are a moment's.
 type failureCount struct {
@@ -538,9 +546,10 @@ func (f *failureCount) tolerate(ctx context.Context, err error) error {
 // passing holds for errors that the next poll may not meet.
 func passing(err error) bool {
 	var gone *vanishedError
+	var link *expiredLinkError
 	var answer *APIError
 	switch {
-	case errors.As(err, &gone):
+	case errors.As(err, &gone), errors.As(err, &link):
 		return true
 	case errors.As(err, &answer):
 		return errors.Is(err, ErrServer) || errors.Is(err, ErrRateLimited)
@@ -597,9 +606,9 @@ func (b *budget) left() float64 {
 	return b.tokens
 }
 
-// pause waits for d and then until the budget has a request left.
+// pause waits for d and then until the budget has a request to spare.
 func (b *budget) pause(ctx context.Context, d time.Duration) error {
-	if missing := 1 - b.left(); missing > 0 {
+	if missing := 1 + budgetReserve - b.left(); missing > 0 {
 		d = max(d, time.Duration(missing/b.perSecond*float64(time.Second))+1)
 	}
 	if d <= 0 {

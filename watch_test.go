@@ -1,0 +1,425 @@
+package pipelines_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+// bubble runs a test on a fake clock, with a service and a client of it.
+func bubble(t *testing.T, test func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer()
+		defer srv.Close()
+		test(t, srv, srv.AddRepository("acme", "site"), srv.Client())
+	})
+}
+
+func lines(prefix string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%s line %d\n", prefix, i)
+	}
+	return b.String()
+}
+
+// fourSteps takes two minutes: build, two tests side by side, deploy.
+func fourSteps() pipelinestest.Script {
+	return pipelinestest.Script{
+		Parsing: 3 * time.Second, Pending: 5 * time.Second,
+		Steps: []pipelinestest.Step{
+			{Name: "Build", Duration: 40 * time.Second, Log: lines("build", 400)},
+			{Name: "Unit", Duration: 40 * time.Second, Log: lines("unit", 300)},
+			{Name: "Lint", Duration: 25 * time.Second, Log: lines("lint", 100), Parallel: true},
+			{Name: "Deploy", Duration: 32 * time.Second, Log: lines("deploy", 50)},
+		},
+	}
+}
+
+func start(t *testing.T, c *pipelines.Client) *pipelines.Pipeline {
+	t.Helper()
+	p, err := c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
+	require.NoError(t, err)
+	require.Equal(t, "PARSING", p.State.String())
+	return p
+}
+
+func TestWaitReturnsThePipelineAtItsEnd(t *testing.T) {
+	for result, succeeded := range map[pipelines.ResultName]bool{pipelines.ResultSuccessful: true, pipelines.ResultFailed: false, pipelines.ResultError: false} {
+		bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+			r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build", Duration: 10 * time.Minute, Result: result}}})
+			begin := time.Now()
+			p, err := c.Pipelines.Wait(t.Context(), repo, start(t, c).UUID, nil)
+			require.NoError(t, err, "a failed build is a result")
+			require.Equal(t, string(result), p.State.String())
+			require.Equal(t, succeeded, p.State.Succeeded())
+			require.Less(t, time.Since(begin), 10*time.Minute+31*time.Second)
+			require.Less(t, len(srv.Requests()), 50)
+		})
+	}
+}
+
+func TestWaitAsksAtMostAsOftenAsItsBudgetAllows(t *testing.T) {
+	for perHour, most := range map[int]int{0: 150, 30: 91} {
+		bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+			r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}})
+			id := start(t, c).UUID
+			srv.ResetRequests()
+			_, err := c.Pipelines.Wait(t.Context(), repo, id, &pipelines.WaitOptions{RequestsPerHour: perHour})
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(srv.Requests()), most)
+		})
+	}
+}
+
+func TestWaitReturnsWhereAPersonIsNeeded(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{
+			{Name: "Build", Duration: time.Minute}, {Name: "Deploy", Duration: time.Minute, Manual: true},
+		}})
+		id := start(t, c).UUID
+		p, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
+		require.NoError(t, err)
+		require.True(t, p.State.Paused())
+		require.False(t, p.State.Done())
+
+		time.AfterFunc(time.Hour, func() { assert.NoError(t, r.Resume(id)) })
+		p, err = c.Pipelines.Wait(t.Context(), repo, id, &pipelines.WaitOptions{ThroughPause: true})
+		require.NoError(t, err)
+		require.True(t, p.State.Succeeded())
+	})
+}
+
+func TestWaitThatIsCancelledIsNoSuccess(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", fourSteps())
+		id := start(t, c).UUID
+		ctx, cancel := context.WithTimeout(t.Context(), 31*time.Second)
+		defer cancel()
+		begin := time.Now()
+		p, err := c.Pipelines.Wait(ctx, repo, id, nil)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, "RUNNING", p.State.String(), "as last seen")
+		require.Equal(t, 31*time.Second, time.Since(begin))
+	})
+}
+
+func TestWaitSurvivesMoments(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", fourSteps())
+		id := start(t, c).UUID
+		srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Skip: 2, Times: 12, Status: 503})
+		p, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
+		require.NoError(t, err)
+		require.True(t, p.State.Succeeded())
+	})
+}
+
+func TestWaitEndsOnErrorsThatStay(t *testing.T) {
+	for name, tc := range map[string]struct {
+		fault pipelinestest.Fault
+		is    error
+		most  int
+	}{
+		"the service is down":     {pipelinestest.Fault{Method: http.MethodGet, Skip: 1, Status: 503}, pipelines.ErrServer, 26},
+		"the token was withdrawn": {pipelinestest.Fault{Method: http.MethodGet, Skip: 1, Status: 401}, pipelines.ErrUnauthorized, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+				r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: 24 * time.Hour}}})
+				id := start(t, c).UUID
+				srv.ResetRequests()
+				srv.Inject(tc.fault)
+				p, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
+				require.ErrorIs(t, err, tc.is)
+				require.NotNil(t, p, "as last seen")
+				require.LessOrEqual(t, len(srv.Requests()), tc.most)
+			})
+		})
+	}
+}
+
+func TestWaitHonoursALongRetryAfter(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", fourSteps())
+		id := start(t, c).UUID
+		srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Times: 1, Status: 429, Header: http.Header{"Retry-After": {"600"}}})
+		begin := time.Now()
+		_, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
+		require.NoError(t, err)
+		require.Equal(t, 10*time.Minute, time.Since(begin))
+	})
+}
+
+func TestAStateThatNobodyKnowsIsWaitedThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			if time.Since(begin) < time.Minute {
+				return respond(req, 200, `{"state":{"name":"DREAMING"}}`), nil
+			}
+			return respond(req, 200, `{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`), nil
+		})}
+		p, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Pipelines.Wait(t.Context(), repo, "1", nil)
+		require.NoError(t, err)
+		require.True(t, p.State.Succeeded())
+	})
+}
+
+func TestPollingOptionsThatCannotWorkAreRefused(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, _ *pipelinestest.Repository, c *pipelines.Client) {
+		_, err := c.Pipelines.Wait(t.Context(), repo, "1", &pipelines.WaitOptions{RequestsPerHour: -1})
+		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+		for e, err := range c.Pipelines.Watch(t.Context(), repo, "1", &pipelines.WatchOptions{RequestsPerHour: -1}) {
+			require.Nil(t, e)
+			require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+		}
+		_, err = c.Pipelines.Wait(t.Context(), repo, "", nil)
+		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+		require.Empty(t, srv.Requests())
+	})
+}
+
+// seenEvents is what a watch has yielded.
+type seenEvents struct {
+	pipeline []string
+	steps    []string
+	logs     map[string]*bytes.Buffer
+	order    []string // of state changes
+	late     []string // log pieces after the step's end
+}
+
+// collect watches a pipeline to its end.
+func collect(t *testing.T, ctx context.Context, c *pipelines.Client, id string) (*seenEvents, error) { //nolint:revive // t comes first in tests
+	t.Helper()
+	seen := &seenEvents{logs: map[string]*bytes.Buffer{}}
+	ended := map[string]bool{}
+	for e, err := range c.Pipelines.Watch(ctx, repo, id, nil) {
+		if err != nil {
+			require.Nil(t, e)
+			return seen, err
+		}
+		switch {
+		case e.Log != nil:
+			require.Nil(t, e.Pipeline)
+			if ended[e.Step.Name] {
+				seen.late = append(seen.late, e.Step.Name)
+			}
+			if seen.logs[e.Step.Name] == nil {
+				seen.logs[e.Step.Name] = new(bytes.Buffer)
+			}
+			seen.logs[e.Step.Name].Write(e.Log)
+		case e.Step != nil:
+			require.Nil(t, e.Pipeline)
+			seen.steps = append(seen.steps, e.Step.Name+" "+e.Step.State.String())
+			ended[e.Step.Name] = e.Step.State.Done()
+		default:
+			seen.pipeline = append(seen.pipeline, e.Pipeline.State.String())
+		}
+		seen.order = append(seen.order, fmt.Sprintf("%T%T", e.Pipeline, e.Step))
+	}
+	return seen, nil
+}
+
+func TestWatchTellsEverythingOnceAndInOrder(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		script := fourSteps()
+		r.Script("", script)
+		id := start(t, c).UUID
+		begin := time.Now()
+		seen, err := collect(t, t.Context(), c, id)
+		require.NoError(t, err)
+		require.Equal(t, []string{"PARSING", "PENDING", "RUNNING", "SUCCESSFUL"}, seen.pipeline)
+		require.Empty(t, seen.late)
+		for _, step := range script.Steps {
+			require.Equal(t, step.Log, seen.logs[step.Name].String(), "each byte once, in order")
+			require.Contains(t, seen.steps, step.Name+" SUCCESSFUL")
+		}
+		require.Less(t, time.Since(begin), 2*time.Minute+10*time.Second)
+		require.LessOrEqual(t, len(srv.Requests()), 75, "the storage's share included")
+	})
+}
+
+func TestWatchOfARunThatHasEndedTellsAllOfItAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		script := fourSteps()
+		script.Steps[1].Result = pipelines.ResultFailed
+		r.Script("", script)
+		p := start(t, c)
+		time.Sleep(time.Hour)
+		begin := time.Now()
+		seen, err := collect(t, t.Context(), c, fmt.Sprint(p.BuildNumber))
+		require.NoError(t, err)
+		require.Equal(t, []string{"FAILED"}, seen.pipeline)
+		require.Equal(t, []string{"Build SUCCESSFUL", "Unit FAILED", "Lint SUCCESSFUL", "Deploy NOT_RUN"}, seen.steps)
+		require.Equal(t, script.Steps[1].Log, seen.logs["Unit"].String())
+		require.NotContains(t, seen.logs, "Deploy")
+		require.Zero(t, time.Since(begin))
+	})
+}
+
+func TestWatchOfALongRunKeepsItsBudget(t *testing.T) {
+	for perHour, most := range map[int]int{0: 300, 60: 125} {
+		bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+			script := pipelinestest.Script{}
+			for i := range 10 {
+				script.Steps = append(script.Steps, pipelinestest.Step{
+					Name: fmt.Sprint("Step ", i), Duration: 7*time.Minute + 30*time.Second, Log: lines(fmt.Sprint(i), 2000), Parallel: i == 3 || i == 4,
+				})
+			}
+			r.Script("", script)
+			id := start(t, c).UUID
+			srv.ResetRequests()
+			logs := map[string]*bytes.Buffer{}
+			for e, err := range c.Pipelines.Watch(t.Context(), repo, id, &pipelines.WatchOptions{RequestsPerHour: perHour}) {
+				require.NoError(t, err)
+				if e.Log != nil {
+					if logs[e.Step.Name] == nil {
+						logs[e.Step.Name] = new(bytes.Buffer)
+					}
+					logs[e.Step.Name].Write(e.Log)
+				}
+			}
+			for _, step := range script.Steps {
+				require.Equal(t, step.Log, logs[step.Name].String())
+			}
+			api := 0
+			for _, req := range srv.Requests() {
+				if !req.Storage {
+					api++
+				}
+			}
+			require.LessOrEqual(t, api, most)
+		})
+	}
+}
+
+func TestWatchGoesOnThroughAPause(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{
+			{Name: "Build", Duration: time.Minute, Log: lines("b", 10)}, {Name: "Deploy", Duration: time.Minute, Manual: true, Log: lines("d", 10)},
+		}})
+		id := start(t, c).UUID
+		time.AfterFunc(time.Hour, func() { assert.NoError(t, r.Resume(id)) })
+		seen, err := collect(t, t.Context(), c, id)
+		require.NoError(t, err)
+		require.Equal(t, []string{"RUNNING", "PAUSED", "RUNNING", "SUCCESSFUL"}, seen.pipeline)
+		require.Equal(t, lines("d", 10), seen.logs["Deploy"].String())
+	})
+}
+
+func TestWatchSurvivesMoments(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		script := fourSteps()
+		r.Script("", script)
+		id := start(t, c).UUID
+		for i := range 12 {
+			srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Skip: 5 * i, Times: 3, Status: 502})
+			srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Skip: 3 * i, Times: 1, Drop: pipelinestest.DropBefore})
+			srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Skip: 7 * i, Times: 1, Cut: true, After: 20})
+		}
+		srv.Inject(pipelinestest.Fault{Storage: true, Skip: 1, Times: 2, Status: 403})
+		seen, err := collect(t, t.Context(), c, id)
+		require.NoError(t, err)
+		for _, step := range script.Steps {
+			require.Equal(t, step.Log, seen.logs[step.Name].String())
+		}
+		require.Equal(t, "SUCCESSFUL", seen.pipeline[len(seen.pipeline)-1])
+	})
+}
+
+func TestWatchEndsWithItsContextAndWithErrorsThatStay(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", fourSteps())
+		id := start(t, c).UUID
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		begin := time.Now()
+		seen, err := collect(t, ctx, c, id)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, time.Minute, time.Since(begin))
+		require.NotContains(t, seen.pipeline, "SUCCESSFUL")
+
+		srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Skip: 3, Status: 403})
+		_, err = collect(t, t.Context(), c, id)
+		require.ErrorIs(t, err, pipelines.ErrForbidden)
+		srv.ClearFaults()
+		_, err = collect(t, t.Context(), c, "99")
+		require.ErrorIs(t, err, pipelines.ErrNotFound)
+	})
+}
+
+func TestLeavingAWatchSendsNoMore(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", fourSteps())
+		id := start(t, c).UUID
+		kinds := []func(*pipelines.Event) bool{
+			func(e *pipelines.Event) bool { return e.Pipeline != nil },
+			func(e *pipelines.Event) bool { return e.Step != nil && e.Log == nil },
+			func(e *pipelines.Event) bool { return e.Log != nil },
+		}
+		for _, leave := range kinds {
+			for e, err := range c.Pipelines.Watch(t.Context(), repo, id, nil) {
+				require.NoError(t, err)
+				if leave(e) {
+					break
+				}
+			}
+			n := len(srv.Requests())
+			time.Sleep(time.Minute)
+			require.Len(t, srv.Requests(), n)
+		}
+	})
+}
+
+func TestWatchTellsOfARunThatIsStopped(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", fourSteps())
+		id := start(t, c).UUID
+		time.AfterFunc(30*time.Second, func() { assert.NoError(t, c.Pipelines.Stop(context.Background(), repo, id)) })
+		seen, err := collect(t, t.Context(), c, id)
+		require.NoError(t, err)
+		require.Equal(t, "STOPPED", seen.pipeline[len(seen.pipeline)-1])
+		require.Contains(t, seen.steps, "Build STOPPED")
+		require.NotEmpty(t, seen.logs["Build"].String())
+	})
+}
+
+func TestWatchWaitsForStepsThatEndLaterThanTheirPipeline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		hc := &http.Client{Transport: hosts{"http://api.example": func(w http.ResponseWriter, req *http.Request) {
+			late := time.Since(begin) > 5*time.Second
+			switch {
+			case strings.HasSuffix(req.URL.Path, "/log") && late:
+				serveLog([]byte("all of it"), "")(w, req)
+			case strings.HasSuffix(req.URL.Path, "/log"):
+				serveLog([]byte("all"), "")(w, req)
+			case strings.HasSuffix(req.URL.Path, "/steps") && late:
+				answerJSON(`{"values":[{"uuid":"{s}","name":"A","state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}]}`)(w, req)
+			case strings.HasSuffix(req.URL.Path, "/steps"):
+				answerJSON(`{"values":[{"uuid":"{s}","name":"A","state":{"name":"IN_PROGRESS"}}]}`)(w, req)
+			default:
+				answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`)(w, req)
+			}
+		}}}
+		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
+		seen, err := collect(t, t.Context(), c, "1")
+		require.NoError(t, err)
+		require.Equal(t, "all of it", seen.logs["A"].String())
+		require.Equal(t, []string{"A IN_PROGRESS", "A SUCCESSFUL"}, seen.steps)
+		require.Equal(t, []string{"SUCCESSFUL"}, seen.pipeline)
+	})
+}

@@ -45,8 +45,8 @@ bench: $(STAT) ## the SDK against hand-written net/http, in one run
 	@$(STAT) -col /client -row .name bench/out.txt
 
 fuzz: ## each fuzz target for FUZZTIME
-	@for pkg in . ./pipelinestest; do for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-		echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; done; done
+	@for m in $(MODULES); do for pkg in $$($(GO) -C $$m list ./...); do for f in $$($(GO) -C $$m test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+		echo "== $$pkg $$f"; $(GO) -C $$m test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg || exit 1; done; done; done
 
 tidy: ## go mod tidy in all modules
 	@for m in $(MODULES) tools; do $(GO) -C $$m mod tidy || exit 1; done

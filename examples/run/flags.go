@@ -1,0 +1,207 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+const usage = `run triggers a pipeline of Bitbucket Pipelines and follows it live: every line of its logs, every change
+of state, and at the end a table of the steps and how the run ended.
+
+    go -C examples run ./run -repo WORKSPACE/SLUG [flags]
+    go -C examples run ./run                  a demo against a fake service of its own
+
+Credentials come from the environment: BITBUCKET_TOKEN (an access token), or BITBUCKET_EMAIL and
+BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET (an OAuth consumer).
+
+What to run:
+  -repo WORKSPACE/SLUG  the repository              -repo acme/site
+  -branch NAME          a branch; default main      -branch release/2.1
+  -tag NAME             a tag instead of a branch   -tag v2.1.0
+  -custom NAME          a custom pipeline           -custom nightly
+  -var KEY=VALUE        a variable; repeatable      -var REGION=eu -var DRY_RUN=1
+  -secret KEY=VALUE     a secured variable, whose   -secret TOKEN="$TOKEN"
+                        value the output masks;
+                        repeatable
+
+How to follow it:
+  -timeout DURATION     how long to follow the run  -timeout 20m
+                        before leaving it alone;
+                        default 1h, 0: for ever
+  -stop-on-interrupt    an interrupt stops the run  -stop-on-interrupt
+                        too, not just the program
+  -no-follow            start the run, print its    -no-follow
+                        number and URL, and end
+
+Other things to do:
+  -stop NUMBER          stop a run                  -repo acme/site -stop 42
+  -demo-fail            a demo that fails           -demo-fail
+  -h                    print this text             -h
+
+On a terminal the output has colours, unless NO_COLOR=1 is set, and ends in a line of progress. Escape
+sequences in logs are removed, except that colours are let through to a terminal.
+
+Exit status ("go run" turns all but 0 into 1; for scripts: go -C examples build -o FILE ./run):
+    0  the run was successful; with -no-follow: it was started; with -stop: it was told to stop
+    1  the run ended in another way: FAILED, ERROR, STOPPED or EXPIRED
+    2  wrong usage, an error on the way, or the timeout: how the run ended is not known
+  130  interrupted, by Ctrl-C or SIGTERM; a second one ends the program at once
+`
+
+// options is what the command line says.
+type options struct {
+	repo            string
+	branch          string
+	tag             string
+	custom          string
+	vars            variables
+	secrets         variables
+	timeout         time.Duration
+	stopOnInterrupt bool
+	noFollow        bool
+	stop            int
+	demoFail        bool
+
+	given map[string]bool // by the flag's name
+}
+
+// parseOptions reads the command line. Its errors name the flag and repeat nothing that may be a secret.
+func parseOptions(args []string) (*options, error) {
+	o := &options{vars: variables{flag: "-var"}, secrets: variables{flag: "-secret", secured: true}, given: map[string]bool{}}
+	set := flag.NewFlagSet("run", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.StringVar(&o.repo, "repo", "", "")
+	set.StringVar(&o.branch, "branch", "main", "")
+	set.StringVar(&o.tag, "tag", "", "")
+	set.StringVar(&o.custom, "custom", "", "")
+	set.Var(&o.vars, "var", "")
+	set.Var(&o.secrets, "secret", "")
+	set.DurationVar(&o.timeout, "timeout", time.Hour, "")
+	set.BoolVar(&o.stopOnInterrupt, "stop-on-interrupt", false, "")
+	set.BoolVar(&o.noFollow, "no-follow", false, "")
+	set.IntVar(&o.stop, "stop", 0, "")
+	set.BoolVar(&o.demoFail, "demo-fail", false, "")
+
+	err := set.Parse(args)
+	set.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
+	if malformed := cmp.Or(o.secrets.err, o.vars.err); malformed != nil {
+		return nil, malformed // before err, which repeats what comes next: the rest of a secret, perhaps
+	}
+	if err == nil && set.NArg() > 0 {
+		err = fmt.Errorf("%d arguments too many: all is said by flags, and values with spaces need quotes", set.NArg())
+	}
+	return o, err
+}
+
+// check refuses what doesn't fit together.
+func (o *options) check(demo bool) error {
+	if err := o.checkMode(demo); err != nil {
+		return err
+	}
+	switch {
+	case o.given["stop"] && o.stop < 1:
+		return errors.New("-stop needs the number of a run")
+	case o.given["stop"] && !o.onlyGiven("stop", "repo"):
+		return errors.New("-stop starts no run: it goes with -repo and with no other flag")
+	case o.given["branch"] && o.given["tag"]:
+		return errors.New("-branch and -tag exclude each other")
+	case o.timeout < 0:
+		return errors.New("-timeout is negative")
+	}
+	return nil
+}
+
+// checkMode sees to it that a demo is never mistaken for a run that somebody asked for.
+func (o *options) checkMode(demo bool) error {
+	switch {
+	case demo && o.given["repo"]:
+		return errors.New("-repo needs credentials, and there are none in the environment: set BITBUCKET_TOKEN, or another of those that -h names")
+	case demo && o.given["stop"]:
+		return errors.New("-stop needs credentials and -repo")
+	case !demo && o.repo == "":
+		return errors.New("-repo is missing: name the repository as WORKSPACE/SLUG")
+	case !demo && o.demoFail:
+		return errors.New("-demo-fail is for the demo, which runs where no credentials are in the environment")
+	}
+	return nil
+}
+
+func (o *options) onlyGiven(names ...string) bool {
+	rest := maps.Clone(o.given)
+	for _, name := range names {
+		delete(rest, name)
+	}
+	return len(rest) == 0
+}
+
+func (o *options) request() pipelines.RunRequest {
+	target := pipelines.BranchTarget(o.branch)
+	if o.tag != "" {
+		target = pipelines.TagTarget(o.tag)
+	}
+	if o.custom != "" {
+		target = target.With(pipelines.CustomSelector(o.custom))
+	}
+	return pipelines.RunRequest{Target: target, Variables: slices.Concat(o.vars.list, o.secrets.list)}
+}
+
+// on says in words what is run.
+func (o *options) on() string {
+	words := "branch " + o.branch
+	if o.tag != "" {
+		words = "tag " + o.tag
+	}
+	if o.custom != "" {
+		words += ", pipeline " + o.custom
+	}
+	return clean(words)
+}
+
+// mask replaces the values of secrets, as far as a text has them in one piece; of one that has several lines, each line.
+func (o *options) mask() *strings.Replacer {
+	var values []string
+	for _, secret := range o.secrets.list {
+		for line := range strings.Lines(secret.Value) {
+			values = append(values, strings.TrimSpace(line))
+		}
+	}
+	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) }) // one may be a part of another
+	var pairs []string
+	for _, value := range values {
+		if value != "" {
+			pairs = append(pairs, value, "******")
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// variables is a repeatable flag of the form KEY=VALUE.
+type variables struct {
+	flag    string
+	secured bool
+	list    []pipelines.Variable
+	err     error
+}
+
+// String implements [flag.Value]. It tells nothing: the value may be a secret.
+func (v *variables) String() string { return "" }
+
+// Set implements [flag.Value]. What is wrong is kept in err, because package flag would print the value beside an error.
+func (v *variables) Set(s string) error {
+	key, value, ok := strings.Cut(s, "=")
+	if !ok || key == "" {
+		v.err = cmp.Or(v.err, fmt.Errorf("%s needs KEY=VALUE", v.flag))
+		return nil
+	}
+	v.list = append(v.list, pipelines.Variable{Key: key, Value: value, Secured: v.secured})
+	return nil
+}

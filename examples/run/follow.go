@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+const (
+	minLabel  = 18 // columns; the names of steps come one by one, and most are no longer
+	maxLabel  = 24
+	tailLines = 20
+)
+
+// follower turns the events of a run into output.
+type follower struct {
+	*session
+	pipeline *pipelines.Pipeline // as last seen
+	steps    []*step             // in the order of the run
+	columns  int                 // of the widest label
+	lines    []string            // to be printed
+}
+
+// step is what is known of one step of the run.
+type step struct {
+	*pipelines.Step
+	label  string // short, and different from those of the other steps
+	colour string
+	log    *sanitizer
+	tail   []string // the last lines of the log
+}
+
+func newFollower(s *session, p *pipelines.Pipeline) *follower {
+	return &follower{session: s, pipeline: p, columns: minLabel}
+}
+
+// follow returns once the run has ended, or with the error that kept it from seeing that.
+func (f *follower) follow(ctx context.Context) error {
+	defer f.screen.keepProgress()()
+	f.screen.setProgress(f.progress())
+	f.print()
+	for e, err := range f.client.Pipelines.Watch(ctx, f.repo, f.pipeline.UUID, nil) {
+		if err != nil {
+			f.flush()
+			return err
+		}
+		f.take(e)
+		f.screen.setProgress(f.progress())
+		f.print()
+	}
+	return nil
+}
+
+func (f *follower) take(e *pipelines.Event) {
+	switch {
+	case e.Pipeline != nil:
+		f.pipelineChanged(e.Pipeline)
+	case e.Log != nil:
+		f.step(e.Step).log.write(e.Log)
+	default:
+		f.stepChanged(e.Step)
+	}
+}
+
+func (f *follower) pipelineChanged(p *pipelines.Pipeline) {
+	f.pipeline = p
+	f.addState(f.screen.paint(bold, pad("pipeline", f.columns)), p.State.String(), "")
+	if p.State.Paused() {
+		f.lines = append(f.lines, "The run waits for a person, who can let it go on at "+p.WebURL(f.repo))
+	}
+}
+
+// stepChanged tells of a step's new state, except that it waits for its turn.
+func (f *follower) stepChanged(model *pipelines.Step) {
+	s := f.step(model)
+	s.Step = model
+	if model.State.Done() {
+		s.log.flush()
+	}
+	if model.State.Name == pipelines.StatePending && !model.State.Paused() {
+		return
+	}
+	f.addState(f.screen.paint(s.colour, pad(s.label, f.columns)), model.State.String(), f.detail(s))
+}
+
+// detail is what there is to say about a step beside its state.
+func (f *follower) detail(s *step) string {
+	if !s.State.Done() || !s.ran() {
+		return ""
+	}
+	return " in " + s.duration() + f.reason(s.State.Result)
+}
+
+// reason says why something ended as it did, where the service tells.
+func (f *follower) reason(result *pipelines.Result) string {
+	switch {
+	case result == nil:
+	case result.Error != nil && result.Error.String() != "":
+		return ": " + f.text(result.Error.String())
+	case result.Terminator != nil && result.Terminator.DisplayName != "":
+		return " by " + f.text(result.Terminator.DisplayName)
+	}
+	return ""
+}
+
+func (s *step) ran() bool {
+	return s.State.Result == nil || s.State.Result.Name != pipelines.ResultNotRun
+}
+
+func (s *step) duration() string {
+	return (time.Duration(s.DurationInSeconds) * time.Second).String()
+}
+
+// step finds a step by what the service says of it, and adds it when it is new.
+func (f *follower) step(model *pipelines.Step) *step {
+	i := slices.IndexFunc(f.steps, func(s *step) bool { return s.UUID == model.UUID })
+	if i >= 0 {
+		return f.steps[i]
+	}
+	colours := []string{cyan, magenta, blue, yellow}
+	s := &step{Step: model, label: f.label(model.Name), colour: colours[len(f.steps)%len(colours)]}
+	s.log = newSanitizer(f.screen.colour, func(line string) { f.addLine(s, line) })
+	f.steps = append(f.steps, s)
+	f.columns = max(f.columns, columnsOf(s.label))
+	return s
+}
+
+// label makes a short name for a new step. Steps may have long names, the same name, or none.
+func (f *follower) label(name string) string {
+	number := len(f.steps) + 1
+	name = fit(f.text(name), maxLabel)
+	if name == "" {
+		return fmt.Sprintf("step %d", number)
+	}
+	if slices.ContainsFunc(f.steps, func(s *step) bool { return s.label == name }) {
+		return fmt.Sprintf("%s (%d)", name, number)
+	}
+	return name
+}
+
+func (f *follower) addLine(s *step, line string) {
+	line = f.mask.Replace(line)
+	if len(s.tail) == tailLines {
+		s.tail = slices.Delete(s.tail, 0, 1)
+	}
+	s.tail = append(s.tail, line)
+	f.add(f.screen.paint(s.colour, pad(s.label, f.columns)+" │"), line)
+}
+
+func (f *follower) addState(label, state, detail string) {
+	f.add(label+" "+f.screen.paint(bold, "●"), f.state(state)+detail)
+}
+
+func (f *follower) add(label, text string) {
+	f.lines = append(f.lines, f.screen.paint(dim, fmt.Sprintf("%5s", f.screen.elapsed()))+"  "+label+" "+text)
+}
+
+// state is a state or a result in its colour.
+func (f *follower) state(word string) string {
+	colour := cyan
+	switch pipelines.ResultName(word) {
+	case pipelines.ResultSuccessful:
+		colour = green
+	case pipelines.ResultFailed, pipelines.ResultError:
+		colour = red
+	case pipelines.ResultStopped, pipelines.ResultExpired:
+		colour = yellow
+	case pipelines.ResultNotRun:
+		colour = dim
+	}
+	return f.screen.paint(colour, f.text(word))
+}
+
+// flush prints what there is of unfinished lines.
+func (f *follower) flush() {
+	for _, s := range f.steps {
+		s.log.flush()
+	}
+	f.print()
+}
+
+func (f *follower) print() {
+	f.screen.print(f.lines...)
+	f.lines = f.lines[:0]
+}
+
+// progress is the text of the progress line.
+func (f *follower) progress() string {
+	var running []string
+	done := 0
+	for _, s := range f.steps {
+		switch {
+		case s.State.Done():
+			done++
+		case s.State.Name != pipelines.StatePending:
+			running = append(running, s.label)
+		}
+	}
+	text := fmt.Sprintf("%d of %d steps done", done, len(f.steps))
+	switch {
+	case f.pipeline.State.Paused():
+		text += ", waiting for a person"
+	case len(f.steps) == 0:
+		text = f.text(f.pipeline.State.String())
+	case len(running) > 0:
+		text += ", running: " + strings.Join(running, ", ")
+	}
+	return text
+}

@@ -1,0 +1,268 @@
+// Command run triggers a pipeline of Bitbucket Pipelines and follows it live. Without credentials in the environment it shows itself
+// against a fake of the service in its own process. See its -h.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// The exit statuses.
+const (
+	exitSuccessful  = 0
+	exitFailed      = 1
+	exitUnknown     = 2 // how the run ended isn't known, or there is none
+	exitInterrupted = 130
+)
+
+func main() {
+	os.Exit(run(interruptible(), os.Args[1:], processEnvironment()))
+}
+
+// interruptible returns a context that the first interrupt ends. A second one ends the process at once: by the time the context is
+// done, signals do again what they do by default, which [signal.NotifyContext] can't promise.
+func interruptible() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		cancel()
+	}()
+	return ctx
+}
+
+// environment is what the program finds around it, apart from the environment variables.
+type environment struct {
+	stdout, stderr io.Writer
+	width          func() int         // columns of the terminal that stdout is; nil: it is none
+	colour         bool               // stdout shows colours
+	options        []pipelines.Option // of the client, after the program's own
+}
+
+func processEnvironment() environment {
+	env := environment{stdout: os.Stdout, stderr: os.Stderr}
+	fd := int(os.Stdout.Fd())
+	if !term.IsTerminal(fd) || os.Getenv("TERM") == "dumb" {
+		return env
+	}
+	env.colour = os.Getenv("NO_COLOR") == ""
+	env.width = func() int {
+		columns, _, err := term.GetSize(fd)
+		if err != nil || columns <= 0 {
+			return 80
+		}
+		return columns
+	}
+	return env
+}
+
+// run is the whole program. It returns the exit status; the end of ctx is an interrupt.
+func run(ctx context.Context, args []string, env environment) int {
+	o, err := parseOptions(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(env.stdout, usage)
+		return exitSuccessful
+	}
+	demo := !hasCredentials()
+	if err == nil {
+		err = o.check(demo)
+	}
+	if err != nil {
+		fmt.Fprintf(env.stderr, "run: %v\nThe flag -h explains all of them.\n", err)
+		return exitUnknown
+	}
+	s := &session{options: o, demo: demo, screen: newScreen(env), stderr: env.stderr, mask: o.mask()}
+	end, err := s.connect(env.options)
+	if err != nil {
+		return s.fail(err)
+	}
+	defer end()
+	if o.stop > 0 {
+		return s.stop(ctx)
+	}
+	return s.run(ctx)
+}
+
+// hasCredentials reports whether the environment has anything that [pipelines.WithEnv] takes for credentials.
+func hasCredentials() bool {
+	for _, name := range []string{
+		"BITBUCKET_TOKEN", "BITBUCKET_EMAIL", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_ID", "BITBUCKET_CLIENT_SECRET",
+	} {
+		if os.Getenv(name) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// session is one run of the program.
+type session struct {
+	options *options
+	demo    bool
+	screen  *screen
+	stderr  io.Writer
+	mask    *strings.Replacer
+
+	client *pipelines.Client
+	repo   pipelines.Repo
+}
+
+// connect makes the client: of the service, or of the fake one.
+func (s *session) connect(options []pipelines.Option) (end func(), err error) {
+	if s.demo {
+		s.screen.print("No credentials in the environment: this is a demo against a fake service, and its links lead nowhere.")
+		s.client, s.repo, end = startDemo(s.options.demoFail, options)
+		return end, nil
+	}
+	s.repo, err = pipelines.ParseRepo(s.options.repo)
+	if err != nil {
+		return nil, fmt.Errorf("-repo: %w", err)
+	}
+	own := []pipelines.Option{pipelines.WithEnv(), pipelines.WithUserAgent("pipelines-examples-run")}
+	s.client, err = pipelines.NewClient(append(own, options...)...)
+	if err != nil {
+		return nil, err
+	}
+	return s.client.CloseIdleConnections, nil
+}
+
+// run starts a run and follows it. The timeout holds for both.
+func (s *session) run(ctx context.Context) int {
+	following, cancel := ctx, context.CancelFunc(func() {})
+	if s.options.timeout > 0 {
+		following, cancel = context.WithTimeout(ctx, s.options.timeout)
+	}
+	defer cancel()
+	p, err := s.client.Pipelines.Run(following, s.repo, s.options.request())
+	switch {
+	case err != nil:
+		return s.notStarted(ctx, following, err)
+	case s.options.noFollow:
+		s.screen.printf("%d %s", p.BuildNumber, p.WebURL(s.repo))
+		return exitSuccessful
+	}
+	s.screen.printf("Run #%d of %s on %s: %s", p.BuildNumber, s.repo, s.options.on(), p.WebURL(s.repo))
+	f := newFollower(s, p)
+	if err := f.follow(following); err != nil {
+		return s.lost(ctx, following, f.pipeline, err)
+	}
+	return f.report()
+}
+
+// notStarted says that there is no run to follow, and returns the exit status.
+func (s *session) notStarted(ctx, following context.Context, err error) int {
+	if errors.Is(err, pipelines.ErrOutcomeUnknown) {
+		status := s.fail(err)
+		s.say("It is unknown whether a run was started: the request was sent and not answered. Look at the list of runs before you try again,\n"+
+			"or there may be two: https://bitbucket.org/%s/pipelines", s.repo)
+		if ctx.Err() != nil {
+			return exitInterrupted
+		}
+		return status
+	}
+	switch {
+	case ctx.Err() != nil:
+		s.say("Interrupted before the run was started.")
+		return exitInterrupted
+	case following.Err() != nil:
+		s.say("The timeout of %v passed before the run was started.", s.options.timeout)
+		return exitUnknown
+	}
+	return s.fail(err)
+}
+
+// lost says that a run was not followed to its end, and returns the exit status.
+func (s *session) lost(ctx, following context.Context, p *pipelines.Pipeline, err error) int {
+	switch {
+	case ctx.Err() != nil && s.options.stopOnInterrupt:
+		s.stopRun(context.WithoutCancel(ctx), p.BuildNumber)
+		return exitInterrupted
+	case ctx.Err() != nil:
+		s.say("Interrupted. %s", s.goesOn(p))
+		return exitInterrupted
+	case following.Err() != nil:
+		s.say("The timeout of %v has passed. %s", s.options.timeout, s.goesOn(p))
+		return exitUnknown
+	}
+	status := s.fail(err)
+	s.say("%s", s.goesOn(p))
+	return status
+}
+
+// goesOn says that nobody follows a run any more, and what to do about it.
+func (s *session) goesOn(p *pipelines.Pipeline) string {
+	if s.demo {
+		return fmt.Sprintf("Run #%d was not followed to its end; being a demo, it ends with this program.", p.BuildNumber)
+	}
+	return fmt.Sprintf("Run #%d was not followed to its end and goes on.\n"+
+		"  look at it:  %s\n"+
+		"  stop it:     go -C examples run ./run -repo %s -stop %d", p.BuildNumber, p.WebURL(s.repo), s.repo, p.BuildNumber)
+}
+
+// stop does what the flag -stop says.
+func (s *session) stop(ctx context.Context) int {
+	switch {
+	case s.stopRun(ctx, s.options.stop):
+		return exitSuccessful
+	case ctx.Err() != nil:
+		return exitInterrupted
+	}
+	return exitUnknown
+}
+
+// stopRun tells the service to stop a run, and reports whether that was accepted.
+func (s *session) stopRun(ctx context.Context, number int) bool {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	url := (&pipelines.Pipeline{BuildNumber: number}).WebURL(s.repo)
+	if err := s.client.Pipelines.Stop(ctx, s.repo, strconv.Itoa(number)); err != nil {
+		s.fail(err)
+		s.say("Run #%d could not be stopped: %s", number, url)
+		return false
+	}
+	s.say("Run #%d was told to stop: %s", number, url)
+	return true
+}
+
+// fail says what went wrong, and returns the exit status.
+func (s *session) fail(err error) int {
+	s.say("run: %s", s.text(err.Error()))
+	if hint := hint(err); hint != "" {
+		s.say("%s", hint)
+	}
+	return exitUnknown
+}
+
+func hint(err error) string {
+	switch {
+	case errors.Is(err, pipelines.ErrUnauthorized):
+		return "The service doesn't accept the credentials: are they complete, of the right kind, and not expired?"
+	case errors.Is(err, pipelines.ErrForbidden):
+		return "The credentials don't allow this: to run and stop pipelines they need the scope pipeline:write, an API token\n" +
+			"read:pipeline:bitbucket and write:pipeline:bitbucket."
+	case errors.Is(err, pipelines.ErrNotFound):
+		return "Are the names right, of the repository and of what to run there? What the credentials may not see counts as not found, too."
+	}
+	return ""
+}
+
+// say prints to standard error.
+func (s *session) say(format string, args ...any) { fmt.Fprintf(s.stderr, format+"\n", args...) }
+
+// text makes a text of the service fit to be printed.
+func (s *session) text(text string) string { return s.mask.Replace(clean(text)) }

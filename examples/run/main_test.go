@@ -1,0 +1,396 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+// TestMain lets the test's own binary be the program, for tests that need a process.
+func TestMain(m *testing.M) {
+	if os.Getenv("RUN_THE_PROGRAM") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+const repo = "acme/site"
+
+// setCredentials makes the environment one with or without credentials, whatever it was before.
+func setCredentials(t *testing.T, present bool) {
+	t.Helper()
+	for _, name := range []string{
+		"BITBUCKET_TOKEN", "BITBUCKET_EMAIL", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_ID", "BITBUCKET_CLIENT_SECRET", "BITBUCKET_BASE_URL",
+	} {
+		t.Setenv(name, "")
+	}
+	if present {
+		t.Setenv("BITBUCKET_TOKEN", "a-token")
+	}
+}
+
+// stage is a service with a repository, and a place to run the program.
+type stage struct {
+	*pipelinestest.Server
+
+	repo      *pipelinestest.Repository
+	out, errs buffer
+	env       environment
+}
+
+func newStage(t *testing.T, steps ...pipelinestest.Step) *stage {
+	t.Helper()
+	setCredentials(t, true)
+	s := &stage{Server: pipelinestest.NewServer()}
+	t.Cleanup(s.Close)
+	s.repo = s.AddRepository("acme", "site")
+	s.repo.Script("default", pipelinestest.Script{Parsing: time.Second, Pending: time.Second, Steps: steps})
+	s.env = environment{stdout: &s.out, stderr: &s.errs, options: []pipelines.Option{
+		pipelines.WithHTTPClient(&http.Client{Transport: s.Transport()}),
+	}}
+	return s
+}
+
+func (s *stage) run(ctx context.Context, args ...string) int {
+	return run(ctx, append([]string{"-repo", repo}, args...), s.env)
+}
+
+func scripted(name string, d time.Duration, log string) pipelinestest.Step {
+	return pipelinestest.Step{Name: name, Duration: d, Log: log}
+}
+
+func count(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "line %d\n", i+1)
+	}
+	return b.String()
+}
+
+func TestDemo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		setCredentials(t, false)
+		var out, errs buffer
+		begin := time.Now()
+		require.Equal(t, exitSuccessful, run(t.Context(), nil, environment{stdout: &out, stderr: &errs}))
+		require.Empty(t, errs.String())
+		require.InDelta(t, 10, time.Since(begin).Seconds(), 2)
+
+		first, rest, _ := strings.Cut(out.String(), "\n")
+		require.Contains(t, first, "demo")
+		require.NotContains(t, rest, "\x1b")
+		require.NotContains(t, rest, "\r")
+		script := demoScript(false)
+		for _, s := range script.Steps {
+			if s.Name != "Deploy" { // has a progress bar
+				require.Equal(t, strings.Count(s.Log, "\n"), strings.Count(rest, " "+s.Name+strings.Repeat(" ", minLabel-len(s.Name))+" │ "), "lines of %s", s.Name)
+			}
+		}
+		require.Contains(t, rest, "Deploy             │ Uploading: 100 %\n")
+		require.Regexp(t, `\n +0:0\d  Build +● IN_PROGRESS\n`, rest)
+		require.Regexp(t, `\n +0:0\d  Build +● SUCCESSFUL in 2s\n`, rest)
+		require.Contains(t, rest, `
+STEP               RESULT      DURATION
+Build              SUCCESSFUL  2s
+Unit tests         SUCCESSFUL  4s
+Integration tests  SUCCESSFUL  3s
+Deploy             SUCCESSFUL  2s
+
+SUCCESSFUL after 0:1`)
+	})
+}
+
+func TestDemoThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		setCredentials(t, false)
+		var out, errs buffer
+		require.Equal(t, exitFailed, run(t.Context(), []string{"-demo-fail"}, environment{stdout: &out, stderr: &errs}))
+		_, end, found := strings.Cut(out.String(), "\nUnit tests FAILED; its last lines:\n")
+		require.True(t, found)
+		lines := strings.Split(end, "\n")
+		require.Equal(t, "│ ✗ unit/cart.TestTotal", lines[tailLines-3])
+		require.Equal(t, "│ 1600 passed, 1 failed", lines[tailLines-1])
+		require.Regexp(t, `^FAILED after 0:\d\d: https://bitbucket.org/acme/site/pipelines/results/1$`, lines[tailLines+1])
+		require.Contains(t, out.String(), "\nDeploy             NOT_RUN     -\n")
+	})
+}
+
+func TestDemoOnATerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		setCredentials(t, false)
+		tty := &terminal{columns: 100}
+		require.Equal(t, exitSuccessful, run(t.Context(), nil, environment{stdout: tty, width: tty.width, colour: true}))
+		require.Contains(t, tty.String(), "2 of 4 steps done, running: Unit tests")
+		require.Contains(t, tty.String(), "\x1b[32m✓\x1b[0m unit/", "the log's own colours")
+		shown := strings.Join(tty.shows(t), "\n")
+		require.NotContains(t, shown, "steps done", "progress leaves nothing behind")
+		require.Equal(t, 1600, strings.Count(shown, "Unit tests         │ ✓ unit/"))
+		require.True(t, strings.HasSuffix(shown, "/results/1\n"), "the cursor is on a line of its own")
+	})
+}
+
+func TestWhatIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.repo.Script("nightly", pipelinestest.Script{Steps: []pipelinestest.Step{scripted("Build", time.Second, "+ echo hunter2 && login hunter2\n")}})
+		s.repo.AddBranch("release/2", strings.Repeat("a", 40))
+		require.Equal(t, exitSuccessful, s.run(t.Context(), "-branch", "release/2", "-custom", "nightly", "-var", "REGION=eu", "-secret", "TOKEN=hunter2"), s.errs.String())
+		p := s.repo.Pipelines()[0]
+		require.Equal(t, "release/2", p.Target.RefName)
+		require.Equal(t, "nightly", p.Target.Selector.Pattern)
+		require.Equal(t, []pipelines.Variable{{Key: "REGION", Value: "eu"}, {Key: "TOKEN", Value: "hunter2", Secured: true}}, p.Variables)
+		require.Contains(t, s.out.String(), "on branch release/2, pipeline nightly: https://")
+		require.Contains(t, s.out.String(), "│ + echo ****** && login ******\n")
+		require.NotContains(t, s.out.String(), "hunter2")
+		for _, r := range s.Requests() {
+			require.Equal(t, !r.Storage, r.Header.Get("Authorization") == "Bearer a-token", r.Path)
+		}
+	})
+}
+
+func TestNoFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, scripted("Build", time.Hour, "building\n"))
+		require.Equal(t, exitSuccessful, s.run(t.Context(), "-no-follow"))
+		require.Equal(t, "1 https://bitbucket.org/acme/site/pipelines/results/1\n", s.out.String())
+		require.Empty(t, s.errs.String())
+		require.Len(t, s.Requests(), 1)
+	})
+}
+
+func TestInterrupt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, scripted("Build", time.Hour, count(3600)))
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(10*time.Second, cancel)
+		require.Equal(t, exitInterrupted, s.run(ctx))
+		require.Contains(t, s.out.String(), "Build              │ line 1\n")
+		require.Equal(t, "Interrupted. Run #1 was not followed to its end and goes on.\n"+
+			"  look at it:  https://bitbucket.org/acme/site/pipelines/results/1\n"+
+			"  stop it:     go -C examples run ./run -repo acme/site -stop 1\n", s.errs.String())
+		require.False(t, s.repo.Pipelines()[0].State.Done())
+		require.NotContains(t, methods(s), "POST /repositories/acme/site/pipelines/1/stopPipeline")
+	})
+}
+
+func TestStopOnInterrupt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, scripted("Build", time.Hour, count(3600)))
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(10*time.Second, cancel)
+		require.Equal(t, exitInterrupted, s.run(ctx, "-stop-on-interrupt"))
+		require.Equal(t, "Run #1 was told to stop: https://bitbucket.org/acme/site/pipelines/results/1\n", s.errs.String())
+		p, err := s.Client().Pipelines.Wait(t.Context(), s.repo.Repo(), "1", nil)
+		require.NoError(t, err)
+		require.Equal(t, "STOPPED", p.State.String())
+	})
+}
+
+func TestStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, scripted("Build", time.Hour, ""))
+		require.Equal(t, exitSuccessful, s.run(t.Context(), "-no-follow"))
+		require.Equal(t, exitSuccessful, s.run(t.Context(), "-stop", "1"))
+		require.Contains(t, s.errs.String(), "Run #1 was told to stop")
+		require.Equal(t, exitUnknown, s.run(t.Context(), "-stop", "2"))
+		require.Contains(t, s.errs.String(), "Run #2 could not be stopped")
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.Equal(t, exitInterrupted, s.run(gone, "-stop", "1"))
+	})
+}
+
+func TestStoppedRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, scripted("Build", time.Hour, count(3600)))
+		client := s.Client()
+		time.AfterFunc(10*time.Second, func() { _ = client.Pipelines.Stop(t.Context(), s.repo.Repo(), "1") })
+		require.Equal(t, exitFailed, s.run(t.Context()))
+		require.Contains(t, s.out.String(), "\nBuild STOPPED; its last lines:\n│ line 1\n")
+		require.Contains(t, s.out.String(), "\nSTOPPED by Pipelines Test after ")
+	})
+}
+
+func TestTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, scripted("Build", time.Hour, ""))
+		begin := time.Now()
+		require.Equal(t, exitUnknown, s.run(t.Context(), "-timeout", "5m"))
+		require.Equal(t, 5*time.Minute, time.Since(begin))
+		require.Contains(t, s.errs.String(), "The timeout of 5m0s has passed. Run #1 was not followed to its end and goes on.\n  look at it:  https://")
+	})
+}
+
+func TestNoTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, scripted("Build", 90*time.Minute, ""))
+		require.Equal(t, exitSuccessful, s.run(t.Context(), "-timeout", "0"))
+		require.Contains(t, s.out.String(), "Build  SUCCESSFUL  1h30m0s\n")
+	})
+}
+
+func TestPausedRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, scripted("Build", time.Second, "built\n"), pipelinestest.Step{Name: "Deploy", Duration: time.Second, Manual: true, Log: "deployed\n"})
+		tty := &terminal{columns: 100}
+		s.env.stdout, s.env.width = tty, tty.width
+		time.AfterFunc(10*time.Minute, func() { _ = s.repo.Resume("1") })
+		require.Equal(t, exitSuccessful, s.run(t.Context()))
+		shown := strings.Join(tty.shows(t), "\n")
+		require.Equal(t, 1, strings.Count(shown, "The run waits for a person, who can let it go on at https://bitbucket.org/acme/site/pipelines/results/1\n"))
+		require.Regexp(t, `Deploy +● PAUSED\n`, shown)
+		require.Contains(t, shown, "│ deployed\n")
+		require.Contains(t, tty.String(), "1 of 2 steps done, waiting for a person")
+	})
+}
+
+func TestRefusedYAML(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.repo.Script("default", pipelinestest.Script{Error: &pipelines.ErrorDetail{Key: "parse-error", Message: "no\x1b]0;owned\a steps\nin line 3"}})
+		require.Equal(t, exitFailed, s.run(t.Context()))
+		require.Contains(t, s.out.String(), "\nERROR: no steps in line 3 after 0:0")
+		require.NotContains(t, s.out.String(), "STEP ")
+	})
+}
+
+func TestSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		long := strings.Repeat("long ", 20)
+		s := newStage(t, scripted("", time.Second, "a\n"), scripted("Test", time.Second, "b\x1b[2J\n"), scripted("Test", time.Second, "c"), scripted(long, time.Second, ""),
+			scripted("\x1b]0;owned\aEvil\n", time.Second, "d\n"))
+		require.Equal(t, exitSuccessful, s.run(t.Context()))
+		for _, want := range []string{"step 1 +│ a", "Test +│ b", `Test \(3\) +│ c`, "long long long long lon… +● SUCCESSFUL in 1s", "Evil +│ d"} {
+			require.Regexp(t, `(?m)^ +0:\d\d  `+want+`$`, s.out.String())
+		}
+		require.NotContains(t, s.out.String(), "owned")
+	})
+}
+
+func TestRunOverSockets(t *testing.T) {
+	s := newStage(t)
+	s.repo.Script("default", pipelinestest.Script{Steps: []pipelinestest.Step{scripted("Build", 0, "built\n")}})
+	t.Setenv("BITBUCKET_BASE_URL", s.URL())
+	s.env.options = nil
+	require.Equal(t, exitSuccessful, s.run(t.Context()))
+	require.Contains(t, s.out.String(), "│ built\n")
+}
+
+func TestErrors(t *testing.T) {
+	const runs, logs = "/repositories/{workspace}/{repo_slug}/pipelines", "/repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps"
+	for name, tt := range map[string]struct {
+		fault *pipelinestest.Fault
+		args  []string
+		want  []string
+	}{
+		"bad token":        {&pipelinestest.Fault{Status: http.StatusUnauthorized}, nil, []string{"401", "accept the credentials"}},
+		"missing scope":    {&pipelinestest.Fault{Status: http.StatusForbidden}, nil, []string{"403", "pipeline:write"}},
+		"unknown branch":   {nil, []string{"-branch", "nope"}, []string{"404", "Are the names right"}},
+		"echoed secret":    {&pipelinestest.Fault{Status: http.StatusBadRequest, Body: "bad value hunter2\x1b[2J"}, []string{"-secret", "A=hunter2"}, []string{"400", "bad value ******"}},
+		"no answer":        {&pipelinestest.Fault{Method: http.MethodPost, Drop: pipelinestest.DropAfter}, nil, []string{"It is unknown whether a run was started", "https://bitbucket.org/acme/site/pipelines\n"}},
+		"timeout":          {&pipelinestest.Fault{Path: runs, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"30"}}}, []string{"-timeout", "10s"}, []string{"The timeout of 10s passed before the run was started."}},
+		"lost on the way":  {&pipelinestest.Fault{Path: logs, Status: http.StatusForbidden}, nil, []string{"403", "Run #1 was not followed to its end and goes on."}},
+		"trouble for good": {&pipelinestest.Fault{Path: logs, Status: http.StatusBadGateway}, nil, []string{"502", "Run #1 was not followed to its end and goes on."}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, scripted("Build", time.Second, "built\n"))
+				if tt.fault != nil {
+					s.Inject(*tt.fault)
+				}
+				require.Equal(t, exitUnknown, s.run(t.Context(), tt.args...))
+				for _, want := range tt.want {
+					require.Contains(t, s.errs.String(), want)
+				}
+				require.NotContains(t, s.out.String()+s.errs.String(), "hunter2")
+				require.NotContains(t, s.out.String()+s.errs.String(), "\x1b")
+			})
+		})
+	}
+}
+
+func TestInterruptBeforeTheStart(t *testing.T) {
+	for name, tt := range map[string]struct {
+		after time.Duration
+		want  string
+	}{
+		"not sent":     {0, "Interrupted before the run was started."},
+		"not answered": {time.Second, "It is unknown whether a run was started"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t)
+				s.Inject(pipelinestest.Fault{Latency: time.Minute})
+				ctx, cancel := context.WithTimeout(t.Context(), tt.after)
+				defer cancel()
+				require.Equal(t, exitInterrupted, s.run(ctx))
+				require.Contains(t, s.errs.String(), tt.want)
+			})
+		})
+	}
+}
+
+// startProgram starts the program as a process.
+func startProgram(t *testing.T, args ...string) (program *exec.Cmd, out io.Reader) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("no process can send an interrupt there")
+	}
+	program = exec.CommandContext(t.Context(), os.Args[0], args...)
+	program.Env = append(os.Environ(), "RUN_THE_PROGRAM=1")
+	out, err := program.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, program.Start())
+	return program, out
+}
+
+func TestSignal(t *testing.T) {
+	setCredentials(t, false)
+	program, out := startProgram(t)
+	_, err := out.Read(make([]byte, 1)) // it has begun
+	require.NoError(t, err)
+	require.NoError(t, program.Process.Signal(os.Interrupt))
+	require.Error(t, program.Wait())
+	require.Equal(t, exitInterrupted, program.ProcessState.ExitCode())
+}
+
+func TestSecondSignal(t *testing.T) {
+	s := newStage(t, scripted("Build", time.Hour, ""))
+	t.Setenv("BITBUCKET_BASE_URL", s.URL())
+	followed, stopped := make(chan struct{}, 100), make(chan struct{}, 100)
+	arrives := func(c chan<- struct{}) func(*http.Request) bool {
+		return func(*http.Request) bool { c <- struct{}{}; return true }
+	}
+	const run = "/repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}"
+	s.Inject(pipelinestest.Fault{Method: http.MethodGet, Path: run, Match: arrives(followed)})
+	s.Inject(pipelinestest.Fault{Path: run + "/stopPipeline", Match: arrives(stopped), Latency: time.Minute})
+	program, _ := startProgram(t, "-repo", repo, "-stop-on-interrupt")
+	<-followed
+	require.NoError(t, program.Process.Signal(os.Interrupt))
+	<-stopped
+	require.NoError(t, program.Process.Signal(os.Interrupt))
+	require.Error(t, program.Wait())
+	require.False(t, program.ProcessState.Exited(), "the signal killed it: %v", program.ProcessState)
+}
+
+// methods lists the requests that arrived.
+func methods(s *stage) []string {
+	var all []string
+	for _, r := range s.Requests() {
+		all = append(all, r.Method+" "+r.Path)
+	}
+	return all
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// report says how the run ended, and returns the exit status.
+func (f *follower) report() int {
+	state := f.pipeline.State
+	f.table()
+	for _, s := range f.culprits() {
+		f.lastLines(s)
+	}
+	f.lines = append(f.lines, "",
+		f.state(state.String())+f.reason(state.Result)+" after "+f.screen.elapsed()+": "+f.pipeline.WebURL(f.repo))
+	f.print()
+	if state.Succeeded() {
+		return exitSuccessful
+	}
+	return exitFailed
+}
+
+// table lists the steps with their results.
+func (f *follower) table() {
+	if len(f.steps) == 0 {
+		return
+	}
+	label, result := len("STEP"), len("RESULT")
+	for _, s := range f.steps {
+		label, result = max(label, columnsOf(s.label)), max(result, columnsOf(f.word(s)))
+	}
+	f.lines = append(f.lines, "", f.screen.paint(bold, pad("STEP", label)+"  "+pad("RESULT", result)+"  DURATION"))
+	for _, s := range f.steps {
+		duration := "-"
+		if s.ran() {
+			duration = s.duration()
+		}
+		word := f.word(s)
+		f.lines = append(f.lines, pad(s.label, label)+"  "+f.state(word)+pad("", result-columnsOf(word))+"  "+duration)
+	}
+}
+
+func (f *follower) word(s *step) string { return f.text(s.State.String()) }
+
+// culprits are the steps that made the run end badly: those that failed, or else those that ended in another such way.
+func (f *follower) culprits() []*step {
+	var failed, others []*step
+	if f.pipeline.State.Succeeded() {
+		return nil
+	}
+	for _, s := range f.steps {
+		switch {
+		case s.State.Result == nil || s.State.Succeeded() || !s.ran():
+		case s.State.Result.Name == pipelines.ResultFailed || s.State.Result.Name == pipelines.ResultError:
+			failed = append(failed, s)
+		default:
+			others = append(others, s)
+		}
+	}
+	if len(failed) > 0 {
+		return failed
+	}
+	return others
+}
+
+// lastLines repeats the end of a step's log, which may be far up by now.
+func (f *follower) lastLines(s *step) {
+	heading := s.label + " " + f.word(s) + f.reason(s.State.Result)
+	if len(s.tail) > 0 {
+		heading += "; its last lines:"
+	}
+	f.lines = append(f.lines, "", f.screen.paint(bold, heading))
+	for _, line := range s.tail {
+		f.lines = append(f.lines, f.screen.paint(s.colour, "│")+" "+line)
+	}
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// buffer is a bytes.Buffer for several goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// terminal is a terminal with endless lines and an endless height, which knows no more than the program needs of it.
+type terminal struct {
+	buffer
+
+	columns int
+}
+
+func (m *terminal) width() int { return m.columns }
+
+// shows returns what can be seen, with the cursor's line last.
+func (m *terminal) shows(t *testing.T) []string {
+	t.Helper()
+	var lines []string
+	for line := range strings.SplitSeq(withoutColours(m.String()), "\n") {
+		pieces := strings.Split(line, eraseLine)
+		seen := pieces[len(pieces)-1]
+		require.NotContains(t, seen, "\r")
+		require.NotContains(t, seen, "\x1b")
+		lines = append(lines, seen)
+	}
+	return lines
+}
+
+func TestProgressLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tty := &terminal{columns: 30}
+		s := newScreen(environment{stdout: tty, width: tty.width})
+		s.print("one")
+		require.Equal(t, []string{"one", ""}, tty.shows(t), "no progress yet")
+
+		end := s.keepProgress()
+		s.setProgress("1 of 2 steps done")
+		s.print()
+		require.Equal(t, []string{"one", " 0:00  1 of 2 steps done"}, tty.shows(t))
+
+		s.print("two", "three")
+		require.Equal(t, []string{"one", "two", "three", " 0:00  1 of 2 steps done"}, tty.shows(t))
+
+		<-time.After(61*time.Second + time.Millisecond)
+		require.Equal(t, " 1:01  1 of 2 steps done", tty.shows(t)[3], "the clock goes on by itself")
+
+		s.setProgress("1 of 2 steps done, running: Integration tests")
+		s.print()
+		require.Equal(t, " 1:01  1 of 2 steps done, ru…", tty.shows(t)[3], "never as wide as the terminal")
+
+		end()
+		s.print("four")
+		require.Equal(t, []string{"one", "two", "three", "four", ""}, tty.shows(t))
+	})
+}
+
+func TestScreenWithoutTerminal(t *testing.T) {
+	var out buffer
+	s := newScreen(environment{stdout: &out})
+	end := s.keepProgress()
+	s.setProgress("1 of 2 steps done")
+	s.print()
+	s.print("one", s.paint(red, "two"))
+	end()
+	require.Equal(t, "one\ntwo\n", out.String())
+}
+
+func TestClock(t *testing.T) {
+	for want, d := range map[string]time.Duration{
+		"0:00": 999 * time.Millisecond, "0:59": 59 * time.Second, "59:59": time.Hour - 1, "1:00:00": time.Hour, "100:02:03": 100*time.Hour + 123*time.Second,
+	} {
+		require.Equal(t, want, clock(d))
+	}
+}
+
+func TestFit(t *testing.T) {
+	require.Equal(t, "abc", fit("abc", 3))
+	require.Equal(t, "ab…", fit("abcd", 3))
+	require.Equal(t, "日…", fit("日本語", 4))
+	require.Equal(t, "…", fit("日本語", 1))
+	require.Equal(t, "日  ", pad("日", 4))
+	require.Equal(t, "abc", pad("abc", 2))
+}

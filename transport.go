@@ -337,7 +337,9 @@ func expiredLink(resp *http.Response) bool {
 // expiredLinkError is a storage host's refusal of a link. Another link may do.
 type expiredLinkError struct{ err error }
 
-func (e *expiredLinkError) Error() string { return "the storage host refuses the link: " + e.err.Error() }
+func (e *expiredLinkError) Error() string {
+	return "the storage host refuses the link: " + e.err.Error()
+}
 func (e *expiredLinkError) Unwrap() error { return e.err }
 
 // classifyError looks at an attempt that brought no answer, or one that couldn't be read.

@@ -30,7 +30,7 @@ vet: ## go vet in all modules
 
 cross: ## compiles for Windows and macOS
 	@for os in windows darwin; do for m in $(MODULES); do \
-		echo "== $$os $$m"; GOOS=$$os $(GO) -C $$m build ./... && GOOS=$$os $(GO) -C $$m vet ./... || exit 1; done; done
+		echo "== $$os $$m"; GOOS=$$os $(GO) -C $$m build -o /dev/null ./... && GOOS=$$os $(GO) -C $$m vet ./... || exit 1; done; done
 
 check: vet lint cross test test-next cover ## everything that has to be clean
 

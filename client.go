@@ -30,14 +30,23 @@ const (
 // Client is a client of the Bitbucket Pipelines API. Make one with [NewClient]. It is safe for concurrent use, and one
 // Client for a whole program is best: its services share connections, limiter and tokens.
 type Client struct {
-	Pipelines *PipelinesService
-	Steps     *StepsService
+	Pipelines   *PipelinesService
+	Steps       *StepsService
+	Variables   *VariablesService
+	Deployments *DeploymentsService
+	Schedules   *SchedulesService
+	SSH         *SSHService
+	Caches      *CachesService
+	Config      *ConfigService
+	OIDC        *OIDCService
+	Runners     *RunnersService
 
 	base      *url.URL // without a slash at its end
 	userAgent string
 	retry     *retryablehttp.Client
 	policy    RetryPolicy
 	transport *transport
+	created   createdVariables
 }
 
 // RetryPolicy says how often and how patiently a request is tried again. Zero fields have their defaults.
@@ -319,6 +328,14 @@ func (cfg *config) client() (*Client, error) {
 	c := &Client{base: base, userAgent: cfg.userAgent, policy: cfg.policy, transport: t, retry: newRetryClient(&hc, cfg.policy)}
 	c.Pipelines = &PipelinesService{c}
 	c.Steps = &StepsService{c}
+	c.Variables = &VariablesService{c}
+	c.Deployments = &DeploymentsService{c}
+	c.Schedules = &SchedulesService{c}
+	c.SSH = &SSHService{c}
+	c.Caches = &CachesService{c}
+	c.Config = &ConfigService{c}
+	c.OIDC = &OIDCService{c}
+	c.Runners = &RunnersService{c}
 	return c, nil
 }
 
@@ -458,19 +475,6 @@ func (c *Client) do(ctx context.Context, at endpoint, body, out any, opts []Call
 		return err
 	}
 	return k.sendJSON(ctx, out)
-}
-
-// open sends a GET whose answer is a stream, which the caller closes.
-func (c *Client) open(ctx context.Context, at endpoint, header http.Header, opts []CallOption) (*http.Response, error) {
-	k, err := c.newCall(ctx, at, nil, opts)
-	if err != nil {
-		return nil, err
-	}
-	k.stream = true
-	for key, values := range header {
-		k.header[key] = values
-	}
-	return k.send(ctx, nil)
 }
 
 // readSome reads at most n bytes of a body and closes it. What can't be read is left out.

@@ -61,7 +61,8 @@ func (s *StepsService) openLog(ctx context.Context, at endpoint, o *LogOptions, 
 		part = *o
 	}
 	l := &Log{}
-	if err := l.stream.open(ctx, s.client, at.check(part.check()), part, opts); err != nil {
+	at = at.check(part.check())
+	if err := l.stream.open(ctx, s.client, at.op.Name, part, s.client.logFetcher(at, opts)); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -90,6 +91,20 @@ func (l *Log) Close() error { return l.stream.Close() }
 // often not known.
 func (l *Log) Size() (n int64, known bool) { return max(0, l.stream.size), l.stream.size >= 0 }
 
+// fetcher asks for content with a header that may name a range of it.
+type fetcher func(ctx context.Context, header http.Header) (*http.Response, error)
+
+// logFetcher asks for a log.
+func (c *Client) logFetcher(at endpoint, opts []CallOption) fetcher {
+	return func(ctx context.Context, header http.Header) (*http.Response, error) {
+		k, err := c.newCall(ctx, at, nil, opts)
+		if err != nil {
+			return nil, err
+		}
+		return k.sendStream(ctx, header)
+	}
+}
+
 // errChanged says that what is to be read on is not what was read before.
 var errChanged = errors.New("the content has changed since its beginning was read")
 
@@ -101,9 +116,9 @@ const overlap = 1 << 10
 type rangeReader struct {
 	ctx    context.Context //nolint:containedctx // reading is bound to the call's context, as a response body is
 	cancel context.CancelFunc
-	client *Client
-	at     endpoint
-	opts   []CallOption
+	policy RetryPolicy
+	name   string // of the operation, for errors
+	fetch  fetcher
 
 	mu     sync.Mutex // guards body and closed, for Close
 	body   io.ReadCloser
@@ -118,8 +133,9 @@ type rangeReader struct {
 	err      error  // that Read goes on to return
 }
 
-func (r *rangeReader) open(ctx context.Context, c *Client, at endpoint, part LogOptions, opts []CallOption) error {
-	*r = rangeReader{client: c, at: at, opts: opts, pos: part.Offset, limit: -1, size: -1}
+// open sends the first request. It is bound to ctx, and to Close.
+func (r *rangeReader) open(ctx context.Context, c *Client, name string, part LogOptions, fetch fetcher) error {
+	*r = rangeReader{policy: c.policy, name: name, fetch: fetch, pos: part.Offset, limit: -1, size: -1}
 	if part.Length > 0 {
 		r.limit = part.Offset + part.Length
 	}
@@ -147,12 +163,14 @@ func (r *rangeReader) start(tail int64) error {
 		r.err = io.EOF
 		return nil
 	}
-	if err != nil {
+	if err != nil && !anotherLinkMayDo(err) {
 		return err
 	}
-	if tail > 0 {
+	switch {
+	case err != nil:
+	case tail > 0:
 		err = r.attachTail(resp, tail)
-	} else {
+	default:
 		err = r.attach(resp)
 	}
 	switch {
@@ -192,7 +210,7 @@ func (r *rangeReader) request(spec string) (*http.Response, error) {
 			header.Set("If-Range", r.etag)
 		}
 	}
-	return r.client.open(r.ctx, r.at, header, r.opts)
+	return r.fetch(r.ctx, header)
 }
 
 // attach reads on from resp, at pos.
@@ -399,6 +417,9 @@ func (r *rangeReader) resume(cause error) error {
 			return io.EOF
 		case pastEnd(err):
 			return r.wrap(errChanged)
+		case anotherLinkMayDo(err):
+			cause = err
+			continue
 		case err != nil:
 			return err
 		}
@@ -420,21 +441,21 @@ func (r *rangeReader) backoff(cause error) error {
 		return fs.ErrClosed
 	case r.ctx.Err() != nil:
 		return r.wrap(r.ctx.Err())
-	case r.failures >= r.client.policy.MaxAttempts-1:
+	case r.failures >= r.policy.MaxAttempts-1:
 		return r.wrap(cause)
 	}
 	r.failures++
 	if r.failures == 1 {
 		return nil
 	}
-	if err := pause(r.ctx, r.client.policy.backoff(r.failures-2, nil)); err != nil {
+	if err := pause(r.ctx, r.policy.backoff(r.failures-2, nil)); err != nil {
 		return r.wrap(err)
 	}
 	return nil
 }
 
 func (r *rangeReader) wrap(err error) error {
-	return fmt.Errorf("pipelines: %s: at byte %d: %w", r.at.op.Name, r.pos, stripURL(err))
+	return fmt.Errorf("pipelines: %s: at byte %d: %w", r.name, r.pos, stripURL(err))
 }
 
 func (r *rangeReader) isClosed() bool {
@@ -486,6 +507,12 @@ func (r *rangeReader) Close() error {
 		return r.body.Close()
 	}
 	return nil
+}
+
+// anotherLinkMayDo holds for the refusal of a link that only a further request to the API replaces.
+func anotherLinkMayDo(err error) bool {
+	var link *expiredLinkError
+	return errors.As(err, &link) && link.direct
 }
 
 // pastEnd reports whether the service says that there is nothing in the range asked for.

@@ -8,6 +8,9 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxPageLen is the largest page that the service serves.
@@ -42,6 +45,25 @@ func (b *pageBody[T]) page() *Page[T] {
 	return page
 }
 
+// looseBody is a page, a bare list of values, or one value alone.
+type looseBody[T any] struct{ pageBody[T] }
+
+// UnmarshalJSON implements [encoding/json.Unmarshaler].
+func (b *looseBody[T]) UnmarshalJSON(data []byte) error {
+	if jsontext.Value(data).Kind() == '[' {
+		return json.Unmarshal(data, &b.Values, decodeOptions)
+	}
+	if err := json.Unmarshal(data, &b.pageBody, decodeOptions); err != nil || b.Values != nil || b.Size != nil {
+		return err
+	}
+	var one *T
+	err := json.Unmarshal(data, &one, decodeOptions)
+	b.Values = []*T{one}
+	return err
+}
+
+func (b *looseBody[T]) mayBeEmpty() {}
+
 // Pager reads a list page by page. Nothing is sent until it is ranged over, each range starts anew, and what one range has
 // seen doesn't change another: a Pager may be used by many goroutines.
 //
@@ -54,6 +76,7 @@ type Pager[T any] struct {
 	pageLen  int
 	opts     []CallOption
 	parallel int
+	loose    bool // whether the list is a page at all isn't known
 }
 
 // listParams are a list's options, made ready to be sent.
@@ -174,8 +197,13 @@ func (p *Pager[T]) fetch(ctx context.Context, link pageLink) (*Page[T], error) {
 	case link.number > 0:
 		k.extraQuery.Del("page")
 	}
-	var body pageBody[T]
-	if err := k.sendJSON(ctx, &body); err != nil {
+	var body looseBody[T]
+	if p.loose {
+		err = k.sendJSON(ctx, &body)
+	} else {
+		err = k.sendJSON(ctx, &body.pageBody)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return body.page(), nil

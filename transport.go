@@ -44,7 +44,9 @@ const (
 var decodeOptions = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 // encodeOptions write the secrets that the models leave out when anybody else marshals them.
-var encodeOptions = json.JoinOptions(json.Deterministic(true), json.WithMarshalers(json.MarshalToFunc(encodeVariable)))
+var encodeOptions = json.JoinOptions(json.Deterministic(true), json.WithMarshalers(json.JoinMarshalers(
+	json.MarshalToFunc(encodeVariable), json.MarshalToFunc(encodeVariableUpdate), json.MarshalToFunc(encodeKeyPair),
+)))
 
 // call is one call of a method: the request, and what has become of it so far. It travels in the request's context.
 type call struct {
@@ -54,7 +56,8 @@ type call struct {
 	extraQuery url.Values
 	header     http.Header
 	body       []byte
-	stream     bool // the answer's body is left to the caller
+	streams    bool // the answer's body is left to the caller
+	anonymous  bool // sent without credentials
 	into       **http.Response
 	budget     *budget // pays for each request; nil: none
 
@@ -203,6 +206,15 @@ func (k *call) sendJSON(ctx context.Context, out any) error {
 	return resp.Body.Close()
 }
 
+// sendStream carries the call out and leaves the answer's body to the caller.
+func (k *call) sendStream(ctx context.Context, header http.Header) (*http.Response, error) {
+	k.streams = true
+	for key, values := range header {
+		k.header[key] = values
+	}
+	return k.send(ctx, nil)
+}
+
 // publish hands the last response to [WithResponse].
 func (k *call) publish(resp *http.Response) {
 	if k.into == nil || resp == nil {
@@ -310,9 +322,9 @@ func (k *call) classifyAnswer(ctx context.Context, resp *http.Response) bool {
 	case mayHaveTakenEffect(e.StatusCode):
 		k.unknown = true
 		again = true
-	case k.stream && expiredLink(resp):
-		k.err = &expiredLinkError{e}
-		again = true // the API gives a fresh link
+	case k.streams && k.expiredLink(resp):
+		k.err = &expiredLinkError{e, k.url != nil}
+		again = k.url == nil // the API redirects to a fresh link
 	}
 	return again && ctx.Err() == nil && e.RetryAfter <= k.client.policy.MaxRetryAfter
 }
@@ -323,8 +335,8 @@ func mayHaveTakenEffect(status int) bool {
 }
 
 // expiredLink holds for a storage host that refuses a signed link which the API gave out before.
-func expiredLink(resp *http.Response) bool {
-	if resp.Request == nil || resp.Request.Response == nil { // no redirect led there
+func (k *call) expiredLink(resp *http.Response) bool {
+	if k.client.transport.own(resp.Request) {
 		return false
 	}
 	switch resp.StatusCode {
@@ -335,7 +347,10 @@ func expiredLink(resp *http.Response) bool {
 }
 
 // expiredLinkError is a storage host's refusal of a link. Another link may do.
-type expiredLinkError struct{ err error }
+type expiredLinkError struct {
+	err    error
+	direct bool // no redirect led there, so that the same request would go there again
+}
 
 func (e *expiredLinkError) Error() string {
 	return "the storage host refuses the link: " + e.err.Error()
@@ -452,6 +467,9 @@ func decodeBody(body []byte, resp *http.Response, out any) error {
 		return nil
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
+		if _, optional := out.(interface{ mayBeEmpty() }); optional {
+			return nil
+		}
 		return errors.New("it is empty")
 	}
 	err := json.Unmarshal(body, out, decodeOptions)
@@ -562,7 +580,7 @@ func (t *transport) prepare(req *http.Request, k *call) (http.Header, error) {
 	header := req.Header.Clone()
 	header.Del("Authorization")
 	header.Del("Referer")
-	if t.authorize == nil {
+	if t.authorize == nil || k.anonymous {
 		return header, nil
 	}
 	value, err := t.authorize(req.Context())

@@ -1,22 +1,65 @@
 package pipelines
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"sync"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Variable is a variable of a pipeline. The value of a secured one can be written but never read.
+// VariablesService gives the variables of a scope. Those of a deployment environment are [DeploymentsService.Variables].
+type VariablesService struct{ client *Client }
+
+// variableOps are the operations on the variables of one kind of owner.
+type variableOps struct {
+	list, get, create, update, delete *operation
+	late                              bool // a variable that was just created may be missing from the list
+}
+
+func newVariableOps(path string) *variableOps {
+	one := path + "/{variable_uuid}"
+	return &variableOps{
+		list:   op("Variables.List", http.MethodGet, path, idempotent),
+		get:    op("Variables.Get", http.MethodGet, one, idempotent),
+		create: op("Variables.Create", http.MethodPost, path, once),
+		update: op("Variables.Update", http.MethodPut, one, idempotent),
+		delete: op("Variables.Delete", http.MethodDelete, one, idempotent),
+	}
+}
+
+// The segment between is spelt in two ways, and each owner knows only one of them.
+var (
+	opsRepositoryVariables  = newVariableOps(repositoryPath + "/pipelines_config/variables")
+	opsWorkspaceVariables   = newVariableOps("/workspaces/{workspace}/pipelines-config/variables")
+	opsTeamVariables        = newVariableOps("/teams/{username}/pipelines_config/variables")
+	opsUserVariables        = newVariableOps("/users/{selected_user}/pipelines_config/variables")
+	opsEnvironmentVariables = newEnvironmentVariableOps()
+)
+
+// newEnvironmentVariableOps lacks the operation that gets one: the service has none for environments.
+func newEnvironmentVariableOps() *variableOps {
+	ops := newVariableOps(repositoryPath + "/deployments_config/environments/{environment_uuid}/variables")
+	ops.get = nil
+	ops.late = true
+	return ops
+}
+
+// Variable is a variable of a repository, workspace, deployment environment or run. The value of a secured one can be written but
+// never read.
 //
 // Wherever a Variable is printed, a secured value is masked. Marshalled to JSON by a program, it leaves its value out,
 // as the service does; requests of this package carry it.
 type Variable struct {
-	Type    string `json:"type,omitzero"`
+	Type    string `json:"type,omitzero"` // may be missing for an environment's
 	UUID    string `json:"uuid,omitzero"`
 	Key     string `json:"key,omitzero"`
-	Value   string `json:"value,omitzero"`
+	Value   string `json:"value,omitzero"` // empty where it is secured and was read
 	Secured bool   `json:"secured,omitzero"`
 }
 
@@ -51,4 +94,312 @@ func encodeVariable(enc *jsontext.Encoder, v Variable) error {
 		Value   string `json:"value"`
 		Secured bool   `json:"secured,omitzero"`
 	}{v.Key, v.Value, v.Secured})
+}
+
+// VariableUpdate is what to change of a variable; what is empty or nil stays. The value is masked wherever the update is printed,
+// unless it says that it isn't secured, and left out where a program marshals it. Whether the service takes a secured variable
+// without its value is unknown.
+type VariableUpdate struct {
+	Key     string  `json:"key,omitzero"`
+	Value   *string `json:"value,omitzero"`
+	Secured *bool   `json:"secured,omitzero"`
+}
+
+// plainVariableUpdate is a VariableUpdate without its methods.
+type plainVariableUpdate VariableUpdate
+
+// secret reports whether the value has to be taken for one: only an update that says so has none.
+func (u VariableUpdate) secret() bool { return u.Value != nil && (u.Secured == nil || *u.Secured) }
+
+// masked shows what the pointers point at.
+func (u VariableUpdate) masked() any {
+	shown := struct{ Key, Value, Secured any }{Key: u.Key}
+	switch {
+	case u.secret():
+		shown.Value = masked
+	case u.Value != nil:
+		shown.Value = *u.Value
+	}
+	if u.Secured != nil {
+		shown.Secured = *u.Secured
+	}
+	return shown
+}
+
+// Format implements [fmt.Formatter]: the value is masked under every verb.
+func (u VariableUpdate) Format(f fmt.State, verb rune) { formatMasked(f, verb, u.masked()) }
+
+// LogValue implements [slog.LogValuer]: the value is masked.
+func (u VariableUpdate) LogValue() slog.Value { return slog.AnyValue(u.masked()) }
+
+// MarshalJSON implements [encoding/json.Marshaler]: the value is left out, because programs log what they marshal.
+func (u VariableUpdate) MarshalJSON() ([]byte, error) {
+	if u.secret() {
+		u.Value = nil
+	}
+	return json.Marshal(plainVariableUpdate(u))
+}
+
+func encodeVariableUpdate(enc *jsontext.Encoder, u VariableUpdate) error {
+	return json.MarshalEncode(enc, plainVariableUpdate(u))
+}
+
+// VariableSet is the variables of one owner. It is a name for them: making one sends nothing.
+type VariableSet struct {
+	client *Client
+	ops    *variableOps
+	owner  []string // the path's parameters before the variable's
+}
+
+// InRepository gives the variables of a repository.
+func (s *VariablesService) InRepository(repo Repo) *VariableSet {
+	return &VariableSet{s.client, opsRepositoryVariables, []string{repo.Workspace, repo.Slug}}
+}
+
+// InWorkspace gives the variables of a workspace.
+func (s *VariablesService) InWorkspace(workspace string) *VariableSet {
+	return &VariableSet{s.client, opsWorkspaceVariables, []string{workspace}}
+}
+
+// InTeam gives the variables of a team. The service refuses API tokens there.
+//
+// Deprecated: Bitbucket has replaced teams by workspaces; use [VariablesService.InWorkspace].
+func (s *VariablesService) InTeam(username string) *VariableSet {
+	return &VariableSet{s.client, opsTeamVariables, []string{username}}
+}
+
+// InUser gives the variables of a user. The service refuses API tokens there.
+//
+// Deprecated: Bitbucket has replaced users' variables by workspaces'; use [VariablesService.InWorkspace].
+func (s *VariablesService) InUser(user string) *VariableSet {
+	return &VariableSet{s.client, opsUserVariables, []string{user}}
+}
+
+func (v *VariableSet) at(o *operation, id ...string) endpoint {
+	return o.at(append(v.owner[:len(v.owner):len(v.owner)], id...)...)
+}
+
+// List lists the variables. An environment's may be missing for some seconds after their creation.
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/variables
+// API: GET /workspaces/{workspace}/pipelines-config/variables
+// API: GET /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables
+// API: GET /teams/{username}/pipelines_config/variables
+// API: GET /users/{selected_user}/pipelines_config/variables
+//
+// Scope: pipeline.
+func (v *VariableSet) List(ctx context.Context, q *ListOptions, opts ...CallOption) *Pager[Variable] {
+	return list[Variable](ctx, v.client, v.at(v.ops.list), q.params(), opts)
+}
+
+// Get returns one variable by its UUID. One that does not exist is an [ErrNotFound]. Of an environment's variables the service gives
+// no single one: there it is found by listing them.
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
+// API: GET /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
+// API: GET /teams/{username}/pipelines_config/variables/{variable_uuid}
+// API: GET /users/{selected_user}/pipelines_config/variables/{variable_uuid}
+//
+// Scope: pipeline.
+func (v *VariableSet) Get(ctx context.Context, id string, opts ...CallOption) (*Variable, error) {
+	if v.ops.get != nil {
+		return send[Variable](ctx, v.client, v.at(v.ops.get, id), nil, opts)
+	}
+	if err := checkElement(id); err != nil {
+		return nil, fmt.Errorf("pipelines: Variables.Get: %w", invalidArgument("variable_uuid %w", err))
+	}
+	return v.find(ctx, "Variables.Get", func(one *Variable) bool { return one.UUID == braced(id) }, opts)
+}
+
+// GetByKey returns the variable with a key, found by listing them: the service has no filter. None is an [ErrNotFound]. A variable
+// that this client created a moment ago is found though the service may not list it yet.
+//
+// API: as [VariableSet.List].
+//
+// Scope: pipeline.
+func (v *VariableSet) GetByKey(ctx context.Context, key string, opts ...CallOption) (*Variable, error) {
+	if key == "" {
+		return nil, fmt.Errorf("pipelines: Variables.GetByKey: %w", invalidArgument("key is empty"))
+	}
+	return v.find(ctx, "Variables.GetByKey", func(one *Variable) bool { return one.Key == key }, opts)
+}
+
+func (v *VariableSet) find(ctx context.Context, name string, match func(*Variable) bool, opts []CallOption) (*Variable, error) {
+	for one, err := range v.List(ctx, nil, opts...).All() {
+		if err != nil {
+			return nil, err
+		}
+		if match(one) {
+			return one, nil
+		}
+	}
+	if one := v.client.created.find(v.at(v.ops.list).path, match); one != nil {
+		return one, nil
+	}
+	return nil, fmt.Errorf("pipelines: %s: there is no such variable: %w", name, ErrNotFound)
+}
+
+// Create creates a variable from key, value and secured. A key that exists is an [ErrConflict]. A request that may have reached the
+// service is not sent again: the error is then an [ErrOutcomeUnknown].
+//
+// API: POST /repositories/{workspace}/{repo_slug}/pipelines_config/variables
+// API: POST /workspaces/{workspace}/pipelines-config/variables
+// API: POST /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables
+// API: POST /teams/{username}/pipelines_config/variables
+// API: POST /users/{selected_user}/pipelines_config/variables
+//
+// Scope: pipeline:variable.
+func (v *VariableSet) Create(ctx context.Context, variable Variable, opts ...CallOption) (*Variable, error) {
+	one, err := send[Variable](ctx, v.client, v.at(v.ops.create).check(variable.check()), variable, opts)
+	if err == nil && v.ops.late {
+		v.client.created.add(v.at(v.ops.list).path, one)
+	}
+	return one, err
+}
+
+func (v Variable) check() error {
+	if v.Key == "" {
+		return invalidArgument("variable has no key")
+	}
+	return nil
+}
+
+// Update changes the variable with a UUID. One that does not exist is an [ErrNotFound].
+//
+// API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
+// API: PUT /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
+// API: PUT /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables/{variable_uuid}
+// API: PUT /teams/{username}/pipelines_config/variables/{variable_uuid}
+// API: PUT /users/{selected_user}/pipelines_config/variables/{variable_uuid}
+//
+// Scope: pipeline:variable.
+func (v *VariableSet) Update(ctx context.Context, id string, update VariableUpdate, opts ...CallOption) (*Variable, error) {
+	var err error
+	if update == (VariableUpdate{}) {
+		err = invalidArgument("update changes nothing")
+	}
+	return send[Variable](ctx, v.client, v.at(v.ops.update, id).check(err), update, opts)
+}
+
+// Delete deletes the variable with a UUID. One that does not exist is an [ErrNotFound].
+//
+// API: DELETE /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
+// API: DELETE /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
+// API: DELETE /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables/{variable_uuid}
+// API: DELETE /teams/{username}/pipelines_config/variables/{variable_uuid}
+// API: DELETE /users/{selected_user}/pipelines_config/variables/{variable_uuid}
+//
+// Scope: pipeline:variable.
+func (v *VariableSet) Delete(ctx context.Context, id string, opts ...CallOption) error {
+	err := exec(ctx, v.client, v.at(v.ops.delete, id), nil, opts)
+	if err == nil {
+		v.client.created.remove(v.at(v.ops.list).path, braced(id))
+	}
+	return err
+}
+
+// Set makes the variable with this key have this value and this protection: it creates it, or updates the one that is there. It may be repeated:
+// where a creation's outcome is unknown it looks, and an [ErrOutcomeUnknown] comes back only if there is nothing to be seen. With
+// several variables, [VariableSet.Plan] needs fewer requests.
+//
+// API: as [VariableSet.List], [VariableSet.Create] and [VariableSet.Update].
+//
+// Scope: pipeline:variable.
+func (v *VariableSet) Set(ctx context.Context, variable Variable, opts ...CallOption) (*Variable, error) {
+	if err := variable.check(); err != nil {
+		return nil, fmt.Errorf("pipelines: Variables.Set: %w", err)
+	}
+	there, err := v.GetByKey(ctx, variable.Key, opts...)
+	if errors.Is(err, ErrNotFound) {
+		var created *Variable
+		created, err = v.Create(ctx, variable, opts...)
+		if err == nil {
+			return created, nil
+		}
+		there, err = v.afterCreate(ctx, variable.Key, err, opts)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v.Update(ctx, there.UUID, VariableUpdate{Key: variable.Key, Value: &variable.Value, Secured: &variable.Secured}, opts...)
+}
+
+// lateness is how long an environment's variable may be missing from the list. Five seconds were seen.
+const lateness = 15 * time.Second
+
+// afterCreate finds the variable that a failed creation says or may have left. One that the service knows and does not list yet
+// is waited for.
+func (v *VariableSet) afterCreate(ctx context.Context, key string, cause error, opts []CallOption) (*Variable, error) {
+	if !errors.Is(cause, ErrConflict) && !errors.Is(cause, ErrOutcomeUnknown) {
+		return nil, cause
+	}
+	for waited := time.Duration(0); ; waited += fastest {
+		there, err := v.GetByKey(ctx, key, opts...)
+		if !errors.Is(err, ErrNotFound) {
+			return there, err
+		}
+		if !v.ops.late || waited >= lateness {
+			return nil, cause
+		}
+		if err := pause(ctx, fastest); err != nil {
+			return nil, fmt.Errorf("pipelines: Variables.Set: %w while waiting for the variable to appear after: %w", err, cause)
+		}
+	}
+}
+
+// createdVariables remembers what a client created a moment ago, because the service lists an environment's variables late and
+// nothing must be created twice for that.
+type createdVariables struct {
+	mu  sync.Mutex
+	all map[string][]createdVariable // by the path of their list
+}
+
+type createdVariable struct {
+	Variable
+	at time.Time
+}
+
+func (c *createdVariables) add(path string, v *Variable) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all == nil {
+		c.all = make(map[string][]createdVariable)
+	}
+	c.expire()
+	c.all[path] = append(c.all[path], createdVariable{*v, time.Now()})
+}
+
+// expire forgets what the service lists by now.
+func (c *createdVariables) expire() {
+	for path, variables := range c.all {
+		for len(variables) > 0 && time.Since(variables[0].at) > lateness {
+			variables = variables[1:]
+		}
+		if c.all[path] = variables; len(variables) == 0 {
+			delete(c.all, path)
+		}
+	}
+}
+
+func (c *createdVariables) find(path string, match func(*Variable) bool) *Variable {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expire()
+	for _, one := range c.all[path] {
+		if match(&one.Variable) {
+			return &one.Variable
+		}
+	}
+	return nil
+}
+
+func (c *createdVariables) remove(path, id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, one := range c.all[path] {
+		if one.UUID == id {
+			c.all[path] = append(c.all[path][:i:i], c.all[path][i+1:]...)
+			return
+		}
+	}
 }

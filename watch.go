@@ -286,7 +286,7 @@ func (w *watcher) readLog(l *stepLog) (grown bool, err error) {
 	}
 	reader := new(rangeReader)
 	at := opStepsLog.at(w.repo.Workspace, w.repo.Slug, w.id, l.step.UUID)
-	err = reader.open(w.ctx, w.client, at, LogOptions{}, []CallOption{w.budget.charge()})
+	err = reader.open(w.ctx, w.client, at.op.Name, LogOptions{}, w.client.logFetcher(at, []CallOption{w.budget.charge()}))
 	if errors.Is(err, ErrNotFound) {
 		return false, nil // none yet, or none at all
 	}
@@ -381,7 +381,7 @@ func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, ste
 		return s.Get(ctx, repo, pipelineID, stepID, b.charge())
 	}}
 	at := opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID)
-	err = f.log.open(ctx, s.client, at, LogOptions{Offset: o.Offset}, []CallOption{b.charge()})
+	err = f.log.open(ctx, s.client, at.op.Name, LogOptions{Offset: o.Offset}, s.client.logFetcher(at, []CallOption{b.charge()}))
 	if err == nil {
 		f.open = true
 		return f, nil

@@ -1,0 +1,206 @@
+package pipelines
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// RunnersService gives the self-hosted runners of a repository or a workspace.
+type RunnersService struct{ client *Client }
+
+// runnerOps are the operations on the runners of one kind of owner.
+type runnerOps struct{ list, get, create, update, delete *operation }
+
+func newRunnerOps(path string) *runnerOps {
+	one := path + "/{runner_uuid}"
+	return &runnerOps{
+		list:   op("Runners.List", http.MethodGet, path, idempotent),
+		get:    op("Runners.Get", http.MethodGet, one, idempotent),
+		create: op("Runners.Create", http.MethodPost, path, once),
+		update: op("Runners.Update", http.MethodPut, one, idempotent),
+		delete: op("Runners.Delete", http.MethodDelete, one, idempotent),
+	}
+}
+
+var (
+	opsRepositoryRunners = newRunnerOps(repositoryPath + "/pipelines-config/runners")
+	opsWorkspaceRunners  = newRunnerOps("/workspaces/{workspace}/pipelines-config/runners")
+)
+
+// Runner is a self-hosted runner.
+type Runner struct {
+	Type        string             `json:"type,omitzero"`
+	UUID        string             `json:"uuid,omitzero"`
+	Name        string             `json:"name,omitzero"`
+	Labels      []string           `json:"labels,omitzero"`
+	State       *RunnerState       `json:"state,omitzero"`
+	CreatedOn   time.Time          `json:"created_on,omitzero"`
+	UpdatedOn   time.Time          `json:"updated_on,omitzero"`
+	OAuthClient *RunnerOAuthClient `json:"oauth_client,omitzero"`
+}
+
+// RunnerStatus is the status of a runner.
+type RunnerStatus string
+
+// The known statuses.
+const (
+	RunnerUnregistered RunnerStatus = "UNREGISTERED"
+	RunnerOnline       RunnerStatus = "ONLINE"
+	RunnerOffline      RunnerStatus = "OFFLINE"
+	RunnerDisabled     RunnerStatus = "DISABLED"
+	RunnerEnabled      RunnerStatus = "ENABLED"
+	RunnerUnhealthy    RunnerStatus = "UNHEALTHY"
+)
+
+// RunnerState is the state of a [Runner]. Its methods may be called on nil, an unknown state.
+type RunnerState struct {
+	Type      string         `json:"type,omitzero"`
+	Status    RunnerStatus   `json:"status,omitzero"`
+	Version   *RunnerVersion `json:"version,omitzero"`
+	UpdatedOn time.Time      `json:"updated_on,omitzero"`
+	Cordoned  bool           `json:"cordoned,omitzero"` // takes no new steps
+}
+
+// Online reports whether the runner is connected.
+func (s *RunnerState) Online() bool { return s != nil && s.Status == RunnerOnline }
+
+// TakesSteps reports whether the runner is connected and not cordoned.
+func (s *RunnerState) TakesSteps() bool { return s.Online() && !s.Cordoned }
+
+// String returns the status.
+func (s *RunnerState) String() string {
+	if s == nil {
+		return ""
+	}
+	return string(s.Status)
+}
+
+// RunnerVersion is the version of a runner's program.
+type RunnerVersion struct {
+	Type    string `json:"type,omitzero"`
+	Version string `json:"version,omitzero"` // installed
+	Current string `json:"current,omitzero"` // recommended
+}
+
+// RunnerOAuthClient is what a runner signs in with. The secret comes once, when the runner is created; it is masked wherever the value is
+// printed, and left out where it is marshalled.
+type RunnerOAuthClient struct {
+	Type          string `json:"type,omitzero"`
+	ID            string `json:"id,omitzero"`
+	Secret        string `json:"secret,omitzero"`
+	TokenEndpoint string `json:"token_endpoint,omitzero"`
+	Audience      string `json:"audience,omitzero"`
+}
+
+// plainRunnerOAuthClient is a RunnerOAuthClient without its methods.
+type plainRunnerOAuthClient RunnerOAuthClient
+
+func (c RunnerOAuthClient) masked() any {
+	if c.Secret != "" {
+		c.Secret = masked
+	}
+	return plainRunnerOAuthClient(c)
+}
+
+// Format implements [fmt.Formatter]: the secret is masked under every verb.
+func (c RunnerOAuthClient) Format(f fmt.State, verb rune) { formatMasked(f, verb, c.masked()) }
+
+// LogValue implements [slog.LogValuer]: the secret is masked.
+func (c RunnerOAuthClient) LogValue() slog.Value { return slog.AnyValue(c.masked()) }
+
+// MarshalJSON implements [encoding/json.Marshaler]: the secret is left out, because programs log what they marshal.
+func (c RunnerOAuthClient) MarshalJSON() ([]byte, error) {
+	c.Secret = ""
+	return json.Marshal(plainRunnerOAuthClient(c))
+}
+
+// RunnerRequest is a runner to create, or what to make of one. The service is said to take at most ten labels, of lower-case letters, digits and
+// dots; whether it adds "self.hosted" is unknown.
+type RunnerRequest struct {
+	Name   string   `json:"name"`
+	Labels []string `json:"labels,omitempty"`
+}
+
+func (r RunnerRequest) check() error {
+	if r.Name == "" {
+		return invalidArgument("runner has no name")
+	}
+	return nil
+}
+
+// RunnerSet is the runners of one owner. It is a name for them: making one sends nothing.
+type RunnerSet struct {
+	client *Client
+	ops    *runnerOps
+	owner  []string // the path's parameters before the runner's
+}
+
+// InRepository gives the runners of a repository.
+func (s *RunnersService) InRepository(repo Repo) *RunnerSet {
+	return &RunnerSet{s.client, opsRepositoryRunners, []string{repo.Workspace, repo.Slug}}
+}
+
+// InWorkspace gives the runners of a workspace.
+func (s *RunnersService) InWorkspace(workspace string) *RunnerSet {
+	return &RunnerSet{s.client, opsWorkspaceRunners, []string{workspace}}
+}
+
+func (r *RunnerSet) at(o *operation, id ...string) endpoint {
+	return o.at(append(r.owner[:len(r.owner):len(r.owner)], id...)...)
+}
+
+// List lists the runners.
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines-config/runners
+// API: GET /workspaces/{workspace}/pipelines-config/runners
+//
+// Scope: runner.
+func (r *RunnerSet) List(ctx context.Context, q *ListOptions, opts ...CallOption) *Pager[Runner] {
+	return list[Runner](ctx, r.client, r.at(r.ops.list), q.params(), opts)
+}
+
+// Get returns one runner. One that does not exist is an [ErrNotFound].
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
+// API: GET /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
+//
+// Scope: runner.
+func (r *RunnerSet) Get(ctx context.Context, id string, opts ...CallOption) (*Runner, error) {
+	return send[Runner](ctx, r.client, r.at(r.ops.get, id), nil, opts)
+}
+
+// Create creates a runner. Its OAuthClient has the secret, which never comes again. An [ErrInvalidRequest] may mean that there are too
+// many runners. A request that may have reached the service is not sent again: the error is then an [ErrOutcomeUnknown].
+//
+// API: POST /repositories/{workspace}/{repo_slug}/pipelines-config/runners
+// API: POST /workspaces/{workspace}/pipelines-config/runners
+//
+// Scope: runner:write.
+func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...CallOption) (*Runner, error) {
+	return send[Runner](ctx, r.client, r.at(r.ops.create).check(runner.check()), runner, opts)
+}
+
+// Update makes the runner be as runner says; which of it the service changes is unknown. One that does not exist is an [ErrNotFound].
+//
+// API: PUT /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
+// API: PUT /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
+//
+// Scope: runner:write.
+func (r *RunnerSet) Update(ctx context.Context, id string, runner RunnerRequest, opts ...CallOption) (*Runner, error) {
+	return send[Runner](ctx, r.client, r.at(r.ops.update, id).check(runner.check()), runner, opts)
+}
+
+// Delete deletes a runner. One that does not exist is an [ErrNotFound].
+//
+// API: DELETE /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
+// API: DELETE /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
+//
+// Scope: runner:write.
+func (r *RunnerSet) Delete(ctx context.Context, id string, opts ...CallOption) error {
+	return exec(ctx, r.client, r.at(r.ops.delete, id), nil, opts)
+}

@@ -1,0 +1,201 @@
+package pipelines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// SchedulesService manages the schedules that start pipelines.
+type SchedulesService struct{ client *Client }
+
+const (
+	schedulesPath = configPath + "/schedules"
+	schedulePath  = schedulesPath + "/{schedule_uuid}"
+)
+
+var (
+	opSchedulesList       = op("Schedules.List", http.MethodGet, schedulesPath, idempotent)
+	opSchedulesGet        = op("Schedules.Get", http.MethodGet, schedulePath, idempotent)
+	opSchedulesCreate     = op("Schedules.Create", http.MethodPost, schedulesPath, once)
+	opSchedulesUpdate     = op("Schedules.Update", http.MethodPut, schedulePath, idempotent)
+	opSchedulesDelete     = op("Schedules.Delete", http.MethodDelete, schedulePath, idempotent)
+	opSchedulesExecutions = op("Schedules.Executions", http.MethodGet, schedulePath+"/executions", idempotent)
+)
+
+// ErrTooManySchedules says that a repository has as many schedules as the service allows.
+var ErrTooManySchedules = errors.New("too many schedules")
+
+// Schedule starts a pipeline at certain times.
+type Schedule struct {
+	Type        string    `json:"type,omitzero"`
+	UUID        string    `json:"uuid,omitzero"`
+	Enabled     bool      `json:"enabled,omitzero"`
+	Target      *Target   `json:"target,omitzero"`
+	CronPattern string    `json:"cron_pattern,omitzero"` // seven fields, seconds first, UTC: "0 0 12 * * ? *" is noon
+	CreatedOn   time.Time `json:"created_on,omitzero"`
+	UpdatedOn   time.Time `json:"updated_on,omitzero"`
+}
+
+// ScheduleRequest is a schedule to create.
+type ScheduleRequest struct {
+	Target      Target // a branch; without a selector it gets the one of the branch's own pipeline
+	CronPattern string // seven fields in Quartz's form, seconds first, UTC: "0 0 12 * * ? *" is noon
+	Enabled     *bool  // nil: enabled
+}
+
+// cronFields is the number of fields of a cron pattern: second, minute, hour, day of month, month, day of week, year.
+const cronFields = 7
+
+func (r ScheduleRequest) check() error {
+	if n := len(strings.Fields(r.CronPattern)); n != cronFields {
+		return invalidArgument("CronPattern %q has %d fields and needs %d: second, minute, hour, day of month, month, day of week, year", r.CronPattern, n, cronFields)
+	}
+	if r.Target.Type != TargetRef {
+		return invalidArgument("a schedule's target is a branch, not a %q", r.Target.Type)
+	}
+	return r.Target.check()
+}
+
+// body fills in the selector, which the service demands here.
+func (r ScheduleRequest) body() any {
+	if r.Target.Selector == nil {
+		r.Target = r.Target.With(Selector{Type: SelectorBranches, Pattern: r.Target.RefName})
+	}
+	return struct {
+		Target      Target `json:"target"`
+		CronPattern string `json:"cron_pattern"`
+		Enabled     *bool  `json:"enabled,omitzero"`
+	}{r.Target, r.CronPattern, r.Enabled}
+}
+
+// ScheduleUpdate is what to change of a schedule. The service changes neither target nor pattern: create another for that.
+type ScheduleUpdate struct {
+	Enabled *bool `json:"enabled,omitzero"`
+}
+
+// ScheduleExecution is one time that a schedule was due: Pipeline is what it started, or Error why it didn't. The service documents no
+// more, and no payload was seen.
+type ScheduleExecution struct {
+	Type     string       `json:"type,omitzero"`
+	Pipeline *Pipeline    `json:"pipeline,omitzero"`
+	Error    *ErrorDetail `json:"error,omitzero"`
+	Raw      []byte       `json:"-"` // the execution as it came, JSON
+}
+
+// UnmarshalJSON implements [encoding/json.Unmarshaler]. A pipeline may be an object or its UUID, an error an object or a text.
+func (e *ScheduleExecution) UnmarshalJSON(data []byte) error {
+	var loose struct {
+		Type     string         `json:"type"`
+		Pipeline jsontext.Value `json:"pipeline"`
+		Error    jsontext.Value `json:"error"`
+	}
+	if err := json.Unmarshal(data, &loose, decodeOptions); err != nil {
+		return err
+	}
+	*e = ScheduleExecution{Type: loose.Type, Raw: append([]byte(nil), data...)}
+	switch loose.Pipeline.Kind() {
+	case '"':
+		e.Pipeline = new(Pipeline)
+		return json.Unmarshal(loose.Pipeline, &e.Pipeline.UUID, decodeOptions)
+	case '{':
+		if err := json.Unmarshal(loose.Pipeline, &e.Pipeline, decodeOptions); err != nil {
+			return err
+		}
+	}
+	switch loose.Error.Kind() {
+	case '"':
+		e.Error = new(ErrorDetail)
+		return json.Unmarshal(loose.Error, &e.Error.Message, decodeOptions)
+	case '{':
+		return json.Unmarshal(loose.Error, &e.Error, decodeOptions)
+	}
+	return nil
+}
+
+// List lists the schedules of a repository.
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/schedules
+//
+// Scope: pipeline.
+func (s *SchedulesService) List(ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption) *Pager[Schedule] {
+	return list[Schedule](ctx, s.client, opSchedulesList.at(repo.Workspace, repo.Slug), q.params(), opts)
+}
+
+// Get returns one schedule. One that does not exist is an [ErrNotFound].
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}
+//
+// Scope: pipeline.
+func (s *SchedulesService) Get(ctx context.Context, repo Repo, id string, opts ...CallOption) (*Schedule, error) {
+	return send[Schedule](ctx, s.client, opSchedulesGet.at(repo.Workspace, repo.Slug, id), nil, opts)
+}
+
+// Create creates a schedule. One that is to be disabled is created and then disabled, because the service creates it enabled all the
+// same; should only that fail, the schedule comes back with the error. A repository that has as many as the service allows is an
+// [ErrTooManySchedules]. A request that may have reached the service is not sent again: the error is then an [ErrOutcomeUnknown].
+//
+// API: POST /repositories/{workspace}/{repo_slug}/pipelines_config/schedules
+//
+// Scope: pipeline:write.
+func (s *SchedulesService) Create(ctx context.Context, repo Repo, schedule ScheduleRequest, opts ...CallOption) (*Schedule, error) {
+	at := opSchedulesCreate.at(repo.Workspace, repo.Slug).check(schedule.check())
+	created, err := send[Schedule](ctx, s.client, at, schedule.body(), opts)
+	if errors.Is(err, ErrUnauthorized) {
+		return nil, s.whyUnauthorized(ctx, repo, err)
+	}
+	if err != nil || schedule.Enabled == nil || *schedule.Enabled || !created.Enabled {
+		return created, err
+	}
+	disabled, err := s.Update(ctx, repo, created.UUID, ScheduleUpdate{Enabled: schedule.Enabled})
+	if err != nil {
+		return created, fmt.Errorf("pipelines: Schedules.Create: schedule %s was created, but it is enabled: %w", created.UUID, err)
+	}
+	return disabled, nil
+}
+
+// whyUnauthorized tells the two meanings of a 401 apart, which the service gives also for one schedule too many: then the same
+// credentials still read the list.
+func (s *SchedulesService) whyUnauthorized(ctx context.Context, repo Repo, err error) error {
+	if _, listErr := s.List(ctx, repo, nil).First(); listErr != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrTooManySchedules, err)
+}
+
+// Update enables or disables a schedule. One that does not exist is an [ErrNotFound].
+//
+// API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}
+//
+// Scope: pipeline:write.
+func (s *SchedulesService) Update(ctx context.Context, repo Repo, id string, update ScheduleUpdate, opts ...CallOption) (*Schedule, error) {
+	var err error
+	if update == (ScheduleUpdate{}) {
+		err = invalidArgument("update changes nothing")
+	}
+	return send[Schedule](ctx, s.client, opSchedulesUpdate.at(repo.Workspace, repo.Slug, id).check(err), update, opts)
+}
+
+// Delete deletes a schedule. One that does not exist is an [ErrNotFound].
+//
+// API: DELETE /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}
+//
+// Scope: pipeline:write.
+func (s *SchedulesService) Delete(ctx context.Context, repo Repo, id string, opts ...CallOption) error {
+	return exec(ctx, s.client, opSchedulesDelete.at(repo.Workspace, repo.Slug, id), nil, opts)
+}
+
+// Executions lists the times that a schedule was due.
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}/executions
+//
+// Scope: pipeline.
+func (s *SchedulesService) Executions(ctx context.Context, repo Repo, id string, q *ListOptions, opts ...CallOption) *Pager[ScheduleExecution] {
+	return list[ScheduleExecution](ctx, s.client, opSchedulesExecutions.at(repo.Workspace, repo.Slug, id), q.params(), opts)
+}

@@ -408,7 +408,11 @@ func (h hosts) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("no host %s", req.URL.Host)
 	}
 	w := httptest.NewRecorder()
-	handle(w, req)
+	seen := req.Clone(req.Context())
+	if seen.Body == nil {
+		seen.Body = http.NoBody
+	}
+	handle(w, seen)
 	resp := w.Result()
 	resp.Request = req
 	return resp, nil

@@ -53,8 +53,8 @@ type Client struct {
 type RetryPolicy struct {
 	MaxAttempts   int           // sends in all; default 5, 1: no retries
 	MinWait       time.Duration // bound of the first wait, doubled for each further one; default 500ms
-	MaxWait       time.Duration // bound of any wait; default 30s
-	MaxRetryAfter time.Duration // longest Retry-After that is waited for, a longer one is an ErrRateLimited at once; default 1m
+	MaxWait       time.Duration // bound of any wait that the service doesn't ask for; default 30s
+	MaxRetryAfter time.Duration // longest Retry-After that is waited for, a longer one ends the call at once; default 1m
 }
 
 func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
@@ -103,7 +103,7 @@ type config struct {
 // WithToken sends a Bearer token: a repository, project or workspace access token, or an OAuth access token.
 func WithToken(token string) Option {
 	return func(c *config) error {
-		if err := checkCredential(token); err != nil {
+		if err := checkHeaderText(token); err != nil {
 			return fmt.Errorf("token %w", err)
 		}
 		c.credentials = func(*config) authorizer { return staticAuthorizer("Bearer " + token) }
@@ -114,13 +114,13 @@ func WithToken(token string) Option {
 // WithBasicAuth sends a user name and password: an Atlassian account's e-mail address and API token.
 func WithBasicAuth(username, password string) Option {
 	return func(c *config) error {
-		if err := checkCredential(username); err != nil {
+		if err := checkHeaderText(username); err != nil {
 			return fmt.Errorf("username %w", err)
 		}
 		if strings.Contains(username, ":") {
 			return errors.New("username contains a colon")
 		}
-		if err := checkCredential(password); err != nil {
+		if err := checkHeaderText(password); err != nil {
 			return fmt.Errorf("password %w", err)
 		}
 		c.credentials = func(*config) authorizer { return basicAuthorizer(username, password) }
@@ -136,7 +136,8 @@ func WithTokenSource(ts oauth2.TokenSource) Option {
 			return errors.New("token source is nil")
 		}
 		c.credentials = func(*config) authorizer {
-			return newTokenCache(func(context.Context) (*oauth2.Token, error) { return ts.Token() }).authorize
+			cache := &tokenCache{fetch: func(context.Context) (*oauth2.Token, error) { return ts.Token() }}
+			return cache.authorize
 		}
 		return nil
 	}
@@ -147,14 +148,15 @@ func WithTokenSource(ts oauth2.TokenSource) Option {
 // URL's origin, so that no secret leaves for a host that wasn't named; [WithTokenURL] sets it.
 func WithClientCredentials(clientID, clientSecret string) Option {
 	return func(c *config) error {
-		if err := checkCredential(clientID); err != nil {
+		if err := checkHeaderText(clientID); err != nil {
 			return fmt.Errorf("client ID %w", err)
 		}
-		if err := checkCredential(clientSecret); err != nil {
+		if err := checkHeaderText(clientSecret); err != nil {
 			return fmt.Errorf("client secret %w", err)
 		}
 		c.credentials = func(c *config) authorizer {
-			return newTokenCache(clientCredentials(clientID, clientSecret, c)).authorize
+			cache := &tokenCache{fetch: clientCredentials(clientID, clientSecret, c), obeys: true}
+			return cache.authorize
 		}
 		return nil
 	}
@@ -229,7 +231,7 @@ func WithHTTPClient(hc *http.Client) Option {
 // WithUserAgent puts ua, such as "deploy-bot/1.4", before the package's own User-Agent.
 func WithUserAgent(ua string) Option {
 	return func(c *config) error {
-		if err := checkCredential(ua); err != nil {
+		if err := checkHeaderText(ua); err != nil {
 			return fmt.Errorf("user agent %w", err)
 		}
 		c.userAgent = ua + " " + defaultUserAgent
@@ -352,7 +354,7 @@ func newHTTPTransport() http.RoundTripper {
 }
 
 func tokenURL(base *url.URL) string {
-	if base.Host == "api.bitbucket.org" {
+	if bitbucket, err := url.Parse(defaultBaseURL); err == nil && sameOrigin(base, bitbucket) {
 		return defaultTokenURL
 	}
 	return base.Scheme + "://" + base.Host + "/site/oauth2/access_token"
@@ -430,13 +432,12 @@ func WithHeader(key, value string) CallOption {
 }
 
 // WithResponse puts the last response of the call into *into, of failed calls too: status and headers. Its body has been consumed. It
-// stays nil where no response came.
+// is nil where no response came.
 func WithResponse(into **http.Response) CallOption {
 	return func(k *call) error {
 		if into == nil {
 			return invalidArgument("WithResponse: into is nil")
 		}
-		*into = nil
 		k.into = into
 		return nil
 	}
@@ -446,7 +447,8 @@ func WithResponse(into **http.Response) CallOption {
 // credentials, limiter, retries and errors of every other call. GET, HEAD, PUT, DELETE and OPTIONS count as safe to repeat.
 //
 // A body is encoded as JSON; a []byte is sent as it is, as JSON unless [WithHeader] sets another Content-Type. The answer is decoded into
-// out, which may be nil; a *[]byte takes it as it is. An answer without content leaves out alone.
+// out, which may be nil; a *[]byte takes it as it is. An answer without content leaves out alone, unless it claims to be JSON. A bare UUID is
+// sent as it stands: put its braces around it, percent-encoded.
 func (c *Client) Do(ctx context.Context, method, path string, body, out any, opts ...CallOption) error {
 	at := customEndpoint(method, path)
 	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {

@@ -5,9 +5,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"mime"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -119,10 +121,11 @@ func (e *APIError) Is(target error) bool {
 // OutcomeUnknownError says that a request which must not be sent twice may have taken effect: it was sent, and no answer
 // told what became of it. It is an [ErrOutcomeUnknown], and Unwrap gives the cause.
 type OutcomeUnknownError struct {
-	Operation string
-	Err       error
+	Operation string // such as "Pipelines.Run"
+	Err       error  // the cause
 }
 
+// Error tells the operation and the cause.
 func (e *OutcomeUnknownError) Error() string {
 	return "pipelines: " + e.Operation + ": the request may have taken effect: " + strings.TrimPrefix(errorText(e.Err), "pipelines: "+e.Operation+": ")
 }
@@ -175,17 +178,116 @@ var serviceKey = regexp.MustCompile(`^[a-z0-9]+([.-][a-z0-9]+)+$`)
 
 // newAPIError makes the error from the answer to k's last attempt and closes its body.
 func newAPIError(k *call, resp *http.Response) *APIError {
-	body := readSome(resp.Body, maxErrorBody)
-	body = scrub(body, k.authorization)
+	foreign := k.client != nil && !k.client.transport.own(resp.Request)
+	mask := k.redactor(resp)
+	body := k.readError(resp.Body)
+	masked := []byte(mask.Replace(string(body)))
 	e := &APIError{
 		Operation: k.at.op.Name, Method: k.at.op.Method, Path: k.at.path, StatusCode: resp.StatusCode,
 		RequestID: requestID(resp.Header), RetryAfter: retryAfter(resp.Header), Attempts: k.attempts,
-		Body: body[:min(len(body), maxErrorKept)],
+		Body: masked[:min(len(masked), maxErrorKept)],
 	}
-	if !e.parse(body) {
+	switch {
+	case foreign: // a storage host has nothing to say but its status
+		e.Message = http.StatusText(e.StatusCode)
+	case !e.parse(body):
 		e.Message = textMessage(resp.Header, e.StatusCode, body)
 	}
+	e.redact(mask)
 	return e
+}
+
+// readError reads an error's body, for as long as a connection may stall in all and not after every byte anew.
+func (k *call) readError(body io.ReadCloser) []byte {
+	if k.client != nil {
+		timer := time.AfterFunc(k.client.transport.stall, func() { body.Close() })
+		defer timer.Stop()
+	}
+	return readSome(body, maxErrorBody)
+}
+
+// redactor masks what the request carried, for services and proxies that repeat it: credentials, secured values, and the query of
+// a link, by which it is signed. JSON and URLs spell some of it in other ways.
+func (k *call) redactor(resp *http.Response) *strings.Replacer {
+	secrets := append(credentialSecrets(k.authorization), k.secrets...)
+	if resp.Request != nil && resp.Request.URL.RawQuery != "" {
+		secrets = append(secrets, resp.Request.URL.RawQuery)
+	}
+	var pairs []string
+	for _, secret := range secrets {
+		for _, spelling := range spellings(secret) {
+			pairs = append(pairs, spelling, masked)
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// spellings are the ways in which a secret may stand in a body. Of one with several lines each counts.
+func spellings(secret string) []string {
+	if secret == "" {
+		return nil
+	}
+	all := []string{secret, url.QueryEscape(secret), url.PathEscape(secret)}
+	if quoted, err := jsontext.AppendQuote(nil, secret); err == nil {
+		inner := string(quoted[1 : len(quoted)-1])
+		htmlSafe := strings.NewReplacer("=", `\u003d`, "<", `\u003c`, ">", `\u003e`, "&", `\u0026`, "'", `\u0027`).Replace(inner)
+		all = append(all, inner, htmlSafe)
+	}
+	if lines := strings.Split(secret, "\n"); len(lines) > 1 {
+		for _, line := range lines {
+			if line = strings.TrimSpace(line); len(line) >= 8 {
+				all = append(all, spellings(line)...)
+			}
+		}
+	}
+	return all
+}
+
+// credentialSecrets takes an Authorization header apart.
+func credentialSecrets(authorization string) []string {
+	scheme, credential, _ := strings.Cut(authorization, " ")
+	if credential == "" {
+		return nil
+	}
+	plain, err := base64.StdEncoding.DecodeString(credential)
+	if scheme != "Basic" || err != nil {
+		return []string{credential}
+	}
+	_, password, _ := strings.Cut(string(plain), ":")
+	return []string{credential, password}
+}
+
+// redact masks secrets once more in what was decoded, where all spellings are one.
+func (e *APIError) redact(mask *strings.Replacer) {
+	e.Message, e.Detail, e.Key, e.RequestID = mask.Replace(e.Message), mask.Replace(e.Detail), mask.Replace(e.Key), mask.Replace(e.RequestID)
+	for _, texts := range e.Fields {
+		for i := range texts {
+			texts[i] = mask.Replace(texts[i])
+		}
+	}
+	for key, value := range e.Data {
+		e.Data[key] = redactValue(value, mask)
+	}
+}
+
+func redactValue(value any, mask *strings.Replacer) any {
+	switch v := value.(type) {
+	case string:
+		return mask.Replace(v)
+	case []string:
+		for i := range v {
+			v[i] = mask.Replace(v[i])
+		}
+	case []any:
+		for i := range v {
+			v[i] = redactValue(v[i], mask)
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = redactValue(v[key], mask)
+		}
+	}
+	return value
 }
 
 // parse fills the error from a JSON body and reports whether it found anything.
@@ -311,23 +413,6 @@ func retryAfter(h http.Header) time.Duration {
 		return 0
 	}
 	return max(0, time.Until(at))
-}
-
-// scrub takes the credential of an Authorization header out of a body, for services and proxies that echo requests.
-func scrub(body []byte, authorization string) []byte {
-	scheme, credential, ok := strings.Cut(authorization, " ")
-	if !ok || credential == "" {
-		return body
-	}
-	text := strings.ReplaceAll(string(body), credential, masked)
-	if scheme == "Basic" {
-		if plain, err := base64.StdEncoding.DecodeString(credential); err == nil {
-			if _, password, _ := strings.Cut(string(plain), ":"); password != "" {
-				text = strings.ReplaceAll(text, password, masked)
-			}
-		}
-	}
-	return []byte(text)
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -105,6 +105,11 @@ func (c *Client) logFetcher(at endpoint, opts []CallOption) fetcher {
 	}
 }
 
+// isEnd tells the end of a stream from a lost connection, whose error may have an io.EOF inside.
+func isEnd(err error) bool {
+	return err == io.EOF //nolint:errorlint // not inside
+}
+
 // errChanged says that what is to be read on is not what was read before.
 var errChanged = errors.New("the content has changed since its beginning was read")
 
@@ -127,15 +132,18 @@ type rangeReader struct {
 	pos      int64  // of the next byte
 	limit    int64  // where the caller wants to stop; -1: at the end
 	size     int64  // of the whole content; -1: unknown
-	etag     string // of the answer that is being read
+	end      int64  // where the answer that is being read says it ends; -1: it doesn't
+	etag     string // of that answer
 	last     []byte // the bytes before pos, at most overlap
 	failures int    // in a row, without a byte between
+	breaks   int    // of connections, in all
+	resumed  int64  // where the last connection began
 	err      error  // that Read goes on to return
 }
 
 // open sends the first request. It is bound to ctx, and to Close.
 func (r *rangeReader) open(ctx context.Context, c *Client, name string, part LogOptions, fetch fetcher) error {
-	*r = rangeReader{policy: c.policy, name: name, fetch: fetch, pos: part.Offset, limit: -1, size: -1}
+	*r = rangeReader{policy: c.policy, name: name, fetch: fetch, pos: part.Offset, limit: -1, size: -1, end: -1}
 	if part.Length > 0 {
 		r.limit = part.Offset + part.Length
 	}
@@ -149,7 +157,7 @@ func (r *rangeReader) open(ctx context.Context, c *Client, name string, part Log
 	return err
 }
 
-// start sends the first request.
+// start asks for the first time, or anew.
 func (r *rangeReader) start(tail int64) error {
 	spec := ""
 	switch {
@@ -159,23 +167,28 @@ func (r *rangeReader) start(tail int64) error {
 		spec = r.rangeSpec()
 	}
 	resp, err := r.request(spec)
-	if pastEnd(err) {
-		r.err = io.EOF
-		return nil
-	}
-	if err != nil && !anotherLinkMayDo(err) {
-		return err
-	}
 	switch {
+	case pastEnd(err):
+		err = io.EOF
+	case anotherLinkMayDo(err):
 	case err != nil:
+		return err
 	case tail > 0:
 		err = r.attachTail(resp, tail)
 	default:
 		err = r.attach(resp)
 	}
+	return r.settle(err, tail)
+}
+
+// settle decides what comes after an attempt to attach an answer. An end isn't an error to start with: Read tells of it.
+func (r *rangeReader) settle(err error, tail int64) error {
 	switch {
 	case err == nil || errors.Is(err, fs.ErrClosed):
 		return err
+	case isEnd(err):
+		r.err = io.EOF
+		return nil
 	case errors.Is(err, errChanged):
 		return r.wrap(err)
 	case tail > 0: // the position isn't known, so there is nothing to resume
@@ -184,14 +197,20 @@ func (r *rangeReader) start(tail int64) error {
 		}
 		return r.start(tail)
 	}
-	return r.resume(err)
+	if err = r.resume(err); isEnd(err) {
+		r.err, err = io.EOF, nil
+	}
+	return err
 }
 
 // next asks for what has come since the end was reached.
 func (r *rangeReader) next() error {
-	r.err, r.etag, r.failures = nil, "", 0 // a growing log is another version each time
+	r.err, r.etag, r.failures, r.breaks = nil, "", 0, 0 // a growing log is another version each time
 	return r.start(0)
 }
+
+// atEnd makes Read say that there is nothing more for now.
+func (r *rangeReader) atEnd() { r.err = io.EOF }
 
 func (r *rangeReader) rangeSpec() string {
 	spec := "bytes=" + strconv.FormatInt(r.pos, 10) + "-"
@@ -213,18 +232,19 @@ func (r *rangeReader) request(spec string) (*http.Response, error) {
 	return r.fetch(r.ctx, header)
 }
 
-// attach reads on from resp, at pos.
+// attach reads on from resp, at pos. It returns io.EOF if there is nothing at pos.
 func (r *rangeReader) attach(resp *http.Response) error {
 	from, err := r.measure(resp)
+	if err == nil && r.pos > 0 && from == 0 && r.size == r.pos { // the whole again, and nothing new in it
+		err = io.EOF
+	}
+	if err == nil {
+		err = r.skip(resp.Body, from)
+	}
+	if err == nil && r.size < 0 && r.end == r.pos { // it ends where reading had come to
+		err = io.EOF
+	}
 	if err != nil {
-		resp.Body.Close()
-		return err
-	}
-	if r.pos > 0 && r.size == r.pos { // the whole again, and nothing new in it
-		r.err = io.EOF
-		return resp.Body.Close()
-	}
-	if err := r.skip(resp.Body, from); err != nil {
 		resp.Body.Close()
 		return err
 	}
@@ -234,22 +254,24 @@ func (r *rangeReader) attach(resp *http.Response) error {
 // measure notes what the headers of resp say and returns the position at which its body starts.
 func (r *rangeReader) measure(resp *http.Response) (from int64, err error) {
 	r.etag = strongETag(resp.Header)
-	if resp.StatusCode != http.StatusPartialContent {
-		r.size = -1
-		if resp.ContentLength >= 0 {
-			r.size = resp.ContentLength
+	from, end, size := int64(0), int64(-1), int64(-1)
+	switch {
+	case resp.StatusCode == http.StatusPartialContent:
+		var ok bool
+		if from, end, size, ok = parseContentRange(resp.Header.Get("Content-Range")); !ok {
+			return 0, errors.New("a partial answer without its range")
 		}
-		return 0, nil
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, end-from), resp.Body}
+	case resp.ContentLength >= 0:
+		end, size = resp.ContentLength, resp.ContentLength
 	}
-	from, to, size, ok := parseContentRange(resp.Header.Get("Content-Range"))
-	if !ok {
-		return 0, errors.New("a partial answer without its range")
+	if r.size >= 0 && size >= 0 && size < r.size { // logs only grow
+		return 0, errChanged
 	}
-	r.size = size
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(resp.Body, to+1-from), resp.Body}
+	r.size, r.end = size, end
 	return from, nil
 }
 
@@ -258,20 +280,20 @@ func (r *rangeReader) attachTail(resp *http.Response, n int64) error {
 	from, err := r.measure(resp)
 	switch {
 	case err != nil:
+	case r.size >= 0:
+		r.pos = max(from, r.size-n)
+		err = r.skip(resp.Body, from)
+	case r.end >= 0:
+		r.pos = max(from, r.end-n)
+		err = r.skip(resp.Body, from)
+	default:
+		return r.collectTail(resp.Body, n)
+	}
+	if err != nil {
 		resp.Body.Close()
 		return err
-	case resp.StatusCode == http.StatusPartialContent:
-		r.pos = from
-		return r.swap(resp.Body)
-	case r.size >= 0:
-		r.pos = max(0, r.size-n)
-		if err := r.skip(resp.Body, 0); err != nil {
-			resp.Body.Close()
-			return err
-		}
-		return r.swap(resp.Body)
 	}
-	return r.collectTail(resp.Body, n)
+	return r.swap(resp.Body)
 }
 
 // collectTail finds the last n bytes of a body whose length nobody knows by reading all of it.
@@ -287,8 +309,8 @@ func (r *rangeReader) collectTail(body io.ReadCloser, n int64) error {
 		if excess := int64(len(tail)) - n; excess > n || (err != nil && excess > 0) {
 			tail = append(tail[:0], tail[excess:]...)
 		}
-		if errors.Is(err, io.EOF) {
-			r.size, r.pos, r.limit = total, total-int64(len(tail)), total
+		if isEnd(err) {
+			r.size, r.end, r.pos, r.limit = total, total, total-int64(len(tail)), total
 			return r.swap(io.NopCloser(bytes.NewReader(tail)))
 		}
 		if err != nil {
@@ -319,17 +341,15 @@ func (r *rangeReader) skip(body io.Reader, from int64) error {
 
 // endOfSkip is the error for content that ends before pos. Where nothing was read yet, the part asked for is empty.
 func (r *rangeReader) endOfSkip(err error) error {
-	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	switch {
+	case !isEnd(err) && err != io.ErrUnexpectedEOF: //nolint:errorlint // as in isEnd
 		return err
-	}
-	if r.size >= r.pos { // the connection was cut off
+	case r.size >= r.pos: // the connection was cut off
 		return io.ErrUnexpectedEOF
-	}
-	if len(r.last) > 0 {
+	case len(r.last) > 0:
 		return errChanged
 	}
-	r.err = io.EOF
-	return nil
+	return io.EOF
 }
 
 // swap makes body the one that is read.
@@ -340,7 +360,10 @@ func (r *rangeReader) swap(body io.ReadCloser) error {
 		body.Close()
 		return fs.ErrClosed
 	}
-	r.body = body
+	if r.body != nil {
+		r.body.Close()
+	}
+	r.body, r.resumed = body, r.pos
 	return nil
 }
 
@@ -375,7 +398,6 @@ func (r *rangeReader) clip(p []byte) []byte {
 
 func (r *rangeReader) advance(read []byte) {
 	r.pos += int64(len(read))
-	r.failures = 0
 	r.last = append(r.last, read[max(0, len(read)-overlap):]...)
 	if excess := len(r.last) - overlap; excess > 0 {
 		r.last = append(r.last[:0], r.last[excess:]...)
@@ -390,22 +412,27 @@ func (r *rangeReader) after(err error) error {
 	switch {
 	case r.err != nil: // the limit was reached with the last bytes
 		return r.err
-	case errors.Is(err, io.EOF) && r.complete():
+	case isEnd(err) && r.complete():
 		return io.EOF
-	case errors.Is(err, io.EOF):
+	case isEnd(err):
 		err = io.ErrUnexpectedEOF
 	}
 	return r.resume(err)
 }
 
+// complete reports whether the end of a body is the content's. Where only the answer's own end is known, it may be a piece: then the
+// service is asked until it says that there is no more.
 func (r *rangeReader) complete() bool {
-	if r.size < 0 {
-		return true // the body's own framing is all there is to go by
+	switch {
+	case r.size >= 0:
+		return r.pos >= r.size
+	case r.end >= 0:
+		return false
 	}
-	return r.pos >= r.size
+	return true // the body's own framing is all there is to go by
 }
 
-// resume asks for the rest, cause being why that is needed.
+// resume asks for the rest, cause being why that is needed. It returns io.EOF where there is none.
 func (r *rangeReader) resume(cause error) error {
 	for {
 		if err := r.backoff(cause); err != nil {
@@ -413,10 +440,10 @@ func (r *rangeReader) resume(cause error) error {
 		}
 		resp, err := r.request(r.rangeSpec())
 		switch {
-		case pastEnd(err) && (r.size < 0 || r.pos >= r.size):
-			return io.EOF
-		case pastEnd(err):
+		case pastEnd(err) && r.pos < r.size:
 			return r.wrap(errChanged)
+		case pastEnd(err):
+			return io.EOF
 		case anotherLinkMayDo(err):
 			cause = err
 			continue
@@ -425,7 +452,7 @@ func (r *rangeReader) resume(cause error) error {
 		}
 		err = r.attach(resp)
 		switch {
-		case err == nil, errors.Is(err, fs.ErrClosed):
+		case err == nil, isEnd(err), errors.Is(err, fs.ErrClosed):
 			return err
 		case errors.Is(err, errChanged):
 			return r.wrap(err)
@@ -434,8 +461,13 @@ func (r *rangeReader) resume(cause error) error {
 	}
 }
 
-// backoff gives up where cause has come too often in a row. The first time there is no wait: most lost connections are accidents.
+// backoff gives up where cause has come too often without a byte in between. The first time there is no wait, since most lost
+// connections are accidents, unless the last one brought little too.
 func (r *rangeReader) backoff(cause error) error {
+	brought := r.pos - r.resumed
+	if brought > 0 {
+		r.failures = 0
+	}
 	switch {
 	case r.isClosed():
 		return fs.ErrClosed
@@ -445,10 +477,12 @@ func (r *rangeReader) backoff(cause error) error {
 		return r.wrap(cause)
 	}
 	r.failures++
-	if r.failures == 1 {
+	r.breaks++
+	r.resumed = r.pos
+	if r.failures == 1 && (r.breaks == 1 || brought >= copyBuffer) {
 		return nil
 	}
-	if err := pause(r.ctx, r.policy.backoff(r.failures-2, nil)); err != nil {
+	if err := pause(r.ctx, r.policy.backoff(r.failures-1, nil)); err != nil {
 		return r.wrap(err)
 	}
 	return nil
@@ -485,7 +519,7 @@ func (r *rangeReader) WriteTo(w io.Writer) (written int64, err error) {
 				return written, err
 			}
 		}
-		if errors.Is(readErr, io.EOF) {
+		if isEnd(readErr) {
 			return written, nil
 		}
 		if readErr != nil {
@@ -530,8 +564,9 @@ func strongETag(h http.Header) string {
 	return ""
 }
 
-// parseContentRange reads "bytes 0-99/1234". The size may be "*", unknown, for which it returns -1.
-func parseContentRange(s string) (from, to, size int64, ok bool) {
+// parseContentRange reads "bytes 0-99/1234": the positions of the first byte and after the last one, and the size. The size may be
+// "*", unknown, for which it returns -1.
+func parseContentRange(s string) (from, end, size int64, ok bool) {
 	s, unit := strings.CutPrefix(s, "bytes ")
 	span, total, slash := strings.Cut(s, "/")
 	first, last, dash := strings.Cut(span, "-")
@@ -541,10 +576,10 @@ func parseContentRange(s string) (from, to, size int64, ok bool) {
 		return 0, 0, 0, false
 	}
 	if total == "*" {
-		return from, to, -1, true
+		return from, to + 1, -1, true
 	}
 	size, err := strconv.ParseInt(total, 10, 64)
-	return from, to, size, err == nil && size > to
+	return from, to + 1, size, err == nil && size > to
 }
 
 // pause waits for d or until the context ends.

@@ -299,6 +299,11 @@ func TestALogThatKeepsBreakingEndsWithAnError(t *testing.T) {
 	require.Error(t, err)
 	require.Equal(t, content[:400], got)
 
+	again := record(t, sequence(cut(400, serveLog(content, "")), drop))
+	n, err := openLog(t, newClient(t, again.base()), nil).WriteTo(io.Discard)
+	require.Error(t, err, "though the lost connection's error has an io.EOF inside")
+	require.EqualValues(t, 400, n)
+
 	cutAtOnce := record(t, cut(0, serveLog(content, "")))
 	_, err = io.ReadAll(openLog(t, newClient(t, cutAtOnce.base()), nil))
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)

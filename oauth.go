@@ -22,6 +22,7 @@ const tokenTimeout = 30 * time.Second
 // tokenCache keeps a token for as long as it is good and gets a new one once for all who wait for it.
 type tokenCache struct {
 	fetch func(context.Context) (*oauth2.Token, error)
+	obeys bool // fetch ends with its context
 
 	mu     sync.Mutex
 	token  *oauth2.Token
@@ -36,17 +37,16 @@ type tokenFlight struct {
 	err     error
 }
 
-func newTokenCache(fetch func(context.Context) (*oauth2.Token, error)) *tokenCache {
-	return &tokenCache{fetch: fetch}
-}
-
 func (s *tokenCache) authorize(ctx context.Context) (string, error) {
 	token, err := s.get(ctx)
 	if err != nil {
 		return "", err
 	}
-	if err := checkCredential(token.AccessToken); err != nil {
+	if err := checkHeaderText(token.AccessToken); err != nil {
 		return "", errors.New("the access token " + err.Error())
+	}
+	if !validHeaderName(token.Type()) {
+		return "", errors.New("the access token's type is not a word")
 	}
 	return token.Type() + " " + token.AccessToken, nil
 }
@@ -100,7 +100,7 @@ func (s *tokenCache) leave(f *tokenFlight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.waiters--
-	if f.waiters > 0 {
+	if f.waiters > 0 || !s.obeys { // one that can't be ended is joined by those who come later
 		return
 	}
 	f.cancel()

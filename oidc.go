@@ -67,6 +67,8 @@ func (s *OIDCService) Issuer(workspace string) string {
 // with them if that is refused. The service refuses API tokens there. It may be an [ErrNotFound] until a step has used OpenID Connect for the first time.
 //
 // API: GET /workspaces/{workspace}/pipelines-config/identity/oidc/.well-known/openid-configuration
+//
+// Scope: none.
 func (s *OIDCService) Configuration(ctx context.Context, workspace string, opts ...CallOption) (*OpenIDConfiguration, error) {
 	return sendPublic[OpenIDConfiguration](ctx, s.client, opOIDCConfiguration.at(workspace), opts)
 }
@@ -74,6 +76,8 @@ func (s *OIDCService) Configuration(ctx context.Context, workspace string, opts 
 // Keys returns the public keys of a workspace's tokens. It is asked for as [OIDCService.Configuration] is.
 //
 // API: GET /workspaces/{workspace}/pipelines-config/identity/oidc/keys.json
+//
+// Scope: none.
 func (s *OIDCService) Keys(ctx context.Context, workspace string, opts ...CallOption) (*JSONWebKeySet, error) {
 	return sendPublic[JSONWebKeySet](ctx, s.client, opOIDCKeys.at(workspace), opts)
 }

@@ -41,6 +41,9 @@ type operation struct {
 	params   []string // their names
 }
 
+// custom holds for an operation of [Client.Do], of whose answer nothing is known.
+func (o *operation) custom() bool { return o.Path == "" && o.Name == "Do" }
+
 func op(name, method, path string, s safety) *operation {
 	o := &operation{Operation: Operation{name, method, path}, safety: s}
 	rest := path
@@ -62,6 +65,8 @@ type endpoint struct {
 	path  string // escaped, below the base URL
 	query url.Values
 	err   error
+
+	emptyOK bool // an empty answer is one
 }
 
 // at fills in the path's parameters, in their order. It is the only place where paths are made: each element is escaped, and
@@ -147,8 +152,8 @@ func validHeaderValue(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return (r < ' ' && r != '\t') || r == 0x7f })
 }
 
-// checkCredential refuses what can't stand in a header, and says so without showing it.
-func checkCredential(s string) error {
+// checkHeaderText refuses what can't stand in a header, and says so without showing it, since it may be a credential.
+func checkHeaderText(s string) error {
 	switch {
 	case s == "":
 		return errors.New("is empty")

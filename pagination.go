@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"hash/maphash"
 	"iter"
+	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -62,8 +65,6 @@ func (b *looseBody[T]) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-func (b *looseBody[T]) mayBeEmpty() {}
-
 // Pager reads a list page by page. Nothing is sent until it is ranged over, each range starts anew, and what one range has
 // seen doesn't change another: a Pager may be used by many goroutines.
 //
@@ -77,6 +78,11 @@ type Pager[T any] struct {
 	opts     []CallOption
 	parallel int
 	loose    bool // whether the list is a page at all isn't known
+}
+
+// ListOptions are the options of lists that have no filters.
+type ListOptions struct {
+	PageLen int // items a page, 1 to 100; 0: 100, the largest the service serves
 }
 
 // listParams are a list's options, made ready to be sent.
@@ -138,15 +144,16 @@ func (p *Pager[T]) Pages() iter.Seq2[*Page[T], error] {
 		}
 		link, more := pageLink{}, true
 		for more {
-			page, err := p.fetch(p.ctx, link)
-			if err == nil {
-				link, more, err = w.next(page, link)
+			f := p.fetch(p.ctx, link)
+			f.publish()
+			if f.err == nil {
+				link, more, f.err = w.next(f.page, link)
 			}
-			if err != nil {
-				yield(page, err)
+			if f.err != nil {
+				yield(nil, f.err)
 				return
 			}
-			if !yield(page, nil) {
+			if !yield(f.page, nil) {
 				return
 			}
 		}
@@ -181,7 +188,23 @@ type pageLink struct {
 	number int
 }
 
-func (p *Pager[T]) fetch(ctx context.Context, link pageLink) (*Page[T], error) {
+// fetched is a page as it was fetched. The response is handed to [WithResponse] by the goroutine that ranges, and in order.
+type fetched[T any] struct {
+	link pageLink
+	page *Page[T]
+	into **http.Response
+	resp *http.Response
+	err  error
+}
+
+func (f *fetched[T]) publish() {
+	if f.into != nil {
+		*f.into = f.resp
+	}
+}
+
+func (p *Pager[T]) fetch(ctx context.Context, link pageLink) (f fetched[T]) {
+	f.link = link
 	at := p.at
 	at.query = mergeQuery(at.query, url.Values{"pagelen": {strconv.Itoa(p.pageLen)}})
 	if link.number > 0 {
@@ -189,7 +212,11 @@ func (p *Pager[T]) fetch(ctx context.Context, link pageLink) (*Page[T], error) {
 	}
 	k, err := p.client.newCall(ctx, at, nil, p.opts)
 	if err != nil {
-		return nil, err
+		f.err = err
+		return f
+	}
+	if f.into = k.into; f.into != nil {
+		k.into = &f.resp
 	}
 	switch {
 	case link.url != nil: // it has the options' parameters already
@@ -197,33 +224,55 @@ func (p *Pager[T]) fetch(ctx context.Context, link pageLink) (*Page[T], error) {
 	case link.number > 0:
 		k.extraQuery.Del("page")
 	}
+	keepPaging(k.extraQuery)
 	var body looseBody[T]
 	if p.loose {
-		err = k.sendJSON(ctx, &body)
+		f.err = k.sendJSON(ctx, &body)
 	} else {
-		err = k.sendJSON(ctx, &body.pageBody)
+		f.err = k.sendJSON(ctx, &body.pageBody)
 	}
-	if err != nil {
-		return nil, err
+	if f.err == nil {
+		f.page = body.page()
 	}
-	return body.page(), nil
+	return f
+}
+
+// pagingFields are the members of a page that a list needs to be complete.
+const pagingFields = "next,size,page"
+
+// keepPaging asks for the members that lead to the next page where a partial response would leave them out.
+func keepPaging(query url.Values) {
+	for i, fields := range query["fields"] {
+		if !strings.HasPrefix(fields, "+") && !strings.HasPrefix(fields, "-") {
+			query["fields"][i] = fields + "," + pagingFields
+			return
+		}
+	}
 }
 
 // walk is one way through a list.
 type walk[T any] struct {
 	pager *Pager[T]
 	items int
+	empty int      // pages without items, in a row
+	last  *Page[T] // the one before
 	seed  maphash.Seed
 	seen  map[uint64]struct{} // links followed, as hashes to keep a long list's memory small
 }
 
+// maxEmptyPages is how many pages without items a list may have in a row.
+const maxEmptyPages = 10
+
 // next tells where the page after this one is. link is where this one was.
 func (w *walk[T]) next(page *Page[T], link pageLink) (next pageLink, more bool, err error) {
-	if link.number > 0 && page.Number > 0 && page.Number != link.number {
-		return next, false, w.errorf("page %d was asked for and page %d came", link.number, page.Number)
+	if err := w.check(page, link); err != nil {
+		return next, false, err
 	}
-	orDefault(&page.Number, max(1, link.number))
+	w.last = page
 	w.items += len(page.Values)
+	if page.Number <= 0 {
+		page.Number = max(1, link.number)
+	}
 	if page.Next != "" {
 		next.url, err = w.follow(page.Next)
 		return next, err == nil, err
@@ -233,6 +282,24 @@ func (w *walk[T]) next(page *Page[T], link pageLink) (next pageLink, more bool, 
 		return pageLink{number: page.Number + 1}, true, nil
 	}
 	return next, false, nil
+}
+
+// check finds pages that lead round in circles.
+func (w *walk[T]) check(page *Page[T], link pageLink) error {
+	if w.empty++; len(page.Values) > 0 {
+		w.empty = 0
+	}
+	switch {
+	case page.Next != "" && w.empty > maxEmptyPages:
+		return w.errorf("%d pages in a row have no items and link to another", w.empty)
+	case link.number == 0:
+		return nil
+	case page.Number > 0 && page.Number != link.number:
+		return w.errorf("page %d was asked for and page %d came", link.number, page.Number)
+	case page.Number <= 0 && len(page.Values) > 0 && reflect.DeepEqual(page.Values, w.last.Values):
+		return w.errorf("page %d was asked for and the one before came again", link.number)
+	}
+	return nil
 }
 
 // follow checks a link of the service before anything is sent there.
@@ -260,6 +327,10 @@ func (w *walk[T]) errorf(format string, args ...any) error {
 
 // ahead walks with fetches under way: pages by number where the first page tells how many there are, else the next page.
 func (w *walk[T]) ahead(yield func(*Page[T], error) bool) {
+	if w.pager.ctx == nil {
+		yield(nil, w.pager.fetch(nil, pageLink{}).err) //nolint:staticcheck // which says so
+		return
+	}
 	ctx, cancel := context.WithCancel(w.pager.ctx)
 	f := fetches[T]{ctx: ctx, pager: w.pager}
 	defer f.drain()
@@ -268,16 +339,18 @@ func (w *walk[T]) ahead(yield func(*Page[T], error) bool) {
 	limit := w.pager.parallel
 	f.start(pageLink{})
 	for first := true; len(f.pending) > 0; first = false {
-		page, link, err := f.receive()
+		got := f.receive()
+		got.publish()
 		var next pageLink
 		var more bool
-		if err == nil {
-			next, more, err = w.next(page, link)
+		if got.err == nil {
+			next, more, got.err = w.next(got.page, got.link)
 		}
-		if err != nil {
-			yield(nil, err)
+		if got.err != nil {
+			yield(nil, got.err)
 			return
 		}
+		page := got.page
 		if first {
 			f.plan(page, next, more)
 		}
@@ -302,25 +375,16 @@ type fetches[T any] struct {
 	next, last int      // numbers of the planned pages that were not started yet
 }
 
-type fetched[T any] struct {
-	page *Page[T]
-	link pageLink
-	err  error
-}
-
 func (f *fetches[T]) start(link pageLink) {
 	ch := make(chan fetched[T], 1)
 	f.pending = append(f.pending, ch)
-	go func() {
-		page, err := f.pager.fetch(f.ctx, link)
-		ch <- fetched[T]{page, link, err}
-	}()
+	go func() { ch <- f.pager.fetch(f.ctx, link) }()
 }
 
-func (f *fetches[T]) receive() (*Page[T], pageLink, error) {
+func (f *fetches[T]) receive() fetched[T] {
 	got := <-f.pending[0]
 	f.pending = f.pending[1:]
-	return got.page, got.link, got.err
+	return got
 }
 
 // drain waits for the fetches that nobody will receive.

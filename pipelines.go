@@ -319,6 +319,7 @@ const (
 var stateWords = map[PipelineStatus]string{
 	"SUCCESSFUL": "use StatusPassed", "IN_PROGRESS": "use StatusBuilding", "RUNNING": "use StatusBuilding",
 	"COMPLETED": "name the results, such as StatusPassed and StatusFailed", "EXPIRED": "the filter has no word for it",
+	"NOT_RUN": "no pipeline ends so",
 }
 
 // ListPipelinesOptions filter and order a list of pipelines. Zero fields do not filter; those that are set all have to fit.
@@ -358,7 +359,7 @@ func (q *ListPipelinesOptions) params() listParams {
 	}
 	filter := *q
 	filter.RefType, filter.SelectorType, filter.TriggerType = filterWord(q.RefType), filterWord(q.SelectorType), filterWord(q.TriggerType)
-	filter.CreatorUUID = braced(q.CreatorUUID)
+	filter.CreatorUUID, filter.CommitHash = braced(q.CreatorUUID), strings.ToLower(q.CommitHash)
 	values, err := query.Values(filter)
 	if err == nil {
 		err = q.check()
@@ -368,10 +369,13 @@ func (q *ListPipelinesOptions) params() listParams {
 
 // check refuses filters that the service would answer with an empty list.
 func (q *ListPipelinesOptions) check() error {
-	if q.CommitHash != "" && !fullHash.MatchString(q.CommitHash) {
+	if q.CommitHash != "" && !fullHash.MatchString(strings.ToLower(q.CommitHash)) {
 		return invalidArgument("CommitHash %q is not a full commit hash, and the service finds nothing by part of one", q.CommitHash)
 	}
 	for _, status := range q.Status {
+		if upper := PipelineStatus(strings.ToUpper(string(status))); upper != status {
+			return invalidArgument("Status %q finds nothing: the service wants %q", status, upper)
+		}
 		if advice, ok := stateWords[status]; ok {
 			return invalidArgument("Status %q is no word of the filter: %s", status, advice)
 		}
@@ -395,6 +399,14 @@ func (r RunRequest) check() error {
 		}
 	}
 	return nil
+}
+
+func (r RunRequest) secrets() []string {
+	var all []string
+	for _, v := range r.Variables {
+		all = append(all, v.secrets()...)
+	}
+	return all
 }
 
 // OnDemandRequest is a pipeline to start whose YAML comes with the request.
@@ -509,7 +521,7 @@ func (s *PipelinesService) RunOnDemand(ctx context.Context, repo Repo, run OnDem
 		err = invalidArgument("YAML is empty")
 	}
 	at := opPipelinesRunOnDemand.at(repo.Workspace, repo.Slug).with(run.query()).check(err)
-	return send[Pipeline](ctx, s.client, at, rawBody{"application/yaml", run.YAML}, opts)
+	return send[Pipeline](ctx, s.client, at, rawBody{"application/yaml", run.YAML, run.secrets()}, opts)
 }
 
 // Stop stops a running pipeline. The service says yes at once and the run becomes STOPPED a little later; one that is

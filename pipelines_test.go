@@ -250,7 +250,8 @@ func TestListRefusesFiltersThatFindNothing(t *testing.T) {
 		"StatusPassed":       {Status: []pipelines.PipelineStatus{"SUCCESSFUL"}},
 		"StatusBuilding":     {Status: []pipelines.PipelineStatus{pipelines.StatusFailed, "IN_PROGRESS"}},
 		"not a full commit":  {CommitHash: "0123456"},
-		"not a full commit ": {CommitHash: strings.ToUpper(fullHash)},
+		"not a full commit ": {CommitHash: fullHash + "0"},
+		"the service wants":  {Status: []pipelines.PipelineStatus{"Passed"}},
 	} {
 		_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, q).Collect()
 		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)

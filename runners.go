@@ -123,7 +123,7 @@ func (c RunnerOAuthClient) MarshalJSON() ([]byte, error) {
 // dots; whether it adds "self.hosted" is unknown.
 type RunnerRequest struct {
 	Name   string   `json:"name"`
-	Labels []string `json:"labels,omitempty"`
+	Labels []string `json:"labels,omitzero"` // nil: as they are; empty: none
 }
 
 func (r RunnerRequest) check() error {

@@ -45,7 +45,7 @@ type Schedule struct {
 
 // ScheduleRequest is a schedule to create.
 type ScheduleRequest struct {
-	Target      Target // a branch; without a selector it gets the one of the branch's own pipeline
+	Target      Target // a branch (whether the service takes a tag is unknown); without a selector it gets that of the branch's own pipeline
 	CronPattern string // seven fields in Quartz's form, seconds first, UTC: "0 0 12 * * ? *" is noon
 	Enabled     *bool  // nil: enabled
 }
@@ -66,7 +66,11 @@ func (r ScheduleRequest) check() error {
 // body fills in the selector, which the service demands here.
 func (r ScheduleRequest) body() any {
 	if r.Target.Selector == nil {
-		r.Target = r.Target.With(Selector{Type: SelectorBranches, Pattern: r.Target.RefName})
+		kind := SelectorBranches
+		if r.Target.RefType == RefTag {
+			kind = SelectorTags
+		}
+		r.Target = r.Target.With(Selector{Type: kind, Pattern: r.Target.RefName})
 	}
 	return struct {
 		Target      Target `json:"target"`
@@ -100,23 +104,27 @@ func (e *ScheduleExecution) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*e = ScheduleExecution{Type: loose.Type, Raw: append([]byte(nil), data...)}
+	var err error
 	switch loose.Pipeline.Kind() {
-	case '"':
+	case jsontext.KindString:
 		e.Pipeline = new(Pipeline)
-		return json.Unmarshal(loose.Pipeline, &e.Pipeline.UUID, decodeOptions)
-	case '{':
-		if err := json.Unmarshal(loose.Pipeline, &e.Pipeline, decodeOptions); err != nil {
-			return err
-		}
+		err = json.Unmarshal(loose.Pipeline, &e.Pipeline.UUID, decodeOptions)
+	case jsontext.KindBeginObject:
+		err = json.Unmarshal(loose.Pipeline, &e.Pipeline, decodeOptions)
+	default: // no pipeline
+	}
+	if err != nil {
+		return err
 	}
 	switch loose.Error.Kind() {
-	case '"':
+	case jsontext.KindString:
 		e.Error = new(ErrorDetail)
 		return json.Unmarshal(loose.Error, &e.Error.Message, decodeOptions)
-	case '{':
+	case jsontext.KindBeginObject:
 		return json.Unmarshal(loose.Error, &e.Error, decodeOptions)
+	default: // no error
+		return nil
 	}
-	return nil
 }
 
 // List lists the schedules of a repository.

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -45,6 +46,8 @@ type KeyPair struct {
 
 // plainKeyPair is a KeyPair without its methods.
 type plainKeyPair KeyPair
+
+func (k KeyPair) secrets() []string { return []string{k.PrivateKey} }
 
 func (k KeyPair) masked() any {
 	if k.PrivateKey != "" {
@@ -175,8 +178,8 @@ func checkSSHKey(keyType, key string) error {
 	if len(blob) < 4 {
 		return invalidArgument("the key is too short")
 	}
-	n := binary.BigEndian.Uint32(blob)
-	if uint64(n) > uint64(len(blob)-4) || string(blob[4:4+n]) != keyType {
+	n := int64(binary.BigEndian.Uint32(blob))
+	if n != int64(len(keyType)) || !bytes.HasPrefix(blob[4:], []byte(keyType)) {
 		return invalidArgument("the key is not one of type %s", keyType)
 	}
 	return nil

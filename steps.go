@@ -112,12 +112,7 @@ func (i Image) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plainImage(i))
 }
 
-// ListOptions are the options of lists that have no filters.
-type ListOptions struct {
-	PageLen int // items a page, 1 to 100; 0: 100, the largest the service serves
-}
-
-// List lists the steps of a pipeline in the service's order, which is UNKNOWN but has been the order of definition. The
+// List lists the steps of a pipeline in the service's order, which isn't documented and has been the order of definition. The
 // service puts all of them on one page. The pipeline is named by its UUID or its build number.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps

@@ -59,7 +59,8 @@ type call struct {
 	streams    bool // the answer's body is left to the caller
 	anonymous  bool // sent without credentials
 	into       **http.Response
-	budget     *budget // pays for each request; nil: none
+	budget     *budget  // pays for each request; nil: none
+	secrets    []string // what the request carries and no error may repeat
 
 	attempts      int
 	attempt       *attempt       // the current one
@@ -74,14 +75,19 @@ type callKey struct{}
 
 // attempt watches how far one attempt gets.
 type attempt struct {
-	traced, written atomic.Bool
+	traced   atomic.Bool // the transport tells when it writes
+	written  atomic.Bool // part of the request may be on its way
+	answered bool        // a response came
 }
 
 // rawBody is a request body that is no JSON value to encode.
 type rawBody struct {
 	contentType string
 	data        []byte
+	hidden      []string
 }
+
+func (b rawBody) secrets() []string { return b.hidden }
 
 func (c *Client) newCall(ctx context.Context, at endpoint, body any, opts []CallOption) (*call, error) {
 	k := &call{client: c, at: at, header: make(http.Header, 4), extraQuery: url.Values{}}
@@ -96,6 +102,9 @@ func (c *Client) newCall(ctx context.Context, at endpoint, body any, opts []Call
 	if err := k.encode(body); err != nil {
 		return nil, k.wrap(invalidArgument("body cannot be encoded: %w", err))
 	}
+	if carrier, ok := body.(interface{ secrets() []string }); ok {
+		k.secrets = carrier.secrets()
+	}
 	for _, opt := range opts {
 		if opt == nil {
 			continue
@@ -104,7 +113,21 @@ func (c *Client) newCall(ctx context.Context, at endpoint, body any, opts []Call
 			return nil, k.wrap(err)
 		}
 	}
-	return k, nil
+	return k, k.checkReplay()
+}
+
+// checkReplay refuses the headers by which net/http takes a request for one that it may send again by itself. Bitbucket doesn't
+// know them, and would carry such a request out twice.
+func (k *call) checkReplay() error {
+	if k.at.op.safety == idempotent {
+		return nil
+	}
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		if _, set := k.header[name]; set {
+			return k.wrap(invalidArgument("header %s makes no request of Bitbucket's safe to repeat", name))
+		}
+	}
+	return nil
 }
 
 func (k *call) wrap(err error) error {
@@ -169,7 +192,7 @@ func (k *call) send(ctx context.Context, handle retryablehttp.ResponseHandlerFun
 		return nil, k.wrap(err)
 	}
 	httpRequest := &http.Request{
-		Method: k.at.op.Method, URL: u, Host: u.Host, Header: k.header,
+		Method: k.at.op.Method, URL: u, Host: u.Host, Header: k.requestHeader(),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	req := &retryablehttp.Request{Request: httpRequest.WithContext(context.WithValue(ctx, callKey{}, k))}
@@ -197,6 +220,14 @@ func (k *call) send(ctx context.Context, handle retryablehttp.ResponseHandlerFun
 	return nil, k.failure(ctx, err)
 }
 
+// requestHeader is the header of one attempt. A cookie jar adds to it.
+func (k *call) requestHeader() http.Header {
+	if k.client.retry.HTTPClient.Jar == nil {
+		return k.header
+	}
+	return k.header.Clone()
+}
+
 // sendJSON carries the call out and decodes the answer into out, as [Client.Do] says.
 func (k *call) sendJSON(ctx context.Context, out any) error {
 	resp, err := k.send(ctx, func(resp *http.Response) error { return k.decode(resp, out) })
@@ -215,12 +246,15 @@ func (k *call) sendStream(ctx context.Context, header http.Header) (*http.Respon
 	return k.send(ctx, nil)
 }
 
-// publish hands the last response to [WithResponse].
+// publish hands the last response, nil if there is none, to [WithResponse].
 func (k *call) publish(resp *http.Response) {
-	if k.into == nil || resp == nil {
-		return
+	switch {
+	case k.into == nil:
+	case resp == nil:
+		*k.into = nil
+	default:
+		*k.into = withoutBody(resp) //nolint:bodyclose // it has none
 	}
-	*k.into = withoutBody(resp) //nolint:bodyclose // it has none
 }
 
 func withoutBody(resp *http.Response) *http.Response {
@@ -237,14 +271,24 @@ func (k *call) failure(ctx context.Context, err error) error {
 	if k.retrying && ctx.Err() != nil && !errors.Is(k.err, ctx.Err()) {
 		return k.wrap(fmt.Errorf("%w while waiting to try again after: %w", ctx.Err(), k.err))
 	}
-	switch k.err.(type) { //nolint:errorlint // these two name the operation themselves
+	switch k.err.(type) { //nolint:errorlint // these two name the operation and the attempts themselves
 	case *APIError, *OutcomeUnknownError:
 		return k.err
+	case *expiredLinkError:
+		return k.wrap(k.err)
 	}
 	if k.attempts > 1 {
 		return k.wrap(fmt.Errorf("%w (after %d attempts)", k.err, k.attempts))
 	}
 	return k.wrap(k.err)
+}
+
+// locate says what was asked for, which an error of the network doesn't.
+func (k *call) locate(err error) error {
+	if k.at.path == "" {
+		return err
+	}
+	return fmt.Errorf("%s %s: %w", k.at.op.Method, k.at.path, err)
 }
 
 // newRetryClient makes the retry loop. What is retried and how long is waited is the call's own business.
@@ -257,6 +301,10 @@ func newRetryClient(hc *http.Client, p RetryPolicy) *retryablehttp.Client {
 		},
 		RequestLogHook: func(_ retryablehttp.Logger, req *http.Request, n int) {
 			callFrom(req.Context()).begin(n + 1)
+		},
+		PrepareRetry: func(req *http.Request) error {
+			req.Header = callFrom(req.Context()).requestHeader()
+			return nil
 		},
 		Backoff: func(_, _ time.Duration, n int, resp *http.Response) time.Duration {
 			return p.backoff(n, resp)
@@ -277,9 +325,9 @@ func (k *call) begin(n int) {
 // backoff is how long to wait after attempt n, counted from 0: what the service asks for, else a random time below a bound that
 // doubles, so that clients which failed together don't come back together.
 func (p RetryPolicy) backoff(n int, resp *http.Response) time.Duration {
-	if resp != nil {
+	if resp != nil && !success(resp) {
 		if d := retryAfter(resp.Header); d > 0 {
-			return d
+			return min(d, p.MaxRetryAfter)
 		}
 	}
 	bound := p.MaxWait
@@ -316,7 +364,7 @@ func (k *call) classifyAnswer(ctx context.Context, resp *http.Response) bool {
 	case e.StatusCode == http.StatusNotFound && e.Method == http.MethodDelete && k.unknown:
 		k.err = nil // an earlier attempt deleted it
 	case e.StatusCode == http.StatusTooManyRequests: // refused, so it can't have taken effect
-		again = true
+		again = k.budget == nil // a poll has its own patience
 	case mayHaveTakenEffect(e.StatusCode) && k.at.op.safety == once:
 		k.err = &OutcomeUnknownError{Operation: k.at.op.Name, Err: e}
 	case mayHaveTakenEffect(e.StatusCode):
@@ -359,7 +407,7 @@ func (e *expiredLinkError) Unwrap() error { return e.err }
 
 // classifyError looks at an attempt that brought no answer, or one that couldn't be read.
 func (k *call) classifyError(ctx context.Context, err error) bool {
-	k.err = stripURL(err)
+	k.err = k.locate(stripURL(err))
 	sent := !k.neverSent(err)
 	if sent && k.at.op.safety == once {
 		k.err = &OutcomeUnknownError{Operation: k.at.op.Name, Err: k.err}
@@ -376,10 +424,12 @@ func (k *call) neverSent(err error) bool {
 	switch {
 	case errors.As(err, &unsent):
 		return true
+	case k.attempt.answered || k.attempt.written.Load():
+		return false
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return true
 	}
-	return k.attempt.traced.Load() && !k.attempt.written.Load()
+	return k.attempt.traced.Load()
 }
 
 // permanent holds for errors that another attempt would only bring again.
@@ -396,11 +446,11 @@ func permanent(err error) bool {
 	return false
 }
 
-// stripURL takes the URL out of an error of net/http: links to storage are signed, and queries may hold secured values.
+// stripURL takes the URLs out of an error of net/http: links to storage are signed, and queries may hold secured values.
 func stripURL(err error) error {
 	var withURL *url.Error
-	if errors.As(err, &withURL) {
-		return withURL.Err
+	for errors.As(err, &withURL) {
+		err = withURL.Err
 	}
 	return err
 }
@@ -438,7 +488,7 @@ func (k *call) decode(resp *http.Response, out any) error {
 	if err := readBounded(buf, resp); err != nil {
 		return &unreadableError{resp.StatusCode, err}
 	}
-	if err := decodeBody(buf.Bytes(), resp, out); err != nil {
+	if err := k.decodeBody(buf.Bytes(), resp, out); err != nil {
 		return &unreadableError{resp.StatusCode, err}
 	}
 	return nil
@@ -455,7 +505,7 @@ func readBounded(buf *bytes.Buffer, resp *http.Response) error {
 	return err
 }
 
-func decodeBody(body []byte, resp *http.Response, out any) error {
+func (k *call) decodeBody(body []byte, resp *http.Response, out any) error {
 	switch into := out.(type) {
 	case nil:
 		return nil
@@ -463,20 +513,30 @@ func decodeBody(body []byte, resp *http.Response, out any) error {
 		*into = bytes.Clone(body)
 		return nil
 	}
-	if len(body) == 0 && resp.StatusCode == http.StatusNoContent && resp.Request.Method != http.MethodGet {
+	switch text := bytes.TrimSpace(body); {
+	case len(text) == 0 && k.mayBeEmpty(resp):
 		return nil
-	}
-	if len(bytes.TrimSpace(body)) == 0 {
-		if _, optional := out.(interface{ mayBeEmpty() }); optional {
-			return nil
-		}
+	case len(text) == 0:
 		return errors.New("it is empty")
+	case string(text) == "null" && !k.at.op.custom():
+		return errors.New("it is null")
 	}
 	err := json.Unmarshal(body, out, decodeOptions)
 	if err != nil { // a further attempt starts from nothing
 		reflect.ValueOf(out).Elem().SetZero()
 	}
 	return jsonError(err)
+}
+
+// mayBeEmpty holds for answers that don't claim to have content.
+func (k *call) mayBeEmpty(resp *http.Response) bool {
+	switch {
+	case k.at.emptyOK:
+		return true
+	case k.at.op.custom():
+		return k.at.op.Method == http.MethodHead || !strings.Contains(resp.Header.Get("Content-Type"), "json")
+	}
+	return resp.StatusCode == http.StatusNoContent && k.at.op.Method == http.MethodPut
 }
 
 // jsonError tells where a JSON text doesn't fit without repeating any of it.
@@ -510,6 +570,18 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 		return &redirectError{"neither to http nor to https"}
 	case via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https":
 		return &redirectError{"from https to http"}
+	}
+	return nil
+}
+
+// checkLocation finds a redirect that can't be followed before net/http does, whose error would show the link.
+func checkLocation(resp *http.Response) error {
+	location := resp.Header.Get("Location")
+	if resp.StatusCode < 300 || resp.StatusCode > 399 || location == "" {
+		return nil
+	}
+	if _, err := resp.Request.URL.Parse(location); err != nil {
+		return &redirectError{"its location is malformed"}
 	}
 	return nil
 }
@@ -558,6 +630,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp.Request = req // the one that came in, which has no credentials
+	if err := checkLocation(resp); err != nil {
+		resp.Body.Close()
+		return nil, err
+	}
 	if own && t.hook != nil {
 		t.hook(withoutBody(resp))
 	}
@@ -575,7 +651,9 @@ func (t *transport) prepare(req *http.Request, k *call) (http.Header, error) {
 		}
 	}
 	if k.budget != nil {
-		k.budget.spend()
+		if err := k.budget.take(req.Context()); err != nil {
+			return nil, err
+		}
 	}
 	header := req.Header.Clone()
 	header.Del("Authorization")
@@ -595,20 +673,21 @@ func (t *transport) prepare(req *http.Request, k *call) (http.Header, error) {
 // own reports whether a request stays at the API: its origin is the base URL's, and so was that of every redirect before it. What a
 // foreign host redirects to is that host's request, not ours.
 func (t *transport) own(req *http.Request) bool {
-	for ; req != nil; req = req.Response.Request {
-		if !sameOrigin(req.URL, t.base) {
-			return false
-		}
+	for sameOrigin(req.URL, t.base) {
 		if req.Response == nil {
 			return true
 		}
+		req = req.Response.Request
 	}
-	return true
+	return false
 }
 
 func sameOrigin(a, b *url.URL) bool {
-	return strings.EqualFold(a.Scheme, b.Scheme) && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
+	return equalFold(a.Scheme, b.Scheme) && equalFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
 }
+
+// equalFold ignores the case of ASCII only: letters of other alphabets that fold to it, such as the Kelvin sign, are longer.
+func equalFold(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
 
 func port(u *url.URL) string {
 	if u.Scheme == "http" {
@@ -635,17 +714,24 @@ func (t *transport) guarded(req *http.Request, header http.Header, k *call) (*ht
 	ctx, cancel := context.WithCancelCause(req.Context())
 	timer := time.AfterFunc(t.stall, func() { cancel(errStalled) })
 	if k.at.op.Method != http.MethodGet {
+		_, tells := t.inner.(*http.Transport)
+		k.attempt.traced.Store(tells)
 		ctx = k.attempt.trace(ctx)
 	}
 	out := req.WithContext(ctx)
-	out.Header = header
+	u := *req.URL
+	out.Header, out.URL = header, &u // the transport may take them for its own
 	resp, err := t.inner.RoundTrip(out)
 	timer.Stop()
+	if resp == nil && err == nil {
+		err = errors.New("the transport gave neither a response nor an error")
+	}
 	if err != nil {
 		err = stallCause(ctx, err)
 		cancel(nil)
 		return nil, err
 	}
+	k.attempt.answered = true
 	if resp.Body == nil {
 		resp.Body = http.NoBody
 	}
@@ -684,7 +770,7 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 	b.timer.Reset(b.stall)
 	n, err := b.body.Read(p)
 	b.timer.Stop()
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && !isEnd(err) {
 		err = stallCause(b.ctx, err)
 	}
 	return n, err
@@ -705,7 +791,7 @@ func (t *transport) log(ctx context.Context, k *call, resp *http.Response, err e
 		slog.Int("attempt", k.attempts), slog.Duration("duration", took),
 	}
 	if err != nil {
-		attrs = append(attrs, slog.String("error", err.Error()))
+		attrs = append(attrs, slog.String("error", stripURL(err).Error()))
 	} else {
 		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("request_id", requestID(resp.Header)))
 	}

@@ -73,6 +73,14 @@ func (v Variable) masked() any {
 	return plainVariable(v)
 }
 
+// secrets are what no error may repeat.
+func (v Variable) secrets() []string {
+	if !v.Secured {
+		return nil
+	}
+	return []string{v.Value}
+}
+
 // Format implements [fmt.Formatter]: a secured value is masked under every verb.
 func (v Variable) Format(f fmt.State, verb rune) { formatMasked(f, verb, v.masked()) }
 
@@ -110,6 +118,13 @@ type plainVariableUpdate VariableUpdate
 
 // secret reports whether the value has to be taken for one: only an update that says so has none.
 func (u VariableUpdate) secret() bool { return u.Value != nil && (u.Secured == nil || *u.Secured) }
+
+func (u VariableUpdate) secrets() []string {
+	if !u.secret() {
+		return nil
+	}
+	return []string{*u.Value}
+}
 
 // masked shows what the pointers point at.
 func (u VariableUpdate) masked() any {
@@ -278,7 +293,11 @@ func (v *VariableSet) Update(ctx context.Context, id string, update VariableUpda
 	if update == (VariableUpdate{}) {
 		err = invalidArgument("update changes nothing")
 	}
-	return send[Variable](ctx, v.client, v.at(v.ops.update, id).check(err), update, opts)
+	one, err := send[Variable](ctx, v.client, v.at(v.ops.update, id).check(err), update, opts)
+	if err == nil {
+		v.client.created.update(v.at(v.ops.list).path, braced(id), one)
+	}
+	return one, err
 }
 
 // Delete deletes the variable with a UUID. One that does not exist is an [ErrNotFound].
@@ -310,18 +329,27 @@ func (v *VariableSet) Set(ctx context.Context, variable Variable, opts ...CallOp
 		return nil, fmt.Errorf("pipelines: Variables.Set: %w", err)
 	}
 	there, err := v.GetByKey(ctx, variable.Key, opts...)
-	if errors.Is(err, ErrNotFound) {
-		var created *Variable
-		created, err = v.Create(ctx, variable, opts...)
-		if err == nil {
-			return created, nil
+	if err == nil {
+		updated, err := v.overwrite(ctx, there.UUID, variable, opts)
+		if !errors.Is(err, ErrNotFound) {
+			return updated, err
 		}
-		there, err = v.afterCreate(ctx, variable.Key, err, opts)
-	}
-	if err != nil {
+		v.client.created.remove(v.at(v.ops.list).path, there.UUID) // somebody has deleted it since
+	} else if !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
-	return v.Update(ctx, there.UUID, VariableUpdate{Key: variable.Key, Value: &variable.Value, Secured: &variable.Secured}, opts...)
+	created, err := v.Create(ctx, variable, opts...)
+	if err == nil {
+		return created, nil
+	}
+	if there, err = v.afterCreate(ctx, variable.Key, err, opts); err != nil {
+		return nil, err
+	}
+	return v.overwrite(ctx, there.UUID, variable, opts)
+}
+
+func (v *VariableSet) overwrite(ctx context.Context, id string, variable Variable, opts []CallOption) (*Variable, error) {
+	return v.Update(ctx, id, VariableUpdate{Key: variable.Key, Value: &variable.Value, Secured: &variable.Secured}, opts...)
 }
 
 // lateness is how long an environment's variable may be missing from the list. Five seconds were seen.
@@ -391,6 +419,18 @@ func (c *createdVariables) find(path string, match func(*Variable) bool) *Variab
 		}
 	}
 	return nil
+}
+
+// update keeps what is remembered of a variable as it is now.
+func (c *createdVariables) update(path, id string, v *Variable) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.all[path] {
+		if c.all[path][i].UUID == id {
+			c.all[path][i].Variable = *v
+			c.all[path][i].UUID = id
+		}
+	}
 }
 
 func (c *createdVariables) remove(path, id string) {

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
 // variableStore is a list of variables that becomes visible late.
@@ -179,6 +180,32 @@ func TestADeletedVariableIsForgotten(t *testing.T) {
 		time.Sleep(time.Minute)
 		_, err = set.GetByKey(t.Context(), "L")
 		require.ErrorIs(t, err, pipelines.ErrNotFound, "the memory is short")
+	})
+}
+
+func TestARememberedVariableIsTheOneAsItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer()
+		defer srv.Close()
+		srv.AddRepository("acme", "site").AddEnvironment("Test", pipelines.EnvironmentTest)
+		mine, other := srv.Client(), srv.Client()
+		env, err := mine.Deployments.Environments(t.Context(), repo, nil).First()
+		require.NoError(t, err)
+		set := mine.Deployments.Variables(repo, env.UUID)
+		created, err := set.Create(t.Context(), pipelines.Variable{Key: "A", Value: "1"})
+		require.NoError(t, err)
+		_, err = set.Update(t.Context(), created.UUID, pipelines.VariableUpdate{Key: "B", Value: new("2")})
+		require.NoError(t, err)
+		found, err := set.GetByKey(t.Context(), "B")
+		require.NoError(t, err)
+		require.Equal(t, "2", found.Value)
+		_, err = set.GetByKey(t.Context(), "A")
+		require.ErrorIs(t, err, pipelines.ErrNotFound)
+
+		require.NoError(t, other.Deployments.Variables(repo, env.UUID).Delete(t.Context(), created.UUID))
+		again, err := set.Set(t.Context(), pipelines.Variable{Key: "B", Value: "3"})
+		require.NoError(t, err)
+		require.NotEqual(t, created.UUID, again.UUID)
 	})
 }
 

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,18 +24,18 @@ const (
 // WaitOptions vary [PipelinesService.Wait]. Zero fields have their defaults.
 type WaitOptions struct {
 	ThroughPause    bool // wait on when the run waits for a person
-	RequestsPerHour int  // after a first 60; default 120
+	RequestsPerHour int  // in the long run: the first hour has 60 more; default 120
 }
 
 // WatchOptions vary [PipelinesService.Watch]. Zero fields have their defaults.
 type WatchOptions struct {
-	RequestsPerHour int // after a first 60; default 240
+	RequestsPerHour int // in the long run: the first hour has 60 more; default 240
 }
 
 // FollowOptions vary [StepsService.FollowLog]. Zero fields have their defaults.
 type FollowOptions struct {
 	Offset          int64 // bytes to leave out at the beginning
-	RequestsPerHour int   // after a first 60; default 240
+	RequestsPerHour int   // in the long run: the first hour has 60 more; default 240
 }
 
 // Event is something that happened to a watched pipeline. What it is about is set: Pipeline alone for a change of the
@@ -59,7 +60,7 @@ func (s *PipelinesService) Wait(ctx context.Context, repo Repo, id string, o *Wa
 	if o == nil {
 		o = &WaitOptions{}
 	}
-	b, err := newBudget(o.RequestsPerHour, waitRequestsPerHour)
+	b, err := newBudget(ctx, o.RequestsPerHour, waitRequestsPerHour)
 	if err != nil {
 		return nil, fmt.Errorf("pipelines: Pipelines.Wait: %w", err)
 	}
@@ -68,8 +69,8 @@ func (s *PipelinesService) Wait(ctx context.Context, repo Repo, id string, o *Wa
 	rhythm := rhythm{quiet: 30 * time.Second, slowest: 30 * time.Second, stretch: stretchState}
 	for {
 		p, err := s.Get(ctx, repo, id, b.charge())
-		if err := failures.tolerate(ctx, err); err != nil {
-			return last, err
+		if ended := failures.tolerate(ctx, err); ended != nil {
+			return last, ended
 		}
 		if err == nil {
 			if p.State.Done() || (p.State.Paused() && !o.ThroughPause) {
@@ -101,7 +102,7 @@ func (s *PipelinesService) Watch(ctx context.Context, repo Repo, id string, o *W
 	}
 	perHour := o.RequestsPerHour
 	return func(yield func(*Event, error) bool) {
-		b, err := newBudget(perHour, watchRequestsPerHour)
+		b, err := newBudget(ctx, perHour, watchRequestsPerHour)
 		if err != nil {
 			yield(nil, fmt.Errorf("pipelines: Pipelines.Watch: %w", err))
 			return
@@ -145,8 +146,9 @@ type stepLog struct {
 	check
 	step    *Step        // as last seen
 	told    string       // its state as last told
-	reader  *rangeReader // nil before the log exists
-	drained bool         // nothing more will come
+	reader  *rangeReader // nil before the log exists, and after its end
+	missing int          // how often the log of a step that has run was not there
+	drained bool         // nothing more will come of this run of the step
 }
 
 func (w *watcher) run() error {
@@ -194,7 +196,7 @@ func (w *watcher) due() (*check, func() (changed bool, err error)) {
 	}
 	for _, step := range w.steps { // in the pipeline's order, so that nothing depends on the map's
 		l := w.logs[step.UUID]
-		if l != nil && running(step.State) && l.due.Before(next.due) {
+		if l != nil && !l.drained && running(step.State) && l.due.Before(next.due) {
 			next, look = &l.check, func() (bool, error) { return w.readLog(l) }
 		}
 	}
@@ -253,29 +255,49 @@ func (w *watcher) lookAtSteps() (changed bool, err error) {
 // update tells of a step that has changed. The log of one that has ended is read to its end first.
 func (w *watcher) update(step *Step) (changed bool, err error) {
 	l := w.logs[step.UUID]
-	if l == nil {
+	if l == nil || l.step.RunNumber != step.RunNumber { // a step that runs again has another log
+		w.logs[step.UUID].close()
 		l = &stepLog{check: check{rhythm: rhythm{quiet: 30 * time.Second, slowest: time.Minute, stretch: stretchLog}}}
 		w.logs[step.UUID] = l
 	}
 	l.step = step
-	state := fmt.Sprint(step.State.String(), step.RunNumber)
-	if state == l.told {
+	if l.told == step.State.String() {
 		return false, nil
 	}
-	if step.State.Done() && !l.drained {
-		if _, err := w.readLog(l); err != nil {
+	if step.State.Done() {
+		if err := w.drain(l); err != nil || !l.drained {
 			return false, err // the next look tries again
 		}
-		l.drained = true
-		l.close()
 	}
-	l.told = state
+	l.told = step.State.String()
 	return true, w.emit(&Event{Step: step})
+}
+
+// drain reads the rest of the log of a step that has ended. One that is not there though the step has run may be on its way to
+// storage: it gets two more chances.
+func (w *watcher) drain(l *stepLog) error {
+	if l.drained {
+		return nil
+	}
+	if _, err := w.readLog(l); err != nil {
+		return err
+	}
+	if l.reader == nil && !l.step.StartedOn.IsZero() && !notRun(l.step) && l.missing < 2 {
+		l.missing++
+		return nil
+	}
+	l.drained = true
+	l.close()
+	return nil
+}
+
+func notRun(step *Step) bool {
+	return step.State.Result != nil && step.State.Result.Name == ResultNotRun
 }
 
 // readLog tells what has been written to a step's log since the last time.
 func (w *watcher) readLog(l *stepLog) (grown bool, err error) {
-	if result := l.step.State.Result; result != nil && result.Name == ResultNotRun {
+	if notRun(l.step) || l.step.UUID == "" {
 		return false, nil
 	}
 	if l.reader != nil {
@@ -307,7 +329,7 @@ func (w *watcher) copyLog(l *stepLog) (grown bool, err error) {
 				return grown, err
 			}
 		}
-		if errors.Is(err, io.EOF) {
+		if isEnd(err) {
 			return grown, nil
 		}
 		if err != nil {
@@ -316,15 +338,18 @@ func (w *watcher) copyLog(l *stepLog) (grown bool, err error) {
 	}
 }
 
-// finish tells what is left once the pipeline has ended, and then that it has. Steps may end a little later than their
-// pipeline.
+// finish tells what is left once the pipeline has ended, and then that it has. Steps may end a little later than their pipeline,
+// and a step whose state nobody knows may never: its log is read all the same.
 func (w *watcher) finish() error {
-	for try := 0; ; try++ {
+	for try := 1; ; try++ {
 		_, err := w.lookAtSteps()
+		if err == nil && try >= maxPollFailures {
+			err = w.drainAll()
+		}
 		if ended := w.failures.tolerate(w.ctx, err); ended != nil {
 			return ended
 		}
-		if err == nil && (w.allDone() || try >= maxPollFailures) {
+		if err == nil && (w.allTold() || try >= maxPollFailures) {
 			return w.emit(&Event{Pipeline: w.pipeline})
 		}
 		if err := w.budget.pause(w.ctx, max(fastest, w.failures.delay)); err != nil {
@@ -333,8 +358,24 @@ func (w *watcher) finish() error {
 	}
 }
 
-func (w *watcher) allDone() bool {
-	return !slices.ContainsFunc(w.steps, func(step *Step) bool { return !step.State.Done() })
+// allTold reports whether every step has ended and its end been told.
+func (w *watcher) allTold() bool {
+	return !slices.ContainsFunc(w.steps, func(step *Step) bool {
+		return !step.State.Done() || w.logs[step.UUID].told != step.State.String()
+	})
+}
+
+func (w *watcher) drainAll() error {
+	for _, step := range w.steps {
+		l := w.logs[step.UUID]
+		if l.drained {
+			continue
+		}
+		if _, err := w.readLog(l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *watcher) emit(e *Event) error {
@@ -351,8 +392,9 @@ func (w *watcher) close() {
 }
 
 func (l *stepLog) close() {
-	if l.reader != nil {
+	if l != nil && l.reader != nil {
 		_ = l.reader.Close()
+		l.reader = nil
 	}
 }
 
@@ -369,7 +411,7 @@ func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, ste
 	if o == nil {
 		o = &FollowOptions{}
 	}
-	b, err := newBudget(o.RequestsPerHour, watchRequestsPerHour)
+	b, err := newBudget(ctx, o.RequestsPerHour, watchRequestsPerHour)
 	if err == nil {
 		err = LogOptions{Offset: o.Offset}.check()
 	}
@@ -389,15 +431,20 @@ func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, ste
 	if !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
-	step, stepErr := f.look(ctx)
-	if stepErr != nil {
-		return nil, stepErr
-	}
-	if step.State.Done() {
+	step, err := f.look(ctx)
+	if err != nil {
 		return nil, err
 	}
 	f.log.ctx, f.log.cancel = context.WithCancel(ctx)
-	f.log.err = io.EOF // of what there is so far: nothing
+	f.log.atEnd() // of what there is so far: nothing
+	if !step.State.Done() {
+		return f, nil
+	}
+	f.done = true // it has ended since the log was asked for, or has none
+	if err := f.readOn(); err != nil || !f.open {
+		f.log.cancel()
+		return nil, cmp.Or(err, f.none)
+	}
 	return f, nil
 }
 
@@ -409,10 +456,11 @@ type follower struct {
 	rhythm rhythm
 
 	failures  failureCount
-	open      bool // the log exists
-	grown     bool // since the last poll
-	stepAsked bool // by the last poll
-	done      bool // the step has ended, so what the log has now is all
+	open      bool  // the log exists
+	grown     bool  // since the last poll
+	stepAsked bool  // by the last poll
+	done      bool  // the step has ended, so what the log has now is all
+	none      error // the service's word that there is no log
 }
 
 // Read implements [io.Reader].
@@ -426,10 +474,13 @@ func (f *follower) Read(p []byte) (int, error) {
 			f.grown = true
 			return n, nil
 		}
-		if f.done && errors.Is(err, io.EOF) {
+		if f.done && isEnd(err) {
+			if !f.open {
+				return 0, f.none
+			}
 			return 0, io.EOF
 		}
-		if !errors.Is(err, io.EOF) {
+		if !isEnd(err) {
 			err = f.failures.tolerate(f.log.ctx, err)
 		} else {
 			err = nil
@@ -472,13 +523,13 @@ func (f *follower) poll() error {
 func (f *follower) readOn() error {
 	err := f.log.next()
 	if err != nil {
-		f.log.err = io.EOF // of what there is so far
+		f.log.atEnd() // of what there is so far
 	}
 	switch {
 	case err == nil:
 		f.open = true
 	case !f.open && errors.Is(err, ErrNotFound):
-		err = nil // no log yet, or none at all
+		f.none, err = err, nil // no log yet, or none at all
 	default:
 		f.done = false // to be confirmed once the log can be read
 	}
@@ -525,19 +576,38 @@ type failureCount struct {
 	delay  time.Duration // before the next poll
 }
 
-// tolerate returns an error that ends the polling, and nil for none or one that may pass.
+const (
+	quotaDelay   = 5 * time.Minute // the quota is one of a rolling hour, so some of it comes back in this time
+	longestDelay = 2 * time.Hour   // a service that asks for more isn't waited for
+)
+
+// tolerate returns an error that ends the polling, and nil for none or one that may pass. A quota that is used up passes for sure: it
+// delays the polling and doesn't count.
 func (f *failureCount) tolerate(ctx context.Context, err error) error {
 	if err == nil {
 		*f = failureCount{}
 		return nil
 	}
+	if ctx.Err() != nil || !passing(err) {
+		return err
+	}
+	var answer *APIError
+	if errors.As(err, &answer) && answer.RetryAfter > longestDelay {
+		return err
+	}
+	if errors.Is(err, ErrRateLimited) {
+		f.delay = quotaDelay
+		if answer.RetryAfter > 0 {
+			f.delay = answer.RetryAfter
+		}
+		return nil
+	}
 	f.inARow++
-	if f.inARow >= maxPollFailures || ctx.Err() != nil || !passing(err) {
+	if f.inARow >= maxPollFailures {
 		return err
 	}
 	f.delay = fastest << f.inARow
-	var answer *APIError
-	if errors.As(err, &answer) {
+	if answer != nil {
 		f.delay = max(f.delay, answer.RetryAfter)
 	}
 	return nil
@@ -578,7 +648,10 @@ type budget struct {
 	at               time.Time // when tokens was right
 }
 
-func newBudget(perHour, byDefault int) (*budget, error) {
+func newBudget(ctx context.Context, perHour, byDefault int) (*budget, error) {
+	if ctx == nil {
+		return nil, invalidArgument("context is nil")
+	}
 	if perHour < 0 {
 		return nil, invalidArgument("RequestsPerHour %d is negative", perHour)
 	}
@@ -594,9 +667,21 @@ func (b *budget) charge() CallOption {
 	}
 }
 
-func (b *budget) spend() {
+// take pays for one request, waiting until the budget can: what can't wait for a poll is bound by it all the same.
+func (b *budget) take(ctx context.Context) error {
+	if missing := 1 - b.left(); missing > 0 {
+		if err := pause(ctx, b.earn(missing)); err != nil {
+			return err
+		}
+	}
 	b.left()
 	b.tokens--
+	return nil
+}
+
+// earn is the time in which the budget grows by n.
+func (b *budget) earn(n float64) time.Duration {
+	return time.Duration(n/b.perSecond*float64(time.Second)) + 1
 }
 
 func (b *budget) left() float64 {
@@ -609,7 +694,7 @@ func (b *budget) left() float64 {
 // pause waits for d and then until the budget has a request to spare.
 func (b *budget) pause(ctx context.Context, d time.Duration) error {
 	if missing := 1 + budgetReserve - b.left(); missing > 0 {
-		d = max(d, time.Duration(missing/b.perSecond*float64(time.Second))+1)
+		d = max(d, b.earn(missing))
 	}
 	if d <= 0 {
 		return ctx.Err()

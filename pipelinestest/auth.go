@@ -3,6 +3,7 @@ package pipelinestest
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -59,6 +60,18 @@ func (c *call) authorize(required string) *reply {
 	}
 	return failure(http.StatusForbidden, "The credentials lack a required scope.",
 		map[string]any{"required": []string{required}, "granted": granted})
+}
+
+// withoutAPITokens are the paths on which the service refuses API tokens, which are what comes by Basic authentication.
+var withoutAPITokens = []string{"/teams/", "/users/", oidcPath}
+
+func (c *call) refuseAPIToken(route *route) *reply {
+	_, _, basic := c.request.BasicAuth()
+	refusing := slices.ContainsFunc(withoutAPITokens, func(path string) bool { return strings.HasPrefix(route.template, path) })
+	if !basic || !refusing {
+		return nil
+	}
+	return failure(http.StatusForbidden, "This resource does not support authentication using the provided token", nil)
 }
 
 // credential returns the secret that a request carries: the Bearer token, or the password of Basic authentication.

@@ -1,9 +1,10 @@
 // Package pipelinestest is a stateful, in-memory Bitbucket Pipelines for the tests of programs that use package pipelines.
 //
-// A [Server] behaves as the service does: it checks credentials and scopes, serves pages of ten with absolute links, starts
-// runs that move from PARSING to COMPLETED as time passes, hands logs out by way of a second origin that wants no
-// credentials, and refuses what the service refuses, with the service's error bodies. What a run does is written in a
-// [Script], what goes wrong on the way in a [Fault], and what arrived is listed by [Server.Requests].
+// A [Server] behaves as the service does, for each of its operations on Pipelines: it checks credentials and scopes, serves pages of ten
+// with absolute links, starts runs that move from PARSING to COMPLETED as time passes, hands logs and caches out by way of a second
+// origin that wants no credentials, keeps what it is told and never tells a secured value or a private key, and refuses what the
+// service refuses, with the service's error bodies. What a run does is written in a [Script]: its steps, logs, test reports and
+// deployments. What goes wrong on the way is a [Fault], and what arrived is listed by [Server.Requests].
 //
 //	srv := pipelinestest.NewServer()
 //	defer srv.Close()
@@ -15,9 +16,22 @@
 //	client := srv.Client()
 //	run, err := client.Pipelines.Run(ctx, repo.Repo(), pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
 //
+// # Seeding and looking
+//
+// Variables, environments, deployments, schedules, SSH keys, caches and runners are added by methods of [Repository], [Workspace],
+// [Environment] and [Owner] that begin with Add or Set, without requests and without the service's limits. Their counterparts, such as
+// Variables, return what there is, secrets included, so that a test can compare them; printed, they stay masked. They see at once what the
+// API shows late.
+//
+//	repo.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "old", Secured: true})
+//	... // the program rotates the token
+//	rotated := repo.Variables()[0].Value != "old"
+//
 // # Time
 //
-// The state of a run is computed from the time that has passed, whenever it is asked for; nothing ticks in the background. So the
+// The state of a run is computed from the time that has passed, whenever it is asked for; nothing ticks in the background. A variable that
+// was created in an environment is missing from the list for five seconds ([WithLateVariables]), and an environment that was changed
+// looks as before for one. A schedule starts a run when [Repository.FireSchedule] says so. So the
 // package works in a bubble of testing/synctest, where an hour passes at once:
 //
 //	synctest.Test(t, func(t *testing.T) {
@@ -33,5 +47,7 @@
 // # What is invented
 //
 // Where the service's behaviour is unknown, the server picks something plausible: the texts of errors and most keys in them, the
-// form of storage links, the order in which checks are made. A program shouldn't depend on those, and its tests neither.
+// form of storage links, the order in which checks are made, the limits of [WithScheduleLimit] and [WithRunnerLimit], that a known host may have one
+// key of each type, that a secured variable can't be opened up without a new value, and that no run starts where Pipelines is
+// disabled (400). A program shouldn't depend on those, and its tests neither.
 package pipelinestest

@@ -126,3 +126,24 @@ func ExampleWithClock() {
 	// 12:10:00 PAUSED
 	// 12:10:00 SUCCESSFUL
 }
+
+// A program that keeps variables as code, tested by what it leaves behind.
+func ExampleRepository_AddVariable() {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	repo := srv.AddRepository("acme", "site")
+	repo.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "old", Secured: true})
+
+	variables := srv.Client().Variables.InRepository(repo.Repo())
+	read, err := variables.Set(context.Background(), pipelines.Variable{Key: "TOKEN", Value: "new", Secured: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	kept := repo.Variables()[0]
+	fmt.Printf("read: %q\n", read.Value)
+	fmt.Printf("kept: %q\n", kept.Value)
+	// Output:
+	// read: ""
+	// kept: "new"
+}

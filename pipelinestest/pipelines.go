@@ -62,7 +62,7 @@ func (c *call) wire(p pipelines.Pipeline) any {
 
 // pipelineURL is where a pipeline is found, by UUIDs only, as the service links it.
 func (c *call) pipelineURL(uuid string) string {
-	return c.base() + "/repositories/" + escaped(c.repo.workspaceUUID) + "/" + escaped(c.repo.uuid) + "/pipelines/" + escaped(uuid)
+	return c.base() + "/repositories/" + escaped(c.repo.workspace.uuid) + "/" + escaped(c.repo.uuid) + "/pipelines/" + escaped(uuid)
 }
 
 // escaped writes braces as they have to be in a path.
@@ -251,6 +251,9 @@ func (n *looseInt) UnmarshalJSON(data []byte) error {
 }
 
 func (c *call) runPipeline() *reply {
+	if !c.repo.runsPipelines() {
+		return c.badRequest("Pipelines is not enabled in the repository.")
+	}
 	req, refusal := c.runRequest()
 	if refusal != nil {
 		return refusal
@@ -265,7 +268,7 @@ func (c *call) runPipeline() *reply {
 	if branch := c.query.Get("target_branch_to_create"); req.onDemand && branch != "" {
 		c.repo.branches[branch] = target.Commit.Hash
 	}
-	r := c.repo.start(target, req.Variables, c.now)
+	r := c.repo.start(pipelines.Pipeline{Target: target, Variables: req.Variables}, c.now)
 	a := c.json(http.StatusCreated, c.wire(r.snapshot(c.now.Add(-1)))) // a moment ago, when it could only be PARSING
 	a.header.Set("Location", c.pipelineURL(r.model.UUID))
 	return a
@@ -382,13 +385,10 @@ func (c *call) resolve(target *pipelines.Target, onDemand bool) *reply {
 		}
 	}
 	s := target.Selector
-	if onDemand || s == nil || s.Type != pipelines.SelectorCustom {
+	if onDemand || s == nil || c.repo.hasCustom(*s) {
 		return nil
 	}
-	if _, known := c.repo.scripts[s.Pattern]; !known {
-		return c.badRequest("There is no custom pipeline " + s.Pattern + " in the repository's YAML.")
-	}
-	return nil
+	return c.badRequest("There is no custom pipeline " + s.Pattern + " in the repository's YAML.")
 }
 
 // resolveRef looks up a branch or tag. Whether a given commit is on it isn't checked, as the service doesn't either.

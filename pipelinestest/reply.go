@@ -77,6 +77,11 @@ func serviceFailure(status int, key, detail string, arguments map[string]string)
 	}})
 }
 
+// invalid refuses a body as the services behind the API do.
+func invalid(service, detail string) *reply {
+	return serviceFailure(http.StatusBadRequest, service+".request.invalid", detail, map[string]string{})
+}
+
 // notFoundPage is what a missing repository is answered with: a web page, and a long one.
 var notFoundPage = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><title>Repository not found</title></head>\n<body>\n" +
 	strings.Repeat("<p>We can't let you see this page, or there is nothing to see.</p>\n", 370) + "</body>\n</html>\n"

@@ -10,23 +10,32 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
 // Repository is a repository of a [Server]: a test seeds it, and looks at it afterwards. It is safe for concurrent use.
 type Repository struct {
-	server        *Server
-	workspace     string
-	slug          string
-	uuid          string
-	workspaceUUID string
+	variableSet
+	runnerSet
+
+	server    *Server
+	workspace *Workspace
+	slug      string
+	uuid      string
 
 	branches, tags map[string]string // commit by name
 	scripts        map[string]Script // by selector
 	runs           []*run            // in the order in which they were added
 	latest         int               // highest build number
+	next           int               // build number of the next run; 0: the one after latest
+	enabled        *bool             // nil: never was
+
+	environments collection[*Environment]
+	deployments  collection[*deployment] // those that no run has made
+	schedules    collection[*schedule]
+	caches       collection[*cache]
+	knownHosts   collection[*knownHost]
+	keyPair      *pipelines.KeyPair // nil: none
 }
 
 // Script says what a run does. Durations that are zero take no time: the next look at the run finds it a state further on. A run that
@@ -52,6 +61,10 @@ type Step struct {
 	Parallel bool
 	// Manual makes the run pause before the step, and before those that are parallel to it, until [Repository.Resume].
 	Manual bool
+	// Deployment is the name of the environment that the step deploys to. One that doesn't exist is made when the run starts.
+	Deployment string
+	// TestReport is what the step's tests have come to; nil: it has no report.
+	TestReport *TestReport
 	// Services are the logs of service containers, by the containers' UUIDs in braces. The map isn't copied.
 	Services map[string]string
 	Image    string
@@ -66,18 +79,18 @@ var builtinScript = Script{Steps: []Step{{
 	Name: "Build", Duration: time.Second, Log: "+ echo building\nbuilding\nBuild finished.\n", Commands: []string{"echo building"},
 }}}
 
-// AddRepository adds a repository with the branch main. One that is there already is returned as it is.
+// AddRepository adds a repository with the branch main, where Pipelines is enabled, and its workspace. One that is there already is
+// returned as it is.
 func (s *Server) AddRepository(workspace, slug string) *Repository {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r := s.findRepository(workspace, slug); r != nil {
 		return r
 	}
-	if s.workspaces[workspace] == "" {
-		s.workspaces[workspace] = s.newUUID()
-	}
+	enabled := true
 	r := &Repository{
-		server: s, workspace: workspace, slug: slug, uuid: s.newUUID(), workspaceUUID: s.workspaces[workspace],
+		variableSet: newVariableSet(s, "pipeline_variable"), runnerSet: runnerSet{server: s},
+		server: s, workspace: s.addWorkspace(workspace), slug: slug, uuid: s.newUUID(), enabled: &enabled,
 		branches: map[string]string{"main": commitHash("main")}, tags: map[string]string{}, scripts: map[string]Script{},
 	}
 	s.repositories = append(s.repositories, r)
@@ -87,7 +100,7 @@ func (s *Server) AddRepository(workspace, slug string) *Repository {
 // findRepository finds a repository whose workspace and name are each a slug or a UUID.
 func (s *Server) findRepository(workspace, slug string) *Repository {
 	for _, r := range s.repositories {
-		if (workspace == r.workspace || workspace == r.workspaceUUID) && (slug == r.slug || slug == r.uuid) {
+		if r.workspace.named(workspace) && (slug == r.slug || slug == r.uuid) {
 			return r
 		}
 	}
@@ -99,7 +112,7 @@ func commitHash(name string) string { return fmt.Sprintf("%x", sha1.Sum([]byte(n
 
 // Repo returns the repository's name, as the client's methods take it.
 func (r *Repository) Repo() pipelines.Repo {
-	return pipelines.Repo{Workspace: r.workspace, Slug: r.slug}
+	return pipelines.Repo{Workspace: r.workspace.slug, Slug: r.slug}
 }
 
 // UUID returns the repository's UUID, in braces.
@@ -182,14 +195,7 @@ func (r *Repository) Pipelines() []*pipelines.Pipeline {
 func copyPipeline(p pipelines.Pipeline) *pipelines.Pipeline {
 	variables := slices.Clone(p.Variables)
 	p.Variables = nil // encoded, they would lose what is secured
-	data, err := json.Marshal(p)
-	if err != nil {
-		panic("pipelinestest: pipeline cannot be encoded: " + err.Error())
-	}
-	var c pipelines.Pipeline
-	if err := json.Unmarshal(data, &c); err != nil {
-		panic("pipelinestest: pipeline cannot be decoded: " + err.Error())
-	}
+	c := clone(p)
 	c.Variables = variables
 	return &c
 }
@@ -199,7 +205,7 @@ func (r *Repository) complete(p *pipelines.Pipeline) {
 	creator := r.server.creator
 	p.Type = "pipeline"
 	p.UUID = cmp.Or(p.UUID, r.server.newUUID())
-	p.BuildNumber = cmp.Or(p.BuildNumber, r.latest+1)
+	p.BuildNumber = cmp.Or(p.BuildNumber, max(r.latest+1, r.next))
 	r.latest = max(r.latest, p.BuildNumber)
 	p.RunNumber = cmp.Or(p.RunNumber, 1)
 	p.Creator = cmp.Or(p.Creator, &creator)
@@ -226,7 +232,7 @@ func (r *Repository) complete(p *pipelines.Pipeline) {
 }
 
 func (r *Repository) configurationSources(hash string) []pipelines.ConfigurationSource {
-	uri := "/" + escaped(r.workspaceUUID) + "/" + escaped(r.uuid) + "/src/" + hash + "/bitbucket-pipelines.yml"
+	uri := "/" + escaped(r.workspace.uuid) + "/" + escaped(r.uuid) + "/src/" + hash + "/bitbucket-pipelines.yml"
 	return []pipelines.ConfigurationSource{{Source: "STATIC_LOCAL", URI: uri}}
 }
 
@@ -271,24 +277,32 @@ func (r *Repository) scriptFor(names ...string) (Script, string) {
 	return builtinScript, fallbackSelector
 }
 
-// start starts a run.
-func (r *Repository) start(target pipelines.Target, variables []pipelines.Variable, now time.Time) *run {
-	script, selector := r.choose(target)
-	if target.Selector == nil {
-		target.Selector = selectorFor(target, selector)
+// start starts a run, of which target, variables and trigger may be given.
+func (r *Repository) start(model pipelines.Pipeline, now time.Time) *run {
+	script, selector := r.choose(model.Target)
+	if model.Target.Selector == nil {
+		model.Target.Selector = selectorFor(model.Target, selector)
 	}
-	model := pipelines.Pipeline{Target: target, Variables: variables, CreatedOn: now}
-	model.State.Name = pipelines.StateParsing
+	model.CreatedOn, model.State.Name = now, pipelines.StateParsing
 	r.complete(&model)
 	if script.Error != nil {
 		script.Steps = nil
 	}
 	started := &run{repo: r, model: model, script: script}
 	for i := range script.Steps {
-		started.steps = append(started.steps, &step{uuid: r.server.newUUID(), script: &script.Steps[i]})
+		started.steps = append(started.steps, r.newStep(&script.Steps[i]))
 	}
 	r.runs = append(r.runs, started)
 	return started
+}
+
+func (r *Repository) newStep(script *Step) *step {
+	s := &step{uuid: r.server.newUUID(), script: script, cases: script.TestReport.named(r.server)}
+	if script.Deployment != "" {
+		environment := r.addEnvironment(script.Deployment, environmentTypeOf(script.Deployment))
+		s.deployment = &stepDeployment{r.server.newUUID(), r.server.newUUID(), environment.UUID()}
+	}
+	return s
 }
 
 // choose picks the script for a target.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // route is one operation. Scope is what the caller's credentials need.
@@ -18,14 +20,31 @@ type route struct {
 
 // Scopes of the API. Public routes ask for no credentials.
 const (
-	public        = "public"
-	readPipeline  = "pipeline"
-	writePipeline = "pipeline:write"
+	public          = "public"
+	readPipeline    = "pipeline"
+	writePipeline   = "pipeline:write"
+	writeVariable   = "pipeline:variable"
+	adminRepository = "repository:admin"
+	readRunner      = "runner"
+	writeRunner     = "runner:write"
 )
 
-const repositoryPath = "/repositories/{workspace}/{repo_slug}"
+const (
+	repositoryPath = "/repositories/{workspace}/{repo_slug}"
+	workspacePath  = "/workspaces/{workspace}"
+	configPath     = repositoryPath + "/pipelines_config" // elsewhere the service writes it with a hyphen
+)
 
-var routes = slices.Concat(oauthRoutes, pipelineRoutes, stepRoutes, logRoutes)
+var routes = slices.Concat(
+	oauthRoutes, pipelineRoutes, stepRoutes, logRoutes, testReportRoutes,
+	variableRoutes(configPath+"/variables", repositoryVariables),
+	variableRoutes(workspacePath+"/pipelines-config/variables", workspaceVariables),
+	variableRoutes("/teams/{username}/pipelines_config/variables", teamVariables),
+	variableRoutes("/users/{selected_user}/pipelines_config/variables", userVariables),
+	environmentVariableRoutes, environmentRoutes, deploymentRoutes, scheduleRoutes, sshRoutes, cacheRoutes, configRoutes, oidcRoutes,
+	runnerRoutes(repositoryPath+"/pipelines-config/runners", repositoryRunners),
+	runnerRoutes(workspacePath+"/pipelines-config/runners", workspaceRunners),
+)
 
 // findRoute returns the route of a path and the path's parameters. Where only the method doesn't fit, known is true.
 func findRoute(method string, elements []string) (found *route, params map[string]string, known bool) {
@@ -124,6 +143,9 @@ func (c *call) admit(route *route) *reply {
 			return refusal
 		}
 	}
+	if refusal := c.refuseAPIToken(route); refusal != nil {
+		return refusal
+	}
 	if !strings.HasPrefix(route.template, "/repositories/") {
 		return c.checkIdentifiers()
 	}
@@ -167,6 +189,16 @@ func (c *call) checkIdentifiers() *reply {
 		}
 	}
 	return nil
+}
+
+// decode reads the body into v and reports whether it could be read.
+func (c *call) decode(v any) bool { return json.Unmarshal(c.body, v) == nil }
+
+// created answers a POST with what it made. Its Location is below the path of the POST.
+func (c *call) created(uuid string, v any) *reply {
+	a := c.json(http.StatusCreated, v)
+	a.header.Set("Location", origin(c.request)+strings.TrimSuffix(c.request.URL.EscapedPath(), "/")+"/"+escaped(uuid))
+	return a
 }
 
 // base is the URL that links begin with, as the caller addresses the API.

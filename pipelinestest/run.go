@@ -28,9 +28,11 @@ type run struct {
 
 // step is a step of a run.
 type step struct {
-	uuid    string
-	script  *Step
-	resumed time.Time // when somebody started the manual step; zero: not yet
+	uuid       string
+	script     *Step
+	resumed    time.Time            // when somebody started the manual step; zero: not yet
+	cases      []pipelines.TestCase // of its test report
+	deployment *stepDeployment      // nil: it deploys nothing
 }
 
 // plan is when the parts of a run happen, as far as that can be foretold.

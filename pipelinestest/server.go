@@ -1,6 +1,7 @@
 package pipelinestest
 
 import (
+	"crypto/rsa"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -28,13 +29,19 @@ type Server struct {
 	linkLifetime time.Duration
 	clientToken  string
 
+	lateVariables time.Duration
+	scheduleLimit int // 0: none
+	runnerLimit   int // 0: none
+
 	api, storage socket
 
 	mu           sync.Mutex
 	ids          int // counts UUIDs
 	arrivals     int // counts requests
 	repositories []*Repository
-	workspaces   map[string]string // slug to UUID
+	workspaces   []*Workspace
+	teams, users []*Owner
+	signingKey   *rsa.PrivateKey // nil until it is asked for
 	creator      pipelines.Account
 	access       access
 	hits         []time.Time // what counts against the quota
@@ -90,14 +97,34 @@ func WithLinkLifetime(d time.Duration) ServerOption {
 	return func(s *Server) { s.linkLifetime = d }
 }
 
+// WithLateVariables sets how long a variable that was created in a deployment environment is missing from the environment's list,
+// by default five seconds. Its key is taken at once.
+func WithLateVariables(d time.Duration) ServerOption {
+	return func(s *Server) { s.lateVariables = d }
+}
+
+// WithScheduleLimit sets how many schedules a repository may have before another one is answered with 401, by default ten; 0: any
+// number. The service's own limit is unknown.
+func WithScheduleLimit(n int) ServerOption {
+	return func(s *Server) { s.scheduleLimit = n }
+}
+
+// WithRunnerLimit sets how many runners a repository or a workspace may have before another one is answered with 400, by default a
+// hundred; 0: any number. The service's own limit is unknown.
+func WithRunnerLimit(n int) ServerOption {
+	return func(s *Server) { s.runnerLimit = n }
+}
+
 // NewServer makes a server without repositories. It opens no socket; [Server.URL] does.
 func NewServer(opts ...ServerOption) *Server {
 	s := &Server{
-		clock:        time.Now,
-		linkLifetime: time.Hour,
-		workspaces:   map[string]string{},
-		objects:      map[string]object{},
-		access:       newAccess(),
+		clock:         time.Now,
+		linkLifetime:  time.Hour,
+		lateVariables: defaultLateness,
+		scheduleLimit: defaultScheduleLimit,
+		runnerLimit:   defaultRunnerLimit,
+		objects:       map[string]object{},
+		access:        newAccess(),
 	}
 	s.creator = pipelines.Account{
 		Type: "user", UUID: s.newUUID(), DisplayName: "Pipelines Test", Nickname: "pipelinestest", AccountID: "557058:" + identifier("account", 1),

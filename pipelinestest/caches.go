@@ -1,0 +1,110 @@
+package pipelinestest
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+type cache struct {
+	pipelines.Cache
+	content string
+}
+
+func (c *cache) id() string { return c.UUID }
+
+// object is where the content lies in the storage.
+func (c *cache) object() string { return "/caches/" + strings.Trim(c.UUID, "{}") }
+
+// AddCache adds a cache, or a further version where there is one of this name, and returns it as it is kept.
+func (r *Repository) AddCache(name string, content []byte) *pipelines.Cache {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	kept := &cache{pipelines.Cache{
+		Type: "pipeline_cache", UUID: r.server.newUUID(), Name: name, KeyHash: fmt.Sprintf("%x", sha256.Sum256(content)),
+		Path: "~/." + name, FileSizeBytes: int64(len(content)), CreatedOn: r.server.now(),
+	}, string(content)}
+	r.caches = append(r.caches, kept)
+	c := kept.Cache
+	return &c
+}
+
+// Caches returns the caches as they are now, in the order in which they were added.
+func (r *Repository) Caches() []pipelines.Cache {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	all := make([]pipelines.Cache, 0, len(r.caches))
+	for _, c := range r.caches {
+		all = append(all, c.Cache)
+	}
+	return all
+}
+
+// removeCaches removes the caches that match and their content, and reports whether there were any.
+func (r *Repository) removeCaches(match func(*cache) bool) bool {
+	before := len(r.caches)
+	r.caches = slices.DeleteFunc(r.caches, func(c *cache) bool {
+		if !match(c) {
+			return false
+		}
+		delete(r.server.objects, c.object())
+		return true
+	})
+	return len(r.caches) < before
+}
+
+const (
+	cachesPath = repositoryPath + "/pipelines-config/caches"
+	cachePath  = cachesPath + "/{cache_uuid}"
+)
+
+var caches = kind[*cache]{"cache", "cache-service", func(c *call) (*collection[*cache], *reply) {
+	return &c.repo.caches, nil
+}, writeCache}
+
+var cacheRoutes = []route{
+	{http.MethodGet, cachesPath, readPipeline, caches.list},
+	{http.MethodDelete, cachesPath, writePipeline, (*call).deleteCachesByName},
+	{http.MethodDelete, cachePath, writePipeline, (*call).deleteCache},
+	{http.MethodGet, cachePath + "/content-uri", readPipeline, (*call).cacheContentURI},
+}
+
+// wireCache is a cache as the service writes it: it says too that it is empty.
+type wireCache struct {
+	pipelines.Cache
+	FileSizeBytes int64 `json:"file_size_bytes"`
+}
+
+func writeCache(_ *call, c *cache) any { return wireCache{c.Cache, c.FileSizeBytes} }
+
+func (c *call) deleteCache() *reply {
+	id := c.params["cache_uuid"]
+	if !c.repo.removeCaches(func(one *cache) bool { return one.UUID == id }) {
+		return caches.notFound(id)
+	}
+	return emptyReply(http.StatusNoContent)
+}
+
+func (c *call) deleteCachesByName() *reply {
+	name := c.query.Get("name")
+	if name == "" {
+		return emptyReply(http.StatusBadRequest)
+	}
+	if !c.repo.removeCaches(func(one *cache) bool { return one.Name == name }) {
+		return caches.notFound(name)
+	}
+	return emptyReply(http.StatusNoContent)
+}
+
+func (c *call) cacheContentURI() *reply {
+	found, refusal := caches.find(c)
+	if refusal != nil {
+		return refusal
+	}
+	link := c.store(found.object(), newObject(found.UUID, found.content))
+	return c.json(http.StatusOK, map[string]string{"uri": link})
+}

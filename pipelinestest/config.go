@@ -1,0 +1,78 @@
+package pipelinestest
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// DisablePipelines makes the repository one in which Pipelines was never enabled: it has no configuration, and starts no runs. What
+// it has otherwise stays.
+func (r *Repository) DisablePipelines() {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	r.enabled = nil
+}
+
+// PipelinesEnabled reports whether Pipelines is enabled in the repository.
+func (r *Repository) PipelinesEnabled() bool {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	return r.runsPipelines()
+}
+
+func (r *Repository) runsPipelines() bool { return r.enabled != nil && *r.enabled }
+
+const configService = "pipelines-config-service"
+
+var configRoutes = []route{
+	{http.MethodGet, configPath, adminRepository, (*call).getConfig},
+	{http.MethodPut, configPath, adminRepository, (*call).putConfig},
+	{http.MethodPut, configPath + "/build_number", writeVariable, (*call).putBuildNumber},
+}
+
+// wireConfig is a configuration as the service writes it: it says too that Pipelines is disabled.
+type wireConfig struct {
+	pipelines.Config
+	Enabled bool `json:"enabled"`
+}
+
+func (c *call) getConfig() *reply {
+	if c.repo.enabled == nil {
+		return neverEnabled()
+	}
+	r := pipelines.Repository{Type: "repository", UUID: c.repo.uuid, Name: c.repo.slug, FullName: c.repo.Repo().String()}
+	return c.json(http.StatusOK, wireConfig{pipelines.Config{Type: "pipelines_config", Repository: c.linkedRepository(r)}, *c.repo.enabled})
+}
+
+func neverEnabled() *reply {
+	return serviceFailure(http.StatusNotFound, configService+".config.not-found", "Pipelines was never enabled in the repository.", map[string]string{})
+}
+
+func (c *call) putConfig() *reply {
+	var req struct {
+		Enabled *bool `json:"enabled"`
+	}
+	if !c.decode(&req) || req.Enabled == nil {
+		return invalid(configService, "The request body contains invalid properties")
+	}
+	c.repo.enabled = req.Enabled
+	return c.getConfig()
+}
+
+func (c *call) putBuildNumber() *reply {
+	var req struct {
+		Next int `json:"next"`
+	}
+	switch {
+	case c.repo.enabled == nil:
+		return neverEnabled()
+	case !c.decode(&req):
+		return invalid(configService, "The request body contains invalid properties")
+	case req.Next <= c.repo.latest:
+		return invalid(configService, fmt.Sprintf("The next build number has to be higher than the latest, %d.", c.repo.latest))
+	}
+	c.repo.next = req.Next
+	return c.json(http.StatusOK, pipelines.BuildNumber{Type: "pipeline_build_number", Next: req.Next})
+}

@@ -1,0 +1,168 @@
+package pipelinestest
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+type deployment struct{ pipelines.Deployment }
+
+func (d *deployment) id() string { return d.UUID }
+
+// stepDeployment is the UUIDs of what a step deploys, and of the environment that it deploys to.
+type stepDeployment struct{ uuid, release, environment string }
+
+// AddDeployment adds a deployment that was there before the test, and returns it as it is kept. What d leaves out is filled in: a
+// successful deployment of main to the environment Test, now. The environment is named by its UUID.
+func (r *Repository) AddDeployment(d pipelines.Deployment) *pipelines.Deployment {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	now := r.server.now()
+	d = clone(d)
+	d.Type, d.UUID = "deployment", cmp.Or(d.UUID, r.server.newUUID())
+	if d.Environment == nil {
+		d.Environment = &pipelines.Environment{UUID: r.addEnvironment(pipelines.EnvironmentTest, pipelines.EnvironmentTest).UUID()}
+	}
+	if d.State == nil {
+		d.State = completedDeployment(pipelines.ResultSuccessful, now, now)
+	}
+	if d.Commit == nil {
+		d.Commit = &pipelines.Commit{Type: "commit", Hash: r.branches["main"]}
+	}
+	if d.Release == nil {
+		d.Release = &pipelines.DeploymentRelease{
+			Type: "deployment_release", UUID: r.server.newUUID(), Commit: d.Commit, CreatedOn: cmp.Or(d.State.StartedOn, now),
+		}
+	}
+	d.Deployable = cmp.Or(d.Deployable, d.Release)
+	d.LastUpdateTime = cmp.Or(d.LastUpdateTime, d.State.CompletedOn, d.State.StartedOn, now)
+	r.deployments = append(r.deployments, &deployment{d})
+	kept := clone(d)
+	return &kept
+}
+
+// Deployments returns all deployments as they are now: those that were added, then those of the runs.
+func (r *Repository) Deployments() []pipelines.Deployment {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	all := r.deployed(r.server.now())
+	found := make([]pipelines.Deployment, 0, len(all))
+	for _, d := range all {
+		found = append(found, clone(d.Deployment))
+	}
+	return found
+}
+
+// deployed returns the deployments that there are at a moment. A run has its own once its YAML is parsed.
+func (r *Repository) deployed(now time.Time) collection[*deployment] {
+	all := slices.Clone(r.deployments)
+	for _, run := range r.runs {
+		p := run.plan()
+		for i, s := range run.steps {
+			if s.deployment != nil && p.known(now) {
+				all = append(all, &deployment{run.deployment(s, p.spans[i], now)})
+			}
+		}
+	}
+	return all
+}
+
+// deployment is what the deployment of a step looks like at a moment.
+func (r *run) deployment(s *step, planned span, now time.Time) pipelines.Deployment {
+	release := &pipelines.DeploymentRelease{
+		Type: "deployment_release", UUID: s.deployment.release, Key: "pipelines-" + r.model.UUID, CreatedOn: r.model.CreatedOn,
+		Commit: r.model.Target.Commit, Pipeline: &pipelines.PipelineRef{Type: "pipeline", UUID: r.model.UUID},
+		URL: r.model.WebURL(r.repo.Repo()),
+	}
+	d := pipelines.Deployment{
+		Type: "deployment", UUID: s.deployment.uuid, Key: "steps-" + s.uuid, Step: &pipelines.StepRef{UUID: s.uuid},
+		Environment: &pipelines.Environment{UUID: s.deployment.environment},
+		Release:     release, Deployable: release, Commit: r.model.Target.Commit,
+	}
+	switch {
+	case !planned.started(now):
+		d.Version, d.LastUpdateTime = 1, r.model.CreatedOn
+		d.State = &pipelines.DeploymentState{Type: "deployment_state_undeployed", Name: pipelines.StateUndeployed}
+		return d
+	case !planned.done(now):
+		d.Version, d.LastUpdateTime = 2, planned.start
+		d.State = &pipelines.DeploymentState{Type: "deployment_state_in_progress", Name: pipelines.StateInProgress, StartedOn: planned.start}
+	default:
+		d.Version, d.LastUpdateTime = 3, planned.end
+		d.State = completedDeployment(planned.result, planned.start, planned.end)
+	}
+	d.State.URL, d.State.Deployer = release.URL, linkedAccount(*r.model.Creator)
+	return d
+}
+
+// completedDeployment is the state of a deployment whose step ended with a result. Deployments know only three.
+func completedDeployment(result pipelines.ResultName, start, end time.Time) *pipelines.DeploymentState {
+	if result != pipelines.ResultSuccessful && result != pipelines.ResultStopped {
+		result = pipelines.ResultFailed
+	}
+	const kind = "deployment_state_completed"
+	return &pipelines.DeploymentState{
+		Type: kind, Name: pipelines.StateCompleted, StartedOn: start, CompletedOn: end,
+		Status: &pipelines.DeploymentStatus{Type: discriminator(kind, result), Name: result},
+	}
+}
+
+const deploymentsPath = repositoryPath + "/deployments"
+
+var deployments = kind[*deployment]{"deployment", deployService, func(c *call) (*collection[*deployment], *reply) {
+	all := c.repo.deployed(c.now)
+	return &all, nil
+}, (*call).writeDeployment}
+
+var deploymentRoutes = []route{
+	{http.MethodGet, deploymentsPath, readPipeline, (*call).listDeployments},
+	{http.MethodGet, deploymentsPath + "/{deployment_uuid}", readPipeline, deployments.get},
+}
+
+// wireDeployment is a deployment as the service writes it.
+type wireDeployment struct {
+	pipelines.Deployment
+	Environment any `json:"environment"`
+}
+
+// writeDeployment writes a deployment down. Of the environment it tells the UUID, and everything only if some of it is asked for.
+func (c *call) writeDeployment(d *deployment) any {
+	w := wireDeployment{d.Deployment, map[string]string{"uuid": d.Environment.UUID}}
+	if e, ok := c.repo.environments.find(d.Environment.UUID); ok && strings.Contains(c.query.Get("fields"), "environment.") {
+		w.Environment = writeEnvironment(e.seen(c.now))
+	}
+	w.Commit = c.linkedCommit(*d.Commit)
+	w.Release, w.Deployable = c.linkedRelease(*d.Release), c.linkedRelease(*d.Deployable)
+	return w
+}
+
+func (c *call) linkedRelease(r pipelines.DeploymentRelease) *pipelines.DeploymentRelease {
+	if r.Commit != nil {
+		r.Commit = c.linkedCommit(*r.Commit)
+	}
+	return &r
+}
+
+func (c *call) listDeployments() *reply {
+	found := c.repo.deployed(c.now)
+	environment, state, sort := c.query.Get("environment"), c.query.Get("state.name"), c.query.Get("sort")
+	found = slices.DeleteFunc(found, func(d *deployment) bool {
+		return environment != "" && d.Environment.UUID != environment || state != "" && string(d.State.Name) != state
+	})
+	startedOn := func(a, b *deployment) int { return a.State.StartedOn.Compare(b.State.StartedOn) }
+	switch sort {
+	case "":
+	case "state.started_on":
+		slices.SortStableFunc(found, startedOn)
+	case "-state.started_on":
+		slices.SortStableFunc(found, func(a, b *deployment) int { return startedOn(b, a) })
+	default:
+		return failure(http.StatusBadRequest, "Invalid sort", "There is no order "+sort+".")
+	}
+	return page(c, found, c.writeDeployment)
+}

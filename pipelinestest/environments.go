@@ -1,0 +1,240 @@
+package pipelinestest
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// staleness is how long an environment looks as before after it was changed.
+const staleness = time.Second
+
+// Environment is a deployment environment of a [Repository]: a test seeds its variables, and looks at them afterwards. It is safe for
+// concurrent use.
+type Environment struct {
+	variableSet
+
+	current, before pipelines.Environment
+	changed         time.Time // when current took the place of before
+}
+
+func (e *Environment) id() string { return e.current.UUID }
+
+// UUID returns the environment's UUID, in braces.
+func (e *Environment) UUID() string { return e.current.UUID }
+
+// seen is what the API shows at a moment: for a second after a change still what was there before.
+func (e *Environment) seen(now time.Time) pipelines.Environment {
+	if now.Before(e.changed.Add(staleness)) {
+		return e.before
+	}
+	return e.current
+}
+
+// environmentTypes are the types of environments by their ranks.
+var environmentTypes = []pipelines.EnvironmentTypeName{
+	pipelines.EnvironmentTest, pipelines.EnvironmentStaging, pipelines.EnvironmentProduction,
+}
+
+// environmentTypeOf guesses the type of an environment from its name.
+func environmentTypeOf(name string) pipelines.EnvironmentTypeName {
+	for _, typ := range environmentTypes {
+		if strings.EqualFold(typ, name) {
+			return typ
+		}
+	}
+	return pipelines.EnvironmentTest
+}
+
+// AddEnvironment adds a deployment environment of a type, such as [pipelines.EnvironmentStaging]. One of this name that is there
+// already is returned as it is. It panics where there is no such type.
+func (r *Repository) AddEnvironment(name string, typ pipelines.EnvironmentTypeName) *Environment {
+	if !slices.Contains(environmentTypes, typ) {
+		panic("pipelinestest: there is no type " + typ + " of environments")
+	}
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	return r.addEnvironment(name, typ)
+}
+
+// Environments returns the environments as they are now, in the order in which they were made.
+func (r *Repository) Environments() []pipelines.Environment {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	all := make([]pipelines.Environment, 0, len(r.environments))
+	for _, e := range r.environments {
+		all = append(all, clone(e.current))
+	}
+	return all
+}
+
+func (r *Repository) addEnvironment(name string, typ pipelines.EnvironmentTypeName) *Environment {
+	if e := r.environmentNamed(name); e != nil {
+		return e
+	}
+	e := &Environment{variableSet: newVariableSet(r.server, "deployment_variable"), current: pipelines.Environment{
+		Type: "deployment_environment", UUID: r.server.newUUID(), Name: name, Slug: slugOf(name), Rank: r.countEnvironments(typ),
+		Category: &pipelines.EnvironmentCategory{Name: typ},
+		EnvironmentType: &pipelines.EnvironmentType{
+			Type: "deployment_environment_type", Name: typ, Rank: slices.Index(environmentTypes, typ),
+		},
+		Restrictions:        &pipelines.DeploymentRestrictions{Type: "deployment_restrictions_configuration"},
+		Lock:                &pipelines.EnvironmentLock{Type: "deployment_environment_lock_open", Name: "OPEN"},
+		ChangeRequestConfig: &pipelines.ChangeRequestConfig{},
+	}}
+	e.late = true
+	r.environments = append(r.environments, e)
+	return e
+}
+
+func (r *Repository) environmentNamed(name string) *Environment {
+	for _, e := range r.environments {
+		if e.current.Name == name {
+			return e
+		}
+	}
+	return nil
+}
+
+func (r *Repository) countEnvironments(typ pipelines.EnvironmentTypeName) int {
+	n := 0
+	for _, e := range r.environments {
+		if e.current.EnvironmentType.Name == typ {
+			n++
+		}
+	}
+	return n
+}
+
+func slugOf(name string) string { return strings.ToLower(strings.Join(strings.Fields(name), "-")) }
+
+const (
+	environmentsPath = repositoryPath + "/environments"
+	environmentPath  = environmentsPath + "/{environment_uuid}"
+	deployService    = "deploy-service"
+)
+
+var environments = kind[*Environment]{"environment", deployService, func(c *call) (*collection[*Environment], *reply) {
+	return &c.repo.environments, nil
+}, func(c *call, e *Environment) any { return writeEnvironment(e.seen(c.now)) }}
+
+var environmentRoutes = []route{
+	{http.MethodGet, environmentsPath, readPipeline, environments.list},
+	{http.MethodPost, environmentsPath, readPipeline, (*call).createEnvironment},
+	{http.MethodGet, environmentPath, readPipeline, environments.get},
+	{http.MethodDelete, environmentPath, readPipeline, environments.delete},
+	{http.MethodPost, environmentPath + "/changes", readPipeline, (*call).changeEnvironment},
+}
+
+// wireEnvironment is an environment as the service writes it: with members that are zero or false, which the model omits.
+type wireEnvironment struct {
+	pipelines.Environment
+	Rank                   int                     `json:"rank"`
+	Hidden                 bool                    `json:"hidden"`
+	EnvironmentType        wireEnvironmentType     `json:"environment_type"`
+	Restrictions           wireRestrictions        `json:"restrictions"`
+	EnvironmentLockEnabled bool                    `json:"environment_lock_enabled"`
+	DeploymentGateEnabled  bool                    `json:"deployment_gate_enabled"`
+	ChangeRequestConfig    wireChangeRequestConfig `json:"change_request_config"`
+}
+
+type wireEnvironmentType struct {
+	pipelines.EnvironmentType
+	Rank int `json:"rank"`
+}
+
+type wireRestrictions struct {
+	pipelines.DeploymentRestrictions
+	AdminOnly bool `json:"admin_only"`
+}
+
+type wireChangeRequestConfig struct {
+	Configured bool `json:"configured"`
+}
+
+func writeEnvironment(e pipelines.Environment) wireEnvironment {
+	return wireEnvironment{
+		e, e.Rank, e.Hidden, wireEnvironmentType{*e.EnvironmentType, e.EnvironmentType.Rank},
+		wireRestrictions{*e.Restrictions, e.Restrictions.AdminOnly}, e.EnvironmentLockEnabled, e.DeploymentGateEnabled,
+		wireChangeRequestConfig{e.ChangeRequestConfig.Configured},
+	}
+}
+
+func (c *call) createEnvironment() *reply {
+	var req struct {
+		Name            string         `json:"name"`
+		EnvironmentType jsontext.Value `json:"environment_type"`
+	}
+	if !c.decode(&req) {
+		return invalidEnvironment("The request body contains invalid properties")
+	}
+	var typ struct {
+		Name string `json:"name"`
+	}
+	switch err := json.Unmarshal(req.EnvironmentType, &typ); {
+	case err != nil || typ.Name == "": // a text counts as missing
+		return invalidEnvironment("Property environment_type is required.")
+	case !slices.Contains(environmentTypes, typ.Name):
+		return invalidEnvironment("There is no environment_type " + typ.Name + ".")
+	case req.Name == "":
+		return invalidEnvironment("Property name is required.")
+	case c.repo.environmentNamed(req.Name) != nil:
+		return environments.conflict("There is an environment " + req.Name + " already.")
+	}
+	e := c.repo.addEnvironment(req.Name, typ.Name)
+	return c.created(e.UUID(), writeEnvironment(e.current))
+}
+
+func invalidEnvironment(detail string) *reply {
+	return serviceFailure(http.StatusBadRequest, deployService+".request.validation-error", detail, map[string]string{})
+}
+
+// environmentChange is all that can be changed of an environment.
+type environmentChange struct {
+	Change *struct {
+		Name         *string `json:"name"`
+		Restrictions *struct {
+			AdminOnly *bool `json:"admin_only"`
+		} `json:"restrictions"`
+	} `json:"change"`
+}
+
+// changeEnvironment promises a change, and keeps the promise a little later.
+func (c *call) changeEnvironment() *reply {
+	e, refusal := environments.find(c)
+	if refusal != nil {
+		return refusal
+	}
+	var req environmentChange
+	switch err := json.Unmarshal(c.body, &req, json.RejectUnknownMembers(true)); {
+	case errors.Is(err, json.ErrUnknownName):
+		return serviceFailure(http.StatusBadRequest, deployService+".environment.change-not-supported",
+			"The change is not supported.", map[string]string{})
+	case err != nil || req.Change == nil:
+		return invalidEnvironment("Property change is required.")
+	}
+	name := req.Change.Name
+	switch {
+	case name == nil:
+	case *name == "":
+		return invalidEnvironment("Property name is required.")
+	case *name != e.current.Name && c.repo.environmentNamed(*name) != nil:
+		return environments.conflict("There is an environment " + *name + " already.")
+	}
+	e.before, e.changed = e.seen(c.now), c.now
+	e.current.Name = or(name, e.current.Name)
+	e.current.Slug = slugOf(e.current.Name)
+	if restrictions := req.Change.Restrictions; restrictions != nil {
+		changed := *e.current.Restrictions // before has the old ones
+		changed.AdminOnly = or(restrictions.AdminOnly, changed.AdminOnly)
+		e.current.Restrictions = &changed
+	}
+	return emptyReply(http.StatusAccepted)
+}

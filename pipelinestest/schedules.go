@@ -1,0 +1,195 @@
+package pipelinestest
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"regexp"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// defaultScheduleLimit is an invention: the service's limit is unknown.
+const defaultScheduleLimit = 10
+
+type schedule struct {
+	pipelines.Schedule
+	executions []execution
+}
+
+func (s *schedule) id() string { return s.UUID }
+
+// execution is one time that a schedule was due: the run that it started, or why it didn't.
+type execution struct {
+	run    *run
+	reason *pipelines.ErrorDetail
+}
+
+// AddSchedule adds a schedule that was there before the test, and returns it as it is kept: disabled unless s says otherwise. What
+// s leaves out is filled in: main at noon, created now. The limit doesn't count here.
+func (r *Repository) AddSchedule(s pipelines.Schedule) *pipelines.Schedule {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	kept := r.addSchedule(clone(s))
+	c := clone(kept.Schedule)
+	return &c
+}
+
+// Schedules returns the schedules as they are now, in the order in which they were made.
+func (r *Repository) Schedules() []pipelines.Schedule {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	all := make([]pipelines.Schedule, 0, len(r.schedules))
+	for _, s := range r.schedules {
+		all = append(all, clone(s.Schedule))
+	}
+	return all
+}
+
+// FireSchedule makes a schedule due, which happens at no other time: the server doesn't read cron patterns. It starts a run, or records
+// why it can't, such as a missing branch. It is an error where the schedule doesn't exist or is disabled.
+func (r *Repository) FireSchedule(id string) error {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	s, ok := r.schedules.find(id)
+	switch {
+	case !ok:
+		return fmt.Errorf("pipelinestest: no schedule %s in %s", id, r.Repo())
+	case !s.Enabled:
+		return fmt.Errorf("pipelinestest: schedule %s is disabled", id)
+	}
+	s.executions = append(s.executions, r.execute(*s.Target))
+	return nil
+}
+
+func (r *Repository) addSchedule(s pipelines.Schedule) *schedule {
+	now := r.server.now()
+	s.Type, s.UUID = "pipeline_schedule", cmp.Or(s.UUID, r.server.newUUID())
+	s.CronPattern = cmp.Or(s.CronPattern, "0 0 12 * * ? *")
+	s.CreatedOn = cmp.Or(s.CreatedOn, now)
+	s.UpdatedOn = cmp.Or(s.UpdatedOn, s.CreatedOn)
+	if s.Target == nil {
+		target := pipelines.BranchTarget("main").With(pipelines.Selector{Type: pipelines.SelectorDefault})
+		s.Target = &target
+	}
+	kept := &schedule{Schedule: s}
+	r.schedules = append(r.schedules, kept)
+	return kept
+}
+
+// execute starts the run of a schedule.
+func (r *Repository) execute(target pipelines.Target) execution {
+	hash, exists := r.hasRef(r.branches, target.RefName)
+	switch {
+	case !r.runsPipelines():
+		return failedExecution("result-service.request.invalid", "Pipelines is not enabled in the repository.")
+	case !exists:
+		return failedExecution("result-service.reference.not-found", "Could not find last reference for branch "+target.RefName)
+	case target.Selector != nil && !r.hasCustom(*target.Selector):
+		return failedExecution("result-service.request.invalid", "There is no custom pipeline "+target.Selector.Pattern+" in the repository's YAML.")
+	}
+	if noHash(target.Commit) {
+		target.Commit = &pipelines.Commit{Type: "commit", Hash: hash}
+	}
+	trigger := &pipelines.Trigger{Type: "pipeline_trigger_schedule", Name: pipelines.TriggerSchedule}
+	return execution{run: r.start(pipelines.Pipeline{Target: target, Trigger: trigger}, r.server.now())}
+}
+
+func failedExecution(key, message string) execution {
+	return execution{reason: &pipelines.ErrorDetail{Type: "pipeline_error", Key: key, Message: message}}
+}
+
+// hasCustom reports whether there is the custom pipeline that a selector names, if it names one.
+func (r *Repository) hasCustom(s pipelines.Selector) bool {
+	_, known := r.scripts[s.Pattern]
+	return known || s.Type != pipelines.SelectorCustom
+}
+
+const (
+	schedulesPath   = configPath + "/schedules"
+	schedulePath    = schedulesPath + "/{schedule_uuid}"
+	scheduleService = "schedule-service"
+)
+
+var schedules = kind[*schedule]{"schedule", scheduleService, func(c *call) (*collection[*schedule], *reply) {
+	return &c.repo.schedules, nil
+}, writeSchedule}
+
+var scheduleRoutes = []route{
+	{http.MethodGet, schedulesPath, readPipeline, schedules.list},
+	{http.MethodPost, schedulesPath, writePipeline, (*call).createSchedule},
+	{http.MethodGet, schedulePath, readPipeline, schedules.get},
+	{http.MethodPut, schedulePath, writePipeline, (*call).updateSchedule},
+	{http.MethodDelete, schedulePath, writePipeline, schedules.delete},
+	{http.MethodGet, schedulePath + "/executions", readPipeline, (*call).listExecutions},
+}
+
+// wireSchedule is a schedule as the service writes it: it says too that it is disabled.
+type wireSchedule struct {
+	pipelines.Schedule
+	Enabled bool `json:"enabled"`
+}
+
+func writeSchedule(_ *call, s *schedule) any { return wireSchedule{s.Schedule, s.Enabled} }
+
+// cronPattern has seven fields, as Quartz writes them. What they say is taken on trust.
+var cronPattern = regexp.MustCompile(`^[0-9A-Za-z*?,/#-]+( +[0-9A-Za-z*?,/#-]+){6}$`)
+
+func (c *call) createSchedule() *reply {
+	var req struct {
+		Target      *pipelines.Target `json:"target"`
+		CronPattern string            `json:"cron_pattern"`
+	}
+	switch {
+	case !c.decode(&req):
+		return invalid(scheduleService, "The request body contains invalid properties")
+	case !cronPattern.MatchString(req.CronPattern):
+		return invalid(scheduleService, "The cron_pattern needs seven fields: second, minute, hour, day of month, month, day of week, year.")
+	case !schedulable(req.Target):
+		return invalid(scheduleService, "The target needs type, ref_type, ref_name and selector, and has to be a branch.")
+	case c.server.scheduleLimit > 0 && len(c.repo.schedules) >= c.server.scheduleLimit:
+		return serviceFailure(http.StatusUnauthorized, scheduleService+".schedule.limit-reached",
+			fmt.Sprintf("The repository has %d schedules already.", len(c.repo.schedules)), map[string]string{})
+	}
+	// Whether it is to be enabled is ignored, as the service does.
+	s := c.repo.addSchedule(pipelines.Schedule{Target: req.Target, CronPattern: req.CronPattern, Enabled: true})
+	return c.created(s.UUID, writeSchedule(c, s))
+}
+
+// schedulable reports whether a schedule can have the target. The branch needn't exist.
+func schedulable(t *pipelines.Target) bool {
+	return t != nil && t.Type == pipelines.TargetRef && t.RefType == pipelines.RefBranch && t.RefName != "" &&
+		t.Selector != nil && t.Selector.Type != ""
+}
+
+func (c *call) updateSchedule() *reply {
+	s, refusal := schedules.find(c)
+	if refusal != nil {
+		return refusal
+	}
+	var req struct {
+		Enabled *bool `json:"enabled"`
+	}
+	if !c.decode(&req) {
+		return invalid(scheduleService, "The request body contains invalid properties")
+	}
+	if req.Enabled != nil {
+		s.Enabled, s.UpdatedOn = *req.Enabled, c.now
+	}
+	return c.json(http.StatusOK, writeSchedule(c, s))
+}
+
+func (c *call) listExecutions() *reply {
+	s, refusal := schedules.find(c)
+	if refusal != nil {
+		return refusal
+	}
+	return page(c, s.executions, c.writeExecution)
+}
+
+func (c *call) writeExecution(e execution) any {
+	if e.run == nil {
+		return map[string]any{"type": "pipeline_schedule_execution_errored", "error": e.reason}
+	}
+	return map[string]any{"type": "pipeline_schedule_execution_executed", "pipeline": c.wire(e.run.snapshot(c.now))}
+}

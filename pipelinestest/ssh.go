@@ -1,0 +1,204 @@
+package pipelinestest
+
+import (
+	"crypto/md5" //nolint:gosec // one of the two fingerprints is MD5
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+type knownHost struct{ pipelines.KnownHost }
+
+func (h *knownHost) id() string { return h.UUID }
+
+// SetKeyPair gives the repository an SSH key pair, in place of the one it has.
+func (r *Repository) SetKeyPair(pair pipelines.KeyPair) {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	r.setKeyPair(pair)
+}
+
+func (r *Repository) setKeyPair(pair pipelines.KeyPair) {
+	pair.Type = "pipeline_ssh_key_pair"
+	r.keyPair = &pair
+}
+
+// KeyPair returns the repository's SSH key pair, or nil. Unlike the API it tells the private key; printed, it is masked all the same.
+func (r *Repository) KeyPair() *pipelines.KeyPair {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	if r.keyPair == nil {
+		return nil
+	}
+	pair := *r.keyPair
+	return &pair
+}
+
+// AddKnownHost adds a known host and returns it as it is kept, with its fingerprints. It panics where the key isn't base64.
+func (r *Repository) AddKnownHost(h pipelines.KnownHost) *pipelines.KnownHost {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	if h.PublicKey == nil {
+		panic("pipelinestest: known host " + h.Hostname + " has no public key")
+	}
+	kept, err := r.addKnownHost(clone(h))
+	if err != nil {
+		panic("pipelinestest: the key of known host " + h.Hostname + ": " + err.Error())
+	}
+	c := clone(kept.KnownHost)
+	return &c
+}
+
+// KnownHosts returns the known hosts as they are now, in the order in which they were made.
+func (r *Repository) KnownHosts() []pipelines.KnownHost {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	all := make([]pipelines.KnownHost, 0, len(r.knownHosts))
+	for _, h := range r.knownHosts {
+		all = append(all, clone(h.KnownHost))
+	}
+	return all
+}
+
+func (r *Repository) addKnownHost(h pipelines.KnownHost) (*knownHost, error) {
+	kept := &knownHost{pipelines.KnownHost{UUID: r.server.newUUID()}}
+	if err := kept.set(h); err != nil {
+		return nil, err
+	}
+	r.knownHosts = append(r.knownHosts, kept)
+	return kept, nil
+}
+
+// set replaces everything but the UUID, and computes the fingerprints.
+func (h *knownHost) set(to pipelines.KnownHost) error {
+	key, err := base64.StdEncoding.DecodeString(to.PublicKey.Key)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(key)
+	h.Type, h.Hostname = "pipeline_known_host", to.Hostname
+	h.PublicKey = &pipelines.SSHPublicKey{
+		Type: "pipeline_ssh_public_key", KeyType: to.PublicKey.KeyType, Key: to.PublicKey.Key,
+		MD5Fingerprint:    "md5:" + strings.ReplaceAll(fmt.Sprintf("% x", md5.Sum(key)), " ", ":"), //nolint:gosec // as SSH does
+		SHA256Fingerprint: "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:]),
+	}
+	return nil
+}
+
+const (
+	keyPairPath    = configPath + "/ssh/key_pair"
+	knownHostsPath = configPath + "/ssh/known_hosts"
+	knownHostPath  = knownHostsPath + "/{known_host_uuid}"
+	sshService     = "ssh-service"
+)
+
+var knownHosts = kind[*knownHost]{"known_host", sshService, func(c *call) (*collection[*knownHost], *reply) {
+	return &c.repo.knownHosts, nil
+}, func(_ *call, h *knownHost) any { return h.KnownHost }}
+
+var sshRoutes = []route{
+	{http.MethodGet, keyPairPath, readPipeline, (*call).getKeyPair},
+	{http.MethodPut, keyPairPath, writeVariable, (*call).putKeyPair},
+	{http.MethodDelete, keyPairPath, writeVariable, (*call).deleteKeyPair},
+	{http.MethodGet, knownHostsPath, readPipeline, knownHosts.list},
+	{http.MethodPost, knownHostsPath, writeVariable, (*call).createKnownHost},
+	{http.MethodGet, knownHostPath, readPipeline, knownHosts.get},
+	{http.MethodPut, knownHostPath, writeVariable, (*call).updateKnownHost},
+	{http.MethodDelete, knownHostPath, writeVariable, knownHosts.delete},
+}
+
+// getKeyPair answers without the private key, which the model never encodes.
+func (c *call) getKeyPair() *reply {
+	if c.repo.keyPair == nil {
+		return noKeyPair()
+	}
+	return c.json(http.StatusOK, c.repo.keyPair)
+}
+
+func noKeyPair() *reply {
+	return serviceFailure(http.StatusNotFound, sshService+".key-pair.not-found", "The repository has no SSH key pair.", map[string]string{})
+}
+
+func (c *call) putKeyPair() *reply {
+	var pair pipelines.KeyPair
+	if !c.decode(&pair) || pair.PrivateKey == "" || pair.PublicKey == "" {
+		return invalid(sshService, "A key pair needs private_key and public_key.")
+	}
+	c.repo.setKeyPair(pair)
+	return c.getKeyPair()
+}
+
+func (c *call) deleteKeyPair() *reply {
+	if c.repo.keyPair == nil {
+		return noKeyPair()
+	}
+	c.repo.keyPair = nil
+	return emptyReply(http.StatusNoContent)
+}
+
+func (c *call) createKnownHost() *reply {
+	req, refusal := c.knownHostRequest("")
+	if refusal != nil {
+		return refusal
+	}
+	h, err := c.repo.addKnownHost(req)
+	if err != nil {
+		return invalidKey()
+	}
+	return c.created(h.UUID, h.KnownHost)
+}
+
+func (c *call) updateKnownHost() *reply {
+	h, refusal := knownHosts.find(c)
+	if refusal != nil {
+		return refusal
+	}
+	req, refusal := c.knownHostRequest(h.UUID)
+	if refusal != nil {
+		return refusal
+	}
+	if h.set(req) != nil {
+		return invalidKey()
+	}
+	return c.json(http.StatusOK, h.KnownHost)
+}
+
+func invalidKey() *reply { return invalid(sshService, "The key is not base64.") }
+
+// knownOnes are the hosts that the service knows by itself.
+var knownOnes = []string{"bitbucket.org", "github.com"}
+
+// knownHostRequest reads a known host that is to be made, or to take the place of the one with a UUID.
+func (c *call) knownHostRequest(uuid string) (pipelines.KnownHost, *reply) {
+	var h pipelines.KnownHost
+	if !c.decode(&h) || h.Type != "pipeline_known_host" || h.PublicKey != nil && h.PublicKey.Type != "pipeline_ssh_public_key" {
+		return h, invalid(sshService, "An invalid field was found in the JSON payload")
+	}
+	switch {
+	case h.PublicKey == nil || h.PublicKey.Key == "" || h.PublicKey.KeyType == "":
+		return h, invalid(sshService, "A known host needs a public_key with key_type and key.")
+	case h.Hostname == "":
+		return h, invalid(sshService, "A known host needs a hostname.")
+	case slices.Contains(knownOnes, bareHost(h.Hostname)):
+		return h, serviceFailure(http.StatusBadRequest, "hostname-not-allowed", "The service knows "+h.Hostname+" itself.",
+			map[string]string{"hostname": h.Hostname})
+	}
+	duplicate := func(other *knownHost) bool {
+		return other.UUID != uuid && other.Hostname == h.Hostname && other.PublicKey.KeyType == h.PublicKey.KeyType
+	}
+	if slices.ContainsFunc(c.repo.knownHosts, duplicate) {
+		return h, knownHosts.conflict("There is a known host " + h.Hostname + " with such a key already.")
+	}
+	return h, nil
+}
+
+// bareHost takes brackets and port off a host's name.
+func bareHost(name string) string {
+	host, _, _ := strings.Cut(strings.TrimPrefix(name, "["), "]")
+	return strings.ToLower(host)
+}

@@ -1,0 +1,120 @@
+package pipelinestest
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// TestReport is the test report of a [Step]. There is one once the step has run to its end.
+type TestReport struct {
+	// Passed is the number of tests that passed and aren't among Cases; the API never shows more of them than their number.
+	Passed int
+	// Cases are the other tests. One without status is FAILED; the API lists those that aren't PASSED.
+	Cases []pipelines.TestCase
+}
+
+// named returns the cases, which get UUIDs.
+func (t *TestReport) named(s *Server) []pipelines.TestCase {
+	if t == nil {
+		return nil
+	}
+	cases := slices.Clone(t.Cases)
+	for i := range cases {
+		cases[i].UUID = cmp.Or(cases[i].UUID, s.newUUID())
+		cases[i].Status = cmp.Or(cases[i].Status, pipelines.TestFailed)
+	}
+	return cases
+}
+
+const (
+	testReportPath = stepPath + "/test_reports"
+	testCasesPath  = testReportPath + "/test_cases"
+)
+
+var testReportRoutes = []route{
+	{http.MethodGet, testReportPath, readPipeline, (*call).testReport},
+	{http.MethodGet, testCasesPath, readPipeline, (*call).testCases},
+	{http.MethodGet, testCasesPath + "/{test_case_uuid}/test_case_reasons", readPipeline, (*call).testCaseReasons},
+}
+
+// tested finds the step that the path names if it has a report.
+func (c *call) tested() (*step, *reply) {
+	r, i, refusal := c.step()
+	if refusal != nil {
+		return nil, refusal
+	}
+	s, planned := r.steps[i], r.plan().spans[i]
+	cut := planned.result == pipelines.ResultNotRun || planned.result == pipelines.ResultStopped
+	if s.script.TestReport == nil || cut || !planned.done(c.now) {
+		return nil, serviceFailure(http.StatusNotFound, "test-report-service.report.not-found",
+			"There is no test report of step "+s.uuid+".", map[string]string{"stepId": s.uuid})
+	}
+	return s, nil
+}
+
+// wireTestReport is a report as the service writes it: with counts that are zero, which the model omits.
+type wireTestReport struct {
+	Total      int    `json:"number_of_test_cases"`
+	Successful int    `json:"number_of_successful_test_cases"`
+	Failed     int    `json:"number_of_failed_test_cases"`
+	Error      int    `json:"number_of_error_test_cases"`
+	Skipped    int    `json:"number_of_skipped_test_cases"`
+	StepUUID   string `json:"step_uuid"`
+}
+
+func (c *call) testReport() *reply {
+	s, refusal := c.tested()
+	if refusal != nil {
+		return refusal
+	}
+	passed := s.script.TestReport.Passed
+	report := wireTestReport{Total: passed + len(s.cases), Successful: passed, StepUUID: s.uuid}
+	for _, test := range s.cases {
+		switch test.Status {
+		case pipelines.TestPassed:
+			report.Successful++
+		case pipelines.TestError:
+			report.Error++
+		case pipelines.TestSkipped:
+			report.Skipped++
+		default:
+			report.Failed++
+		}
+	}
+	return c.json(http.StatusOK, report)
+}
+
+func (c *call) testCases() *reply {
+	s, refusal := c.tested()
+	if refusal != nil {
+		return refusal
+	}
+	var listed []pipelines.TestCase
+	for _, test := range s.cases {
+		if test.Status != pipelines.TestPassed {
+			listed = append(listed, test)
+		}
+	}
+	return page(c, listed, func(test pipelines.TestCase) any { return test })
+}
+
+func (c *call) testCaseReasons() *reply {
+	s, refusal := c.tested()
+	if refusal != nil {
+		return refusal
+	}
+	id := c.params["test_case_uuid"]
+	i := slices.IndexFunc(s.cases, func(test pipelines.TestCase) bool { return test.UUID == id })
+	if i < 0 {
+		return serviceFailure(http.StatusNotFound, "test-report-service.test-case.not-found",
+			"There is no test case "+id+".", map[string]string{"testCaseId": id})
+	}
+	var reasons []pipelines.TestCaseReason
+	if reason := s.cases[i].Reason; reason != nil {
+		reasons = append(reasons, *reason)
+	}
+	return page(c, reasons, func(reason pipelines.TestCaseReason) any { return reason })
+}

@@ -58,8 +58,8 @@ func (s *CachesService) Delete(ctx context.Context, repo Repo, id string, opts .
 	return exec(ctx, s.client, opCachesDelete.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
-// DeleteByName deletes every version of the cache with a name. A name that does not exist is an [ErrNotFound], or no error at all: the
-// service documents the one and may do the other.
+// DeleteByName deletes every version of the cache with a name. A name that does not exist is an [ErrNotFound], or no error
+// at all: the service documents the one and may do the other.
 //
 // API: DELETE /repositories/{workspace}/{repo_slug}/pipelines-config/caches
 //
@@ -73,8 +73,8 @@ func (s *CachesService) DeleteByName(ctx context.Context, repo Repo, name string
 	return exec(ctx, s.client, at, nil, opts)
 }
 
-// ContentURI returns where the content of a cache can be downloaded for a while. The URI may be signed: keep it as secret as the
-// content. A cache that does not exist is an [ErrNotFound].
+// ContentURI returns where the content of a cache can be downloaded for a while. The URI may be signed: keep it as secret as
+// the content. A cache that does not exist is an [ErrNotFound].
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines-config/caches/{cache_uuid}/content-uri
 //
@@ -92,9 +92,9 @@ func (s *CachesService) ContentURI(ctx context.Context, repo Repo, id string, op
 	return content.URI, nil
 }
 
-// Download copies the content of a cache, a compressed archive, to w and returns how many bytes it wrote. Nothing of it is kept in memory; a connection that is
-// lost or stalls is replaced, and an expired URI too. Credentials go along only if the content lies at the API's own origin.
-// The options are those of the request for the URI.
+// Download copies the content of a cache, a compressed archive, to w and returns how many bytes it wrote. Nothing of it is
+// kept in memory; a connection that is lost or stalls is replaced, and an expired URI too. Credentials go along only if the
+// content lies at the API's own origin. The options are those of the request for the URI.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines-config/caches/{cache_uuid}/content-uri
 //

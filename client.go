@@ -54,7 +54,7 @@ type RetryPolicy struct {
 	MaxAttempts   int           // sends in all; default 5, 1: no retries
 	MinWait       time.Duration // bound of the first wait, doubled for each further one; default 500ms
 	MaxWait       time.Duration // bound of any wait that the service doesn't ask for; default 30s
-	MaxRetryAfter time.Duration // longest Retry-After that is waited for, a longer one ends the call at once; default 1m
+	MaxRetryAfter time.Duration // longest Retry-After that is waited for; a longer one ends the call at once; default 1m
 }
 
 func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
@@ -78,8 +78,8 @@ func orDefault[T comparable](p *T, value T) {
 	}
 }
 
-// Limiter holds requests back. A *rate.Limiter of golang.org/x/time fits. Wait is asked before every request to the API, retries
-// included; an error that isn't the context's counts as a failure before sending.
+// Limiter holds requests back. A *rate.Limiter of golang.org/x/time fits. Wait is asked before every request to the API,
+// retries included; an error that isn't the context's counts as a failure before sending.
 type Limiter interface {
 	Wait(ctx context.Context) error
 }
@@ -128,8 +128,9 @@ func WithBasicAuth(username, password string) Option {
 	}
 }
 
-// WithTokenSource takes OAuth access tokens from ts. A token with an expiry is asked for once and kept until shortly before it,
-// one without is asked for on every request. A source that does not answer is waited for as long as the call's context lasts.
+// WithTokenSource takes OAuth access tokens from ts. A token with an expiry is asked for once and kept until shortly before
+// it, one without is asked for on every request. A source that does not answer is waited for as long as the call's context
+// lasts.
 func WithTokenSource(ts oauth2.TokenSource) Option {
 	return func(c *config) error {
 		if ts == nil {
@@ -144,8 +145,8 @@ func WithTokenSource(ts oauth2.TokenSource) Option {
 }
 
 // WithClientCredentials gets access tokens as an OAuth consumer, when they are needed and one at a time, from Bitbucket's
-// token endpoint. With another base URL than Bitbucket's own, the endpoint is /site/oauth2/access_token on that
-// URL's origin, so that no secret leaves for a host that wasn't named; [WithTokenURL] sets it.
+// token endpoint. With another base URL than Bitbucket's own, the endpoint is /site/oauth2/access_token on that URL's
+// origin, so that no secret leaves for a host that wasn't named; [WithTokenURL] sets it.
 func WithClientCredentials(clientID, clientSecret string) Option {
 	return func(c *config) error {
 		if err := checkHeaderText(clientID); err != nil {
@@ -174,8 +175,8 @@ func WithTokenURL(u string) Option {
 }
 
 // WithEnv takes the credentials from the environment: BITBUCKET_TOKEN, or BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or
-// BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET, in this order; and the base URL from BITBUCKET_BASE_URL where that is set.
-// It is an error if none is there or only half of a pair.
+// BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET, in this order; and the base URL from BITBUCKET_BASE_URL where that is
+// set. It is an error if none is there or only half of a pair.
 func WithEnv() Option {
 	return func(c *config) error {
 		if u := os.Getenv("BITBUCKET_BASE_URL"); u != "" {
@@ -201,11 +202,13 @@ func WithEnv() Option {
 				return fmt.Errorf("%s and %s belong together, and only one of them is set", pair.names[0], pair.names[1])
 			}
 		}
-		return errors.New("no credentials in the environment: set BITBUCKET_TOKEN, or BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET")
+		return errors.New("no credentials in the environment: set BITBUCKET_TOKEN, or BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, " +
+			"or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET")
 	}
 }
 
-// WithBaseURL sets the URL that every path is below, by default https://api.bitbucket.org/2.0. Credentials go to its origin only.
+// WithBaseURL sets the URL that every path is below, by default https://api.bitbucket.org/2.0. Credentials go to its origin
+// only.
 func WithBaseURL(u string) Option {
 	return func(c *config) error {
 		if _, err := parseBaseURL(u); err != nil {
@@ -239,7 +242,8 @@ func WithUserAgent(ua string) Option {
 	}
 }
 
-// WithRetry sets how requests are retried. What may be retried at all is fixed by the operation: see the package documentation.
+// WithRetry sets how requests are retried. What may be retried at all is fixed by the operation: see the package
+// documentation.
 func WithRetry(p RetryPolicy) Option {
 	return func(c *config) (err error) {
 		c.policy, err = p.withDefaults()
@@ -282,8 +286,8 @@ func WithResponseHook(f func(*http.Response)) Option {
 	}
 }
 
-// WithStallTimeout gives a connection up on which nothing has arrived for d, by default a minute: before the response's headers
-// or between two pieces of its body. What may be retried then is; a log goes on where it was.
+// WithStallTimeout gives a connection up on which nothing has arrived for d, by default a minute: before the response's
+// headers or between two pieces of its body. What may be retried then is; a log goes on where it was.
 func WithStallTimeout(d time.Duration) Option {
 	return func(c *config) error {
 		if d <= 0 {
@@ -341,7 +345,8 @@ func (cfg *config) client() (*Client, error) {
 	return c, nil
 }
 
-// newHTTPTransport is the transport of clients that bring none: the standard one, with room for many connections to one host.
+// newHTTPTransport is the transport of clients that bring none: the standard one, with room for many connections to one
+// host.
 func newHTTPTransport() http.RoundTripper {
 	t, ok := http.DefaultTransport.(*http.Transport)
 	if !ok { // a program has replaced it, and means it
@@ -413,8 +418,8 @@ func WithQuery(key, value string) CallOption {
 	}
 }
 
-// WithHeader sets a header, in place of the package's own. It goes to the API only, not along to storage hosts. Authorization can't be set
-// so; give credentials by an option of the client.
+// WithHeader sets a header, in place of the package's own. It goes to the API only, not along to storage hosts.
+// Authorization can't be set so; give credentials by an option of the client.
 func WithHeader(key, value string) CallOption {
 	return func(k *call) error {
 		key = http.CanonicalHeaderKey(key)
@@ -431,8 +436,8 @@ func WithHeader(key, value string) CallOption {
 	}
 }
 
-// WithResponse puts the last response of the call into *into, of failed calls too: status and headers. Its body has been consumed. It
-// is nil where no response came.
+// WithResponse puts the last response of the call into *into, of failed calls too: status and headers. Its body has been
+// consumed. It is nil where no response came.
 func WithResponse(into **http.Response) CallOption {
 	return func(k *call) error {
 		if into == nil {
@@ -446,9 +451,9 @@ func WithResponse(into **http.Response) CallOption {
 // Do sends a request to any path below the base URL, such as "/repositories/acme/site/commits?pagelen=5", with the
 // credentials, limiter, retries and errors of every other call. GET, HEAD, PUT, DELETE and OPTIONS count as safe to repeat.
 //
-// A body is encoded as JSON; a []byte is sent as it is, as JSON unless [WithHeader] sets another Content-Type. The answer is decoded into
-// out, which may be nil; a *[]byte takes it as it is. An answer without content leaves out alone, unless it claims to be JSON. A bare UUID is
-// sent as it stands: put its braces around it, percent-encoded.
+// A body is encoded as JSON; a []byte is sent as it is, as JSON unless [WithHeader] sets another Content-Type. The answer is
+// decoded into out, which may be nil; a *[]byte takes it as it is. An answer without content leaves out alone, unless it
+// claims to be JSON. A bare UUID is sent as it stands: put its braces around it, percent-encoded.
 func (c *Client) Do(ctx context.Context, method, path string, body, out any, opts ...CallOption) error {
 	at := customEndpoint(method, path)
 	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {

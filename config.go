@@ -43,8 +43,8 @@ func (s *ConfigService) Get(ctx context.Context, repo Repo, opts ...CallOption) 
 	return send[Config](ctx, s.client, opConfigGet.at(repo.Workspace, repo.Slug), nil, opts)
 }
 
-// Update changes the configuration, and creates it where there was none. For a while after a repository was created or forked the
-// service may answer with an [ErrForbidden] or an [ErrNotFound].
+// Update changes the configuration, and creates it where there was none. For a while after a repository was created or
+// forked the service may answer with an [ErrForbidden] or an [ErrNotFound].
 //
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config
 //
@@ -57,8 +57,8 @@ func (s *ConfigService) Update(ctx context.Context, repo Repo, update ConfigUpda
 	return send[Config](ctx, s.client, opConfigUpdate.at(repo.Workspace, repo.Slug).check(err), update, opts)
 }
 
-// SetNextBuildNumber sets the number of the next run. It has to be higher than the latest; one that isn't is an [ErrInvalidRequest]. The
-// service has no way to read it.
+// SetNextBuildNumber sets the number of the next run. It has to be higher than the latest; one that isn't is an
+// [ErrInvalidRequest]. The service has no way to read it.
 //
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/build_number
 //

@@ -72,8 +72,8 @@ type DeploymentRestrictions struct {
 	AdminOnly bool   `json:"admin_only,omitzero"`
 }
 
-// EnvironmentLock says whether an environment is locked by a deployment. Other types than "deployment_environment_lock_open" are not
-// documented.
+// EnvironmentLock says whether an environment is locked by a deployment. Other types than "deployment_environment_lock_open"
+// are not documented.
 type EnvironmentLock struct {
 	Type       string      `json:"type,omitzero"`
 	Name       string      `json:"name,omitzero"` // "OPEN" was seen
@@ -231,7 +231,8 @@ type DeploymentSort string
 // SortLastStarted lists the deployment that was started last first.
 const SortLastStarted DeploymentSort = "-state.started_on"
 
-// ListDeploymentsOptions filter and order a list of deployments. The service documents none of them; clients were seen to use them.
+// ListDeploymentsOptions filter and order a list of deployments. The service documents none of them; clients were seen to
+// use them.
 type ListDeploymentsOptions struct {
 	PageLen     int            `url:"-"`                     // items a page, 1 to 100; 0: 100
 	Sort        DeploymentSort `url:"sort,omitempty"`        //
@@ -272,8 +273,8 @@ func (s *DeploymentsService) GetEnvironment(ctx context.Context, repo Repo, id s
 	return send[Environment](ctx, s.client, opEnvironmentsGet.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
-// CreateEnvironment creates an environment. A name that exists is an [ErrConflict]. A request that may have reached the service is
-// not sent again: the error is then an [ErrOutcomeUnknown].
+// CreateEnvironment creates an environment. A name that exists is an [ErrConflict]. A request that may have reached the
+// service is not sent again: the error is then an [ErrOutcomeUnknown].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/environments
 //
@@ -283,8 +284,8 @@ func (s *DeploymentsService) CreateEnvironment(ctx context.Context, repo Repo, e
 	return send[Environment](ctx, s.client, at, environment.body(), opts)
 }
 
-// UpdateEnvironment renames or restricts an environment. The service only promises to do so: what is read right after may be the
-// old state. An environment that does not exist is an [ErrNotFound].
+// UpdateEnvironment renames or restricts an environment. The service only promises to do so: what is read right after may be
+// the old state. An environment that does not exist is an [ErrNotFound].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/environments/{environment_uuid}/changes
 //

@@ -8,16 +8,16 @@
 //
 // # Credentials
 //
-// [WithToken] takes an access token of a repository, project or workspace, [WithBasicAuth] an account's e-mail address and API token,
-// [WithClientCredentials] an OAuth consumer, [WithTokenSource] anything that golang.org/x/oauth2 knows, and [WithEnv] whichever of
-// these the environment has. Credentials go to the base URL's origin only. Logs and caches come from storage hosts behind a
-// redirect; those see neither credentials nor headers of [WithHeader].
+// [WithToken] takes an access token of a repository, project or workspace, [WithBasicAuth] an account's e-mail address and
+// API token, [WithClientCredentials] an OAuth consumer, [WithTokenSource] anything that golang.org/x/oauth2 knows, and
+// [WithEnv] whichever of these the environment has. Credentials go to the base URL's origin only. Logs and caches come from
+// storage hosts behind a redirect; those see neither credentials nor headers of [WithHeader].
 //
 // # Naming things
 //
 // A [Repo] is a workspace and a slug; both, and every identifier, may be UUIDs, with or without braces. A pipeline may be
-// named by its build number. Every element of a path is escaped; an empty one, "." and ".." are refused before anything is sent, as
-// are other arguments that the service is known to refuse: the error is an [ErrInvalidArgument].
+// named by its build number. Every element of a path is escaped; an empty one, "." and ".." are refused before anything is
+// sent, as are other arguments that the service is known to refuse: the error is an [ErrInvalidArgument].
 //
 // # Lists
 //
@@ -32,16 +32,18 @@
 //
 // # What is sent again
 //
-// A request that failed before it was sent is sent again, and so is one answered 429. After a 5xx, a lost connection or an answer
-// that can't be read, only a request that is safe to repeat is: reading, replacing, deleting and stopping are, starting a
-// pipeline and creating something are not. Those return an [OutcomeUnknownError]: the request may have taken effect, and the
-// caller should look before trying again. A DELETE that is answered 404 after such an attempt has succeeded. Waits grow exponentially with
-// jitter, Retry-After is honoured up to a bound, and the end of the context ends any wait; [RetryPolicy] has the numbers.
+// A request that failed before it was sent is sent again, and so is one answered 429. After a 5xx, a lost connection or an
+// answer that can't be read, only a request that is safe to repeat is: reading, replacing, deleting and stopping are,
+// starting a pipeline and creating something are not. Those return an [OutcomeUnknownError]: the request may have taken
+// effect, and the caller should look before trying again. A DELETE that is answered 404 after such an attempt has succeeded.
+// Waits grow exponentially with jitter, Retry-After is honoured up to a bound, and the end of the context ends any wait;
+// [RetryPolicy] has the numbers.
 //
 // # Following
 //
 // [PipelinesService.Wait] waits for the end of a run, [PipelinesService.Watch] yields what happens in it, logs included, and
-// [StepsService.FollowLog] reads one growing log. They draw on a budget of requests, because the service allows about 1,000 an hour.
+// [StepsService.FollowLog] reads one growing log. They draw on a budget of requests, because the service allows about 1,000
+// an hour.
 //
 // # Testing
 //

@@ -127,7 +127,8 @@ type OutcomeUnknownError struct {
 
 // Error tells the operation and the cause.
 func (e *OutcomeUnknownError) Error() string {
-	return "pipelines: " + e.Operation + ": the request may have taken effect: " + strings.TrimPrefix(errorText(e.Err), "pipelines: "+e.Operation+": ")
+	prefix := "pipelines: " + e.Operation + ": "
+	return prefix + "the request may have taken effect: " + strings.TrimPrefix(errorText(e.Err), prefix)
 }
 
 // Format implements [fmt.Formatter]: every verb prints the error's text.
@@ -206,8 +207,8 @@ func (k *call) readError(body io.ReadCloser) []byte {
 	return readSome(body, maxErrorBody)
 }
 
-// redactor masks what the request carried, for services and proxies that repeat it: credentials, secured values, and the query of
-// a link, by which it is signed. JSON and URLs spell some of it in other ways.
+// redactor masks what the request carried, for services and proxies that repeat it: credentials, secured values, and the
+// query of a link, by which it is signed. JSON and URLs spell some of it in other ways.
 func (k *call) redactor(resp *http.Response) *strings.Replacer {
 	secrets := append(credentialSecrets(k.authorization), k.secrets...)
 	if resp.Request != nil && resp.Request.URL.RawQuery != "" {
@@ -373,7 +374,8 @@ func textMessage(h http.Header, status int, body []byte) string {
 	return oneLine(text)
 }
 
-// oneLine makes a text of the service fit to be printed: one line, no control characters (a terminal would obey them), 500 bytes.
+// oneLine makes a text of the service fit to be printed: one line, no control characters (a terminal would obey them), 500
+// bytes.
 func oneLine(s string) string {
 	const limit = 500
 	s = strings.ToValidUTF8(s, "\uFFFD")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -25,7 +26,7 @@ func demo() (*pipelinestest.Server, *pipelines.Client) {
 
 func ExampleNewClient() {
 	client, err := pipelines.NewClient(
-		pipelines.WithToken(os.Getenv("DEPLOY_TOKEN")),
+		pipelines.WithToken("an access token"),
 		pipelines.WithUserAgent("deploy-bot/1.4"),
 		pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 8}),
 	)
@@ -33,8 +34,8 @@ func ExampleNewClient() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(client)
-	// Output: pipelines: invalid argument: token is empty
+	fmt.Println(client) // shows no credentials
+	// Output: pipelines.Client(https://api.bitbucket.org/2.0)
 }
 
 func ExampleWithEnv() {
@@ -178,6 +179,11 @@ func firstStep(ctx context.Context, client *pipelines.Client, repo pipelines.Rep
 		if !errors.Is(err, pipelines.ErrNotFound) {
 			return step, err
 		}
+		select {
+		case <-time.After(2 * time.Second):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }
 
@@ -231,4 +237,172 @@ func ExampleAPIError() {
 		fmt.Println(answer.StatusCode, answer.Key, errors.Is(err, pipelines.ErrNotFound))
 	}
 	// Output: 404 result-service.pipeline-id.not-found true
+}
+
+func ExampleStepsService_TestCases() {
+	srv, client := demo()
+	defer srv.Close()
+	repo := srv.AddRepository("acme", "site")
+	repo.Script("default", pipelinestest.Script{Steps: []pipelinestest.Step{{
+		Name: "Test", Result: pipelines.ResultFailed,
+		TestReport: &pipelinestest.TestReport{Passed: 41, Cases: []pipelines.TestCase{{
+			Name: "TestTotal", Status: pipelines.TestFailed, Reason: &pipelines.TestCaseReason{Message: "41.99, not 42.00"},
+		}}},
+	}}})
+	ctx := context.Background()
+
+	run, err := client.Pipelines.Run(ctx, repo.Repo(), pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if run, err = client.Pipelines.Wait(ctx, repo.Repo(), run.UUID, nil); err != nil {
+		log.Fatal(err)
+	}
+	step, err := client.Steps.List(ctx, repo.Repo(), run.UUID, nil).First()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for test, err := range client.Steps.TestCases(ctx, repo.Repo(), run.UUID, step.UUID, nil).All() {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(test.Name, test.Status, test.Reason.Message)
+	}
+	// Output: TestTotal FAILED 41.99, not 42.00
+}
+
+func ExampleVariableSet_Set() {
+	srv, client := demo()
+	defer srv.Close()
+	repo := pipelines.Repo{Workspace: "acme", Slug: "site"}
+	ctx := context.Background()
+
+	variables := client.Variables.InRepository(repo)
+	for _, level := range []string{"info", "debug"} { // creates it, then updates it
+		if _, err := variables.Set(ctx, pipelines.Variable{Key: "LEVEL", Value: level}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if _, err := variables.Set(ctx, pipelines.Variable{Key: "KEY", Value: "s3cret", Secured: true}); err != nil {
+		log.Fatal(err)
+	}
+	for v, err := range variables.List(ctx, nil).All() {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s=%q\n", v.Key, v.Value)
+	}
+	// Output:
+	// LEVEL="debug"
+	// KEY=""
+}
+
+func ExampleDeploymentsService_CreateEnvironment() {
+	srv, client := demo()
+	defer srv.Close()
+	repo := pipelines.Repo{Workspace: "acme", Slug: "site"}
+	ctx := context.Background()
+
+	env, err := client.Deployments.CreateEnvironment(ctx, repo, pipelines.EnvironmentRequest{
+		Name: "Production EU", EnvironmentType: pipelines.EnvironmentProduction,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.Deployments.Variables(repo, env.UUID).Set(ctx, pipelines.Variable{Key: "REGION", Value: "eu"})
+	fmt.Println(env.Name, env.Slug, err)
+	// Output: Production EU production-eu <nil>
+}
+
+func ExampleSchedulesService_Create() {
+	srv, client := demo()
+	defer srv.Close()
+	repo := pipelines.Repo{Workspace: "acme", Slug: "site"}
+
+	schedule, err := client.Schedules.Create(context.Background(), repo, pipelines.ScheduleRequest{
+		Target:      pipelines.BranchTarget("main").With(pipelines.CustomSelector("nightly")),
+		CronPattern: "0 30 2 * * ? *", // half past two, UTC
+		Enabled:     new(false),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(schedule.CronPattern, schedule.Enabled)
+	// Output: 0 30 2 * * ? * false
+}
+
+func ExampleParseKnownHosts() {
+	srv, client := demo()
+	defer srv.Close()
+	repo := pipelines.Repo{Workspace: "acme", Slug: "site"}
+
+	scan := strings.NewReader(`# example.com:22 SSH-2.0-OpenSSH_9.9
+example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl
+`)
+	hosts, err := pipelines.ParseKnownHosts(scan)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, host := range hosts {
+		created, err := client.SSH.CreateKnownHost(context.Background(), repo, host)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(created.Hostname, created.PublicKey.SHA256Fingerprint)
+	}
+	// Output: example.com SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU
+}
+
+func ExampleCachesService_Download() {
+	srv, client := demo()
+	defer srv.Close()
+	repo := srv.AddRepository("acme", "site")
+	cache := repo.AddCache("node", []byte("an archive"))
+
+	n, err := client.Caches.Download(context.Background(), repo.Repo(), cache.UUID, os.Stdout)
+	fmt.Println(":", n, err)
+	// Output: an archive: 10 <nil>
+}
+
+func ExampleConfigService_Update() {
+	srv, client := demo()
+	defer srv.Close()
+	repo := pipelines.Repo{Workspace: "acme", Slug: "site"}
+
+	config, err := client.Config.Update(context.Background(), repo, pipelines.ConfigUpdate{Enabled: new(true)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(config.Enabled)
+	// Output: true
+}
+
+func ExampleOIDCService_Keys() {
+	srv, client := demo()
+	defer srv.Close()
+
+	set, err := client.OIDC.Keys(context.Background(), "acme")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, key := range set.Keys {
+		public, err := key.PublicKey()
+		fmt.Printf("%s %T %v\n", key.Alg, public, err)
+	}
+	// Output: RS256 *rsa.PublicKey <nil>
+}
+
+func ExampleRunnersService_InWorkspace() {
+	srv, client := demo()
+	defer srv.Close()
+
+	runner, err := client.Runners.InWorkspace("acme").Create(context.Background(), pipelines.RunnerRequest{
+		Name: "builder-1", Labels: []string{"self.hosted", "linux"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// The secret comes this once. It is masked wherever it is printed.
+	fmt.Println(runner.Name, runner.State, runner.OAuthClient.Secret != "")
+	// Output: builder-1 UNREGISTERED true
 }

@@ -27,16 +27,17 @@ type LogOptions struct {
 	Tail   int64 // only the last so many bytes; 0: all
 }
 
-// Log streams the log of a step: nothing of it is kept in memory. A connection that is lost or stalls is replaced, and reading goes on at
-// the byte where it stopped. A Log is an [io.ReadCloser] and an [io.WriterTo]; it has to be closed. Close may be called while
-// another goroutine reads.
+// Log streams the log of a step: nothing of it is kept in memory. A connection that is lost or stalls is replaced, and
+// reading goes on at the byte where it stopped. A Log is an [io.ReadCloser] and an [io.WriterTo]; it has to be closed. Close
+// may be called while another goroutine reads.
 type Log struct {
 	stream rangeReader
 }
 
 // Log opens the log of a step as it is now: the log of a running step ends with what has been written so far
-// ([StepsService.FollowLog] goes on). A step that has no log, because it hasn't started or was skipped, is an [ErrNotFound]; so
-// are a step, pipeline or repository that doesn't exist, and a log that has expired. An Offset at or past the end gives an empty log.
+// ([StepsService.FollowLog] goes on). A step that has no log, because it hasn't started or was skipped, is an [ErrNotFound];
+// so are a step, pipeline or repository that doesn't exist, and a log that has expired. An Offset at or past the end gives
+// an empty log.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
 //
@@ -45,8 +46,8 @@ func (s *StepsService) Log(ctx context.Context, repo Repo, pipelineID, stepID st
 	return s.openLog(ctx, opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID), o, opts)
 }
 
-// ContainerLog opens the log of one container of a step: the build container's is named by the step's UUID, a service's by the
-// service container's. Errors are those of [StepsService.Log].
+// ContainerLog opens the log of one container of a step: the build container's is named by the step's UUID, a service's by
+// the service container's. Errors are those of [StepsService.Log].
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/logs/{log_uuid}
 //
@@ -87,8 +88,8 @@ func (l *Log) WriteTo(w io.Writer) (int64, error) { return l.stream.WriteTo(w) }
 // Close ends the reading.
 func (l *Log) Close() error { return l.stream.Close() }
 
-// Size tells how many bytes the whole log had when the service last said so, whichever part is read. Of a running step's log it is
-// often not known.
+// Size tells how many bytes the whole log had when the service last said so, whichever part is read. Of a running step's log
+// it is often not known.
 func (l *Log) Size() (n int64, known bool) { return max(0, l.stream.size), l.stream.size >= 0 }
 
 // fetcher asks for content with a header that may name a range of it.
@@ -420,8 +421,8 @@ func (r *rangeReader) after(err error) error {
 	return r.resume(err)
 }
 
-// complete reports whether the end of a body is the content's. Where only the answer's own end is known, it may be a piece: then the
-// service is asked until it says that there is no more.
+// complete reports whether the end of a body is the content's. Where only the answer's own end is known, it may be a piece:
+// then the service is asked until it says that there is no more.
 func (r *rangeReader) complete() bool {
 	switch {
 	case r.size >= 0:
@@ -461,8 +462,8 @@ func (r *rangeReader) resume(cause error) error {
 	}
 }
 
-// backoff gives up where cause has come too often without a byte in between. The first time there is no wait, since most lost
-// connections are accidents, unless the last one brought little too.
+// backoff gives up where cause has come too often without a byte in between. The first time there is no wait, since most
+// lost connections are accidents, unless the last one brought little too.
 func (r *rangeReader) backoff(cause error) error {
 	brought := r.pos - r.resumed
 	if brought > 0 {
@@ -564,8 +565,8 @@ func strongETag(h http.Header) string {
 	return ""
 }
 
-// parseContentRange reads "bytes 0-99/1234": the positions of the first byte and after the last one, and the size. The size may be
-// "*", unknown, for which it returns -1.
+// parseContentRange reads "bytes 0-99/1234": the positions of the first byte and after the last one, and the size. The size
+// may be "*", unknown, for which it returns -1.
 func parseContentRange(s string) (from, end, size int64, ok bool) {
 	s, unit := strings.CutPrefix(s, "bytes ")
 	span, total, slash := strings.Cut(s, "/")

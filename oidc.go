@@ -53,8 +53,8 @@ type JSONWebKey struct {
 	Y   string `json:"y,omitzero"`   // EC
 }
 
-// Issuer returns the issuer of a workspace's tokens, the claim "iss", below the client's base URL; "" for a workspace that names
-// none. It sends nothing.
+// Issuer returns the issuer of a workspace's tokens, the claim "iss", below the client's base URL; "" for a workspace that
+// names none. It sends nothing.
 func (s *OIDCService) Issuer(workspace string) string {
 	at := opOIDCIssuer.at(workspace)
 	if at.err != nil {
@@ -63,8 +63,9 @@ func (s *OIDCService) Issuer(workspace string) string {
 	return s.client.base.String() + at.path
 }
 
-// Configuration returns the discovery document of a workspace. It is public: it is asked for without credentials, and once more
-// with them if that is refused. The service refuses API tokens there. It may be an [ErrNotFound] until a step has used OpenID Connect for the first time.
+// Configuration returns the discovery document of a workspace. It is public: it is asked for without credentials, and once
+// more with them if that is refused. The service refuses API tokens there. It may be an [ErrNotFound] until a step has used
+// OpenID Connect for the first time.
 //
 // API: GET /workspaces/{workspace}/pipelines-config/identity/oidc/.well-known/openid-configuration
 //

@@ -68,8 +68,9 @@ func (b *looseBody[T]) UnmarshalJSON(data []byte) error {
 // Pager reads a list page by page. Nothing is sent until it is ranged over, each range starts anew, and what one range has
 // seen doesn't change another: a Pager may be used by many goroutines.
 //
-// The list is complete: pages are asked for with 100 items each and followed to the last. A link to a page that was seen before or
-// that leads to another origin is an error, and nothing is sent there.
+// The list is complete: pages are asked for with 100 items each and followed to the last. A link to a page that was seen
+// before or that leads to another origin is an error, and nothing is sent there. The service numbers its pages, so a list
+// that changes while it is read may repeat an item or miss one.
 type Pager[T any] struct {
 	ctx      context.Context //nolint:containedctx // the list is read later than it is asked for
 	client   *Client
@@ -108,9 +109,11 @@ func list[T any](ctx context.Context, c *Client, at endpoint, q listParams, opts
 	return &Pager[T]{ctx: ctx, client: c, at: at.with(q.query).check(q.err), pageLen: q.pageLen, opts: opts}
 }
 
-// Parallel returns a pager of the same list that fetches up to n pages at once, for the same items in the same order. It asks for pages by
-// number once the first page has told how many there are; where that can't work it fetches one page ahead. At most n pages are kept
-// in memory, and leaving the range ends every fetch.
+// Parallel returns a pager of the same list that fetches up to n pages at once, for the same items in the same order; with n
+// below 2 it is the list as it was. It asks for pages by number once the first page has told how many there are; where that
+// can't work it fetches one page ahead. At most n pages are kept in memory, and leaving the range ends every fetch: what was
+// fetched ahead by then was asked for in vain, so for the first few pages of a long list it costs more requests than it
+// saves.
 func (p *Pager[T]) Parallel(n int) *Pager[T] {
 	ahead := *p
 	ahead.parallel = n

@@ -44,9 +44,9 @@ type Pipeline struct {
 	Creator              *Account              `json:"creator,omitzero"`
 	Repository           *Repository           `json:"repository,omitzero"`
 	CreatedOn            time.Time             `json:"created_on,omitzero"`
-	CompletedOn          time.Time             `json:"completed_on,omitzero"`        // zero until it ends; may lie before CreatedOn where it was refused
+	CompletedOn          time.Time             `json:"completed_on,omitzero"`        // zero until it ends; may lie before CreatedOn
 	DurationInSeconds    int                   `json:"duration_in_seconds,omitzero"` // seconds
-	BuildSecondsUsed     int                   `json:"build_seconds_used,omitzero"`  // seconds, summed over the steps: parallel steps make it exceed the duration
+	BuildSecondsUsed     int                   `json:"build_seconds_used,omitzero"`  // seconds, summed over the steps
 	FirstSuccessful      bool                  `json:"first_successful,omitzero"`
 	Expired              bool                  `json:"expired,omitzero"`       // an old run whose logs are gone
 	HasVariables         bool                  `json:"has_variables,omitzero"` // seen false even where variables were given
@@ -56,8 +56,8 @@ type Pipeline struct {
 	Links                *PipelineLinks        `json:"links,omitzero"`
 }
 
-// WebURL returns the page of the run in the browser. The service links no such page, so it is built from repo and the
-// build number.
+// WebURL returns the page of the run in the browser. The service links no such page, so it is built from repo and the build
+// number.
 func (p *Pipeline) WebURL(repo Repo) string {
 	return "https://bitbucket.org/" + url.PathEscape(braced(repo.Workspace)) + "/" + url.PathEscape(braced(repo.Slug)) +
 		"/pipelines/results/" + strconv.Itoa(p.BuildNumber)
@@ -182,8 +182,8 @@ func PullRequestTarget(pr PullRequestRef) Target {
 	}
 }
 
-// At returns the target at a commit, in the context of the target's reference. The service doesn't check that the
-// commit is on it.
+// At returns the target at a commit, in the context of the target's reference. The service doesn't check that the commit is
+// on it.
 func (t Target) At(hash string) Target {
 	t.Commit = commitRef(hash)
 	return t
@@ -324,18 +324,35 @@ var stateWords = map[PipelineStatus]string{
 
 // ListPipelinesOptions filter and order a list of pipelines. Zero fields do not filter; those that are set all have to fit.
 type ListPipelinesOptions struct {
-	PageLen         int              `url:"-"`                                                                 // items a page, 1 to 100; 0: 100
-	Sort            PipelineSort     `url:"sort,omitempty"`                                                    // empty: the oldest first
-	Branch          string           `url:"target.branch,omitempty"`                                           //
-	RefType         RefType          `url:"target.ref_type,omitempty"`                                         // RefBranch, RefTag or RefAnnotatedTag
-	RefName         string           `url:"target.ref_name,omitempty"`                                         //
-	CommitHash      string           `url:"target.commit.hash,omitempty"`                                      // all 40 digits: the service finds nothing by fewer
-	SelectorType    SelectorType     `url:"target.selector.type,omitempty"`                                    //
-	SelectorPattern string           `url:"target.selector.pattern,omitempty"`                                 //
-	CreatorUUID     string           `url:"creator.uuid,omitempty"`                                            // with or without braces
-	CreatedOn       time.Time        `url:"created_on,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"` // whether the service compares it exactly is unknown
-	TriggerType     TriggerName      `url:"trigger_type,omitempty"`                                            //
-	Status          []PipelineStatus `url:"status,omitempty"`                                                  // any of these
+	PageLen int `url:"-"` // items a page, 1 to 100; 0: 100
+
+	// Sort is the order; empty: the oldest first.
+	Sort PipelineSort `url:"sort,omitempty"`
+
+	// Branch is the branch that a run was started on. RefType (RefBranch, RefTag or RefAnnotatedTag) and RefName name the
+	// reference of a run that has one, tags included.
+	Branch  string  `url:"target.branch,omitempty"`
+	RefType RefType `url:"target.ref_type,omitempty"`
+	RefName string  `url:"target.ref_name,omitempty"`
+
+	// CommitHash is a full hash: the service finds nothing by part of one.
+	CommitHash string `url:"target.commit.hash,omitempty"`
+
+	// SelectorType and SelectorPattern say which pipeline of the YAML ran, such as SelectorCustom and the pipeline's name.
+	SelectorType    SelectorType `url:"target.selector.type,omitempty"`
+	SelectorPattern string       `url:"target.selector.pattern,omitempty"`
+
+	// CreatorUUID is the account that started the run, with or without braces.
+	CreatorUUID string `url:"creator.uuid,omitempty"`
+
+	// CreatedOn is when the run was created; whether the service compares it exactly isn't documented.
+	CreatedOn time.Time `url:"created_on,omitempty" layout:"2006-01-02T15:04:05.999999999Z07:00"`
+
+	// TriggerType is what started the run, such as TriggerSchedule.
+	TriggerType TriggerName `url:"trigger_type,omitempty"`
+
+	// Status lists words of which any may fit.
+	Status []PipelineStatus `url:"status,omitempty"`
 }
 
 var fullHash = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
@@ -474,8 +491,8 @@ func (r OnDemandRequest) query() url.Values {
 	return q
 }
 
-// List lists the pipelines of a repository, the oldest first unless q.Sort says otherwise. A run that was started just
-// now may be missing for a moment.
+// List lists the pipelines of a repository, the oldest first unless q.Sort says otherwise. A run that was started just now
+// may be missing for a moment.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines
 //
@@ -496,8 +513,8 @@ func (s *PipelinesService) Get(ctx context.Context, repo Repo, id string, opts .
 // Run starts a pipeline and returns it in its first state. An unknown branch or tag is an [ErrNotFound], an unknown custom
 // pipeline an [ErrInvalidRequest].
 //
-// The service takes two equal requests for two runs, so a request that may have reached it is never sent again: the
-// error is then an [ErrOutcomeUnknown], and a look at [PipelinesService.List] tells whether the run exists.
+// The service takes two equal requests for two runs, so a request that may have reached it is never sent again: the error is
+// then an [ErrOutcomeUnknown], and a look at [PipelinesService.List] tells whether the run exists.
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines
 //
@@ -506,11 +523,11 @@ func (s *PipelinesService) Run(ctx context.Context, repo Repo, run RunRequest, o
 	return send[Pipeline](ctx, s.client, opPipelinesRun.at(repo.Workspace, repo.Slug).check(run.check()), run, opts)
 }
 
-// RunOnDemand starts a pipeline whose YAML comes with the request. It needs write access to the branch. Errors are those
-// of [PipelinesService.Run].
+// RunOnDemand starts a pipeline whose YAML comes with the request. It needs write access to the branch. Errors are those of
+// [PipelinesService.Run].
 //
-// The service reads the variables from the URL, secured ones too. The SDK shows no URL in errors and logs; what lies between it
-// and the service might.
+// The service reads the variables from the URL, secured ones too. The SDK shows no URL in errors and logs; what lies between
+// it and the service might.
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines
 //
@@ -524,8 +541,8 @@ func (s *PipelinesService) RunOnDemand(ctx context.Context, repo Repo, run OnDem
 	return send[Pipeline](ctx, s.client, at, rawBody{"application/yaml", run.YAML, run.secrets()}, opts)
 }
 
-// Stop stops a running pipeline. The service says yes at once and the run becomes STOPPED a little later; one that is
-// paused on a manual step stays so. A pipeline that has ended is an [ErrInvalidRequest].
+// Stop stops a running pipeline. The service says yes at once and the run becomes STOPPED a little later; one that is paused
+// on a manual step stays so. A pipeline that has ended is an [ErrInvalidRequest].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/stopPipeline
 //

@@ -87,8 +87,8 @@ type RunnerVersion struct {
 	Current string `json:"current,omitzero"` // recommended
 }
 
-// RunnerOAuthClient is what a runner signs in with. The secret comes once, when the runner is created; it is masked wherever the value is
-// printed, and left out where it is marshalled.
+// RunnerOAuthClient is what a runner signs in with. The secret comes once, when the runner is created; it is masked wherever
+// the value is printed, and left out where it is marshalled.
 type RunnerOAuthClient struct {
 	Type          string `json:"type,omitzero"`
 	ID            string `json:"id,omitzero"`
@@ -119,8 +119,8 @@ func (c RunnerOAuthClient) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plainRunnerOAuthClient(c))
 }
 
-// RunnerRequest is a runner to create, or what to make of one. The service is said to take at most ten labels, of lower-case letters, digits and
-// dots; whether it adds "self.hosted" is unknown.
+// RunnerRequest is a runner to create, or what to make of one. The service is said to take at most ten labels, of lower-case
+// letters, digits and dots; whether it adds "self.hosted" is unknown.
 type RunnerRequest struct {
 	Name   string   `json:"name"`
 	Labels []string `json:"labels,omitzero"` // nil: as they are; empty: none
@@ -174,8 +174,9 @@ func (r *RunnerSet) Get(ctx context.Context, id string, opts ...CallOption) (*Ru
 	return send[Runner](ctx, r.client, r.at(r.ops.get, id), nil, opts)
 }
 
-// Create creates a runner. Its OAuthClient has the secret, which never comes again. An [ErrInvalidRequest] may mean that there are too
-// many runners. A request that may have reached the service is not sent again: the error is then an [ErrOutcomeUnknown].
+// Create creates a runner. Its OAuthClient has the secret, which never comes again. An [ErrInvalidRequest] may mean that
+// there are too many runners. A request that may have reached the service is not sent again: the error is then an
+// [ErrOutcomeUnknown].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines-config/runners
 // API: POST /workspaces/{workspace}/pipelines-config/runners
@@ -185,7 +186,8 @@ func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...Ca
 	return send[Runner](ctx, r.client, r.at(r.ops.create).check(runner.check()), runner, opts)
 }
 
-// Update makes the runner be as runner says; which of it the service changes is unknown. One that does not exist is an [ErrNotFound].
+// Update makes the runner be as runner says; which of it the service changes is unknown. One that does not exist is an
+// [ErrNotFound].
 //
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
 // API: PUT /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}

@@ -55,7 +55,8 @@ const cronFields = 7
 
 func (r ScheduleRequest) check() error {
 	if n := len(strings.Fields(r.CronPattern)); n != cronFields {
-		return invalidArgument("CronPattern %q has %d fields and needs %d: second, minute, hour, day of month, month, day of week, year", r.CronPattern, n, cronFields)
+		return invalidArgument("CronPattern %q has %d fields and needs %d: second, minute, hour, day of month, month, day of week, year",
+			r.CronPattern, n, cronFields)
 	}
 	if r.Target.Type != TargetRef {
 		return invalidArgument("a schedule's target is a branch, not a %q", r.Target.Type)
@@ -84,8 +85,8 @@ type ScheduleUpdate struct {
 	Enabled *bool `json:"enabled,omitzero"`
 }
 
-// ScheduleExecution is one time that a schedule was due: Pipeline is what it started, or Error why it didn't. The service documents no
-// more, and no payload was seen.
+// ScheduleExecution is one time that a schedule was due: Pipeline is what it started, or Error why it didn't. The service
+// documents no more, and no payload was seen.
 type ScheduleExecution struct {
 	Type     string       `json:"type,omitzero"`
 	Pipeline *Pipeline    `json:"pipeline,omitzero"`
@@ -93,7 +94,8 @@ type ScheduleExecution struct {
 	Raw      []byte       `json:"-"` // the execution as it came, JSON
 }
 
-// UnmarshalJSON implements [encoding/json.Unmarshaler]. A pipeline may be an object or its UUID, an error an object or a text.
+// UnmarshalJSON implements [encoding/json.Unmarshaler]. A pipeline may be an object or its UUID, an error an object or a
+// text.
 func (e *ScheduleExecution) UnmarshalJSON(data []byte) error {
 	var loose struct {
 		Type     string         `json:"type"`
@@ -145,9 +147,10 @@ func (s *SchedulesService) Get(ctx context.Context, repo Repo, id string, opts .
 	return send[Schedule](ctx, s.client, opSchedulesGet.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
-// Create creates a schedule. One that is to be disabled is created and then disabled, because the service creates it enabled all the
-// same; should only that fail, the schedule comes back with the error. A repository that has as many as the service allows is an
-// [ErrTooManySchedules]. A request that may have reached the service is not sent again: the error is then an [ErrOutcomeUnknown].
+// Create creates a schedule. One that is to be disabled is created and then disabled, because the service creates it enabled
+// all the same; should only that fail, the schedule comes back with the error. A repository that has as many as the service
+// allows is an [ErrTooManySchedules]. A request that may have reached the service is not sent again: the error is then an
+// [ErrOutcomeUnknown].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines_config/schedules
 //
@@ -168,8 +171,8 @@ func (s *SchedulesService) Create(ctx context.Context, repo Repo, schedule Sched
 	return disabled, nil
 }
 
-// whyUnauthorized tells the two meanings of a 401 apart, which the service gives also for one schedule too many: then the same
-// credentials still read the list.
+// whyUnauthorized tells the two meanings of a 401 apart, which the service gives also for one schedule too many: then the
+// same credentials still read the list.
 func (s *SchedulesService) whyUnauthorized(ctx context.Context, repo Repo, err error) error {
 	if _, listErr := s.List(ctx, repo, nil).First(); listErr != nil {
 		return err

@@ -36,8 +36,8 @@ var (
 	opKnownHostsDelete = op("SSH.DeleteKnownHost", http.MethodDelete, knownHostPath, idempotent)
 )
 
-// KeyPair is an SSH key pair. The private key can be written but never read; it is masked wherever the value is printed, and left out where
-// a program marshals it.
+// KeyPair is an SSH key pair. The private key can be written but never read; it is masked wherever the value is printed, and
+// left out where a program marshals it.
 type KeyPair struct {
 	Type       string `json:"type,omitzero"`
 	PrivateKey string `json:"private_key,omitzero"` // PEM; RSA in PKCS #1 is known to work
@@ -120,8 +120,9 @@ func (h KnownHost) body() any {
 	return body
 }
 
-// ParseKnownHosts reads the output of ssh-keyscan, or an OpenSSH known_hosts file without hashed names, patterns and markers: the
-// service can't take those, and each is an [ErrInvalidArgument] that names the line. Comments and empty lines are left out. A line that names several hosts gives one for each.
+// ParseKnownHosts reads the output of ssh-keyscan, or an OpenSSH known_hosts file without hashed names, patterns and
+// markers: the service can't take those, and each is an [ErrInvalidArgument] that names the line. Comments and empty lines
+// are left out. A line that names several hosts gives one for each.
 func ParseKnownHosts(r io.Reader) ([]KnownHost, error) {
 	var hosts []KnownHost
 	lines := bufio.NewScanner(r)
@@ -231,8 +232,8 @@ func (s *SSHService) GetKnownHost(ctx context.Context, repo Repo, id string, opt
 }
 
 // CreateKnownHost creates a known host from hostname, key type and key; [ParseKnownHosts] gives them. One that exists is an
-// [ErrConflict], and one that the service knows itself, such as bitbucket.org, an [ErrInvalidRequest]. A request that may have
-// reached the service is not sent again: the error is then an [ErrOutcomeUnknown].
+// [ErrConflict], and one that the service knows itself, such as bitbucket.org, an [ErrInvalidRequest]. A request that may
+// have reached the service is not sent again: the error is then an [ErrOutcomeUnknown].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines_config/ssh/known_hosts
 //

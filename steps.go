@@ -112,8 +112,8 @@ func (i Image) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plainImage(i))
 }
 
-// List lists the steps of a pipeline in the service's order, which isn't documented and has been the order of definition. The
-// service puts all of them on one page. The pipeline is named by its UUID or its build number.
+// List lists the steps of a pipeline in the service's order, which isn't documented and has been the order of definition.
+// The service puts all of them on one page. The pipeline is named by its UUID or its build number.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps
 //

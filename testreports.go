@@ -96,8 +96,8 @@ func (t TestCase) MarshalJSON() ([]byte, error) {
 	return json.Marshal(body, jsontext.AllowInvalidUTF8(true))
 }
 
-// TestCaseReason says why a test did not pass. The service documents no shape for it: message and stack trace are found in every form
-// that is plausible, and Raw has what came.
+// TestCaseReason says why a test did not pass. The service documents no shape for it: message and stack trace are found in
+// every form that is plausible, and Raw has what came.
 type TestCaseReason struct {
 	Message    string
 	StackTrace string
@@ -164,7 +164,8 @@ func (s *StepsService) TestReport(ctx context.Context, repo Repo, pipelineID, st
 	return report.value, nil
 }
 
-// TestCases lists the tests of a step that did not pass; the service leaves out those that did. A step without a report is an [ErrNotFound].
+// TestCases lists the tests of a step that did not pass; the service leaves out those that did. A step without a report is
+// an [ErrNotFound].
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports/test_cases
 //

@@ -116,8 +116,8 @@ func (c *Client) newCall(ctx context.Context, at endpoint, body any, opts []Call
 	return k, k.checkReplay()
 }
 
-// checkReplay refuses the headers by which net/http takes a request for one that it may send again by itself. Bitbucket doesn't
-// know them, and would carry such a request out twice.
+// checkReplay refuses the headers by which net/http takes a request for one that it may send again by itself. Bitbucket
+// doesn't know them, and would carry such a request out twice.
 func (k *call) checkReplay() error {
 	if k.at.op.safety == idempotent {
 		return nil
@@ -322,8 +322,8 @@ func (k *call) begin(n int) {
 	k.attempts, k.attempt, k.retrying = n, new(attempt), false
 }
 
-// backoff is how long to wait after attempt n, counted from 0: what the service asks for, else a random time below a bound that
-// doubles, so that clients which failed together don't come back together.
+// backoff is how long to wait after attempt n, counted from 0: what the service asks for, else a random time below a bound
+// that doubles, so that clients which failed together don't come back together.
 func (p RetryPolicy) backoff(n int, resp *http.Response) time.Duration {
 	if resp != nil && !success(resp) {
 		if d := retryAfter(resp.Header); d > 0 {
@@ -337,8 +337,8 @@ func (p RetryPolicy) backoff(n int, resp *http.Response) time.Duration {
 	return rand.N(bound) + 1 //nolint:gosec // jitter needs no secrecy
 }
 
-// classify looks at an attempt's end, keeps its error and says whether the request is sent again. The retry loop asks it once
-// more after the answer was read.
+// classify looks at an attempt's end, keeps its error and says whether the request is sent again. The retry loop asks it
+// once more after the answer was read.
 func (k *call) classify(ctx context.Context, resp *http.Response, err error) bool {
 	switch {
 	case err != nil:
@@ -586,8 +586,8 @@ func checkLocation(resp *http.Response) error {
 	return nil
 }
 
-// transport is the innermost layer of the package: all that happens once for each request that goes out. It is the only place
-// that sets credentials.
+// transport is the innermost layer of the package: all that happens once for each request that goes out. It is the only
+// place that sets credentials.
 type transport struct {
 	inner     http.RoundTripper
 	base      *url.URL
@@ -670,8 +670,8 @@ func (t *transport) prepare(req *http.Request, k *call) (http.Header, error) {
 	return header, nil
 }
 
-// own reports whether a request stays at the API: its origin is the base URL's, and so was that of every redirect before it. What a
-// foreign host redirects to is that host's request, not ours.
+// own reports whether a request stays at the API: its origin is the base URL's, and so was that of every redirect before it.
+// What a foreign host redirects to is that host's request, not ours.
 func (t *transport) own(req *http.Request) bool {
 	for sameOrigin(req.URL, t.base) {
 		if req.Response == nil {
@@ -746,8 +746,8 @@ func stallCause(ctx context.Context, err error) error {
 	return err
 }
 
-// trace notes whether the request may have gone out. The earliest sign counts, since a header that was written to a buffer may
-// be on its way.
+// trace notes whether the request may have gone out. The earliest sign counts, since a header that was written to a buffer
+// may be on its way.
 func (a *attempt) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn:          func(string) { a.traced.Store(true) },

@@ -39,8 +39,8 @@ func braced(id string) string {
 	return id
 }
 
-// Account is a user, a team or an app: who created, stopped or deployed something. Which members the service fills
-// depends on Type and on the caller's access.
+// Account is a user, a team or an app: who created, stopped or deployed something. Which members the service fills depends
+// on Type and on the caller's access.
 type Account struct {
 	Type          string        `json:"type,omitzero"` // "user", "team", "app_user"
 	UUID          string        `json:"uuid,omitzero"`
@@ -276,11 +276,12 @@ func (s PipelineState) Done() bool { return stateDone(s.Name) }
 // Succeeded reports whether the run has ended successfully.
 func (s PipelineState) Succeeded() bool { return stateSucceeded(s.Name, s.Result) }
 
-// Paused reports whether the run waits for a person: its stage is PAUSED (a manual step) or HALTED. There is no
-// operation that lets it go on; somebody has to do so in the browser.
+// Paused reports whether the run waits for a person: its stage is PAUSED (a manual step) or HALTED. There is no operation
+// that lets it go on; somebody has to do so in the browser.
 func (s PipelineState) Paused() bool { return statePaused(s.Name, s.Stage) }
 
-// String returns the most telling word: the result of an ended run ("SUCCESSFUL"), else the stage ("RUNNING"), else the state's name.
+// String returns the most telling word: the result of an ended run ("SUCCESSFUL"), else the stage ("RUNNING"), else the
+// state's name.
 func (s PipelineState) String() string { return stateWord(s.Name, s.Stage, s.Result) }
 
 // StepState is the state of a step. It answers the questions of [PipelineState].

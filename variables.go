@@ -50,11 +50,11 @@ func newEnvironmentVariableOps() *variableOps {
 	return ops
 }
 
-// Variable is a variable of a repository, workspace, deployment environment or run. The value of a secured one can be written but
-// never read.
+// Variable is a variable of a repository, workspace, deployment environment or run. The value of a secured one can be
+// written but never read.
 //
-// Wherever a Variable is printed, a secured value is masked. Marshalled to JSON by a program, it leaves its value out,
-// as the service does; requests of this package carry it.
+// Wherever a Variable is printed, a secured value is masked; in an unexported field of another struct fmt can't be told to.
+// Marshalled to JSON by a program, it leaves its value out, as the service does; requests of this package carry it.
 type Variable struct {
 	Type    string `json:"type,omitzero"` // may be missing for an environment's
 	UUID    string `json:"uuid,omitzero"`
@@ -104,9 +104,9 @@ func encodeVariable(enc *jsontext.Encoder, v Variable) error {
 	}{v.Key, v.Value, v.Secured})
 }
 
-// VariableUpdate is what to change of a variable; what is empty or nil stays. The value is masked wherever the update is printed,
-// unless it says that it isn't secured, and left out where a program marshals it. Whether the service takes a secured variable
-// without its value is unknown.
+// VariableUpdate is what to change of a variable; what is empty or nil stays. The value is masked wherever the update is
+// printed, unless it says that it isn't secured, and left out where a program marshals it. Whether the service takes a
+// secured variable without its value is unknown.
 type VariableUpdate struct {
 	Key     string  `json:"key,omitzero"`
 	Value   *string `json:"value,omitzero"`
@@ -207,8 +207,8 @@ func (v *VariableSet) List(ctx context.Context, q *ListOptions, opts ...CallOpti
 	return list[Variable](ctx, v.client, v.at(v.ops.list), q.params(), opts)
 }
 
-// Get returns one variable by its UUID. One that does not exist is an [ErrNotFound]. Of an environment's variables the service gives
-// no single one: there it is found by listing them.
+// Get returns one variable by its UUID. One that does not exist is an [ErrNotFound]. Of an environment's variables the
+// service gives no single one: there it is found by listing them.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
 // API: GET /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
@@ -226,8 +226,8 @@ func (v *VariableSet) Get(ctx context.Context, id string, opts ...CallOption) (*
 	return v.find(ctx, "Variables.Get", func(one *Variable) bool { return one.UUID == braced(id) }, opts)
 }
 
-// GetByKey returns the variable with a key, found by listing them: the service has no filter. None is an [ErrNotFound]. A variable
-// that this client created a moment ago is found though the service may not list it yet.
+// GetByKey returns the variable with a key, found by listing them: the service has no filter. None is an [ErrNotFound]. A
+// variable that this client created a moment ago is found though the service may not list it yet.
 //
 // API: as [VariableSet.List].
 //
@@ -254,8 +254,8 @@ func (v *VariableSet) find(ctx context.Context, name string, match func(*Variabl
 	return nil, fmt.Errorf("pipelines: %s: there is no such variable: %w", name, ErrNotFound)
 }
 
-// Create creates a variable from key, value and secured. A key that exists is an [ErrConflict]. A request that may have reached the
-// service is not sent again: the error is then an [ErrOutcomeUnknown].
+// Create creates a variable from key, value and secured. A key that exists is an [ErrConflict]. A request that may have
+// reached the service is not sent again: the error is then an [ErrOutcomeUnknown].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines_config/variables
 // API: POST /workspaces/{workspace}/pipelines-config/variables
@@ -317,9 +317,9 @@ func (v *VariableSet) Delete(ctx context.Context, id string, opts ...CallOption)
 	return err
 }
 
-// Set makes the variable with this key have this value and this protection: it creates it, or updates the one that is there. It may be repeated:
-// where a creation's outcome is unknown it looks, and an [ErrOutcomeUnknown] comes back only if there is nothing to be seen. With
-// several variables, [VariableSet.Plan] needs fewer requests.
+// Set makes the variable with this key have this value and this protection: it creates it, or updates the one that is there.
+// It may be repeated: where a creation's outcome is unknown it looks, and an [ErrOutcomeUnknown] comes back only if there is
+// nothing to be seen. With several variables, [VariableSet.Plan] needs fewer requests.
 //
 // API: as [VariableSet.List], [VariableSet.Create] and [VariableSet.Update].
 //
@@ -355,8 +355,8 @@ func (v *VariableSet) overwrite(ctx context.Context, id string, variable Variabl
 // lateness is how long an environment's variable may be missing from the list. Five seconds were seen.
 const lateness = 15 * time.Second
 
-// afterCreate finds the variable that a failed creation says or may have left. One that the service knows and does not list yet
-// is waited for.
+// afterCreate finds the variable that a failed creation says or may have left. One that the service knows and does not list
+// yet is waited for.
 func (v *VariableSet) afterCreate(ctx context.Context, key string, cause error, opts []CallOption) (*Variable, error) {
 	if !errors.Is(cause, ErrConflict) && !errors.Is(cause, ErrOutcomeUnknown) {
 		return nil, cause
@@ -375,8 +375,8 @@ func (v *VariableSet) afterCreate(ctx context.Context, key string, cause error, 
 	}
 }
 
-// createdVariables remembers what a client created a moment ago, because the service lists an environment's variables late and
-// nothing must be created twice for that.
+// createdVariables remembers what a client created a moment ago, because the service lists an environment's variables late
+// and nothing must be created twice for that.
 type createdVariables struct {
 	mu  sync.Mutex
 	all map[string][]createdVariable // by the path of their list

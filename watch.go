@@ -39,7 +39,8 @@ type FollowOptions struct {
 }
 
 // Event is something that happened to a watched pipeline. What it is about is set: Pipeline alone for a change of the
-// pipeline's state, Step alone for a change of a step's, Step and Log for a piece of a step's log, which may end within a line.
+// pipeline's state, Step alone for a change of a step's, Step and Log for a piece of a step's log, which may end within a
+// line.
 type Event struct {
 	Pipeline *Pipeline
 	Step     *Step
@@ -47,11 +48,12 @@ type Event struct {
 }
 
 // Wait waits until the pipeline is done, or paused for a person unless o says otherwise, and returns it. A failed run is a
-// result, not an error: ask the pipeline's State. Where Wait ends early it returns the pipeline as last seen, nil if it never was, with the
-// error; the end of ctx is one.
+// result, not an error: ask the pipeline's State. Where Wait ends early it returns the pipeline as last seen, nil if it
+// never was, with the error; the end of ctx is one.
 //
 // It asks soon after a change and less often in quiet, at most 180 times in the first hour and 120 in each further one by
-// default. A poll that fails for a moment doesn't end it, and an unknown state counts as running.
+// default. An unknown state counts as running. Polls that fail, each after retries of its own, end it when there are five in
+// a row; a used-up quota is waited out.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
 //
@@ -85,15 +87,18 @@ func (s *PipelinesService) Wait(ctx context.Context, repo Repo, id string, o *Wa
 	}
 }
 
-// Watch follows a pipeline to its end: it yields an [Event] for each change of the pipeline's or a step's state and for each piece of
-// log, with the logs of parallel steps side by side. What is there when it starts comes first. A step's end comes after the last of its log, and
-// the pipeline's end comes last. A pipeline that waits for a person is watched on; leave the range to stop.
-// An error is yielded once, with a nil event, and ends the range; the end of ctx is one.
+// Watch follows a pipeline to its end: it yields an [Event] for each change of the pipeline's or a step's state and for each
+// piece of log, with the logs of parallel steps side by side. What is there when it starts comes first. A step's end comes
+// after the last of its log, and the pipeline's end comes last. A pipeline that waits for a person is watched on; leave the
+// range to stop. An error is yielded once, with a nil event, and ends the range; the end of ctx is one.
 //
-// By default it sends at most 300 requests in the first hour and 240 in each further one, however many steps there are and however
-// much their logs grow; each byte of log is transferred once. A poll that fails for a moment doesn't end it.
+// By default it sends at most 300 requests in the first hour and 240 in each further one, however many steps there are and
+// however much their logs grow; each byte of log is transferred once. Polls that fail, each after retries of its own, end it
+// when there are five in a row; a used-up quota is waited out.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
 //
 // Scope: pipeline.
 func (s *PipelinesService) Watch(ctx context.Context, repo Repo, id string, o *WatchOptions) iter.Seq2[*Event, error] {
@@ -118,7 +123,8 @@ func (s *PipelinesService) Watch(ctx context.Context, repo Repo, id string, o *W
 // errLeft says that the range over the events was left.
 var errLeft = errors.New("the range was left")
 
-// watcher is one Watch. Each of the things it looks at has a rhythm of its own, and the one that is due first is looked at next.
+// watcher is one Watch. Each of the things it looks at has a rhythm of its own, and the one that is due first is looked at
+// next.
 type watcher struct {
 	ctx    context.Context //nolint:containedctx // of one range
 	client *Client
@@ -273,8 +279,8 @@ func (w *watcher) update(step *Step) (changed bool, err error) {
 	return true, w.emit(&Event{Step: step})
 }
 
-// drain reads the rest of the log of a step that has ended. One that is not there though the step has run may be on its way to
-// storage: it gets two more chances.
+// drain reads the rest of the log of a step that has ended. One that is not there though the step has run may be on its way
+// to storage: it gets two more chances.
 func (w *watcher) drain(l *stepLog) error {
 	if l.drained {
 		return nil
@@ -338,8 +344,8 @@ func (w *watcher) copyLog(l *stepLog) (grown bool, err error) {
 	}
 }
 
-// finish tells what is left once the pipeline has ended, and then that it has. Steps may end a little later than their pipeline,
-// and a step whose state nobody knows may never: its log is read all the same.
+// finish tells what is left once the pipeline has ended, and then that it has. Steps may end a little later than their
+// pipeline, and a step whose state nobody knows may never: its log is read all the same.
 func (w *watcher) finish() error {
 	for try := 1; ; try++ {
 		_, err := w.lookAtSteps()
@@ -401,10 +407,12 @@ func (l *stepLog) close() {
 // FollowLog reads the log of a step as it grows, until the step is done and its log read to the end. It may begin before the
 // step does. A step that does not exist, or that has ended without a log, is an [ErrNotFound].
 //
-// Each byte is transferred once, and each poll is one request: for the log while it grows, for the step's state where it doesn't.
-// The reader is bound to ctx and has to be closed; Close may be called while another goroutine reads.
+// Each byte is transferred once, and each poll is one request: for the log while it grows, for the step's state where it
+// doesn't. The reader is bound to ctx and has to be closed; Close may be called while another goroutine reads. A step that
+// waits for a person is waited for as long as ctx lasts.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}
 //
 // Scope: pipeline.
 func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, stepID string, o *FollowOptions) (io.ReadCloser, error) {
@@ -498,7 +506,8 @@ func (f *follower) Read(p []byte) (int, error) {
 	}
 }
 
-// poll waits, then sends the one request that may bring news: for the log, or, where that has just brought nothing, for the step.
+// poll waits, then sends the one request that may bring news: for the log, or, where that has just brought nothing, for the
+// step.
 func (f *follower) poll() error {
 	f.rhythm.beat(f.grown)
 	askStep := !f.open || (!f.grown && !f.stepAsked)
@@ -581,8 +590,8 @@ const (
 	longestDelay = 2 * time.Hour   // a service that asks for more isn't waited for
 )
 
-// tolerate returns an error that ends the polling, and nil for none or one that may pass. A quota that is used up passes for sure: it
-// delays the polling and doesn't count.
+// tolerate returns an error that ends the polling, and nil for none or one that may pass. A quota that is used up passes for
+// sure: it delays the polling and doesn't count.
 func (f *failureCount) tolerate(ctx context.Context, err error) error {
 	if err == nil {
 		*f = failureCount{}

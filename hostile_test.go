@@ -518,18 +518,39 @@ func TestFollowLogOfAStepThatEndsWithoutALogIsNotFound(t *testing.T) {
 }
 
 func TestAQuotaThatIsUsedUpIsWaitedForAndNotBeaten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := pipelinestest.NewServer(pipelinestest.WithQuota(20))
-		defer srv.Close()
-		r := srv.AddRepository("acme", "site")
-		r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build", Duration: 3 * time.Hour, Log: lines("b", 100)}}})
-		c := srv.Client()
-		id := start(t, c).UUID
-		p, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
-		require.NoError(t, err)
-		require.True(t, p.State.Succeeded())
-		require.Less(t, len(srv.Requests()), 130, "20 an hour, and one look each five minutes at most besides")
-	})
+	for name, follow := range map[string]func(*testing.T, *pipelines.Client, string){
+		"by Wait": func(t *testing.T, c *pipelines.Client, id string) {
+			t.Helper()
+			p, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
+			require.NoError(t, err)
+			require.True(t, p.State.Succeeded())
+		},
+		"by Watch": func(t *testing.T, c *pipelines.Client, id string) {
+			t.Helper()
+			seen, err := collect(t, t.Context(), c, id)
+			require.NoError(t, err)
+			require.Equal(t, lines("b", 100), seen.logs["Build"].String())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := pipelinestest.NewServer(pipelinestest.WithQuota(40))
+				defer srv.Close()
+				r := srv.AddRepository("acme", "site")
+				r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build", Duration: 3 * time.Hour, Log: lines("b", 100)}}})
+				c := srv.Client()
+				follow(t, c, start(t, c).UUID)
+				refused := 0
+				for _, req := range srv.Requests() {
+					if req.Status == http.StatusTooManyRequests {
+						refused++
+					}
+				}
+				require.Positive(t, refused)
+				require.LessOrEqual(t, refused, 3*12+1, "one look each five minutes")
+			})
+		})
+	}
 }
 
 func TestAServiceThatAsksToWaitForYearsIsNotWaitedFor(t *testing.T) {

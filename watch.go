@@ -139,6 +139,7 @@ type watcher struct {
 	steps         []*Step // as last seen
 	logs          map[string]*stepLog
 	failures      failureCount
+	notBefore     time.Time // nothing is looked at until then: a failure delays all
 }
 
 // check is one thing to look at again and again.
@@ -171,7 +172,7 @@ func (w *watcher) run() error {
 // step looks at whatever is due first, waiting until it is.
 func (w *watcher) step() error {
 	next, look := w.due()
-	if err := w.budget.pause(w.ctx, time.Until(next.due)); err != nil {
+	if err := w.budget.pause(w.ctx, max(time.Until(next.due), time.Until(w.notBefore))); err != nil {
 		return fmt.Errorf("pipelines: Pipelines.Watch: %w", err)
 	}
 	changed, err := look()
@@ -181,7 +182,8 @@ func (w *watcher) step() error {
 	if err == nil {
 		next.rhythm.beat(changed)
 	}
-	next.due = time.Now().Add(max(next.rhythm.interval(w.budget), w.failures.delay))
+	next.due = time.Now().Add(next.rhythm.interval(w.budget))
+	w.notBefore = time.Now().Add(w.failures.delay)
 	switch {
 	case next == &w.pipelineCheck && changed: // they change together
 		w.stepsCheck.due = time.Time{}

@@ -181,7 +181,7 @@ func WithEnv() Option {
 	return func(c *config) error {
 		if u := os.Getenv("BITBUCKET_BASE_URL"); u != "" {
 			if err := WithBaseURL(u)(c); err != nil {
-				return fmt.Errorf("BITBUCKET_BASE_URL: %w", err)
+				return fmt.Errorf("BITBUCKET_BASE_URL as %w", err)
 			}
 		}
 		if token := os.Getenv("BITBUCKET_TOKEN"); token != "" {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -52,11 +53,59 @@ func (a *access) scopes(token string, now time.Time) ([]string, *reply) {
 	return scopes, nil
 }
 
-// authorize refuses a caller that may not use the route.
+// The types of credentials. Their names are inventions.
+const (
+	apiToken    = "api_token"    // what comes by Basic authentication
+	oauthToken  = "oauth2"       // what the token endpoint issued
+	accessToken = "access_token" // any other Bearer token
+)
+
+// caller is who sent a request, once that is known.
+type caller struct {
+	credential string // its type
+	scopes     []string
+}
+
+func (c *call) newCaller(scopes []string) *caller {
+	if len(scopes) == 0 {
+		scopes = allScopes
+	}
+	if _, _, basic := c.request.BasicAuth(); basic {
+		return &caller{apiToken, scopes}
+	}
+	if _, issued := c.server.access.grants[credential(c.request)]; issued {
+		return &caller{oauthToken, scopes}
+	}
+	return &caller{accessToken, scopes}
+}
+
+// tellCaller writes into an answer what the service lets a known caller know about the credentials, and an access token about its quota.
+func (c *call) tellCaller(header http.Header, route *route) {
+	if c.caller == nil {
+		return
+	}
+	header.Set("X-Oauth-Scopes", strings.Join(c.caller.scopes, ", "))
+	header.Set("X-Credential-Type", c.caller.credential)
+	if route.scope != "" {
+		header.Set("X-Accepted-Oauth-Scopes", route.scope)
+	}
+	if quota := c.server.quota; quota > 0 && c.caller.credential == accessToken && route.onRepository() {
+		left := quota - len(c.recentHits())
+		header.Set("X-Ratelimit-Limit", strconv.Itoa(quota))
+		header.Set("X-Ratelimit-Resource", "api")
+		header.Set("X-Ratelimit-Nearlimit", strconv.FormatBool(left*5 < quota)) // a fifth: 20 %
+	}
+}
+
+// authorize finds out who the caller is, and refuses one that may not use the route.
 func (c *call) authorize(required string) *reply {
 	granted, refusal := c.server.access.scopes(credential(c.request), c.now)
-	if refusal != nil || required == "" || allows(granted, required) {
+	if refusal != nil {
 		return refusal
+	}
+	c.caller = c.newCaller(granted)
+	if required == "" || allows(granted, required) {
+		return nil
 	}
 	return failure(http.StatusForbidden, "The credentials lack a required scope.",
 		map[string]any{"required": []string{required}, "granted": granted})

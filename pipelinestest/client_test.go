@@ -82,3 +82,16 @@ func TestTheClientFollowsARunInABubble(t *testing.T) {
 		require.GreaterOrEqual(t, time.Since(start), time.Hour)
 	})
 }
+
+func TestAnInProcessServerServesABubbleFromOutside(t *testing.T) {
+	srv := pipelinestest.NewServer(pipelinestest.InProcess())
+	repo := srv.AddRepository("acme", "site")
+	client := srv.Client()
+	synctest.Test(t, func(t *testing.T) {
+		run, err := client.Pipelines.Run(t.Context(), repo.Repo(), pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
+		require.NoError(t, err)
+		done, err := client.Pipelines.Wait(t.Context(), repo.Repo(), run.UUID, nil)
+		require.NoError(t, err)
+		require.True(t, done.State.Succeeded())
+	})
+}

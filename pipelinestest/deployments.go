@@ -31,6 +31,7 @@ func (r *Repository) AddDeployment(d pipelines.Deployment) *pipelines.Deployment
 	if d.State == nil {
 		d.State = completedDeployment(pipelines.ResultSuccessful, now, now)
 	}
+	completeDeploymentState(d.State)
 	if d.Commit == nil {
 		d.Commit = &pipelines.Commit{Type: "commit", Hash: r.branches["main"]}
 	}

@@ -18,8 +18,9 @@
 //
 // # Seeding and looking
 //
-// Variables, environments, deployments, schedules, SSH keys, caches and runners are added by methods of [Repository], [Workspace],
-// [Environment] and [Owner] that begin with Add or Set, without requests and without the service's limits. Their counterparts, such as
+// Runs, variables, environments, deployments, schedules, SSH keys, caches and runners are added by methods of [Repository], [Workspace],
+// [Environment] and [Owner] that begin with Add or Set, without requests and without the service's limits. Type discriminators may be
+// left out of what is seeded. [Repository.AddRun] adds runs with steps and logs. The counterparts of these methods, such as
 // Variables, return what there is, secrets included, so that a test can compare them; printed, they stay masked. They see at once what the
 // API shows late.
 //
@@ -40,14 +41,18 @@
 //		...
 //	})
 //
+// Server and client have to be made inside the bubble, as here, or the server has to be [InProcess]. A server made outside has told its
+// client the URL of a socket, and a test that waits for a socket in a bubble hangs, because the bubble's clock stands still meanwhile.
+//
 // In a bubble no socket is opened, because a goroutine that waits for connections would keep the bubble's clock from
 // advancing: [Server.URL] then names a host that doesn't exist, and [Server.Client] sends through [Server.Transport].
 // [InProcess] does the same elsewhere.
 //
 // # What is invented
 //
-// Where the service's behaviour is unknown, the server picks something plausible: the texts of errors and most keys in them, the
-// form of storage links, the order in which checks are made, the limits of [WithScheduleLimit] and [WithRunnerLimit], that a known host may have one
-// key of each type, that a secured variable can't be opened up without a new value, and that no run starts where Pipelines is
-// disabled (400). A program shouldn't depend on those, and its tests neither.
+// Where the service's behaviour is unknown, the server picks something plausible: the texts of errors and most keys in them, the form of
+// storage links, the order in which checks are made, the values of X-Credential-Type and X-RateLimit-Resource, the limits of
+// [WithScheduleLimit] and [WithRunnerLimit], that a known host may have one key of each type, that a secured variable can't be opened up
+// without a new value, and that no run starts where Pipelines is disabled (400). A program shouldn't depend on those, and its tests
+// neither.
 package pipelinestest

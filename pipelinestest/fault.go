@@ -2,6 +2,7 @@ package pipelinestest
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"path"
@@ -16,7 +17,8 @@ type Fault struct {
 	// Method is the method to strike; empty: any.
 	Method string
 	// Path is the path to strike, below the base URL; empty: any. An element in braces stands for any one element, so the
-	// templates of the API fit ("/repositories/{workspace}/{repo_slug}/pipelines"); other elements are patterns of [path.Match].
+	// templates of the API fit ("/repositories/{workspace}/{repo_slug}/pipelines"); other elements are patterns of [path.Match]. A
+	// [Request.Path] fits itself: a leading /2.0 doesn't count, and elements may be escaped.
 	Path string
 	// Match is a further condition; nil: none. It may read the body.
 	Match func(*http.Request) bool
@@ -27,8 +29,8 @@ type Fault struct {
 
 	// Latency is waited before anything else happens.
 	Latency time.Duration
-	// Status, if set, is answered in place of the server's own answer; the request has no effect then. Header and Body go with it. The
-	// Content-Type is text/plain unless Header says otherwise.
+	// Status, if set, is answered in place of the server's own answer; the request has no effect then. Header and Body go with it, and
+	// only with it. The Content-Type is text/plain unless Header says otherwise.
 	Status int
 	Header http.Header
 	Body   string
@@ -57,12 +59,12 @@ type activeFault struct {
 }
 
 // Inject adds a fault. A request suffers the first fault, in the order of injection, that matches it and is neither skipping nor
-// used up. It panics where the path is malformed.
+// used up. It panics on a fault that could never strike: where the path is malformed or the method unknown, such as one in lower
+// case, or where there is a Header or a Body without a Status.
 func (s *Server) Inject(f Fault) {
-	for _, element := range strings.Split(f.Path, "/") {
-		if _, err := path.Match(element, ""); err != nil {
-			panic("pipelinestest: malformed Fault.Path " + f.Path)
-		}
+	f.Path = checkedPath(f.Method, f.Path)
+	if f.Status == 0 && (len(f.Header) > 0 || f.Body != "") {
+		panic("pipelinestest: a Fault with a Header or a Body needs a Status")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,17 +109,41 @@ func (f *activeFault) matches(r *http.Request, body []byte, storage bool) bool {
 	if f.Storage != storage || f.Method != "" && f.Method != r.Method {
 		return false
 	}
-	if f.Path != "" {
-		_, elements := splitPath(r.URL)
-		if _, ok := matchPath(f.Path, elements); !ok {
-			return false
-		}
+	if !fitsPath(f.Path, r.URL.EscapedPath()) {
+		return false
 	}
 	if f.Match == nil {
 		return true
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return f.Match(r)
+}
+
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+}
+
+// checkedPath returns a pattern of paths as [fitsPath] takes it. It panics where no request can have the method or such a path.
+func checkedPath(method, pattern string) string {
+	if method != "" && !slices.Contains(methods, method) {
+		panic(fmt.Sprintf("pipelinestest: there is no method %q", method))
+	}
+	for element := range strings.SplitSeq(pattern, "/") {
+		if _, err := path.Match(element, ""); err != nil {
+			panic("pipelinestest: malformed path " + pattern)
+		}
+	}
+	if below, ok := strings.CutPrefix(pattern, apiPrefix+"/"); ok {
+		return "/" + below
+	}
+	return pattern
+}
+
+// fitsPath reports whether an escaped path fits a pattern, which is empty for any path.
+func fitsPath(pattern, escaped string) bool {
+	_, elements := splitPath(escaped)
+	_, ok := matchPath(pattern, elements)
+	return pattern == "" || ok
 }
 
 // before does what happens before the request takes effect.

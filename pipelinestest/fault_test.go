@@ -30,6 +30,8 @@ func TestAFaultStrikesWhatItMatches(t *testing.T) {
 		"another method":        {pipelinestest.Fault{Method: http.MethodPost}, false},
 		"the template":          {pipelinestest.Fault{Path: pipelinesTemplate}, true},
 		"another template":      {pipelinestest.Fault{Path: pipelinesTemplate + "/{pipeline_uuid}"}, false},
+		"with the prefix":       {pipelinestest.Fault{Path: "/2.0" + site + "/pipelines"}, true},
+		"an escaped element":    {pipelinestest.Fault{Path: "/2.0/repositories/acme/%73ite/pipelines"}, true},
 		"a pattern":             {pipelinestest.Fault{Path: "/repositories/ac*/site/pipelines"}, true},
 		"a pattern of another":  {pipelinestest.Fault{Path: "/repositories/b*/site/pipelines"}, false},
 		"the storage only":      {pipelinestest.Fault{Storage: true}, false},
@@ -84,8 +86,40 @@ func TestAMatchMayReadTheBody(t *testing.T) {
 	require.Equal(t, 500, f.run(`"strike me"`).StatusCode)
 }
 
-func TestAMalformedFaultPathPanics(t *testing.T) {
-	require.PanicsWithValue(t, "pipelinestest: malformed Fault.Path /[", func() { setup(t).srv.Inject(pipelinestest.Fault{Path: "/["}) })
+func TestAFaultThatCanNeverStrikePanics(t *testing.T) {
+	for message, fault := range map[string]pipelinestest.Fault{
+		"malformed path /[":                              {Path: "/["},
+		`there is no method "get"`:                       {Method: "get"},
+		`there is no method "FETCH"`:                     {Method: "FETCH"},
+		"a Fault with a Header or a Body needs a Status": {Body: "slow down"},
+	} {
+		require.PanicsWithValue(t, "pipelinestest: "+message, func() { setup(t).srv.Inject(fault) })
+	}
+	require.Panics(t, func() { setup(t).srv.Inject(pipelinestest.Fault{Header: http.Header{"Retry-After": {"7"}}}) })
+}
+
+func TestTheRequestsOfAPath(t *testing.T) {
+	f := setup(t)
+	path := f.started()
+	f.get(site + "/pipelines")
+	f.get(path)
+	for _, c := range []struct {
+		method, path string
+		n            int
+	}{
+		{"", "", 3},
+		{http.MethodGet, "", 2},
+		{"", pipelinesTemplate, 2},
+		{http.MethodGet, "/2.0" + pipelinesTemplate, 1},
+		{http.MethodGet, pipelinesTemplate + "/{pipeline_uuid}", 1},
+		{http.MethodGet, "/2.0" + path, 1},
+		{http.MethodDelete, pipelinesTemplate, 0},
+	} {
+		require.Len(t, f.srv.RequestsTo(c.method, c.path), c.n, "%s %s", c.method, c.path)
+	}
+	require.Len(t, f.srv.Requests(), 3)
+	require.Panics(t, func() { f.srv.RequestsTo("post", "") })
+	require.Panics(t, func() { f.srv.RequestsTo("", "/[") })
 }
 
 // ways are the two ways to a server: over a socket and without one.

@@ -393,12 +393,10 @@ func (c *call) resolve(target *pipelines.Target, onDemand bool) *reply {
 
 // resolveRef looks up a branch or tag. Whether a given commit is on it isn't checked, as the service doesn't either.
 func (c *call) resolveRef(target *pipelines.Target) *reply {
-	kind, refs := "branch", c.repo.branches
-	if target.RefType == pipelines.RefTag || target.RefType == pipelines.RefAnnotatedTag {
-		kind, refs = "tag", c.repo.tags
-	}
-	hash, ok := c.repo.hasRef(refs, target.RefName)
+	section := sectionOf(*target)
+	hash, ok := c.repo.hasRef(section, target.RefName)
 	if !ok {
+		kind := map[pipelines.SelectorType]string{pipelines.SelectorBranches: "branch", pipelines.SelectorTags: "tag"}[section]
 		return serviceFailure(http.StatusNotFound, "result-service.reference.not-found",
 			"Could not find last reference for "+kind+" "+target.RefName, map[string]string{"name": target.RefName})
 	}

@@ -3,6 +3,7 @@ package pipelinestest_test
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -466,4 +467,91 @@ func TestASeededPipelineCanBeStopped(t *testing.T) {
 	require.Equal(t, "COMPLETED STOPPED", f.state(site+"/pipelines/1"))
 	require.Equal(t, "2026-03-01T12:00:01Z", f.get(site+"/pipelines/1").At("completed_on"))
 	require.Equal(t, "IN_PROGRESS HALTED", f.state(site+"/pipelines/2"))
+}
+
+func TestWhatIsSeededGetsItsDiscriminators(t *testing.T) {
+	f := setup(t)
+	commit := &pipelines.Commit{Hash: "1f4a9c"}
+	for i, c := range []struct {
+		seed pipelines.Pipeline
+		want map[string]string
+	}{
+		{
+			pipelines.Pipeline{Target: pipelines.Target{RefName: "dev"}, State: pipelines.PipelineState{
+				Name: pipelines.StateInProgress, Stage: &pipelines.Stage{Name: pipelines.StageHalted},
+			}},
+			map[string]string{
+				"state.type": "pipeline_state_in_progress", "state.stage.type": "pipeline_state_in_progress_halted",
+				"target.type": "pipeline_ref_target", "target.ref_type": "branch", "trigger.type": "pipeline_trigger_manual",
+			},
+		}, {
+			pipelines.Pipeline{Target: pipelines.Target{Commit: commit}, State: pipelines.PipelineState{
+				Result: &pipelines.Result{Name: pipelines.ResultFailed},
+			}, Trigger: &pipelines.Trigger{Name: pipelines.TriggerPush}},
+			map[string]string{
+				"state.type": "pipeline_state_completed", "state.name": "COMPLETED", "state.result.type": "pipeline_state_completed_failed",
+				"target.type": "pipeline_commit_target", "target.commit.hash": "1f4a9c", "trigger.type": "pipeline_trigger_push",
+			},
+		}, {
+			pipelines.Pipeline{Target: pipelines.Target{Source: "dev", Destination: "main"}, Trigger: &pipelines.Trigger{Type: "pipeline_trigger_other"}},
+			map[string]string{
+				"target.type": "pipeline_pullrequest_target", "trigger.type": "pipeline_trigger_other",
+				"state.result.type": "pipeline_state_completed_successful",
+			},
+		}, {
+			pipelines.Pipeline{Target: pipelines.Target{Selector: &pipelines.Selector{Type: pipelines.SelectorCustom, Pattern: "deploy"}}},
+			map[string]string{"target.type": "pipeline_ref_target", "target.ref_name": "main", "target.selector.pattern": "deploy"},
+		},
+	} {
+		f.repo.AddPipeline(c.seed)
+		a := f.get(site + "/pipelines/" + strconv.Itoa(i+1))
+		for path, want := range c.want {
+			require.Equal(t, want, a.At(path), path)
+		}
+	}
+	schedule := f.repo.AddSchedule(pipelines.Schedule{Target: &pipelines.Target{RefName: "dev"}})
+	require.Equal(t, pipelines.TargetRef, schedule.Target.Type)
+	deployment := f.repo.AddDeployment(pipelines.Deployment{State: &pipelines.DeploymentState{
+		Name: pipelines.StateCompleted, Status: &pipelines.DeploymentStatus{Name: pipelines.ResultFailed},
+	}})
+	require.Equal(t, "deployment_state_completed", deployment.State.Type)
+	require.Equal(t, "deployment_state_completed_failed", deployment.State.Status.Type)
+}
+
+func TestASeededRunHasStepsAndLogs(t *testing.T) {
+	f := setup(t)
+	script := pipelinestest.Script{Parsing: time.Second, Steps: []pipelinestest.Step{
+		{Name: "Build", Duration: time.Minute, Log: "done\n"}, {Name: "Deploy", Result: pipelines.ResultFailed, Deployment: "Production"},
+	}}
+	p := f.repo.AddRun(script, f.clock.Now().Add(-24*time.Hour))
+	require.Equal(t, "FAILED", p.State.String())
+	require.Equal(t, f.clock.Now().Add(-24*time.Hour+61*time.Second), p.CompletedOn)
+	require.Equal(t, pipelines.SelectorDefault, p.Target.Selector.Type)
+	path := site + "/pipelines/1"
+	require.Equal(t, []string{"COMPLETED SUCCESSFUL", "COMPLETED FAILED"}, f.steps(path))
+	log := f.get(f.step(path, 0) + "/log")
+	require.Equal(t, "done\n", f.get(log.Header.Get("Location"), "Authorization", "").text)
+	require.Len(t, f.repo.Deployments(), 1)
+
+	running := f.repo.AddRun(script, f.clock.Now().Add(-30*time.Second))
+	require.Equal(t, 2, running.BuildNumber)
+	require.Equal(t, "RUNNING", running.State.String())
+	f.clock.Advance(time.Minute)
+	require.Equal(t, "COMPLETED FAILED", f.state(site+"/pipelines/2"))
+	require.PanicsWithValue(t, "pipelinestest: a run cannot have been started at 2026-03-01 12:01:01 +0000 UTC, which is still to come", func() {
+		f.repo.AddRun(script, f.clock.Now().Add(time.Second))
+	})
+}
+
+func TestAStepEndsOnlyAsStepsDo(t *testing.T) {
+	f := setup(t)
+	for _, result := range []pipelines.ResultName{"", "SUCCESSFUL", "FAILED", "ERROR", "STOPPED", "EXPIRED"} {
+		f.repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{Result: result}}})
+	}
+	for _, result := range []pipelines.ResultName{pipelines.ResultNotRun, "PASSED", "failed"} {
+		script := pipelinestest.Script{Steps: []pipelinestest.Step{{}, {Name: "Test", Result: result}}}
+		message := `pipelinestest: step "Test" cannot end with the result ` + string(result)
+		require.PanicsWithValue(t, message, func() { f.repo.Script("main", script) })
+		require.PanicsWithValue(t, message, func() { f.repo.AddRun(script, f.clock.Now()) })
+	}
 }

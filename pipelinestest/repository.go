@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"crypto/sha1" //nolint:gosec // commit hashes are SHA-1
 	"fmt"
-	"maps"
-	"path"
 	"slices"
 	"strconv"
 	"time"
@@ -24,11 +22,11 @@ type Repository struct {
 	uuid      string
 
 	branches, tags map[string]string // commit by name
-	scripts        map[string]Script // by selector
-	runs           []*run            // in the order in which they were added
-	latest         int               // highest build number
-	next           int               // build number of the next run; 0: the one after latest
-	enabled        *bool             // nil: never was
+	scripts        map[selector]Script
+	runs           []*run // in the order in which they were added
+	latest         int    // highest build number
+	next           int    // build number of the next run; 0: the one after latest
+	enabled        *bool  // nil: never was
 
 	environments collection[*Environment]
 	deployments  collection[*deployment] // those that no run has made
@@ -55,7 +53,8 @@ type Step struct {
 	Duration time.Duration
 	// Log is written evenly over Duration, line by line. A step without text has no log.
 	Log string
-	// Result is how the step ends; empty: SUCCESSFUL. Any other becomes the run's result too, and later steps are NOT_RUN.
+	// Result is how the step ends; empty: SUCCESSFUL. FAILED, ERROR, STOPPED and EXPIRED become the run's result too, and later steps
+	// are NOT_RUN then, which can't be asked for here.
 	Result pipelines.ResultName
 	// Parallel makes the step run side by side with the one before it.
 	Parallel bool
@@ -70,9 +69,6 @@ type Step struct {
 	Image    string
 	Commands []string
 }
-
-// fallbackSelector is the selector of the script for what no other script fits.
-const fallbackSelector = "default"
 
 // builtinScript is what a run does that no script fits.
 var builtinScript = Script{Steps: []Step{{
@@ -91,7 +87,7 @@ func (s *Server) AddRepository(workspace, slug string) *Repository {
 	r := &Repository{
 		variableSet: newVariableSet(s, "pipeline_variable"), runnerSet: runnerSet{server: s},
 		server: s, workspace: s.addWorkspace(workspace), slug: slug, uuid: s.newUUID(), enabled: &enabled,
-		branches: map[string]string{"main": commitHash("main")}, tags: map[string]string{}, scripts: map[string]Script{},
+		branches: map[string]string{"main": commitHash("main")}, tags: map[string]string{}, scripts: map[selector]Script{},
 	}
 	s.repositories = append(s.repositories, r)
 	return r
@@ -132,14 +128,37 @@ func (r *Repository) AddTag(name, hash string) {
 	r.tags[name] = hash
 }
 
-// Script sets what the runs do that are started from now on. The selector is the name of a custom pipeline, the name or a
-// [path.Match] pattern of branches or tags, or "default" for what nothing else fits. A branch or tag with a script of exactly its
-// name exists without being added.
+// Script sets what the runs do that are started from now on. The selector names a section of the YAML and what is there:
+// "custom:NAME", "branches:PATTERN", "tags:PATTERN", or "pull-requests:PATTERN" for the source branches of pull requests. Bare, it
+// serves all sections at once: "deploy" is a custom pipeline, a branch and a tag. "default", or "", is for what nothing else fits, and
+// like a pattern it is no custom pipeline.
+//
+// Patterns are those of [path.Match]: * doesn't cross a slash; beyond them, ** does. An exact name goes before a pattern, a selector with
+// a section before a bare one, and a longer pattern before a shorter. A branch or tag with a script of exactly its name, bare or in its
+// section, exists without being added.
+//
+// Script panics where the selector is malformed, and where a step has a Result that no step ends with.
 func (r *Repository) Script(selector string, s Script) {
+	parsed, checked := parseSelector(selector), s.checked()
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
+	r.scripts[parsed] = checked
+}
+
+// checked returns a copy of the script. It panics where the script can't be carried out.
+func (s Script) checked() Script {
 	s.Steps = slices.Clone(s.Steps)
-	r.scripts[cmp.Or(selector, fallbackSelector)] = s
+	for _, step := range s.Steps {
+		if !slices.Contains(stepResults, step.Result) {
+			panic(fmt.Sprintf("pipelinestest: step %q cannot end with the result %s", step.Name, step.Result))
+		}
+	}
+	return s
+}
+
+// stepResults are the results that a step which runs can end with.
+var stepResults = []pipelines.ResultName{
+	"", pipelines.ResultSuccessful, pipelines.ResultFailed, pipelines.ResultError, pipelines.ResultStopped, pipelines.ResultExpired,
 }
 
 // Resume starts the manual step that a run waits for, as a person would in the browser. The run is named by its UUID or build number.
@@ -157,8 +176,8 @@ func (r *Repository) Resume(id string) error {
 }
 
 // AddPipeline adds a run that was there before the test, and returns it as it is kept. Its state is what p says and doesn't move, other
-// than by being stopped; what p leaves out is filled in: a successful run of main, created now, with the next build number. It
-// panics where the build number is taken.
+// than by being stopped; what p leaves out is filled in: a successful run of main, created now, with the next build number, and the
+// type discriminators of what p does say. It panics where the build number is taken.
 func (r *Repository) AddPipeline(p pipelines.Pipeline) *pipelines.Pipeline {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -169,6 +188,21 @@ func (r *Repository) AddPipeline(p pipelines.Pipeline) *pipelines.Pipeline {
 	r.complete(seeded)
 	r.runs = append(r.runs, &run{repo: r, model: *seeded, seeded: true})
 	return copyPipeline(*seeded)
+}
+
+// AddRun adds a run of a script on main that was started at a moment up to now, and returns it as it looks now. Unlike one of
+// [Repository.AddPipeline] it has steps, logs, test reports and deployments, and moves on if it hasn't ended yet. AddRun panics where
+// [Repository.Script] does, and where at is still to come.
+func (r *Repository) AddRun(script Script, at time.Time) *pipelines.Pipeline {
+	script = script.checked()
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	now := r.server.now()
+	if at.After(now) {
+		panic(fmt.Sprintf("pipelinestest: a run cannot have been started at %s, which is still to come", at.UTC()))
+	}
+	added := r.begin(pipelines.Pipeline{Target: mainTarget()}, script, at.UTC())
+	return copyPipeline(added.snapshot(now))
 }
 
 // AddPipelines adds n successful runs of main that ended before now, one a minute.
@@ -209,20 +243,18 @@ func (r *Repository) complete(p *pipelines.Pipeline) {
 	r.latest = max(r.latest, p.BuildNumber)
 	p.RunNumber = cmp.Or(p.RunNumber, 1)
 	p.Creator = cmp.Or(p.Creator, &creator)
-	p.Trigger = cmp.Or(p.Trigger, &pipelines.Trigger{Type: "pipeline_trigger_manual", Name: pipelines.TriggerManual})
+	p.Trigger = cmp.Or(p.Trigger, &pipelines.Trigger{Name: pipelines.TriggerManual})
+	completeTrigger(p.Trigger)
 	p.Repository = &pipelines.Repository{Type: "repository", UUID: r.uuid, Name: r.slug, FullName: r.Repo().String()}
 	if p.CreatedOn.IsZero() {
 		p.CreatedOn = r.server.now()
 	}
-	if p.Target.Type == "" {
-		p.Target = pipelines.BranchTarget("main").With(pipelines.Selector{Type: pipelines.SelectorDefault})
-	}
+	completeTarget(&p.Target)
 	if p.Target.Commit == nil {
-		p.Target.Commit = &pipelines.Commit{Type: "commit", Hash: cmp.Or(r.branches[p.Target.RefName], commitHash(p.Target.RefName))}
+		name := cmp.Or(p.Target.RefName, p.Target.Source)
+		p.Target.Commit = &pipelines.Commit{Type: "commit", Hash: cmp.Or(r.branches[name], commitHash(name))}
 	}
-	if p.State.Name == "" {
-		p.State = completedState(pipelines.ResultSuccessful)
-	}
+	completeState(&p.State)
 	if p.State.Done() && p.CompletedOn.IsZero() {
 		p.CompletedOn = p.CreatedOn.Add(time.Duration(p.DurationInSeconds) * time.Second)
 	}
@@ -246,44 +278,18 @@ func (r *Repository) find(id string) *run {
 	return nil
 }
 
-// hasRef reports whether a branch or a tag exists, and returns its commit.
-func (r *Repository) hasRef(refs map[string]string, name string) (hash string, ok bool) {
-	if hash, ok := refs[name]; ok {
-		return hash, true
-	}
-	if _, ok := r.scripts[name]; ok && name != fallbackSelector {
-		return commitHash(name), true
-	}
-	return "", false
-}
-
-// scriptFor returns the script for names, the most telling first, and the selector that it has.
-func (r *Repository) scriptFor(names ...string) (Script, string) {
-	for _, name := range names {
-		if s, ok := r.scripts[name]; ok && name != "" {
-			return s, name
-		}
-	}
-	for _, pattern := range slices.Sorted(maps.Keys(r.scripts)) {
-		for _, name := range names {
-			if ok, _ := path.Match(pattern, name); ok && name != "" {
-				return r.scripts[pattern], pattern
-			}
-		}
-	}
-	if s, ok := r.scripts[fallbackSelector]; ok {
-		return s, fallbackSelector
-	}
-	return builtinScript, fallbackSelector
-}
-
 // start starts a run, of which target, variables and trigger may be given.
 func (r *Repository) start(model pipelines.Pipeline, now time.Time) *run {
-	script, selector := r.choose(model.Target)
+	script, matched := r.choose(model.Target)
 	if model.Target.Selector == nil {
-		model.Target.Selector = selectorFor(model.Target, selector)
+		model.Target.Selector = selectorFor(model.Target, matched)
 	}
-	model.CreatedOn, model.State.Name = now, pipelines.StateParsing
+	return r.begin(model, script, now)
+}
+
+// begin begins a run of a script at a moment.
+func (r *Repository) begin(model pipelines.Pipeline, script Script, at time.Time) *run {
+	model.CreatedOn, model.State.Name = at, pipelines.StateParsing
 	r.complete(&model)
 	if script.Error != nil {
 		script.Steps = nil
@@ -303,27 +309,4 @@ func (r *Repository) newStep(script *Step) *step {
 		s.deployment = &stepDeployment{r.server.newUUID(), r.server.newUUID(), environment.UUID()}
 	}
 	return s
-}
-
-// choose picks the script for a target.
-func (r *Repository) choose(target pipelines.Target) (Script, string) {
-	if target.Selector == nil {
-		return r.scriptFor(target.RefName, target.Source)
-	}
-	return r.scriptFor(target.Selector.Pattern, target.RefName, target.Source)
-}
-
-// selectorFor is the selector that the service finds while parsing where the caller gave none.
-func selectorFor(target pipelines.Target, matched string) *pipelines.Selector {
-	switch {
-	case target.Type == pipelines.TargetPullRequest && matched == fallbackSelector:
-		return &pipelines.Selector{Type: pipelines.SelectorPullRequests, Pattern: "**"}
-	case target.Type == pipelines.TargetPullRequest:
-		return &pipelines.Selector{Type: pipelines.SelectorPullRequests, Pattern: matched}
-	case matched == fallbackSelector:
-		return &pipelines.Selector{Type: pipelines.SelectorDefault}
-	case target.RefType == pipelines.RefBranch || target.RefType == pipelines.RefNamedBranch:
-		return &pipelines.Selector{Type: pipelines.SelectorBranches, Pattern: matched}
-	}
-	return &pipelines.Selector{Type: pipelines.SelectorTags, Pattern: matched}
 }

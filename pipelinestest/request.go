@@ -60,6 +60,15 @@ func (s *Server) Requests() []Request {
 	return requests
 }
 
+// RequestsTo returns those of [Server.Requests] that have a method and a path; empty: any. The path is a pattern as in [Fault.Path]. It
+// panics where no request can fit, so that a test doesn't take a slip for silence.
+func (s *Server) RequestsTo(method, path string) []Request {
+	path = checkedPath(method, path)
+	return slices.DeleteFunc(s.Requests(), func(r Request) bool {
+		return method != "" && r.Method != method || !fitsPath(path, r.Path)
+	})
+}
+
 // ResetRequests forgets what has arrived, so that a test can look at what comes next.
 func (s *Server) ResetRequests() {
 	s.mu.Lock()

@@ -18,6 +18,8 @@ type route struct {
 	handle                  func(*call) *reply
 }
 
+func (r *route) onRepository() bool { return strings.HasPrefix(r.template, "/repositories/") }
+
 // Scopes of the API. Public routes ask for no credentials.
 const (
 	public          = "public"
@@ -63,9 +65,8 @@ func findRoute(method string, elements []string) (found *route, params map[strin
 
 // splitPath takes a path apart and decodes its elements one by one, so that an encoded slash stays within its element. A slash
 // at the end doesn't count.
-func splitPath(u *url.URL) (prefix string, elements []string) {
-	escaped := strings.TrimSuffix(strings.TrimPrefix(u.EscapedPath(), "/"), "/")
-	for element := range strings.SplitSeq(escaped, "/") {
+func splitPath(escaped string) (prefix string, elements []string) {
+	for element := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(escaped, "/"), "/"), "/") {
 		decoded, _ := url.PathUnescape(element) // an EscapedPath is well-formed
 		elements = append(elements, decoded)
 	}
@@ -75,8 +76,7 @@ func splitPath(u *url.URL) (prefix string, elements []string) {
 	return "", elements
 }
 
-// matchPath matches elements with a template. An element of it in braces is a parameter, which is never empty; any other is
-// a pattern of [path.Match].
+// matchPath matches elements with a template. An element of it in braces is a parameter, which is never empty.
 func matchPath(template string, elements []string) (map[string]string, bool) {
 	want := strings.Split(strings.Trim(template, "/"), "/")
 	if len(want) != len(elements) {
@@ -86,11 +86,20 @@ func matchPath(template string, elements []string) (map[string]string, bool) {
 	for i, element := range elements {
 		if name, ok := paramName(want[i]); ok && element != "" {
 			params[name] = element
-		} else if ok, err := path.Match(want[i], element); !ok || err != nil {
+		} else if !matchElement(want[i], element) {
 			return nil, false
 		}
 	}
 	return params, true
+}
+
+// matchElement matches an element with a pattern of [path.Match], or with the escaped form of itself.
+func matchElement(pattern, element string) bool {
+	if literal, err := url.PathUnescape(pattern); err == nil && literal == element {
+		return true
+	}
+	ok, err := path.Match(pattern, element)
+	return ok && err == nil
 }
 
 func paramName(element string) (string, bool) {
@@ -108,12 +117,13 @@ type call struct {
 	params  map[string]string
 	prefix  string // of the path, to be repeated in links
 	now     time.Time
+	caller  *caller     // nil until the credentials are checked, and on public routes
 	repo    *Repository // where the path names one
 }
 
 // answerAPI answers one request to the API.
 func (s *Server) answerAPI(r *http.Request, body []byte) *reply {
-	prefix, elements := splitPath(r.URL)
+	prefix, elements := splitPath(r.URL.EscapedPath())
 	route, params, known := findRoute(r.Method, elements)
 	switch {
 	case route == nil && known:
@@ -126,13 +136,11 @@ func (s *Server) answerAPI(r *http.Request, body []byte) *reply {
 	c := &call{
 		server: s, request: r, body: body, query: r.URL.Query(), params: params, prefix: prefix, now: s.now(),
 	}
-	if refusal := c.admit(route); refusal != nil {
-		return refusal
+	a := c.admit(route)
+	if a == nil {
+		a = route.handle(c)
 	}
-	a := route.handle(c)
-	if route.scope != public {
-		a.header.Set("X-Accepted-Oauth-Scopes", route.scope)
-	}
+	c.tellCaller(a.header, route)
 	return a
 }
 
@@ -146,7 +154,7 @@ func (c *call) admit(route *route) *reply {
 	if refusal := c.refuseAPIToken(route); refusal != nil {
 		return refusal
 	}
-	if !strings.HasPrefix(route.template, "/repositories/") {
+	if !route.onRepository() {
 		return c.checkIdentifiers()
 	}
 	if !c.spendQuota() {
@@ -168,12 +176,18 @@ func (c *call) spendQuota() bool {
 	if s.quota <= 0 {
 		return true
 	}
-	s.hits = slices.DeleteFunc(s.hits, func(t time.Time) bool { return c.now.Sub(t) >= time.Hour })
-	if len(s.hits) >= s.quota {
+	if len(c.recentHits()) >= s.quota {
 		return false
 	}
 	s.hits = append(s.hits, c.now)
 	return true
+}
+
+// recentHits are the requests of the last hour that count against the quota. Older ones are forgotten.
+func (c *call) recentHits() []time.Time {
+	s := c.server
+	s.hits = slices.DeleteFunc(s.hits, func(t time.Time) bool { return c.now.Sub(t) >= time.Hour })
+	return s.hits
 }
 
 var bareUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)

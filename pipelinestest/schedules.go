@@ -68,10 +68,8 @@ func (r *Repository) addSchedule(s pipelines.Schedule) *schedule {
 	s.CronPattern = cmp.Or(s.CronPattern, "0 0 12 * * ? *")
 	s.CreatedOn = cmp.Or(s.CreatedOn, now)
 	s.UpdatedOn = cmp.Or(s.UpdatedOn, s.CreatedOn)
-	if s.Target == nil {
-		target := pipelines.BranchTarget("main").With(pipelines.Selector{Type: pipelines.SelectorDefault})
-		s.Target = &target
-	}
+	s.Target = cmp.Or(s.Target, &pipelines.Target{})
+	completeTarget(s.Target)
 	kept := &schedule{Schedule: s}
 	r.schedules = append(r.schedules, kept)
 	return kept
@@ -79,7 +77,7 @@ func (r *Repository) addSchedule(s pipelines.Schedule) *schedule {
 
 // execute starts the run of a schedule.
 func (r *Repository) execute(target pipelines.Target) execution {
-	hash, exists := r.hasRef(r.branches, target.RefName)
+	hash, exists := r.hasRef(pipelines.SelectorBranches, target.RefName)
 	switch {
 	case !r.runsPipelines():
 		return failedExecution("result-service.request.invalid", "Pipelines is not enabled in the repository.")
@@ -91,18 +89,12 @@ func (r *Repository) execute(target pipelines.Target) execution {
 	if noHash(target.Commit) {
 		target.Commit = &pipelines.Commit{Type: "commit", Hash: hash}
 	}
-	trigger := &pipelines.Trigger{Type: "pipeline_trigger_schedule", Name: pipelines.TriggerSchedule}
+	trigger := &pipelines.Trigger{Name: pipelines.TriggerSchedule}
 	return execution{run: r.start(pipelines.Pipeline{Target: target, Trigger: trigger}, r.server.now())}
 }
 
 func failedExecution(key, message string) execution {
 	return execution{reason: &pipelines.ErrorDetail{Type: "pipeline_error", Key: key, Message: message}}
-}
-
-// hasCustom reports whether there is the custom pipeline that a selector names, if it names one.
-func (r *Repository) hasCustom(s pipelines.Selector) bool {
-	_, known := r.scripts[s.Pattern]
-	return known || s.Type != pipelines.SelectorCustom
 }
 
 const (

@@ -1,6 +1,7 @@
 package pipelinestest
 
 import (
+	"cmp"
 	"crypto/rsa"
 	"crypto/sha256"
 	"fmt"
@@ -82,7 +83,8 @@ func WithOAuthConsumer(id, secret string, scopes ...string) ServerOption {
 	return func(s *Server) { s.access.consumers[id] = consumer{secret, scopes} }
 }
 
-// WithQuota answers 429 once more than perHour requests on repositories have arrived within an hour. All callers share it.
+// WithQuota answers 429 once more than perHour requests on repositories have arrived within an hour. All callers share it. Those
+// with access tokens, which is what comes as a Bearer token that the token endpoint didn't issue, are told in X-RateLimit headers.
 func WithQuota(perHour int) ServerOption {
 	return func(s *Server) { s.quota = perHour }
 }
@@ -138,7 +140,8 @@ func NewServer(opts ...ServerOption) *Server {
 }
 
 // URL returns the base URL of the API and opens a loopback socket for it when first called. In a bubble of testing/synctest
-// and with [InProcess] it opens none, and only [Server.Transport] serves the URL.
+// and with [InProcess] it opens none, and only [Server.Transport] serves the URL. After [Server.Close] it opens none either: the URL
+// stays what it was, and nobody answers there.
 func (s *Server) URL() string {
 	if s.socketless() {
 		return "http://" + apiHost + apiPrefix
@@ -164,7 +167,8 @@ func (s *Server) Client(opts ...pipelines.Option) *pipelines.Client {
 	return client
 }
 
-// Close closes the sockets, if any are open, and drops their connections. What the server has recorded stays readable.
+// Close closes the sockets, if any are open, and drops their connections; none is opened again. What the server has recorded stays
+// readable, and [Server.Transport] and [Server.Handler] go on, for they need no socket.
 func (s *Server) Close() {
 	s.api.close()
 	s.storage.close()
@@ -216,25 +220,30 @@ func (s *Server) newUUID() string {
 	return fmt.Sprintf("{%s-%s-%s-%s-%s}", id[:8], id[8:12], id[12:16], id[16:20], id[20:])
 }
 
-// socket is a loopback server that opens when its URL is first asked for.
+// nowhere is the address of a server that was closed before it was opened. Nothing can listen there.
+const nowhere = "http://127.0.0.1:0"
+
+// socket is a loopback server that opens when its URL is first asked for, and once closed never again.
 type socket struct {
-	mu     sync.Mutex
-	server *httptest.Server
+	mu      sync.Mutex
+	server  *httptest.Server // nil unless it is open
+	address string           // which it keeps for good
 }
 
 func (l *socket) url(h http.Handler) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.server == nil {
+	if l.address == "" {
 		l.server = httptest.NewServer(h)
+		l.address = l.server.URL
 	}
-	return l.server.URL
+	return l.address
 }
 
 func (l *socket) close() {
 	l.mu.Lock()
 	server := l.server
-	l.server = nil
+	l.server, l.address = nil, cmp.Or(l.address, nowhere)
 	l.mu.Unlock()
 	if server == nil {
 		return

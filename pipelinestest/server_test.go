@@ -121,7 +121,46 @@ func TestAMissingScopeIsToldInTheError(t *testing.T) {
 	a := f.send(http.MethodPost, site+"/pipelines/1/stopPipeline", "")
 	require.Equal(t, map[string]any{"required": []any{"pipeline:write"}, "granted": []any{"pipeline", "runner"}}, a.At("error.detail"))
 	require.Equal(t, "error", a.At("type"))
+	require.Equal(t, "pipeline:write", a.Header.Get("X-Accepted-OAuth-Scopes"))
+	require.Equal(t, "pipeline, runner", a.Header.Get("X-OAuth-Scopes"))
 	require.Equal(t, "pipeline", f.get(site+"/pipelines").Header.Get("X-Accepted-OAuth-Scopes"))
+}
+
+func TestAnswersTellAboutTheCredentials(t *testing.T) {
+	f := setup(t, pipelinestest.WithQuota(10), pipelinestest.WithOAuthConsumer("id", "secret", "pipeline"))
+	issued := f.token("grant_type=client_credentials", "id", "secret")
+	require.Empty(t, issued.Header.Get("X-OAuth-Scopes"))
+	const all = "pipeline, pipeline:write, pipeline:variable, repository:admin, runner, runner:write"
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("me@example.com:secret"))
+	for name, c := range map[string]struct{ authorization, path, kind, granted, limit string }{
+		"an access token":      {"Bearer x", site + "/pipelines", "access_token", all, "10"},
+		"a missing repository": {"Bearer x", "/repositories/acme/other/pipelines", "access_token", all, "10"},
+		"outside the quota":    {"Bearer x", "/workspaces/acme/pipelines-config/runners", "access_token", all, ""},
+		"an API token":         {basic, site + "/pipelines", "api_token", all, ""},
+		"an API token refused": {basic, "/users/me/pipelines_config/variables", "api_token", all, ""},
+		"an OAuth token":       {"Bearer " + issued.At("access_token").(string), site + "/pipelines", "oauth2", "pipeline", ""},
+		"no credentials":       {"", site + "/pipelines", "", "", ""},
+	} {
+		header := f.get(c.path, "Authorization", c.authorization).Header
+		require.Equal(t, c.kind, header.Get("X-Credential-Type"), name)
+		require.Equal(t, c.granted, header.Get("X-OAuth-Scopes"), name)
+		require.Equal(t, c.limit, header.Get("X-RateLimit-Limit"), name)
+		require.Equal(t, c.kind != "", header.Get("X-Accepted-OAuth-Scopes") != "", name)
+	}
+}
+
+func TestAnAccessTokenIsToldThatItsQuotaRunsOut(t *testing.T) {
+	f := setup(t, pipelinestest.WithQuota(10))
+	var near []string
+	for range 11 {
+		header := f.get(site + "/pipelines").Header
+		near = append(near, header.Get("X-RateLimit-NearLimit"))
+		require.Equal(t, "api", header.Get("X-RateLimit-Resource"))
+	}
+	require.Equal(t, strings.Repeat("false ", 8)+"true true true", strings.Join(near, " "), "the last is refused with 429")
+	f.clock.Advance(time.Hour)
+	require.Equal(t, "false", f.get(site+"/pipelines").Header.Get("X-RateLimit-NearLimit"))
+	require.Empty(t, setup(t).get(site+"/pipelines").Header.Get("X-RateLimit-NearLimit"), "without a quota")
 }
 
 func (f *fixture) token(form, id, secret string) answer {
@@ -323,18 +362,22 @@ func TestTheHandlerWorksInAServerOfOnesOwn(t *testing.T) {
 	require.Equal(t, http.StatusOK, f.get(log.Header.Get("Location"), "Authorization", "").StatusCode)
 }
 
-func TestAServerOpensNoSocketBeforeItsURLIsAskedFor(t *testing.T) {
-	srv := pipelinestest.NewServer(nil)
-	srv.Close()
-	first := srv.URL()
-	require.Equal(t, first, srv.URL())
-	srv.Close()
-	srv.Close()
-	resp, err := http.Get(first)
-	if err == nil {
-		resp.Body.Close()
+func TestAClosedServerStaysClosed(t *testing.T) {
+	opened, neverOpened := pipelinestest.NewServer(nil), pipelinestest.NewServer()
+	first := opened.URL()
+	require.Equal(t, first, opened.URL())
+	for _, srv := range []*pipelinestest.Server{opened, neverOpened} {
+		srv.Close()
+		srv.Close()
+		url := srv.URL()
+		require.Equal(t, url, srv.URL())
+		resp, err := http.Get(url)
+		if err == nil {
+			resp.Body.Close()
+		}
+		require.Error(t, err)
 	}
-	require.Error(t, err)
+	require.Equal(t, first, opened.URL())
 }
 
 func TestInProcessAndInABubbleThereIsNoSocket(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,10 +20,11 @@ const usage = `run triggers a pipeline of Bitbucket Pipelines and follows it liv
 of state, and at the end a table of the steps and how the run ended.
 
     go -C examples run ./run -repo WORKSPACE/SLUG [flags]
-    go -C examples run ./run                  a demo against a fake service of its own
+    go -C examples run ./run -demo            a demo against a fake service of its own
 
 Credentials come from the environment: BITBUCKET_TOKEN (an access token), or BITBUCKET_EMAIL and
-BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET (an OAuth consumer).
+BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET (an OAuth consumer). Without
+any of them it is the demo that runs.
 
 What to run:
   -repo WORKSPACE/SLUG  the repository              -repo acme/site
@@ -29,9 +32,14 @@ What to run:
   -tag NAME             a tag instead of a branch   -tag v2.1.0
   -custom NAME          a custom pipeline           -custom nightly
   -var KEY=VALUE        a variable; repeatable      -var REGION=eu -var DRY_RUN=1
-  -secret KEY=VALUE     a secured variable, whose   -secret TOKEN="$TOKEN"
-                        value the output masks;
-                        repeatable
+  -secret KEY           a secured variable, with    -secret DEPLOY_TOKEN
+                        the value of environment
+                        variable KEY; the output
+                        masks it; repeatable
+  -secret KEY=VALUE     the same with this value,   -secret REALM=internal
+                        which process lists and
+                        the shell's history show:
+                        better use the form above
 
 How to follow it:
   -timeout DURATION     how long to follow the run  -timeout 20m
@@ -44,7 +52,10 @@ How to follow it:
 
 Other things to do:
   -stop NUMBER          stop a run                  -repo acme/site -stop 42
-  -demo-fail            a demo that fails           -demo-fail
+  -demo                 run on the built-in fake    -demo
+                        service even if there are
+                        credentials
+  -demo-fail            a demo that fails           -demo -demo-fail
   -h                    print this text             -h
 
 On a terminal the output has colours, unless NO_COLOR=1 is set, and ends in a line of progress. Escape
@@ -69,6 +80,7 @@ type options struct {
 	stopOnInterrupt bool
 	noFollow        bool
 	stop            int
+	demo            bool
 	demoFail        bool
 
 	given map[string]bool // by the flag's name
@@ -89,6 +101,7 @@ func parseOptions(args []string) (*options, error) {
 	set.BoolVar(&o.stopOnInterrupt, "stop-on-interrupt", false, "")
 	set.BoolVar(&o.noFollow, "no-follow", false, "")
 	set.IntVar(&o.stop, "stop", 0, "")
+	set.BoolVar(&o.demo, "demo", false, "")
 	set.BoolVar(&o.demoFail, "demo-fail", false, "")
 
 	err := set.Parse(args)
@@ -103,8 +116,8 @@ func parseOptions(args []string) (*options, error) {
 }
 
 // check refuses what doesn't fit together.
-func (o *options) check(demo bool) error {
-	if err := o.checkMode(demo); err != nil {
+func (o *options) check(credentials bool) error {
+	if err := cmp.Or(o.checkNames(), o.checkMode(credentials)); err != nil {
 		return err
 	}
 	switch {
@@ -120,17 +133,32 @@ func (o *options) check(demo bool) error {
 	return nil
 }
 
+// checkNames refuses names that are given and empty, often from a shell's variable that isn't set: what would run is not what was meant.
+func (o *options) checkNames() error {
+	for _, f := range []struct{ name, value string }{{"repo", o.repo}, {"branch", o.branch}, {"tag", o.tag}, {"custom", o.custom}} {
+		if o.given[f.name] && strings.TrimSpace(f.value) == "" {
+			return fmt.Errorf("-%s is empty", f.name)
+		}
+	}
+	return nil
+}
+
 // checkMode sees to it that a demo is never mistaken for a run that somebody asked for.
-func (o *options) checkMode(demo bool) error {
+func (o *options) checkMode(credentials bool) error {
+	demo := o.demo || !credentials
 	switch {
+	case o.demo && o.given["repo"]:
+		return errors.New("-demo and -repo exclude each other: the demo has a repository of its own")
+	case o.demo && o.given["stop"]:
+		return errors.New("-demo and -stop exclude each other: a run of the demo ends with the program")
 	case demo && o.given["repo"]:
 		return errors.New("-repo needs credentials, and there are none in the environment: set BITBUCKET_TOKEN, or another of those that -h names")
 	case demo && o.given["stop"]:
 		return errors.New("-stop needs credentials and -repo")
+	case !demo && o.demoFail:
+		return errors.New("-demo-fail is for the demo: where credentials are in the environment, give -demo too")
 	case !demo && o.repo == "":
 		return errors.New("-repo is missing: name the repository as WORKSPACE/SLUG")
-	case !demo && o.demoFail:
-		return errors.New("-demo-fail is for the demo, which runs where no credentials are in the environment")
 	}
 	return nil
 }
@@ -163,28 +191,10 @@ func (o *options) on() string {
 	if o.custom != "" {
 		words += ", pipeline " + o.custom
 	}
-	return clean(words)
+	return words
 }
 
-// mask replaces the values of secrets, as far as a text has them in one piece; of one that has several lines, each line.
-func (o *options) mask() *strings.Replacer {
-	var values []string
-	for _, secret := range o.secrets.list {
-		for line := range strings.Lines(secret.Value) {
-			values = append(values, strings.TrimSpace(line))
-		}
-	}
-	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) }) // one may be a part of another
-	var pairs []string
-	for _, value := range values {
-		if value != "" {
-			pairs = append(pairs, value, "******")
-		}
-	}
-	return strings.NewReplacer(pairs...)
-}
-
-// variables is a repeatable flag of the form KEY=VALUE.
+// variables is a repeatable flag of the form KEY=VALUE. A secured one may be a KEY alone, whose value is in the environment.
 type variables struct {
 	flag    string
 	secured bool
@@ -197,11 +207,41 @@ func (v *variables) String() string { return "" }
 
 // Set implements [flag.Value]. What is wrong is kept in err, because package flag would print the value beside an error.
 func (v *variables) Set(s string) error {
-	key, value, ok := strings.Cut(s, "=")
-	if !ok || key == "" {
-		v.err = cmp.Or(v.err, fmt.Errorf("%s needs KEY=VALUE", v.flag))
+	key, value, err := v.parse(s)
+	if err != nil {
+		v.err = cmp.Or(v.err, err)
 		return nil
 	}
 	v.list = append(v.list, pipelines.Variable{Key: key, Value: value, Secured: v.secured})
 	return nil
+}
+
+func (v *variables) parse(s string) (key, value string, err error) {
+	key, value, ok := strings.Cut(s, "=")
+	switch {
+	case ok && key != "":
+		return key, value, nil
+	case !v.secured:
+		return "", "", fmt.Errorf("%s needs KEY=VALUE", v.flag)
+	case key == "":
+		return "", "", fmt.Errorf("%s needs KEY, with the value in the environment, or KEY=VALUE", v.flag)
+	}
+	value, err = fromEnvironment(v.flag, key)
+	return key, value, err
+}
+
+// usualName is how environment variables are usually named, and secrets seldom look.
+var usualName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
+
+// fromEnvironment returns the value for a key. An empty one is refused: it is how much of CI hands on a secret that is missing. The
+// error repeats the key unless it may be a secret that was given in place of one.
+func fromEnvironment(flag, key string) (string, error) {
+	value := os.Getenv(key)
+	switch {
+	case value != "":
+		return value, nil
+	case usualName.MatchString(key):
+		return "", fmt.Errorf("%s %s: there is no environment variable %s, or it is empty", flag, key, key)
+	}
+	return "", fmt.Errorf("%s: there is no environment variable of that name, which is not repeated here because it may be the secret", flag)
 }

@@ -18,7 +18,7 @@ func TestUsageErrors(t *testing.T) {
 		"unknown flag":             {args: []string{"-frobnicate"}, want: "-frobnicate"},
 		"argument":                 {args: []string{"acme/site"}, want: "1 arguments too many"},
 		"no repository":            {credentials: true, want: "-repo is missing"},
-		"malformed repository":     {args: []string{"-repo", "site"}, credentials: true, want: "-repo: "},
+		"malformed repository":     {args: []string{"-repo", "site"}, credentials: true, want: `-repo "site" is not of the form`},
 		"repository, no token":     {args: []string{"-repo", "acme/site"}, want: "-repo needs credentials"},
 		"stop, no token":           {args: []string{"-stop", "1"}, want: "-stop needs credentials"},
 		"demo-fail with a token":   {args: []string{"-repo", "acme/site", "-demo-fail"}, credentials: true, want: "-demo-fail"},
@@ -28,11 +28,26 @@ func TestUsageErrors(t *testing.T) {
 		"stop, no number":          {args: []string{"-repo", "acme/site", "-stop", "x"}, credentials: true, want: "-stop"},
 		"stop, number too small":   {args: []string{"-repo", "acme/site", "-stop", "0"}, credentials: true, want: "-stop"},
 		"stop and more":            {args: []string{"-repo", "acme/site", "-stop", "1", "-no-follow"}, credentials: true, want: "-stop"},
+		"demo and repository":      {args: []string{"-demo", "-repo", "acme/site"}, credentials: true, want: "-demo and -repo exclude each other"},
+		"demo and stop":            {args: []string{"-demo", "-stop", "1"}, want: "-demo and -stop exclude each other"},
+		"demo-fail, how to":        {args: []string{"-demo-fail"}, credentials: true, want: "-demo too"},
+		"empty repository":         {args: []string{"-repo="}, credentials: true, want: "-repo is empty"},
+		"empty repository, demo":   {args: []string{"-repo="}, want: "-repo is empty"},
+		"empty branch":             {args: []string{"-repo", "acme/site", "-branch="}, credentials: true, want: "-branch is empty"},
+		"blank branch":             {args: []string{"-branch", " "}, want: "-branch is empty"},
+		"empty tag":                {args: []string{"-repo", "acme/site", "-tag="}, credentials: true, want: "-tag is empty"},
+		"empty pipeline":           {args: []string{"-custom="}, want: "-custom is empty"},
+		"empty timeout":            {args: []string{"-timeout="}, want: "-timeout"},
+		"empty number":             {args: []string{"-stop="}, want: "-stop"},
+		"variable, nothing":        {args: []string{"-var="}, want: "-var needs KEY=VALUE"},
+		"secret, nothing":          {args: []string{"-secret="}, want: "-secret needs KEY"},
+		"secret, not in there":     {args: []string{"-secret", "MISSING_KEY"}, want: "-secret MISSING_KEY: there is no environment variable MISSING_KEY, or it is empty"},
+		"secret, empty in there":   {args: []string{"-secret", "BITBUCKET_TOKEN"}, want: "-secret BITBUCKET_TOKEN: "},
 		"variable, no value":       {args: []string{"-var", "KEY"}, want: "-var needs KEY=VALUE"},
 		"variable, no key":         {args: []string{"-var", "=value"}, want: "-var needs KEY=VALUE"},
-		"secret, no key":           {args: []string{"-secret", "hunter2"}, want: "-secret needs KEY=VALUE"},
-		"secret, no equals sign":   {args: []string{"-secret", "KEY", "hunter2"}, want: "-secret needs KEY=VALUE"},
-		"secret, looks like flags": {args: []string{"-secret", "KEY", "-hunter2"}, want: "-secret needs KEY=VALUE"},
+		"secret, no key":           {args: []string{"-secret", "hunter2"}, want: "-secret: there is no environment variable of that name"},
+		"secret, no equals sign":   {args: []string{"-secret", "KEY", "hunter2"}, want: "-secret KEY: "},
+		"secret, looks like flags": {args: []string{"-secret", "KEY", "-hunter2"}, want: "-secret KEY: "},
 		"secret, no quotes":        {args: []string{"-secret", "KEY=a", "hunter2"}, want: "1 arguments too many"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -61,16 +76,17 @@ func TestHelp(t *testing.T) {
 	require.Equal(t, exitSuccessful, run(context.Background(), []string{"-h"}, environment{stdout: &out, stderr: &errs}))
 	require.Empty(t, errs.String())
 	for _, name := range []string{
-		"repo", "branch", "tag", "custom", "var", "secret", "timeout", "stop-on-interrupt", "no-follow", "stop", "demo-fail", "h",
+		"repo", "branch", "tag", "custom", "var", "secret", "timeout", "stop-on-interrupt", "no-follow", "stop", "demo", "demo-fail", "h",
 	} {
 		require.Contains(t, out.String(), "\n  -"+name+" ")
 	}
+	require.Contains(t, out.String(), "\n  -secret KEY  ", "the safe form comes first")
 }
 
 func TestRequest(t *testing.T) {
 	o, err := parseOptions([]string{"-var", "A=1=2", "-secret", "B=", "-var", "C=3", "-tag", "v1", "-custom", "nightly"})
 	require.NoError(t, err)
-	require.NoError(t, o.check(true))
+	require.NoError(t, o.check(false))
 	require.Equal(t, "tag v1, pipeline nightly", o.on())
 	require.Equal(t, pipelines.RunRequest{
 		Target: pipelines.TagTarget("v1").With(pipelines.CustomSelector("nightly")),
@@ -81,10 +97,12 @@ func TestRequest(t *testing.T) {
 	require.Empty(t, o.vars.String())
 }
 
-func TestMask(t *testing.T) {
-	o, err := parseOptions([]string{"-secret", "A=abc", "-secret", "B=abcdef", "-secret", "C=", "-secret", "KEY=-- begin --\nMII\n-- end --\n", "-var", "D=plain"})
+func TestSecretFromTheEnvironment(t *testing.T) {
+	t.Setenv("DEPLOY_TOKEN", "hunter2=")
+	t.Setenv("lower", "case")
+	o, err := parseOptions([]string{"-secret", "DEPLOY_TOKEN", "-secret", "lower", "-secret", "OTHER=x"})
 	require.NoError(t, err)
-	mask := o.mask()
-	require.Equal(t, "x ****** ****** plain", mask.Replace("x abcdef abc plain"))
-	require.Equal(t, "key ******", mask.Replace("key MII"))
+	require.Equal(t, []pipelines.Variable{
+		{Key: "DEPLOY_TOKEN", Value: "hunter2=", Secured: true}, {Key: "lower", Value: "case", Secured: true}, {Key: "OTHER", Value: "x", Secured: true},
+	}, o.request().Variables)
 }

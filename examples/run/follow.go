@@ -41,7 +41,7 @@ func newFollower(s *session, p *pipelines.Pipeline) *follower {
 // follow returns once the run has ended, or with the error that kept it from seeing that.
 func (f *follower) follow(ctx context.Context) error {
 	defer f.screen.keepProgress()()
-	f.screen.setProgress(f.progress())
+	f.screen.setProgress(f.progress()...)
 	f.print()
 	for e, err := range f.client.Pipelines.Watch(ctx, f.repo, f.pipeline.UUID, nil) {
 		if err != nil {
@@ -49,7 +49,7 @@ func (f *follower) follow(ctx context.Context) error {
 			return err
 		}
 		f.take(e)
-		f.screen.setProgress(f.progress())
+		f.screen.setProgress(f.progress()...)
 		f.print()
 	}
 	return nil
@@ -123,7 +123,7 @@ func (f *follower) step(model *pipelines.Step) *step {
 	}
 	colours := []string{cyan, magenta, blue, yellow}
 	s := &step{Step: model, label: f.label(model.Name), colour: colours[len(f.steps)%len(colours)]}
-	s.log = newSanitizer(f.screen.colour, func(line string) { f.addLine(s, line) })
+	s.log = newSanitizer(f.screen.colour, f.hidden, func(line string) { f.addLine(s, line) })
 	f.steps = append(f.steps, s)
 	f.columns = max(f.columns, columnsOf(s.label))
 	return s
@@ -143,7 +143,6 @@ func (f *follower) label(name string) string {
 }
 
 func (f *follower) addLine(s *step, line string) {
-	line = f.mask.Replace(line)
 	if len(s.tail) == tailLines {
 		s.tail = slices.Delete(s.tail, 0, 1)
 	}
@@ -188,8 +187,8 @@ func (f *follower) print() {
 	f.lines = f.lines[:0]
 }
 
-// progress is the text of the progress line.
-func (f *follower) progress() string {
+// progress is the text of the progress line, and shorter ones for narrow terminals.
+func (f *follower) progress() []string {
 	var running []string
 	done := 0
 	for _, s := range f.steps {
@@ -200,14 +199,17 @@ func (f *follower) progress() string {
 			running = append(running, s.label)
 		}
 	}
-	text := fmt.Sprintf("%d of %d steps done", done, len(f.steps))
+	long, short := fmt.Sprintf("%d of %d steps done", done, len(f.steps)), fmt.Sprintf("%d/%d", done, len(f.steps))
 	switch {
 	case f.pipeline.State.Paused():
-		text += ", waiting for a person"
+		return []string{long + ", waiting for a person", short + ", waiting for a person"}
 	case len(f.steps) == 0:
-		text = f.text(f.pipeline.State.String())
+		return []string{f.text(f.pipeline.State.String())}
+	case len(running) > 1:
+		names, more := strings.Join(running, ", "), fmt.Sprintf(" and %d more", len(running)-1)
+		return []string{long + ", running: " + names, short + ": " + names, short + ": " + running[0] + more}
 	case len(running) > 0:
-		text += ", running: " + strings.Join(running, ", ")
+		return []string{long + ", running: " + running[0], short + ": " + running[0]}
 	}
-	return text
+	return []string{long, short}
 }

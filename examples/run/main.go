@@ -1,5 +1,5 @@
-// Command run triggers a pipeline of Bitbucket Pipelines and follows it live. Without credentials in the environment it shows itself
-// against a fake of the service in its own process. See its -h.
+// Command run triggers a pipeline of Bitbucket Pipelines and follows it live. With -demo, or without credentials in the
+// environment, it shows itself against a fake of the service in its own process. See its -h.
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -78,15 +79,15 @@ func run(ctx context.Context, args []string, env environment) int {
 		fmt.Fprint(env.stdout, usage)
 		return exitSuccessful
 	}
-	demo := !hasCredentials()
+	credentials := hasCredentials()
 	if err == nil {
-		err = o.check(demo)
+		err = o.check(credentials)
 	}
 	if err != nil {
 		fmt.Fprintf(env.stderr, "run: %v\nThe flag -h explains all of them.\n", err)
 		return exitUnknown
 	}
-	s := &session{options: o, demo: demo, screen: newScreen(env), stderr: env.stderr, mask: o.mask()}
+	s := &session{options: o, demo: o.demo || !credentials, screen: newScreen(env), stderr: env.stderr, hidden: newSecrets(o.secrets.list)}
 	end, err := s.connect(env.options)
 	if err != nil {
 		return s.fail(err)
@@ -116,7 +117,7 @@ type session struct {
 	demo    bool
 	screen  *screen
 	stderr  io.Writer
-	mask    *strings.Replacer
+	hidden  secrets
 
 	client *pipelines.Client
 	repo   pipelines.Repo
@@ -125,13 +126,13 @@ type session struct {
 // connect makes the client: of the service, or of the fake one.
 func (s *session) connect(options []pipelines.Option) (end func(), err error) {
 	if s.demo {
-		s.screen.print("No credentials in the environment: this is a demo against a fake service, and its links lead nowhere.")
+		s.screen.print(s.demoHeading())
 		s.client, s.repo, end = startDemo(s.options.demoFail, options)
 		return end, nil
 	}
 	s.repo, err = pipelines.ParseRepo(s.options.repo)
 	if err != nil {
-		return nil, fmt.Errorf("-repo: %w", err)
+		return nil, errors.New("-repo " + strings.TrimPrefix(words(err), "repository "))
 	}
 	own := []pipelines.Option{pipelines.WithEnv(), pipelines.WithUserAgent("pipelines-examples-run")}
 	s.client, err = pipelines.NewClient(append(own, options...)...)
@@ -139,6 +140,13 @@ func (s *session) connect(options []pipelines.Option) (end func(), err error) {
 		return nil, err
 	}
 	return s.client.CloseIdleConnections, nil
+}
+
+func (s *session) demoHeading() string {
+	if s.options.demo {
+		return "This is a demo against a fake service, and its links lead nowhere."
+	}
+	return "No credentials in the environment: this is a demo against a fake service, and its links lead nowhere."
 }
 
 // run starts a run and follows it. The timeout holds for both.
@@ -156,7 +164,7 @@ func (s *session) run(ctx context.Context) int {
 		s.screen.printf("%d %s", p.BuildNumber, p.WebURL(s.repo))
 		return exitSuccessful
 	}
-	s.screen.printf("Run #%d of %s on %s: %s", p.BuildNumber, s.repo, s.options.on(), p.WebURL(s.repo))
+	s.screen.printf("Run #%d of %s on %s: %s", p.BuildNumber, s.repo, s.text(s.options.on()), p.WebURL(s.repo))
 	f := newFollower(s, p)
 	if err := f.follow(following); err != nil {
 		return s.lost(ctx, following, f.pipeline, err)
@@ -241,12 +249,18 @@ func (s *session) stopRun(ctx context.Context, number int) bool {
 
 // fail says what went wrong, and returns the exit status.
 func (s *session) fail(err error) int {
-	s.say("run: %s", s.text(err.Error()))
+	s.say("run: %s", s.text(words(err)))
 	if hint := hint(err); hint != "" {
 		s.say("%s", hint)
 	}
 	return exitUnknown
 }
+
+// provenance is what the SDK's errors begin with. It tells programmers where to look, and says nothing to who reads "run: " before it.
+var provenance = regexp.MustCompile(`^(pipelines: ([A-Z]\w*\.[A-Z]\w*: )?)*(invalid argument: )?`)
+
+// words is the text of an error without where in the SDK it comes from.
+func words(err error) string { return provenance.ReplaceAllString(err.Error(), "") }
 
 func hint(err error) string {
 	switch {
@@ -265,4 +279,4 @@ func hint(err error) string {
 func (s *session) say(format string, args ...any) { fmt.Fprintf(s.stderr, format+"\n", args...) }
 
 // text makes a text of the service fit to be printed.
-func (s *session) text(text string) string { return s.mask.Replace(clean(text)) }
+func (s *session) text(text string) string { return clean(text, s.hidden) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -113,6 +114,22 @@ SUCCESSFUL after 0:1`)
 	})
 }
 
+func TestDemoDespiteCredentials(t *testing.T) {
+	for args, want := range map[string]int{"-demo": exitSuccessful, "-demo -demo-fail": exitFailed} {
+		t.Run(args, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				setCredentials(t, true)
+				t.Setenv("BITBUCKET_BASE_URL", "https://real.example.com")
+				var out, errs buffer
+				require.Equal(t, want, run(t.Context(), strings.Fields(args), environment{stdout: &out, stderr: &errs}))
+				require.Empty(t, errs.String())
+				require.True(t, strings.HasPrefix(out.String(), "This is a demo against a fake service, and its links lead nowhere.\n"))
+				require.NotContains(t, out.String(), "a-token")
+			})
+		})
+	}
+}
+
 func TestDemoThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		setCredentials(t, false)
@@ -139,6 +156,17 @@ func TestDemoOnATerminal(t *testing.T) {
 		require.NotContains(t, shown, "steps done", "progress leaves nothing behind")
 		require.Equal(t, 1600, strings.Count(shown, "Unit tests         │ ✓ unit/"))
 		require.True(t, strings.HasSuffix(shown, "/results/1\n"), "the cursor is on a line of its own")
+	})
+}
+
+func TestNarrowTerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		setCredentials(t, false)
+		tty := &terminal{columns: 40}
+		require.Equal(t, exitSuccessful, run(t.Context(), nil, environment{stdout: tty, width: tty.width}))
+		for _, want := range []string{"0/4: Build\r", "1/4: Unit tests and 1 more\r", "3/4: Deploy\r"} {
+			require.Contains(t, tty.String(), want)
+		}
 	})
 }
 
@@ -280,6 +308,47 @@ func TestSteps(t *testing.T) {
 	})
 }
 
+func TestSecretsAreMasked(t *testing.T) {
+	const text = "denied: correct  horse, correct\n horse, hun\x1b[1mter2 and mark\u200fed"
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, scripted("Login correct  horse", time.Second, "hun\x1b[1mter2\nmarked, mark\u200fed\n"+strings.Repeat("x", maxLine-3)+"hunter2\n"))
+		s.env.colour = true
+		args := []string{"-secret", "A=correct  horse", "-secret", "B=hunter2", "-secret", "C=mark\u200fed", "-custom", "hunter2"}
+		s.repo.Script("hunter2", pipelinestest.Script{Error: &pipelines.ErrorDetail{Message: text}})
+		require.Equal(t, exitFailed, s.run(t.Context(), args...))
+		require.Contains(t, withoutColours(s.out.String()), "ERROR: denied: ******, ******, ****** and ****** after ")
+		require.Equal(t, exitSuccessful, s.run(t.Context(), args[:6]...))
+		require.Contains(t, withoutColours(s.out.String()), "│ ******, ******\n")
+		require.Contains(t, s.out.String(), "Login ******")
+		s.Inject(pipelinestest.Fault{Status: http.StatusBadRequest, Body: "refused correct  horse and correct horse"})
+		require.Equal(t, exitUnknown, s.run(t.Context(), args[:6]...))
+		require.Contains(t, s.errs.String(), "refused ")
+		for _, hidden := range []string{"horse", "hunter2", "ter2", "ker2", "marked", "hun"} {
+			require.NotContains(t, withoutColours(s.out.String()+s.errs.String()), hidden)
+		}
+	})
+}
+
+func TestErrorsReadOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		require.Equal(t, exitUnknown, run(t.Context(), []string{"-repo", "site"}, s.env))
+		require.Equal(t, "run: -repo \"site\" is not of the form workspace/slug\n", s.errs.String())
+	})
+	for name, tt := range map[string]struct {
+		err  error
+		want string
+	}{
+		"of an operation":   {errors.New("pipelines: Pipelines.Run: POST /x: pipelines: 404"), "POST /x: pipelines: 404"},
+		"of the client":     {errors.New("pipelines: invalid argument: token"), "token"},
+		"in another":        {errors.New("pipelines: Pipelines.Watch: pipelines: Pipelines.Get: GET /x: 404"), "GET /x: 404"},
+		"of an argument":    {errors.New("pipelines: Pipelines.Run: invalid argument: branch"), "branch"},
+		"of something else": {errors.New("EOF"), "EOF"},
+	} {
+		t.Run(name, func(t *testing.T) { require.Equal(t, tt.want, words(tt.err)) })
+	}
+}
+
 func TestRunOverSockets(t *testing.T) {
 	s := newStage(t)
 	s.repo.Script("default", pipelinestest.Script{Steps: []pipelinestest.Step{scripted("Build", 0, "built\n")}})
@@ -296,7 +365,7 @@ func TestErrors(t *testing.T) {
 		args  []string
 		want  []string
 	}{
-		"bad token":        {&pipelinestest.Fault{Status: http.StatusUnauthorized}, nil, []string{"401", "accept the credentials"}},
+		"bad token":        {&pipelinestest.Fault{Status: http.StatusUnauthorized}, nil, []string{"run: POST /repositories/acme/site/pipelines: 401 Unauthorized\n", "accept the credentials"}},
 		"missing scope":    {&pipelinestest.Fault{Status: http.StatusForbidden}, nil, []string{"403", "pipeline:write"}},
 		"unknown branch":   {nil, []string{"-branch", "nope"}, []string{"404", "Are the names right"}},
 		"echoed secret":    {&pipelinestest.Fault{Status: http.StatusBadRequest, Body: "bad value hunter2\x1b[2J"}, []string{"-secret", "A=hunter2"}, []string{"400", "bad value ******"}},

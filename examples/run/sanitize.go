@@ -11,13 +11,13 @@ import (
 const (
 	maxLine     = 64 << 10 // bytes; a longer line comes in pieces
 	maxSequence = 4 << 10  // characters; an escape sequence that is longer is taken for text
-	maxSGR      = 64       // bytes of parameters
+	maxParams   = 64       // bytes of parameters of a control sequence
 	maxStyle    = 256      // bytes; more than anybody needs to set a colour
 )
 
 // sanitizer turns a log, which is untrusted input, into lines that are safe to print. Of what a terminal would obey only tabs are
 // left and, where colour is wanted, the sequences that set colours (SGR). Everything else goes: other escape sequences with all
-// that is in them, control characters, and the characters that reverse the direction of text.
+// that is in them, control characters, and the characters that reverse the direction of text. Secrets are masked.
 //
 // The log comes in pieces that may end anywhere, even within a character. A carriage return begins the line anew, as it does on
 // a terminal: of a progress bar the last state is what remains. A colour lasts until the log resets it, over lines too, and
@@ -30,6 +30,8 @@ type sanitizer struct {
 	begun    []byte // the beginning of a character, 3 bytes at most
 	sequence int    // characters of the current escape sequence so far
 	params   []byte // of the current control sequence
+
+	masker *masker // between what is above and what is below
 
 	line  []byte
 	empty bool   // the line has no text yet, at most a colour
@@ -49,17 +51,26 @@ const (
 
 const escape = '\x1b'
 
-func newSanitizer(colour bool, emit func(line string)) *sanitizer {
-	return &sanitizer{colour: colour, emit: emit, empty: true}
+func newSanitizer(colour bool, hidden secrets, emit func(line string)) *sanitizer {
+	s := &sanitizer{colour: colour, emit: emit, empty: true}
+	s.masker = &masker{secrets: hidden, text: s.addText, colour: s.addColour}
+	return s
 }
 
-// clean returns a text of the service as one line without anything that a terminal would obey.
-func clean(text string) string {
+// clean returns a text of the service as one line without anything that a terminal would obey, with single spaces.
+func clean(text string, hidden secrets) string {
+	line := strings.Join(plainLines(strings.ReplaceAll(text, "\r", "\n"), hidden), " ")
+	line = strings.Join(strings.Fields(line), " ")
+	return strings.Join(plainLines(line, hidden), "") // once more, for secrets that were broken over two lines
+}
+
+// plainLines sanitizes a whole text, without colours.
+func plainLines(text string, hidden secrets) []string {
 	var lines []string
-	s := newSanitizer(false, func(line string) { lines = append(lines, line) })
-	s.write([]byte(strings.ReplaceAll(text, "\r", "\n")))
+	s := newSanitizer(false, hidden, func(line string) { lines = append(lines, line) })
+	s.write([]byte(text))
 	s.flush()
-	return strings.Join(strings.Fields(strings.Join(lines, " ")), " ")
+	return lines
 }
 
 // write takes the next piece of the log.
@@ -80,10 +91,12 @@ func (s *sanitizer) flush() {
 	for range s.begun {
 		s.next(utf8.RuneError)
 	}
+	s.masker.flush()
 	if !s.empty {
 		s.endLine()
 	}
-	*s = *newSanitizer(s.colour, s.emit)
+	s.state, s.begun, s.style = inText, nil, nil
+	s.newLine()
 }
 
 // next takes one character. Some of them end whatever escape sequence they are in; the end of a line does so lest an
@@ -92,6 +105,7 @@ func (s *sanitizer) next(r rune) {
 	switch {
 	case r == '\n':
 		s.state = inText
+		s.masker.flush()
 		s.endLine()
 	case r == escape:
 		s.begin(inEscape)
@@ -158,19 +172,35 @@ func (s *sanitizer) inControl(c byte) {
 	case c >= '@':
 		s.state = inText
 		if c == 'm' {
-			s.setColour()
+			s.takeColour()
 		}
-	case len(s.params) <= maxSGR:
+	case len(s.params) <= maxParams:
 		s.params = append(s.params, c)
 	}
 }
 
-// setColour takes an SGR sequence. Sequences of other kinds that end in the same letter have other characters before it.
-func (s *sanitizer) setColour() {
-	params := string(s.params)
-	if !s.colour || len(params) > maxSGR || strings.Trim(params, "0123456789;:") != "" {
+// takeColour takes an SGR sequence. Sequences of other kinds that end in the same letter have other characters before it.
+func (s *sanitizer) takeColour() {
+	if !s.colour {
 		return
 	}
+	if params, ok := visibleSGR(string(s.params)); ok {
+		s.masker.addColour(params)
+	}
+}
+
+func (s *sanitizer) text(r rune) {
+	switch {
+	case r == '\r':
+		s.masker.flush()
+		s.anew = true
+	case r == '\t' || !unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control):
+		s.masker.addText(r)
+	}
+}
+
+// addColour puts an SGR sequence on the line.
+func (s *sanitizer) addColour(params string) {
 	sequence := "\x1b[" + params + "m"
 	reset := strings.Trim(params, "0") == ""
 	switch {
@@ -187,14 +217,9 @@ func (s *sanitizer) setColour() {
 	s.put(sequence)
 }
 
-func (s *sanitizer) text(r rune) {
-	switch {
-	case r == '\r':
-		s.anew = true
-		return
-	case r != '\t' && unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control):
-		return
-	case s.anew:
+// addText puts a character on the line.
+func (s *sanitizer) addText(r rune) {
+	if s.anew {
 		s.newLine()
 	}
 	s.empty = false

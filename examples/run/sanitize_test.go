@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"unicode"
@@ -10,9 +11,11 @@ import (
 )
 
 // sanitized returns the lines of a log that comes in pieces.
-func sanitized(colour bool, pieces ...string) []string {
+func sanitized(colour bool, pieces ...string) []string { return masked(secrets{}, colour, pieces...) }
+
+func masked(hidden secrets, colour bool, pieces ...string) []string {
 	var lines []string
-	s := newSanitizer(colour, func(line string) { lines = append(lines, line) })
+	s := newSanitizer(colour, hidden, func(line string) { lines = append(lines, line) })
 	for _, piece := range pieces {
 		s.write([]byte(piece))
 	}
@@ -45,6 +48,8 @@ func TestSanitizer(t *testing.T) {
 		"short reset":              {red + "a\x1b[m\nb\n", []string{"a", "b"}, []string{red + "a\x1b[m", "b"}},
 		"colour with subparameter": {"\x1b[38:5:1ma\n", []string{"a"}, []string{"\x1b[38:5:1ma" + end}},
 		"not a colour after all":   {"\x1b[>4;1ma\x1b[?1mb\x1b[1 mc\n", []string{"abc"}, nil},
+		"numbers too large":        {"\x1b[999999999999999999999999ma\x1b[38;5;1000mb\n", []string{"ab"}, nil},
+		"hidden":                   {"a\x1b[8mb\x1b[1;08;31mc\n", []string{"abc"}, []string{"ab\x1b[1;31mc" + end}},
 		"endless colour":           {"\x1b[" + strings.Repeat("1;", 40) + "ma\n", []string{"a"}, nil},
 		"cursor and screen":        {"a\x1b[2J\x1b[1;1H\x1b[3A\x1b[Kb\n", []string{"ab"}, nil},
 		"control in a sequence":    {"a\x1b[3\a1mb\n", []string{"ab"}, []string{"a" + red + "b" + end}},
@@ -85,8 +90,8 @@ func TestSanitizerIsBounded(t *testing.T) {
 }
 
 func TestClean(t *testing.T) {
-	require.Equal(t, "Unit tests", clean(" Unit\r\n\x1b[31mtests\x1b]0;owned\a\n"))
-	require.Empty(t, clean("\x1b[2J"))
+	require.Equal(t, "Unit tests", clean(" Unit\r\n\x1b[31mtests\x1b]0;owned\a\n", secrets{}))
+	require.Empty(t, clean("\x1b[2J", secrets{}))
 }
 
 func FuzzSanitizer(f *testing.F) {
@@ -106,6 +111,36 @@ func FuzzSanitizer(f *testing.F) {
 			require.Equal(t, lines, sanitized(colour, strings.Split(log, "")...), "in single characters")
 		}
 	})
+}
+
+// FuzzMask has a secret in a log, between and around anything else.
+func FuzzMask(f *testing.F) {
+	f.Add("hunter2", "\x1b[1m", "ab", uint(3))
+	f.Add("correct  horse", "\u200f", "\r", uint(8))
+	f.Add("aba", "\x1b[31m\x1b[m", "abab", uint(1))
+	f.Add("-- begin --\nMII", "", "é", uint(2))
+	f.Fuzz(func(t *testing.T, secret, inside, around string, at uint) {
+		hidden := secretsOf(secret)
+		cut := at % uint(len(secret)+1)
+		log := around + secret + around + secret[:cut] + inside + secret[cut:] + around
+		for _, colour := range []bool{false, true} {
+			lines := masked(hidden, colour, log)
+			require.Equal(t, lines, masked(hidden, colour, strings.Split(log, "")...), "in single characters")
+			requireMasked(t, hidden, lines)
+		}
+		requireMasked(t, hidden, []string{clean(log, hidden)})
+	})
+}
+
+func requireMasked(t *testing.T, hidden secrets, lines []string) {
+	t.Helper()
+	for _, line := range lines {
+		for _, text := range hidden.texts {
+			if !bytes.Contains(text, []byte("*")) { // the mask might be the secret, or an end of it
+				require.NotContains(t, withoutColours(line), string(text))
+			}
+		}
+	}
 }
 
 // requireHarmless wants a line without anything that a terminal obeys, but for tabs and colours.

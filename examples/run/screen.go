@@ -36,8 +36,8 @@ type screen struct {
 	start  time.Time
 
 	mu       sync.Mutex
-	progress string // what the progress line says after the time
-	shown    bool   // a progress line is on the terminal
+	progress []string // what the progress line may say after the time, the longest text first
+	shown    bool     // a progress line is on the terminal
 }
 
 func newScreen(env environment) *screen {
@@ -66,16 +66,17 @@ func (s *screen) keepProgress() (end func()) {
 	return func() {
 		close(quit)
 		<-done
-		s.setProgress("")
+		s.setProgress()
 		s.print()
 	}
 }
 
-// setProgress changes what the progress line says when it is drawn next; nothing takes it away.
-func (s *screen) setProgress(text string) {
+// setProgress changes what the progress line says when it is drawn next: the first of these texts that fits, or the beginning of
+// the last one. None takes the line away.
+func (s *screen) setProgress(texts ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.progress = text
+	s.progress = texts
 }
 
 // print prints whole lines above the progress line, all in one write lest the terminal flicker.
@@ -90,13 +91,25 @@ func (s *screen) print(lines ...string) {
 		b.WriteString(line)
 		b.WriteByte('\n')
 	}
-	s.shown = s.width != nil && s.progress != ""
+	s.shown = s.width != nil && len(s.progress) > 0
 	if s.shown {
-		b.WriteString(s.paint(bold, fit(fmt.Sprintf("%5s  %s", s.elapsed(), s.progress), s.width()-1))) // a full line would make some terminals scroll
+		b.WriteString(s.paint(bold, s.progressLine()))
 	}
 	if b.Len() > 0 {
 		_, _ = io.WriteString(s.out, b.String())
 	}
+}
+
+func (s *screen) progressLine() string {
+	columns := s.width() - 1 // a full line would make some terminals scroll
+	line := ""
+	for _, text := range s.progress {
+		line = fmt.Sprintf("%5s  %s", s.elapsed(), text)
+		if columnsOf(line) <= columns {
+			break
+		}
+	}
+	return fit(line, columns)
 }
 
 func (s *screen) printf(format string, args ...any) { s.print(fmt.Sprintf(format, args...)) }

@@ -74,6 +74,14 @@ func TestProgressLine(t *testing.T) {
 		s.print()
 		require.Equal(t, " 1:01  1 of 2 steps done, ru…", tty.shows(t)[3], "never as wide as the terminal")
 
+		s.setProgress("1 of 2 steps done, running: Integration tests", "1/2: Integration tests", "1/2")
+		s.print()
+		require.Equal(t, " 1:01  1/2: Integration tests", tty.shows(t)[3], "the longest text that fits")
+
+		s.setProgress("1 of 2 steps done, running: Integration tests", "1/2: Integration and other tests")
+		s.print()
+		require.Equal(t, " 1:01  1/2: Integration and …", tty.shows(t)[3], "none fits")
+
 		end()
 		s.print("four")
 		require.Equal(t, []string{"one", "two", "three", "four", ""}, tty.shows(t))

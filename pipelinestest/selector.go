@@ -1,0 +1,178 @@
+package pipelinestest
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// selector is what a script is for, or what a run asks for: a name or pattern in a section of the YAML.
+type selector struct {
+	section pipelines.SelectorType // empty: the bare form, which fits every section
+	pattern string
+}
+
+// fallback is the selector of the script for what no other script fits.
+var fallback = selector{pattern: "default"}
+
+// sections are those that a selector can name before a colon, which no branch or tag has in its name.
+var sections = []pipelines.SelectorType{
+	pipelines.SelectorCustom, pipelines.SelectorBranches, pipelines.SelectorTags, pipelines.SelectorPullRequests,
+}
+
+// parseSelector reads a selector as tests write it. It panics where nothing could ever fit it.
+func parseSelector(text string) selector {
+	s := selector{pattern: cmp.Or(text, fallback.pattern)}
+	section, pattern, typed := strings.Cut(text, ":")
+	if typed && slices.Contains(sections, pipelines.SelectorType(section)) {
+		s = selector{pipelines.SelectorType(section), pattern}
+	}
+	_, err := path.Match(s.pattern, "")
+	if s.pattern == "" || err != nil && s.section != pipelines.SelectorCustom {
+		panic("pipelinestest: malformed selector " + text)
+	}
+	return s
+}
+
+// bare is the selector in the form without a section.
+func (s selector) bare() selector { return selector{pattern: s.pattern} }
+
+// plain reports whether the bare form of s can be the name of a custom pipeline, a branch or a tag.
+func (s selector) plain() bool { return s.bare() != fallback && !s.glob() }
+
+func (s selector) glob() bool { return strings.ContainsAny(s.pattern, `*?[\`) }
+
+// fits reports whether a script of selector s is for what a run asks for. Custom pipelines are known by their exact names alone.
+func (s selector) fits(wanted selector) bool {
+	if wanted.section == pipelines.SelectorCustom || s.section != "" && s.section != wanted.section {
+		return false
+	}
+	return s.pattern == wanted.pattern || matchGlob(s.pattern, wanted.pattern)
+}
+
+// compare orders selectors, the most telling first: those that name a section, then the longer ones.
+func (s selector) compare(other selector) int {
+	return cmp.Or(
+		-cmp.Compare(s.section, other.section), cmp.Compare(len(other.pattern), len(s.pattern)), cmp.Compare(s.pattern, other.pattern),
+	)
+}
+
+// matchGlob matches a name with a pattern of [path.Match], in which ** stands for any text, slashes included.
+func matchGlob(pattern, name string) bool {
+	head, tail, deep := strings.Cut(pattern, "**")
+	if !deep {
+		ok, _ := path.Match(pattern, name) // parseSelector has seen to it that it is well-formed
+		return ok
+	}
+	for i := range len(name) + 1 {
+		if ok, _ := path.Match(head, name[:i]); ok && anyTail(tail, name[i:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// anyTail reports whether some end of a text matches a pattern.
+func anyTail(pattern, text string) bool {
+	for i := range len(text) + 1 {
+		if matchGlob(pattern, text[i:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// wanted are the selectors that a target asks for, the most telling first.
+func wanted(target pipelines.Target) []selector {
+	all := []selector{{sectionOf(target), cmp.Or(target.RefName, target.Source)}}
+	if s := target.Selector; s != nil {
+		all = slices.Insert(all, 0, selector{s.Type, s.Pattern})
+	}
+	return slices.DeleteFunc(all, func(s selector) bool { return s.pattern == "" })
+}
+
+// sectionOf is the section of the YAML that the service looks in where a target has no selector.
+func sectionOf(target pipelines.Target) pipelines.SelectorType {
+	switch {
+	case target.Type == pipelines.TargetPullRequest:
+		return pipelines.SelectorPullRequests
+	case target.RefType == pipelines.RefTag || target.RefType == pipelines.RefAnnotatedTag:
+		return pipelines.SelectorTags
+	}
+	return pipelines.SelectorBranches
+}
+
+// selectorFor is the selector that the service finds while parsing where the caller gave none.
+func selectorFor(target pipelines.Target, matched selector) *pipelines.Selector {
+	section := sectionOf(target)
+	switch {
+	case matched != fallback:
+		return &pipelines.Selector{Type: section, Pattern: matched.pattern}
+	case section == pipelines.SelectorPullRequests:
+		return &pipelines.Selector{Type: section, Pattern: "**"}
+	}
+	return &pipelines.Selector{Type: pipelines.SelectorDefault}
+}
+
+// named finds the selector of the script of exactly a name. The bare form serves where no section is named.
+func (r *Repository) named(s selector) (selector, bool) {
+	if _, ok := r.scripts[s]; ok {
+		return s, true
+	}
+	_, ok := r.scripts[s.bare()]
+	return s.bare(), ok && s.plain()
+}
+
+// choose picks the script for a target, and returns the selector that it has.
+func (r *Repository) choose(target pipelines.Target) (Script, selector) {
+	asked := wanted(target)
+	for _, s := range asked {
+		if found, ok := r.named(s); ok {
+			return r.scripts[found], found
+		}
+	}
+	for _, s := range r.selectors() {
+		if slices.ContainsFunc(asked, s.fits) {
+			return r.scripts[s], s
+		}
+	}
+	if s, ok := r.scripts[fallback]; ok {
+		return s, fallback
+	}
+	return builtinScript, fallback
+}
+
+// selectors returns those of all scripts, in the order in which they are tried.
+func (r *Repository) selectors() []selector {
+	all := make([]selector, 0, len(r.scripts))
+	for s := range r.scripts {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, selector.compare)
+	return all
+}
+
+// hasRef reports whether a branch or a tag exists, and returns its commit.
+func (r *Repository) hasRef(section pipelines.SelectorType, name string) (hash string, ok bool) {
+	refs := r.branches
+	if section == pipelines.SelectorTags {
+		refs = r.tags
+	}
+	if hash, ok := refs[name]; ok {
+		return hash, true
+	}
+	s := selector{section, name}
+	if _, ok := r.named(s); ok && !s.glob() {
+		return commitHash(name), true
+	}
+	return "", false
+}
+
+// hasCustom reports whether there is the custom pipeline that a selector names, if it names one.
+func (r *Repository) hasCustom(s pipelines.Selector) bool {
+	_, known := r.named(selector{s.Type, s.Pattern})
+	return known || s.Type != pipelines.SelectorCustom
+}

@@ -22,7 +22,7 @@ const maxPageLen = 100
 // Page is one page of a list.
 type Page[T any] struct {
 	Values         []*T
-	Number         int    // counted from 1
+	Number         int    // counted from 1, by the package where the service doesn't say
 	PageLen        int    // as the service says, which is not always the number of values
 	Size           int    // items on all pages; -1: not given
 	Next, Previous string // empty: none

@@ -129,6 +129,15 @@ func (e *ScheduleExecution) UnmarshalJSON(data []byte) error {
 	}
 }
 
+// MarshalJSON implements [encoding/json.Marshaler]: what came, or an object.
+func (e ScheduleExecution) MarshalJSON() ([]byte, error) {
+	if jsontext.Value(e.Raw).IsValid(decodeOptions) {
+		return e.Raw, nil
+	}
+	type plain ScheduleExecution
+	return json.Marshal(plain(e), jsontext.AllowInvalidUTF8(true))
+}
+
 // List lists the schedules of a repository.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/schedules

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode"
@@ -275,19 +276,19 @@ func FuzzNextLink(f *testing.F) {
 		f.Add(link, 3)
 	}
 	f.Fuzz(func(t *testing.T, link string, size int) {
-		asked := 0
+		var asked atomic.Int32
 		c := inProcess(t, 1, func(req *http.Request) *http.Response {
-			asked++
+			n := asked.Add(1)
 			require.Equal(t, "http", req.URL.Scheme)
 			require.Equal(t, "api.example", strings.TrimSuffix(strings.ToLower(req.URL.Host), ":80"))
 			next, err := json.Marshal(link)
 			require.NoError(t, err)
-			return respond(req, 200, fmt.Sprintf(`{"values":[{"build_number":%d}],"size":%d,"next":%s}`, asked, size%10, next))
+			return respond(req, 200, fmt.Sprintf(`{"values":[{"build_number":%d}],"size":%d,"next":%s}`, n, size%10, next))
 		})
 		for _, parallel := range []int{0, 3} {
 			_, _ = c.Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
 		}
-		require.Less(t, asked, 50)
+		require.Less(t, asked.Load(), int32(50))
 	})
 }
 

@@ -34,6 +34,9 @@ func (t *transport) handler(u *url.URL) http.Handler {
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	body := newOnceBody(req.Body)
 	x, err := newExchange(req, body)
+	if err == nil {
+		err = req.Context().Err() // one that has ended already sends nothing
+	}
 	if err != nil {
 		body.Close()
 		return nil, err

@@ -616,3 +616,26 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	srv.Close()
 	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before }, 5*time.Second, time.Millisecond)
 }
+
+func TestAStopWhoseAnswerWasLostHasSucceeded(t *testing.T) {
+	refused := answer(400, "application/json", `{"error":{"message":"Bad request","detail":"already complete"}}`)
+	for state, succeeds := range map[string]bool{"STOPPED": true, "SUCCESSFUL": false} {
+		get := answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"` + state + `"}}}`)
+		srv := record(t, sequence(drop, refused, get))
+		err := newClient(t, srv.base()).Pipelines.Stop(t.Context(), repo, "1")
+		require.Equal(t, succeeds, err == nil, err)
+		require.Len(t, srv.seen(), 3)
+	}
+	srv := record(t, refused)
+	err := newClient(t, srv.base()).Pipelines.Stop(t.Context(), repo, "1")
+	require.ErrorIs(t, err, pipelines.ErrInvalidRequest)
+	require.Len(t, srv.seen(), 1, "nothing was lost, so there is nothing to look up")
+}
+
+func TestAWebPageIsNoSuccess(t *testing.T) {
+	srv := record(t, answer(200, "text/html; charset=utf-8", "<html>Sign in to the network"))
+	c := newClient(t, srv.base())
+	require.ErrorContains(t, c.Pipelines.Stop(t.Context(), repo, "1"), "it is a web page")
+	require.ErrorContains(t, c.Caches.Delete(t.Context(), repo, "{c}"), "it is a web page")
+	require.ErrorIs(t, c.Deployments.UpdateEnvironment(t.Context(), repo, "{e}", pipelines.EnvironmentUpdate{Name: new("x")}), pipelines.ErrOutcomeUnknown)
+}

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -548,5 +549,15 @@ func (s *PipelinesService) RunOnDemand(ctx context.Context, repo Repo, run OnDem
 //
 // Scope: pipeline:write.
 func (s *PipelinesService) Stop(ctx context.Context, repo Repo, id string, opts ...CallOption) error {
-	return exec(ctx, s.client, opPipelinesStop.at(repo.Workspace, repo.Slug, id), nil, opts)
+	err := exec(ctx, s.client, opPipelinesStop.at(repo.Workspace, repo.Slug, id), nil, opts)
+	var refused *APIError
+	if !errors.As(err, &refused) || !errors.Is(err, ErrInvalidRequest) || refused.Attempts == 1 {
+		return err
+	}
+	// An earlier attempt may have stopped it, and its answer been lost.
+	p, getErr := s.Get(ctx, repo, id)
+	if getErr == nil && p.State.Result != nil && p.State.Result.Name == ResultStopped {
+		return nil
+	}
+	return err
 }

@@ -508,7 +508,7 @@ func readBounded(buf *bytes.Buffer, resp *http.Response) error {
 func (k *call) decodeBody(body []byte, resp *http.Response, out any) error {
 	switch into := out.(type) {
 	case nil:
-		return nil
+		return k.checkPage(resp)
 	case *[]byte:
 		*into = bytes.Clone(body)
 		return nil
@@ -526,6 +526,15 @@ func (k *call) decodeBody(body []byte, resp *http.Response, out any) error {
 		reflect.ValueOf(out).Elem().SetZero()
 	}
 	return jsonError(err)
+}
+
+// checkPage refuses a web page where an operation answers with nothing of use: it comes from something between the service and
+// here, which may have passed nothing on.
+func (k *call) checkPage(resp *http.Response) error {
+	if !k.at.op.custom() && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+		return errors.New("it is a web page")
+	}
+	return nil
 }
 
 // mayBeEmpty holds for answers that don't claim to have content.

@@ -197,7 +197,7 @@ type seenEvents struct {
 	pipeline []string
 	steps    []string
 	logs     map[string]*bytes.Buffer
-	order    []string // of state changes
+	last     *pipelines.Event
 	late     []string // log pieces after the step's end
 }
 
@@ -228,7 +228,7 @@ func collect(t *testing.T, ctx context.Context, c *pipelines.Client, id string) 
 		default:
 			seen.pipeline = append(seen.pipeline, e.Pipeline.State.String())
 		}
-		seen.order = append(seen.order, fmt.Sprintf("%T%T", e.Pipeline, e.Step))
+		seen.last = e
 	}
 	return seen, nil
 }
@@ -243,6 +243,7 @@ func TestWatchTellsEverythingOnceAndInOrder(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{"PARSING", "PENDING", "RUNNING", "SUCCESSFUL"}, seen.pipeline)
 		require.Empty(t, seen.late)
+		require.NotNil(t, seen.last.Pipeline, "the pipeline's end comes last")
 		for _, step := range script.Steps {
 			require.Equal(t, step.Log, seen.logs[step.Name].String(), "each byte once, in order")
 			require.Contains(t, seen.steps, step.Name+" SUCCESSFUL")

@@ -173,56 +173,38 @@ func BenchmarkList1000(b *testing.B) {
 	})
 }
 
+// BenchmarkLog64MiB reads a log through its Read, piece by piece.
 func BenchmarkLog64MiB(b *testing.B) {
-	each(b, func(ctx context.Context, c *pipelines.Client) error {
-		log, err := c.Steps.Log(ctx, repo, "1", "s", nil)
-		if err != nil {
-			return err
-		}
-		defer log.Close()
-		n, err := io.Copy(io.Discard, onlyReader{log})
-		if err != nil {
-			return err
-		}
-		return expect(int(n), logSize)
-	}, func(ctx context.Context, hc *http.Client, base string) error {
-		resp, err := byHand(ctx, hc, base+"/repositories/acme/site/pipelines/1/steps/s/log")
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		n, err := io.Copy(io.Discard, onlyReader{resp.Body})
-		if err != nil {
-			return err
-		}
-		return expect(int(n), logSize)
-	})
+	copyLog(b, func(r io.Reader) (int64, error) { return io.Copy(io.Discard, onlyReader{r}) })
 }
 
 // BenchmarkLogWriteTo64MiB is the copy as users write it: io.Copy finds the log's WriteTo.
 func BenchmarkLogWriteTo64MiB(b *testing.B) {
+	copyLog(b, func(r io.Reader) (int64, error) { return io.Copy(onlyWriter{io.Discard}, r) })
+}
+
+func copyLog(b *testing.B, read func(io.Reader) (int64, error)) {
+	b.Helper()
+	whole := func(r io.ReadCloser) error {
+		defer r.Close()
+		n, err := read(r)
+		if err != nil {
+			return err
+		}
+		return expect(int(n), logSize)
+	}
 	each(b, func(ctx context.Context, c *pipelines.Client) error {
 		log, err := c.Steps.Log(ctx, repo, "1", "s", nil)
 		if err != nil {
 			return err
 		}
-		defer log.Close()
-		n, err := io.Copy(onlyWriter{io.Discard}, log)
-		if err != nil {
-			return err
-		}
-		return expect(int(n), logSize)
+		return whole(log)
 	}, func(ctx context.Context, hc *http.Client, base string) error {
 		resp, err := byHand(ctx, hc, base+"/repositories/acme/site/pipelines/1/steps/s/log")
 		if err != nil {
 			return err
 		}
-		defer resp.Body.Close()
-		n, err := io.Copy(onlyWriter{io.Discard}, resp.Body)
-		if err != nil {
-			return err
-		}
-		return expect(int(n), logSize)
+		return whole(resp.Body)
 	})
 }
 

@@ -424,3 +424,26 @@ func TestWatchWaitsForStepsThatEndLaterThanTheirPipeline(t *testing.T) {
 		require.Equal(t, []string{"SUCCESSFUL"}, seen.pipeline)
 	})
 }
+
+func TestPollsComeSoonAfterAChangeAndSeldomInQuiet(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", pipelinestest.Script{Parsing: 5 * time.Minute, Steps: []pipelinestest.Step{{Duration: 10 * time.Minute}}})
+		id := start(t, c).UUID
+		begin := time.Now()
+		srv.ResetRequests()
+		_, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
+		require.NoError(t, err)
+		var at []time.Duration
+		for _, req := range srv.Requests() {
+			at = append(at, req.Time.Sub(begin))
+		}
+		change := 0 // the first poll that saw the run going
+		for at[change] < 5*time.Minute {
+			change++
+		}
+		require.Equal(t, 2*time.Second, at[1]-at[0])
+		require.Equal(t, 30*time.Second, at[change]-at[change-1])
+		require.Equal(t, 2*time.Second, at[change+1]-at[change])
+		require.Equal(t, 3*time.Second, at[change+2]-at[change+1])
+	})
+}

@@ -180,7 +180,7 @@ var serviceKey = regexp.MustCompile(`^[a-z0-9]+([.-][a-z0-9]+)+$`)
 // newAPIError makes the error from the answer to k's last attempt and closes its body.
 func newAPIError(k *call, resp *http.Response) *APIError {
 	foreign := k.client != nil && !k.client.transport.own(resp.Request)
-	mask := k.redactor(resp)
+	mask := k.redactor(resp, foreign)
 	body := k.readError(resp.Body)
 	masked := []byte(mask.Replace(string(body)))
 	e := &APIError{
@@ -209,18 +209,32 @@ func (k *call) readError(body io.ReadCloser) []byte {
 
 // redactor masks what the request carried, for services and proxies that repeat it: credentials, secured values, and the
 // query of a link, by which it is signed. JSON and URLs spell some of it in other ways.
-func (k *call) redactor(resp *http.Response) *strings.Replacer {
+func (k *call) redactor(resp *http.Response, foreign bool) *strings.Replacer {
 	secrets := append(credentialSecrets(k.authorization), k.secrets...)
-	if resp.Request != nil && resp.Request.URL.RawQuery != "" {
+	if resp.Request != nil {
 		secrets = append(secrets, resp.Request.URL.RawQuery)
 	}
-	var pairs []string
-	for _, secret := range secrets {
-		for _, spelling := range spellings(secret) {
-			pairs = append(pairs, spelling, masked)
+	if foreign { // a storage host's errors quote the signature by itself
+		for _, values := range resp.Request.URL.Query() {
+			secrets = append(secrets, longOnes(values)...)
 		}
 	}
+	var all []string
+	for _, secret := range secrets {
+		all = append(all, spellings(secret)...)
+	}
+	// The longest first, so that a secret which begins like another leaves no rest.
+	slices.SortFunc(all, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	pairs := make([]string, 0, 2*len(all))
+	for _, spelling := range all {
+		pairs = append(pairs, spelling, masked)
+	}
 	return strings.NewReplacer(pairs...)
+}
+
+// longOnes leaves out texts that are too short to be secrets and would stand in any text.
+func longOnes(texts []string) []string {
+	return slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return len(strings.TrimSpace(text)) < 8 })
 }
 
 // spellings are the ways in which a secret may stand in a body. Of one with several lines each counts.
@@ -235,10 +249,8 @@ func spellings(secret string) []string {
 		all = append(all, inner, htmlSafe)
 	}
 	if lines := strings.Split(secret, "\n"); len(lines) > 1 {
-		for _, line := range lines {
-			if line = strings.TrimSpace(line); len(line) >= 8 {
-				all = append(all, spellings(line)...)
-			}
+		for _, line := range longOnes(lines) {
+			all = append(all, spellings(strings.TrimSpace(line))...)
 		}
 	}
 	return all

@@ -639,3 +639,54 @@ func TestAWebPageIsNoSuccess(t *testing.T) {
 	require.ErrorContains(t, c.Caches.Delete(t.Context(), repo, "{c}"), "it is a web page")
 	require.ErrorIs(t, c.Deployments.UpdateEnvironment(t.Context(), repo, "{e}", pipelines.EnvironmentUpdate{Name: new("x")}), pipelines.ErrOutcomeUnknown)
 }
+
+func TestFollowLogOfAFinishedStepOutlastsAMomentsFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const step = `{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`
+		missing, down := answer(404, "text/plain", ""), answer(503, "text/plain", "")
+		logs := sequence(missing, down, down, down, serveLog([]byte("all"), ""))
+		hc := &http.Client{Transport: hosts{"http://api.example": func(w http.ResponseWriter, req *http.Request) {
+			if strings.HasSuffix(req.URL.Path, "/log") {
+				logs(w, req)
+				return
+			}
+			answerJSON(step)(w, req)
+		}}}
+		r, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Steps.FollowLog(t.Context(), repo, "1", "{s}", nil)
+		require.NoError(t, err)
+		require.NotNil(t, r)
+		defer r.Close()
+		got, err := io.ReadAll(r)
+		require.NoError(t, err)
+		require.Equal(t, "all", string(got))
+	})
+}
+
+func TestASecretThatBeginsLikeAnotherIsMaskedWhole(t *testing.T) {
+	srv := record(t, answer(400, "application/json", `{"error":{"message":"bad hunter2-and-more"}}`))
+	_, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, pipelines.RunRequest{
+		Target: pipelines.BranchTarget("main"),
+		Variables: []pipelines.Variable{
+			{Key: "A", Value: "hunter2", Secured: true}, {Key: "B", Value: "hunter2-and-more", Secured: true},
+		},
+	})
+	require.ErrorIs(t, err, pipelines.ErrInvalidRequest)
+	require.NotContains(t, err.Error(), "and-more")
+}
+
+func TestAStorageHostThatQuotesTheSignatureShowsNothingOfIt(t *testing.T) {
+	storage := record(t, answer(403, "application/xml", "<Error><SignatureProvided>S3CRET/SIGNATURE=</SignatureProvided></Error>"))
+	srv := record(t, http.RedirectHandler(storage.URL+"/x?Expires=9&Signature=S3CRET%2FSIGNATURE%3D", http.StatusTemporaryRedirect).ServeHTTP)
+	_, err := newClient(t, srv.base()).Steps.Log(t.Context(), repo, "1", "{s}", nil)
+	var e *pipelines.APIError
+	require.ErrorAs(t, err, &e)
+	require.NotContains(t, err.Error()+string(e.Body), "S3CRET")
+	require.Contains(t, string(e.Body), "SignatureProvided", "what is no secret stays")
+}
+
+func TestARefererOfTheUserIsSent(t *testing.T) {
+	srv := record(t, answerJSON(`{}`))
+	_, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "1", pipelines.WithHeader("Referer", "https://tool.example"))
+	require.NoError(t, err)
+	require.Equal(t, "https://tool.example", srv.only(t).Header.Get("Referer"))
+}

@@ -666,7 +666,9 @@ func (t *transport) prepare(req *http.Request, k *call) (http.Header, error) {
 	}
 	header := req.Header.Clone()
 	header.Del("Authorization")
-	header.Del("Referer")
+	if req.Response != nil { // net/http has set it, to the URL that redirected
+		header.Del("Referer")
+	}
 	if t.authorize == nil || k.anonymous {
 		return header, nil
 	}

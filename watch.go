@@ -2,7 +2,6 @@ package pipelines
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -451,9 +450,13 @@ func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, ste
 		return f, nil
 	}
 	f.done = true // it has ended since the log was asked for, or has none
-	if err := f.readOn(); err != nil || !f.open {
+	err = f.readOn()
+	if err == nil && f.done && !f.open {
+		err = f.none
+	}
+	if err != nil {
 		f.log.cancel()
-		return nil, cmp.Or(err, f.none)
+		return nil, err
 	}
 	return f, nil
 }

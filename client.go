@@ -97,6 +97,7 @@ type config struct {
 	logger      *slog.Logger
 	hook        func(*http.Response)
 	stall       time.Duration
+	noCircuit   bool
 	credentials func(*config) authorizer // made last, because OAuth needs the rest of the configuration
 }
 
@@ -262,6 +263,19 @@ func WithLimiter(l Limiter) Option {
 	}
 }
 
+// WithQuotaCircuit says whether the client's requests wait for one another when the quota is used up, which is the default.
+// After an answer of 429 all wait for as long as that answer's own call would, and then one of them goes ahead. If it is
+// refused too, that counts as an attempt of each of them, and they wait on; else all go on. What those say that can't wait
+// any longer is an [ErrRateLimited]. A Retry-After longer than [RetryPolicy] allows holds nobody back.
+//
+// Without it each request finds out for itself that the quota is used up, which costs requests that may count.
+func WithQuotaCircuit(on bool) Option {
+	return func(c *config) error {
+		c.noCircuit = !on
+		return nil
+	}
+}
+
 // WithLogger logs each attempt at debug level: operation, method, path template, status, attempt, duration and request ID,
 // never headers, queries or bodies. Without it nothing is logged.
 func WithLogger(l *slog.Logger) Option {
@@ -326,12 +340,15 @@ func (cfg *config) client() (*Client, error) {
 		cfg.tokenURL = tokenURL(base)
 	}
 	t := &transport{inner: cfg.httpClient.Transport, base: base, limiter: cfg.limiter, logger: cfg.logger, hook: cfg.hook, stall: cfg.stall}
+	if !cfg.noCircuit {
+		t.circuit = newCircuit(cfg.policy)
+	}
 	if cfg.credentials != nil {
 		t.authorize = cfg.credentials(cfg)
 	}
 	hc := cfg.httpClient
 	hc.Transport, hc.CheckRedirect = t, checkRedirect
-	c := &Client{base: base, userAgent: cfg.userAgent, policy: cfg.policy, transport: t, retry: newRetryClient(&hc, cfg.policy)}
+	c := &Client{base: base, userAgent: cfg.userAgent, policy: cfg.policy, transport: t, retry: newRetryClient(&hc, t, cfg.policy)}
 	c.Pipelines = &PipelinesService{c}
 	c.Steps = &StepsService{c}
 	c.Variables = &VariablesService{c}

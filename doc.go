@@ -39,6 +39,12 @@
 // Waits grow exponentially with jitter, Retry-After is honoured up to a bound, and the end of the context ends any wait;
 // [RetryPolicy] has the numbers.
 //
+// # The quota
+//
+// The service allows about 1,000 requests an hour. Once it has answered 429, the other requests of the client wait too, and
+// one of them goes ahead to find out for all whether requests pass again: see [WithQuotaCircuit]. [WithLimiter] keeps below
+// the quota to begin with.
+//
 // # Following
 //
 // [PipelinesService.Wait] waits for the end of a run, [PipelinesService.Watch] yields what happens in it, logs included, and

@@ -36,6 +36,7 @@ import (
 
 const (
 	maxJSONBody   = 32 << 20
+	maxJSONBraces = 1 << 18 // opening ones: an empty object takes two bytes of JSON and hundreds of memory
 	maxPooledBody = 1 << 20
 	maxRedirects  = 5
 )
@@ -63,6 +64,7 @@ type call struct {
 	secrets    []string // what the request carries and no error may repeat
 
 	attempts      int
+	refusals      int            // for want of quota: of its own, and of others while it was held back
 	attempt       *attempt       // the current one
 	unknown       bool           // an attempt may have taken effect, and its outcome isn't known
 	retrying      bool           // the last attempt is worth another
@@ -292,7 +294,7 @@ func (k *call) locate(err error) error {
 }
 
 // newRetryClient makes the retry loop. What is retried and how long is waited is the call's own business.
-func newRetryClient(hc *http.Client, p RetryPolicy) *retryablehttp.Client {
+func newRetryClient(hc *http.Client, t *transport, p RetryPolicy) *retryablehttp.Client {
 	return &retryablehttp.Client{
 		HTTPClient: hc,
 		RetryMax:   p.MaxAttempts - 1,
@@ -307,6 +309,9 @@ func newRetryClient(hc *http.Client, p RetryPolicy) *retryablehttp.Client {
 			return nil
 		},
 		Backoff: func(_, _ time.Duration, n int, resp *http.Response) time.Duration {
+			if t.circuit != nil && t.circuit.refuses(resp) && t.own(resp.Request) {
+				return t.circuit.remaining()
+			}
 			return p.backoff(n, resp)
 		},
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
@@ -364,7 +369,8 @@ func (k *call) classifyAnswer(ctx context.Context, resp *http.Response) bool {
 	case e.StatusCode == http.StatusNotFound && e.Method == http.MethodDelete && k.unknown:
 		k.err = nil // an earlier attempt deleted it
 	case e.StatusCode == http.StatusTooManyRequests: // refused, so it can't have taken effect
-		again = k.budget == nil // a poll has its own patience
+		k.refusals++
+		again = k.patient()
 	case mayHaveTakenEffect(e.StatusCode) && k.at.op.safety == once:
 		k.err = &OutcomeUnknownError{Operation: k.at.op.Name, Err: e}
 	case mayHaveTakenEffect(e.StatusCode):
@@ -417,6 +423,14 @@ func (k *call) classifyError(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && !permanent(err)
 }
 
+// patient holds while the call can wait through another refusal for want of quota.
+func (k *call) patient() bool {
+	if k.budget != nil { // a poll has its own patience
+		return k.refusals == 0
+	}
+	return k.refusals < k.client.policy.MaxAttempts
+}
+
 // neverSent holds if the service can't have seen the request. A transport that doesn't trace is taken to have sent it.
 func (k *call) neverSent(err error) bool {
 	var unsent *unsentError
@@ -438,7 +452,7 @@ func permanent(err error) bool {
 	var redirect *redirectError
 	var answer *APIError
 	switch {
-	case errors.As(err, &certificate), errors.As(err, &redirect), errors.Is(err, ErrResponseTooLarge):
+	case errors.As(err, &certificate), errors.As(err, &redirect), errors.Is(err, ErrResponseTooLarge), errors.Is(err, errHeldBack):
 		return true
 	case errors.As(err, &answer): // of the token endpoint
 		return answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests
@@ -520,6 +534,8 @@ func (k *call) decodeBody(body []byte, resp *http.Response, out any) error {
 		return errors.New("it is empty")
 	case string(text) == "null" && !k.at.op.custom():
 		return errors.New("it is null")
+	case len(body) > maxJSONBraces && bytes.Count(body, []byte("{")) > maxJSONBraces:
+		return ErrResponseTooLarge
 	}
 	err := json.Unmarshal(body, out, decodeOptions)
 	if err != nil { // a further attempt starts from nothing
@@ -602,6 +618,7 @@ type transport struct {
 	base      *url.URL
 	authorize authorizer // nil: anonymous
 	limiter   Limiter
+	circuit   *circuit // nil: none
 	logger    *slog.Logger
 	hook      func(*http.Response)
 	stall     time.Duration
@@ -619,19 +636,35 @@ func basicAuthorizer(username, password string) authorizer {
 }
 
 // RoundTrip sends one request.
-func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	k := callFrom(req.Context())
-	header := foreignHeader(req.Header)
-	own := t.own(req)
-	if own {
-		var err error
-		if header, err = t.prepare(req, k); err != nil {
-			if req.Body != nil {
-				req.Body.Close()
-			}
-			return nil, &unsentError{err}
-		}
+	if !t.own(req) {
+		return t.exchange(req, foreignHeader(req.Header), k)
 	}
+	ahead, err := t.admit(req.Context(), k)
+	if err != nil {
+		return nil, unsent(req, err)
+	}
+	defer func() { t.circuit.leave(ahead, resp) }() // of a request that panics too
+	header, err := t.ownHeader(req, k)
+	if err != nil {
+		return nil, unsent(req, err)
+	}
+	if resp, err = t.exchange(req, header, k); err == nil && t.hook != nil {
+		t.hook(withoutBody(resp))
+	}
+	return resp, err
+}
+
+func unsent(req *http.Request, err error) error {
+	if req.Body != nil {
+		req.Body.Close()
+	}
+	return &unsentError{err}
+}
+
+// exchange sends a request with the header that its host is to see.
+func (t *transport) exchange(req *http.Request, header http.Header, k *call) (*http.Response, error) {
 	start := time.Now()
 	resp, err := t.guarded(req, header, k)
 	t.log(req.Context(), k, resp, err, time.Since(start))
@@ -643,27 +676,29 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Body.Close()
 		return nil, err
 	}
-	if own && t.hook != nil {
-		t.hook(withoutBody(resp))
-	}
 	return resp, nil
 }
 
-// prepare waits for the limiter and returns the header with the credentials.
-func (t *transport) prepare(req *http.Request, k *call) (http.Header, error) {
-	if err := req.Context().Err(); err != nil {
-		return nil, err
+// admit waits until the request may be sent. The circuit comes last, since all others wait for the one that goes ahead.
+func (t *transport) admit(ctx context.Context, k *call) (ahead bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
 	}
 	if t.limiter != nil {
-		if err := t.limiter.Wait(req.Context()); err != nil {
-			return nil, fmt.Errorf("limiter: %w", err)
+		if err := t.limiter.Wait(ctx); err != nil {
+			return false, fmt.Errorf("limiter: %w", err)
 		}
 	}
 	if k.budget != nil {
-		if err := k.budget.take(req.Context()); err != nil {
-			return nil, err
+		if err := k.budget.take(ctx); err != nil {
+			return false, err
 		}
 	}
+	return t.circuit.enter(ctx, k)
+}
+
+// ownHeader is the header for the API, with the credentials.
+func (t *transport) ownHeader(req *http.Request, k *call) (http.Header, error) {
 	header := req.Header.Clone()
 	header.Del("Authorization")
 	if req.Response != nil { // net/http has set it, to the URL that redirected

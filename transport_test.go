@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -569,6 +570,28 @@ func TestAnAnswerThatIsTooLargeIsRefused(t *testing.T) {
 			_, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "1")
 			require.ErrorIs(t, err, pipelines.ErrResponseTooLarge)
 			require.Len(t, srv.seen(), 1, "a second time it would be as large")
+		})
+	}
+}
+
+// An object of two bytes becomes a model of hundreds: what an answer would take in memory is bounded too.
+func TestAnAnswerOfTooManyObjectsIsRefused(t *testing.T) {
+	bodies := map[string]string{
+		"a list of them":        `{"values":[{}` + strings.Repeat(`,{}`, 10<<20) + `]}`,
+		"lists within a model":  `{"values":[{"setup_commands":[{}` + strings.Repeat(`,{}`, 10<<20) + `]}]}`,
+		"a list of braces only": `{"values":[` + strings.Repeat("{", 10<<20),
+	}
+	for name, body := range bodies {
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, answerJSON(body))
+			c := newClient(t, srv.base())
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := c.Steps.List(t.Context(), repo, "1", nil).Collect()
+			runtime.ReadMemStats(&after)
+			require.ErrorIs(t, err, pipelines.ErrResponseTooLarge)
+			require.Len(t, srv.seen(), 1)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(256<<20), "the text itself, its copies included")
 		})
 	}
 }

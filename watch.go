@@ -611,7 +611,7 @@ func (f *failureCount) tolerate(ctx context.Context, err error) error {
 	}
 	if errors.Is(err, ErrRateLimited) {
 		f.delay = quotaDelay
-		if answer.RetryAfter > 0 {
+		if answer != nil && answer.RetryAfter > 0 {
 			f.delay = answer.RetryAfter
 		}
 		return nil

@@ -1,0 +1,208 @@
+package pipelines_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// quota is a service that answers 429 while it is used up.
+type quota struct {
+	mu        sync.Mutex
+	usedUp    bool
+	after     string // the Retry-After, if any
+	panics    bool
+	refused   []time.Time
+	concluded []time.Time
+}
+
+func (q *quota) RoundTrip(req *http.Request) (*http.Response, error) {
+	time.Sleep(50 * time.Millisecond) // the way there, on the bubble's clock
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.panics {
+		q.panics = false
+		panic("boom")
+	}
+	if !q.usedUp {
+		q.concluded = append(q.concluded, time.Now())
+		return respond(req, 200, `{"build_number":1}`), nil
+	}
+	q.refused = append(q.refused, time.Now())
+	resp := respond(req, 429, "Rate limit for this resource has been exceeded")
+	if q.after != "" {
+		resp.Header.Set("Retry-After", q.after)
+	}
+	return resp, nil
+}
+
+func (q *quota) set(usedUp bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.usedUp = usedUp
+}
+
+func quotaClient(t *testing.T, q *quota, opts ...pipelines.Option) *pipelines.Client {
+	t.Helper()
+	policy := pipelines.RetryPolicy{MaxAttempts: 5, MinWait: time.Second, MaxWait: 10 * time.Second}
+	return newClient(t, "http://api.example", append([]pipelines.Option{pipelines.WithHTTPClient(&http.Client{Transport: q}), pipelines.WithRetry(policy)}, opts...)...)
+}
+
+// sweep calls n times at once, after a first call has found out that the quota is used up, and returns the errors.
+func sweep(t *testing.T, c *pipelines.Client, n int) []error {
+	t.Helper()
+	errs := make([]error, n+1)
+	var wg sync.WaitGroup
+	call := func(i int) { _, errs[i] = c.Pipelines.Get(t.Context(), repo, "1") }
+	wg.Go(func() { call(n) })
+	time.Sleep(100 * time.Millisecond)
+	for i := range n {
+		wg.Go(func() { call(i) })
+	}
+	wg.Wait()
+	return errs
+}
+
+func TestAUsedUpQuotaIsFoundOutByOneRequestForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quota{usedUp: true}
+		for _, err := range sweep(t, quotaClient(t, q), 64) {
+			require.ErrorIs(t, err, pipelines.ErrRateLimited)
+		}
+		require.LessOrEqual(t, len(q.refused), 6, "one request finds out for 65 calls of 5 attempts each")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		q := &quota{usedUp: true}
+		for _, err := range sweep(t, quotaClient(t, q, pipelines.WithQuotaCircuit(false)), 64) {
+			require.ErrorIs(t, err, pipelines.ErrRateLimited)
+		}
+		require.Len(t, q.refused, 65*5, "switched off, each finds out for itself")
+	})
+}
+
+func TestAQuotaThatComesBackLetsAllCallsGoOn(t *testing.T) {
+	for name, after := range map[string]string{"without a Retry-After": "", "with one": "3"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := &quota{usedUp: true, after: after}
+				time.AfterFunc(500*time.Millisecond, func() { q.set(false) })
+				start := time.Now()
+				for _, err := range sweep(t, quotaClient(t, q), 64) {
+					require.NoError(t, err)
+				}
+				require.LessOrEqual(t, len(q.refused), 3)
+				require.Len(t, q.concluded, 65)
+				if after != "" {
+					require.GreaterOrEqual(t, q.concluded[0].Sub(start), 3*time.Second)
+				}
+				require.WithinDuration(t, q.concluded[0], q.concluded[64], 100*time.Millisecond, "one goes ahead, all follow at once")
+			})
+		})
+	}
+}
+
+func TestARetryAfterThatIsTooLongHoldsNobodyBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quota{usedUp: true, after: "3600"}
+		start := time.Now()
+		for _, err := range sweep(t, quotaClient(t, q), 8) {
+			var e *pipelines.APIError
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, time.Hour, e.RetryAfter)
+		}
+		require.Len(t, q.refused, 9)
+		require.Less(t, time.Since(start), time.Second)
+	})
+}
+
+func TestACallThatIsHeldBackEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quota{usedUp: true, after: "30"}
+		c := quotaClient(t, q)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		first, end := context.WithCancel(t.Context())
+		defer end()
+		wg.Go(func() { _, _ = c.Pipelines.Get(first, repo, "1") })
+		synctest.Wait()
+		time.Sleep(time.Second)
+
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := c.Pipelines.Run(ctx, repo, mainBranch)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "held back")
+		require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+		require.Equal(t, 2*time.Second, time.Since(start))
+		require.Len(t, q.refused, 1)
+	})
+}
+
+// cancelKey finds the function that cancels a call in its own context.
+type cancelKey struct{}
+
+// The request that goes ahead may get lost in every way there is: another then goes ahead in its place.
+func TestARequestThatGoesAheadAndIsLostHoldsNobodyBack(t *testing.T) {
+	lost := errors.New("lost")
+	fine := func(context.Context) error { return nil }
+	for name, lose := range map[string]struct{ onTheWay, inTheSource func(context.Context) error }{
+		"by a connection": {func(context.Context) error { return lost }, fine},
+		"by a panic":      {func(context.Context) error { panic(lost) }, fine},
+		"by its context":  {func(ctx context.Context) error { ctx.Value(cancelKey{}).(context.CancelFunc)(); return ctx.Err() }, fine},
+		"for credentials": {fine, func(context.Context) error { return lost }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var sends, tokens atomic.Int32
+				hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+					n := sends.Add(1)
+					if n == 1 {
+						return respond(req, 429, ""), nil
+					}
+					if n == 2 {
+						if err := lose.onTheWay(req.Context()); err != nil {
+							return nil, err
+						}
+					}
+					return respond(req, 200, `{}`), nil
+				})}
+				source := tokenSource(func() (*oauth2.Token, error) {
+					if tokens.Add(1) == 2 {
+						if err := lose.inTheSource(t.Context()); err != nil {
+							return nil, err
+						}
+					}
+					return &oauth2.Token{AccessToken: "a"}, nil
+				})
+				c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithTokenSource(source))
+				var wg sync.WaitGroup
+				var succeeded atomic.Int32
+				for range 8 {
+					wg.Go(func() {
+						defer func() { _ = recover() }()
+						ctx, cancel := context.WithCancel(t.Context())
+						defer cancel()
+						ctx = context.WithValue(ctx, cancelKey{}, cancel)
+						if _, err := c.Pipelines.Get(ctx, repo, "1"); err == nil {
+							succeeded.Add(1)
+						}
+					})
+					synctest.Wait()
+				}
+				wg.Wait()
+				require.GreaterOrEqual(t, succeeded.Load(), int32(7))
+			})
+		})
+	}
+}

@@ -1,6 +1,6 @@
 # Everything runs with Go alone; tools are pinned in tools/go.mod and built into tools/bin.
 GO       ?= go
-MODULES  := . contract examples bench
+MODULES  := . contract chaos examples bench
 NEXT     := go1.27.4
 LINT     := tools/bin/golangci-lint
 STAT     := tools/bin/benchstat

@@ -192,7 +192,7 @@ func newAPIError(k *call, resp *http.Response) *APIError {
 	case foreign: // a storage host has nothing to say but its status
 		e.Message = http.StatusText(e.StatusCode)
 	case !e.parse(body):
-		e.Message = textMessage(resp.Header, e.StatusCode, body)
+		e.Message = textMessage(resp.Header, e.StatusCode, masked) // masked first: cut or on one line, a secret isn't found
 	}
 	e.redact(mask)
 	return e
@@ -210,7 +210,7 @@ func (k *call) readError(body io.ReadCloser) []byte {
 // redactor masks what the request carried, for services and proxies that repeat it: credentials, secured values, and the
 // query of a link, by which it is signed. JSON and URLs spell some of it in other ways.
 func (k *call) redactor(resp *http.Response, foreign bool) *strings.Replacer {
-	secrets := append(credentialSecrets(k.authorization), k.secrets...)
+	var secrets []string
 	if resp.Request != nil {
 		secrets = append(secrets, resp.Request.URL.RawQuery)
 	}
@@ -219,8 +219,13 @@ func (k *call) redactor(resp *http.Response, foreign bool) *strings.Replacer {
 			secrets = append(secrets, longOnes(values)...)
 		}
 	}
+	return k.masker(secrets...)
+}
+
+// masker masks the call's own secrets and more.
+func (k *call) masker(more ...string) *strings.Replacer {
 	var all []string
-	for _, secret := range secrets {
+	for _, secret := range slices.Concat(credentialSecrets(k.authorization), k.secrets, more) {
 		all = append(all, spellings(secret)...)
 	}
 	// The longest first, so that a secret which begins like another leaves no rest.
@@ -230,6 +235,30 @@ func (k *call) redactor(resp *http.Response, foreign bool) *strings.Replacer {
 		pairs = append(pairs, spelling, masked)
 	}
 	return strings.NewReplacer(pairs...)
+}
+
+// maskedError is an error whose text repeats a secret: net/http quotes what it can't read.
+type maskedError struct {
+	text string
+	err  error
+}
+
+func (e *maskedError) Error() string { return e.text }
+
+// Is and As find what is inside; an Unwrap would give out its text to everyone who walks the chain.
+func (e *maskedError) Is(target error) bool { return errors.Is(e.err, target) }
+func (e *maskedError) As(target any) bool   { return errors.As(e.err, target) }
+
+// Format implements [fmt.Formatter].
+func (e *maskedError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
+
+// maskError takes the call's secrets out of an error's text.
+func (k *call) maskError(err error) error {
+	text := err.Error()
+	if shown := k.masker().Replace(text); shown != text {
+		return &maskedError{shown, err}
+	}
+	return err
 }
 
 // longOnes leaves out texts that are too short to be secrets and would stand in any text.
@@ -273,14 +302,21 @@ func credentialSecrets(authorization string) []string {
 // redact masks secrets once more in what was decoded, where all spellings are one.
 func (e *APIError) redact(mask *strings.Replacer) {
 	e.Message, e.Detail, e.Key, e.RequestID = mask.Replace(e.Message), mask.Replace(e.Detail), mask.Replace(e.Key), mask.Replace(e.RequestID)
-	for _, texts := range e.Fields {
-		for i := range texts {
-			texts[i] = mask.Replace(texts[i])
-		}
+	if e.Fields != nil {
+		e.Fields = redactMap(e.Fields, func(texts []string) []string { redactValue(texts, mask); return texts }, mask)
 	}
-	for key, value := range e.Data {
-		e.Data[key] = redactValue(value, mask)
+	if e.Data != nil {
+		e.Data = redactMap(e.Data, func(value any) any { return redactValue(value, mask) }, mask)
 	}
+}
+
+// redactMap masks the names too.
+func redactMap[V any](m map[string]V, redact func(V) V, mask *strings.Replacer) map[string]V {
+	redacted := make(map[string]V, len(m))
+	for name, value := range m {
+		redacted[mask.Replace(name)] = redact(value)
+	}
+	return redacted
 }
 
 func redactValue(value any, mask *strings.Replacer) any {
@@ -296,9 +332,7 @@ func redactValue(value any, mask *strings.Replacer) any {
 			v[i] = redactValue(v[i], mask)
 		}
 	case map[string]any:
-		for key := range v {
-			v[key] = redactValue(v[key], mask)
-		}
+		return redactMap(v, func(value any) any { return redactValue(value, mask) }, mask)
 	}
 	return value
 }

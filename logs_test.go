@@ -495,6 +495,9 @@ func TestFollowLogReadsAGrowingLogToItsEnd(t *testing.T) {
 				want := g.content[tc.offset:int((tc.ends-tc.begins)/time.Second)]
 				require.True(t, bytes.Equal(want, got), "%d bytes, not %d", len(got), len(want))
 				require.Equal(t, len(want), g.transferred, "each byte once")
+				if tc.ends == 0 {
+					require.Equal(t, g.start, time.Now(), "nothing to wait for")
+				}
 				require.Less(t, time.Since(g.start), tc.ends+time.Minute)
 				require.LessOrEqual(t, len(g.requests), 60+int(tc.ends/(15*time.Second))+1)
 			})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -118,25 +119,25 @@ func clientCredentials(id, secret string, cfg *config) func(context.Context) (*o
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       tokenTimeout,
 	}
-	authorization, _ := basicAuthorizer(id, secret)(context.Background())
+	authorization, _ := basicAuthorizer(url.QueryEscape(id), url.QueryEscape(secret))(context.Background()) // as oauth2 sends it
 	return func(ctx context.Context) (*oauth2.Token, error) {
 		ctx = context.WithValue(ctx, callKey{}, &call{at: endpoint{op: opToken, path: opToken.Path}})
 		token, err := oauth.Token(context.WithValue(ctx, oauth2.HTTPClient, hc))
 		if err != nil {
-			return nil, tokenError(err, authorization)
+			return nil, tokenError(err, authorization, secret)
 		}
 		return token, nil
 	}
 }
 
 // tokenError makes an answer of the token endpoint that is no token an [APIError] like any other.
-func tokenError(err error, authorization string) error {
+func tokenError(err error, authorization, secret string) error {
+	k := &call{at: endpoint{op: opToken, path: opToken.Path}, attempts: 1, authorization: authorization, secrets: []string{secret}}
 	var answer *oauth2.RetrieveError
 	if !errors.As(err, &answer) || answer.Response == nil {
-		return stripURL(err)
+		return k.maskError(stripURL(err))
 	}
 	resp := *answer.Response
 	resp.Body = io.NopCloser(bytes.NewReader(answer.Body))
-	k := &call{at: endpoint{op: opToken, path: opToken.Path}, attempts: 1, authorization: authorization}
 	return newAPIError(k, &resp)
 }

@@ -57,6 +57,13 @@ type Pipeline struct {
 	Links                *PipelineLinks        `json:"links,omitzero"`
 }
 
+// plainPipeline is a Pipeline without its methods.
+type plainPipeline Pipeline
+
+// Format implements [fmt.Formatter]: secured values are masked under every verb. Of a pointer under a verb that pointers don't
+// have, such as %s, fmt would print all there is without asking the variables.
+func (p Pipeline) Format(f fmt.State, verb rune) { formatMasked(f, verb, plainPipeline(p)) }
+
 // WebURL returns the page of the run in the browser. The service links no such page, so it is built from repo and the build
 // number.
 func (p *Pipeline) WebURL(repo Repo) string {
@@ -406,6 +413,12 @@ type RunRequest struct {
 	Target    Target     `json:"target"`
 	Variables []Variable `json:"variables,omitempty"` // seen by this run only; whether runs that are not custom honour them is unknown
 }
+
+// plainRunRequest is a RunRequest without its methods.
+type plainRunRequest RunRequest
+
+// Format implements [fmt.Formatter]: secured values are masked under every verb, for the reason that [Pipeline.Format] has.
+func (r RunRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, plainRunRequest(r)) }
 
 func (r RunRequest) check() error {
 	if err := r.Target.check(); err != nil {

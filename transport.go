@@ -413,7 +413,7 @@ func (e *expiredLinkError) Unwrap() error { return e.err }
 
 // classifyError looks at an attempt that brought no answer, or one that couldn't be read.
 func (k *call) classifyError(ctx context.Context, err error) bool {
-	k.err = k.locate(stripURL(err))
+	k.err = k.locate(k.maskError(stripURL(err)))
 	sent := !k.neverSent(err)
 	if sent && k.at.op.safety == once {
 		k.err = &OutcomeUnknownError{Operation: k.at.op.Name, Err: k.err}
@@ -837,9 +837,9 @@ func (t *transport) log(ctx context.Context, k *call, resp *http.Response, err e
 		slog.Int("attempt", k.attempts), slog.Duration("duration", took),
 	}
 	if err != nil {
-		attrs = append(attrs, slog.String("error", stripURL(err).Error()))
+		attrs = append(attrs, slog.String("error", k.maskError(stripURL(err)).Error()))
 	} else {
-		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("request_id", requestID(resp.Header)))
+		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("request_id", k.masker().Replace(requestID(resp.Header))))
 	}
 	t.logger.LogAttrs(ctx, slog.LevelDebug, "pipelines: request", attrs...)
 }

@@ -3,6 +3,7 @@ package pipelines
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -16,14 +17,22 @@ type Repo struct {
 func ParseRepo(s string) (Repo, error) {
 	workspace, slug, ok := strings.Cut(s, "/")
 	if !ok || strings.Contains(slug, "/") {
-		return Repo{}, invalidArgument("repository %q is not of the form workspace/slug", s)
+		return Repo{}, invalidArgument("repository %sis not of the form workspace/slug", quotedRepo(s))
 	}
 	for _, element := range []string{workspace, slug} {
 		if err := checkElement(element); err != nil {
-			return Repo{}, invalidArgument("repository %q is not of the form workspace/slug: %v", s, err)
+			return Repo{}, invalidArgument("repository %sis not of the form workspace/slug: %w", quotedRepo(s), err)
 		}
 	}
 	return Repo{Workspace: workspace, Slug: slug}, nil
+}
+
+// quotedRepo quotes what was given for a repository, unless it may be a clone URL with a token inside.
+func quotedRepo(s string) string {
+	if strings.ContainsAny(s, "@:") {
+		return ""
+	}
+	return strconv.Quote(s) + " "
 }
 
 // String returns "workspace/slug", the form that [ParseRepo] reads.

@@ -363,8 +363,11 @@ func (v *VariableSet) afterCreate(ctx context.Context, key string, cause error, 
 	}
 	for waited := time.Duration(0); ; waited += fastest {
 		there, err := v.GetByKey(ctx, key, opts...)
+		if err == nil {
+			return there, nil
+		}
 		if !errors.Is(err, ErrNotFound) {
-			return there, err
+			return nil, fmt.Errorf("pipelines: Variables.Set: %w; looking for it failed: %w", cause, err)
 		}
 		if !v.ops.late || waited >= lateness {
 			return nil, cause

@@ -159,6 +159,14 @@ func TestSetSaysWhereNothingCanBeKnown(t *testing.T) {
 	})
 }
 
+func TestSetSaysThatTheOutcomeIsUnknownWhereItCannotLookEither(t *testing.T) {
+	srv := record(t, sequence(answerJSON(`{"values":[]}`), answer(502, "text/html", ""), answer(403, "text/plain", "")))
+	_, err := newClient(t, srv.base()).Variables.InRepository(repo).Set(t.Context(), pipelines.Variable{Key: "K", Value: "1"})
+	require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+	require.ErrorIs(t, err, pipelines.ErrForbidden)
+	require.Len(t, srv.seen(), 3)
+}
+
 func TestADeletedVariableIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &variableStore{late: 5 * time.Second}

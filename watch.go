@@ -472,6 +472,7 @@ type follower struct {
 	open      bool  // the log exists
 	grown     bool  // since the last poll
 	stepAsked bool  // by the last poll
+	polled    bool  // at least once
 	done      bool  // the step has ended, so what the log has now is all
 	none      error // the service's word that there is no log
 }
@@ -512,12 +513,15 @@ func (f *follower) Read(p []byte) (int, error) {
 }
 
 // poll waits, then sends the one request that may bring news: for the log, or, where that has just brought nothing, for the
-// step.
+// step. The first asks for the step at once: the log may have ended long ago.
 func (f *follower) poll() error {
 	f.rhythm.beat(f.grown)
-	askStep := !f.open || (!f.grown && !f.stepAsked)
-	f.grown, f.stepAsked = false, askStep
-	if err := f.budget.pause(f.log.ctx, max(f.rhythm.interval(f.budget), f.failures.delay)); err != nil {
+	askStep, wait := !f.open || (!f.grown && !f.stepAsked), f.rhythm.interval(f.budget)
+	if f.open && !f.polled {
+		askStep, wait = true, 0
+	}
+	f.grown, f.stepAsked, f.polled = false, askStep, true
+	if err := f.budget.pause(f.log.ctx, max(wait, f.failures.delay)); err != nil {
 		return f.log.wrap(err)
 	}
 	if askStep {

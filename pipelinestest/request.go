@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // Request is a request as it arrived. Its fields hold everything, credentials too; printed or logged it shows only method, path,
@@ -42,6 +44,16 @@ func (r Request) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("method", r.Method), slog.String("path", r.Path), slog.Int("status", r.Status), slog.Bool("storage", r.Storage),
 	)
+}
+
+// MarshalJSON implements [encoding/json.Marshaler]: what is logged as JSON shows no more than [Request.LogValue].
+func (r Request) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Method  string `json:"method"`
+		Path    string `json:"path"`
+		Status  int    `json:"status"`
+		Storage bool   `json:"storage"`
+	}{r.Method, r.Path, r.Status, r.Storage})
 }
 
 func (r Request) clone() Request {

@@ -139,6 +139,9 @@ func NewServer(opts ...ServerOption) *Server {
 	return s
 }
 
+// Format implements [fmt.Formatter]: every verb prints the name of the type only, because the server holds credentials.
+func (s *Server) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pipelinestest.Server") }
+
 // URL returns the base URL of the API and opens a loopback socket for it when first called. In a bubble of testing/synctest
 // and with [InProcess] it opens none, and only [Server.Transport] serves the URL. After [Server.Close] it opens none either: the URL
 // stays what it was, and nobody answers there.

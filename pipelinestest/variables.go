@@ -1,6 +1,7 @@
 package pipelinestest
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -25,6 +26,11 @@ type variableSet struct {
 	typ       string // of its variables
 	late      bool   // those that the API creates are listed late, and answered without type
 	variables collection[*variable]
+}
+
+// Format implements [fmt.Formatter], for the owners too: nothing is printed of what they hold.
+func (s *variableSet) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "pipelinestest: owner of %s", s.typ)
 }
 
 func newVariableSet(s *Server, typ string) variableSet { return variableSet{server: s, typ: typ} }

@@ -354,20 +354,24 @@ func TestALogEndsWithItsContext(t *testing.T) {
 }
 
 func TestClosingALogEndsAReadThatIsUnderWay(t *testing.T) {
-	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
-		_, _ = w.Write([]byte("abc"))
-		_ = http.NewResponseController(w).Flush()
-		<-req.Context().Done()
+	synctest.Test(t, func(t *testing.T) {
+		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			body, w := io.Pipe()
+			context.AfterFunc(req.Context(), func() { _ = w.CloseWithError(req.Context().Err()) })
+			return &http.Response{StatusCode: 200, Header: http.Header{}, ContentLength: -1, Body: body, Request: req}, nil
+		})}
+		log := openLog(t, newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)), nil)
+		start, done := time.Now(), make(chan error)
+		go func() {
+			_, err := io.ReadAll(log)
+			done <- err
+		}()
+		synctest.Wait()
+		require.NoError(t, log.Close())
+		require.ErrorIs(t, <-done, fs.ErrClosed)
+		require.Zero(t, time.Since(start), "at once")
+		require.NoError(t, log.Close(), "a second time does no harm")
 	})
-	log := openLog(t, newClient(t, srv.base()), nil)
-	done := make(chan error)
-	go func() {
-		_, err := io.ReadAll(log)
-		done <- err
-	}()
-	require.NoError(t, log.Close())
-	require.ErrorIs(t, <-done, fs.ErrClosed)
-	require.NoError(t, log.Close(), "a second time does no harm")
 }
 
 // failingWriter takes n bytes.

@@ -270,8 +270,12 @@ func (k *call) failure(ctx context.Context, err error) error {
 	if k.err == nil { // the loop ended before it sent anything
 		return k.wrap(stripURL(err))
 	}
-	if k.retrying && ctx.Err() != nil && !errors.Is(k.err, ctx.Err()) {
-		return k.wrap(fmt.Errorf("%w while waiting to try again after: %w", ctx.Err(), k.err))
+	// An error of net/http tells the context's cause alone, and one of the service not what has cut its body off.
+	if ended := ctx.Err(); ended != nil && !errors.Is(k.err, ended) {
+		if k.retrying {
+			return k.wrap(fmt.Errorf("%w while waiting to try again after: %w", ended, k.err))
+		}
+		return k.wrap(fmt.Errorf("%w: %w", ended, k.err))
 	}
 	switch k.err.(type) { //nolint:errorlint // these two name the operation and the attempts themselves
 	case *APIError, *OutcomeUnknownError:

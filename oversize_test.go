@@ -1,0 +1,583 @@
+package pipelines_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+const (
+	tenGiB = 10 << 30
+	// inFlight is what the buffers of a connection may swallow without anybody reading it.
+	inFlight = 12 << 20
+	// doubling is what a buffer that doubles up to 32 MiB and a byte takes in all, with as much again for the race detector.
+	doubling = uint64(320 << 20)
+)
+
+// allocated is how much memory f asks for in all.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// flood is a server that sends ten GiB, and counts what it gets rid of.
+type flood struct{ written atomic.Int64 }
+
+func (f *flood) pour(w io.Writer, drops []byte) {
+	for f.written.Load() < tenGiB {
+		n, err := w.Write(drops)
+		f.written.Add(int64(n))
+		if err != nil {
+			return
+		}
+	}
+}
+
+// answer is a handler that begins an answer of ten GiB.
+func (f *flood) answer(status int, beginning string) http.HandlerFunc {
+	drops := bytes.Repeat([]byte("a"), 64<<10)
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, beginning)
+		f.pour(w, drops)
+	}
+}
+
+// listen serves raw answers: each connection gets the beginning and then the drops without end.
+func (f *flood) listen(t *testing.T, beginning, drops string) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	many := []byte(strings.Repeat(drops, 64<<10/len(drops)))
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					_, _ = io.WriteString(conn, beginning)
+					f.pour(conn, many)
+				}
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+// victim is a host of which an answer is read, and a call that meets it there.
+type victim struct {
+	name string
+	call func(t *testing.T, base string) error // base serves every path
+}
+
+func getFrom(t *testing.T, base string, opts ...pipelines.Option) error {
+	t.Helper()
+	_, err := newClient(t, base, opts...).Pipelines.Get(t.Context(), repo, "1")
+	return err
+}
+
+func victims() []victim {
+	return []victim{
+		{"the API", func(t *testing.T, base string) error { t.Helper(); return getFrom(t, base) }},
+		{"the storage host", func(t *testing.T, base string) error {
+			t.Helper()
+			api := record(t, http.RedirectHandler(base+"/storage", http.StatusTemporaryRedirect).ServeHTTP)
+			return readAll(newClient(t, api.base()).Steps.Log(t.Context(), repo, "1", "{s}", nil))
+		}},
+		{"the token endpoint", func(t *testing.T, base string) error {
+			t.Helper()
+			api := record(t, answerJSON(`{}`))
+			err := getFrom(t, api.base(), pipelines.WithClientCredentials("id", "s3cret"), pipelines.WithTokenURL(base+"/token"))
+			require.Empty(t, api.seen())
+			return err
+		}},
+	}
+}
+
+func TestTenGiBOfJSONAreLeftUnread(t *testing.T) {
+	for _, verb := range verbs {
+		if verb.name != "GET" && verb.name != "run" {
+			continue
+		}
+		t.Run("of a "+verb.name, func(t *testing.T) {
+			var f flood
+			srv := record(t, f.answer(http.StatusOK, `{"uuid":"`))
+			var err error
+			memory := allocated(func() { err = verb.call(t.Context(), newClient(t, srv.base())) })
+			require.ErrorIs(t, err, pipelines.ErrResponseTooLarge)
+			require.Equal(t, verb.once, errors.Is(err, pipelines.ErrOutcomeUnknown))
+			require.Len(t, srv.seen(), 1, "a second time it would be as large")
+			srv.Close()
+			require.Less(t, f.written.Load(), int64(32<<20+inFlight))
+			require.Less(t, memory, doubling)
+		})
+	}
+	t.Run("of the token endpoint", func(t *testing.T) {
+		var f flood
+		srv := record(t, f.answer(http.StatusOK, `{"access_token":"`))
+		var err error
+		memory := allocated(func() { err = victims()[2].call(t, srv.URL) })
+		require.ErrorContains(t, err, "credentials")
+		srv.Close()
+		require.Less(t, f.written.Load(), int64(quick.MaxAttempts*(1<<20+inFlight)))
+		require.Less(t, memory, uint64(48<<20))
+	})
+}
+
+func TestTenGiBOfAnErrorsBodyAreLeftUnread(t *testing.T) {
+	for _, v := range victims() {
+		for _, status := range []int{400, 503} {
+			t.Run(fmt.Sprint(status, " of ", v.name), func(t *testing.T) {
+				var f flood
+				srv := record(t, f.answer(status, `{"error":{"message":"`))
+				var err error
+				memory := allocated(func() { err = v.call(t, srv.URL) })
+				var e *pipelines.APIError
+				require.ErrorAs(t, err, &e)
+				require.Equal(t, status, e.StatusCode)
+				require.Len(t, e.Body, 4<<10)
+				require.Less(t, len(err.Error()), 2<<10)
+				attempts := len(srv.seen())
+				require.LessOrEqual(t, attempts, quick.MaxAttempts)
+				srv.Close()
+				require.Less(t, f.written.Load(), int64(attempts*(1<<20+inFlight)))
+				require.Less(t, memory, uint64(48<<20))
+			})
+		}
+	}
+}
+
+func TestTenGiBAroundABodyAreLeftUnread(t *testing.T) {
+	const chunked = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+	line := "X-Flood: " + strings.Repeat("a", 1<<10) + "\r\n"
+	for name, raw := range map[string]struct{ beginning, drops string }{
+		"headers":                    {"HTTP/1.1 200 OK\r\n", line},
+		"one header":                 {"HTTP/1.1 200 OK\r\nX-Flood: ", "a"},
+		"a status line":              {"HTTP/1.1 200 ", "a"},
+		"headers of an error":        {"HTTP/1.1 500 Oops\r\n", line},
+		"headers of a redirect":      {"HTTP/1.1 307 There\r\nLocation: /x\r\n", line},
+		"answers that announce one":  {"", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"},
+		"a trailer":                  {chunked + "Trailer: X-Flood\r\n\r\n2\r\n{}\r\n0\r\n", line},
+		"the extensions of a chunk":  {chunked + "\r\n2;", "a"},
+		"chunks of one byte of JSON": {chunked + "\r\n", "1;" + strings.Repeat("a", 1<<10) + "\r\n \r\n"},
+	} {
+		for _, v := range victims() {
+			t.Run(name+" of "+v.name, func(t *testing.T) {
+				var f flood
+				base := f.listen(t, raw.beginning, raw.drops)
+				var err error
+				memory := allocated(func() { err = v.call(t, base) })
+				require.Error(t, err)
+				require.Less(t, len(err.Error()), 2<<10)
+				require.Less(t, f.written.Load(), int64(quick.MaxAttempts*(2<<20+inFlight)))
+				require.Less(t, memory, uint64(48<<20))
+			})
+		}
+	}
+}
+
+// squeeze compresses n times a MiB of text, as cheaply as a hostile server would: piece by piece the same.
+func squeeze(t *testing.T, beginning string, n int) []byte {
+	t.Helper()
+	piece := func(text string) []byte {
+		var b bytes.Buffer
+		zip := gzip.NewWriter(&b)
+		_, err := io.WriteString(zip, text)
+		require.NoError(t, err)
+		require.NoError(t, zip.Close())
+		return b.Bytes()
+	}
+	return append(piece(beginning), bytes.Repeat(piece(strings.Repeat(" ", 1<<20)), n)...)
+}
+
+func answerGzip(status int, content []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Encoding", "gzip")
+		w.WriteHeader(status)
+		_, _ = w.Write(content)
+	}
+}
+
+func TestTheBoundOfAnAnswerCountsWhatItDecodesTo(t *testing.T) {
+	for name, tc := range map[string]struct {
+		content []byte
+		fits    bool
+	}{
+		"32 MiB":          {squeeze(t, "{}"+strings.Repeat(" ", 1<<20-2), 31), true},
+		"and a byte more": {squeeze(t, "{}"+strings.Repeat(" ", 1<<20-1), 31), false},
+		"ten GiB":         {squeeze(t, "{}", tenGiB>>20), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, answerGzip(200, tc.content))
+			var err error
+			memory := allocated(func() { err = getFrom(t, srv.base()) })
+			require.Less(t, memory, doubling)
+			require.Len(t, srv.seen(), 1)
+			if tc.fits {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, pipelines.ErrResponseTooLarge)
+		})
+	}
+}
+
+func TestACompressedErrorIsReadNoFurtherThanAPlainOne(t *testing.T) {
+	bomb := squeeze(t, `{"error":{"message":"oops"}}`, tenGiB>>20)
+	for _, v := range victims() {
+		t.Run("of "+v.name, func(t *testing.T) {
+			srv := record(t, answerGzip(400, bomb))
+			var err error
+			memory := allocated(func() { err = v.call(t, srv.URL) })
+			var e *pipelines.APIError
+			require.ErrorAs(t, err, &e)
+			require.Len(t, e.Body, 4<<10)
+			require.Less(t, memory, uint64(48<<20))
+		})
+	}
+	t.Run("of the token endpoint, with a good status", func(t *testing.T) {
+		srv := record(t, answerGzip(200, bomb))
+		var err error
+		memory := allocated(func() { err = victims()[2].call(t, srv.URL) })
+		require.ErrorContains(t, err, "credentials")
+		require.Less(t, memory, uint64(48<<20))
+	})
+}
+
+func TestALogThatIsCompressedUnaskedIsNotInflated(t *testing.T) {
+	bomb := squeeze(t, "", 1<<10)
+	storage := record(t, answerGzip(200, bomb))
+	api := record(t, http.RedirectHandler(storage.URL+"/storage", http.StatusTemporaryRedirect).ServeHTTP)
+	got, err := io.ReadAll(openLog(t, newClient(t, api.base()), nil))
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(bomb, got), "its bytes as they came, %d of %d", len(got), len(bomb))
+	require.Equal(t, "identity", storage.only(t).Header.Get("Accept-Encoding"))
+}
+
+// nested are JSON values so deep that a decoder which descends into them without a bound would overflow its stack.
+func nested(depth int) map[string]string {
+	return map[string]string{
+		"arrays":             strings.Repeat("[", depth) + strings.Repeat("]", depth),
+		"objects":            strings.Repeat(`{"a":`, depth) + "1" + strings.Repeat("}", depth),
+		"arrays without end": strings.Repeat("[", depth),
+	}
+}
+
+func TestDeeplyNestedJSONIsRefused(t *testing.T) {
+	type call func(*pipelines.Client) error
+	model := call(func(c *pipelines.Client) error { return verbs[0].call(t.Context(), c) })
+	list := call(func(c *pipelines.Client) error {
+		_, err := c.Pipelines.List(t.Context(), repo, nil).Collect()
+		return err
+	})
+	listOrOne := call(func(c *pipelines.Client) error {
+		_, err := c.Steps.TestCases(t.Context(), repo, "1", "{s}", nil).Collect()
+		return err
+	})
+	anything := call(func(c *pipelines.Client) error { return c.Do(t.Context(), http.MethodGet, "/a", nil, new(any)) })
+	for kind, value := range nested(1_000_000) {
+		for place, tc := range map[string]struct {
+			call call
+			body string
+		}{
+			"in place of a model":          {model, value},
+			"in a known field":             {model, `{"build_number":1,"state":` + value + `}`},
+			"in an unknown field":          {model, `{"build_number":1,"x":` + value + `}`},
+			"in place of a number":         {model, `{"build_number":` + value + `}`},
+			"in place of a list":           {list, value},
+			"in place of the values":       {list, `{"values":` + value + `}`},
+			"in place of a value":          {list, `{"values":[` + value + `]}`},
+			"in a value":                   {list, `{"values":[{"state":` + value + `}]}`},
+			"in place of the next link":    {list, `{"values":[],"next":` + value + `}`},
+			"in place of a list or a case": {listOrOne, value},
+			"in a list or a case":          {listOrOne, `{"x":` + value + `}`},
+			"in anything":                  {anything, `{"x":` + value + `}`},
+		} {
+			t.Run(kind+" "+place, func(t *testing.T) {
+				hc := &http.Client{Transport: hosts{"http://api.example": answerJSON(tc.body)}}
+				err := tc.call(newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)))
+				require.ErrorContains(t, err, "body cannot be read")
+				require.Less(t, len(err.Error()), 1<<10, "it doesn't tell the way down")
+			})
+		}
+		t.Run(kind+" in a token", func(t *testing.T) {
+			srv := record(t, answerJSON(`{"access_token":"t","x":`+value+`}`))
+			require.ErrorContains(t, victims()[2].call(t, srv.URL), "credentials")
+		})
+	}
+}
+
+func TestDeeplyNestedErrorsAreErrorsAllTheSame(t *testing.T) {
+	for _, depth := range []int{9_000, 1_000_000} {
+		for kind, value := range nested(depth) {
+			for place, body := range map[string]string{
+				"in place of the body":        value,
+				"in place of the error":       `{"error":` + value + `}`,
+				"in place of the message":     `{"error":{"message":` + value + `}}`,
+				"in the detail":               `{"error":{"message":"oops","detail":` + value + `}}`,
+				"in the scopes of the detail": `{"error":{"message":"oops","detail":{"required":` + value + `}}}`,
+				"in a field":                  `{"error":{"message":"oops","fields":{"a":` + value + `}}}`,
+				"in place of the data":        `{"error":{"message":"oops","data":` + value + `}}`,
+				"in the data":                 `{"error":{"message":"oops","data":{"key":"a.b","x":` + value + `}}}`,
+				"beside all that":             `{"error":{"message":"oops"},"x":` + value + `}`,
+			} {
+				t.Run(fmt.Sprint(depth, " ", kind, " ", place), func(t *testing.T) {
+					hc := &http.Client{Transport: hosts{"http://api.example": answer(400, "application/json", body)}}
+					var e *pipelines.APIError
+					require.ErrorAs(t, getFrom(t, "http://api.example", pipelines.WithHTTPClient(hc)), &e)
+					require.Equal(t, 400, e.StatusCode)
+					require.Less(t, len(e.Error()), 2<<10)
+					require.NotEmpty(t, fmt.Sprint(e.Data, e.Fields))
+				})
+			}
+			t.Run(fmt.Sprint(depth, " ", kind, " in a token's error"), func(t *testing.T) {
+				srv := record(t, answer(400, "application/json", `{"error":`+value+`}`))
+				var e *pipelines.APIError
+				require.ErrorAs(t, victims()[2].call(t, srv.URL), &e)
+				require.Equal(t, 400, e.StatusCode)
+			})
+		}
+	}
+}
+
+// endless is a body of n bytes without a newline, made as it is read. sample sees it now and then.
+type endless struct {
+	n      int64
+	sample func()
+	read   int64
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.n == 0 {
+		return 0, io.EOF
+	}
+	p = p[:min(int64(len(p)), e.n)]
+	clear(p)
+	e.n -= int64(len(p))
+	if e.read += int64(len(p)); e.read >= 64<<20 {
+		e.read = 0
+		e.sample()
+	}
+	return len(p), nil
+}
+
+// heapPeak tells how much the heap grows at most from one look at it to the others.
+type heapPeak struct{ first, most uint64 }
+
+func (h *heapPeak) sample() {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if h.first == 0 {
+		h.first = m.HeapAlloc
+	}
+	h.most = max(h.most, m.HeapAlloc)
+}
+
+func TestALineOfAGiBNeedsLittleMemory(t *testing.T) {
+	const size = 1 << 30
+	for name, read := range map[string]func(*testing.T, *pipelines.Client) int64{
+		"through FollowLog": func(t *testing.T, c *pipelines.Client) int64 {
+			t.Helper()
+			r, err := c.Steps.FollowLog(t.Context(), repo, "1", "{s}", nil)
+			require.NoError(t, err)
+			defer r.Close()
+			n, err := io.Copy(io.Discard, r)
+			require.NoError(t, err)
+			return n
+		},
+		"through Watch": func(t *testing.T, c *pipelines.Client) (n int64) {
+			t.Helper()
+			for e, err := range c.Pipelines.Watch(t.Context(), repo, "1", nil) {
+				require.NoError(t, err)
+				require.LessOrEqual(t, len(e.Log), 64<<10, "a piece, however long the line")
+				n += int64(len(e.Log))
+			}
+			return n
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var heap heapPeak
+				service := hosts{"http://api.example": stubborn(`{"uuid":"{s}","state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`, 1, "")}
+				hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+					switch {
+					case !strings.HasSuffix(req.URL.Path, "/log"):
+						return service.RoundTrip(req)
+					case req.Header.Get("Range") != "":
+						return respond(req, http.StatusRequestedRangeNotSatisfiable, ""), nil
+					}
+					resp := respond(req, http.StatusOK, "")
+					resp.Body, resp.ContentLength = io.NopCloser(&endless{n: size, sample: heap.sample}), size
+					return resp, nil
+				})}
+				runtime.GC()
+				heap.sample()
+				n := read(t, newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)))
+				require.EqualValues(t, size, n)
+				require.Less(t, heap.most-heap.first, uint64(64<<20))
+			})
+		})
+	}
+}
+
+func TestJSONThatIsNoUTF8IsReadAsFarAsItIs(t *testing.T) {
+	srv := record(t, answerJSON("{\"uuid\":\"a\xffb\xc3\",\"\xfe\":1,\"next\":\"\xff\",\"values\":[{\"uuid\":\"\xed\xa0\x80\"}]}"))
+	c := newClient(t, srv.base())
+	p, err := c.Pipelines.Get(t.Context(), repo, "1")
+	require.NoError(t, err)
+	require.Equal(t, "a\uFFFDb\uFFFD", p.UUID)
+
+	runs, err := c.Pipelines.List(t.Context(), repo, nil).Collect()
+	require.ErrorContains(t, err, "read before", "a link is followed as far as it is one")
+	require.Len(t, runs, 1)
+	require.Equal(t, "\uFFFD\uFFFD\uFFFD", runs[0].UUID)
+}
+
+func TestErrorsAreUTF8WhateverTheServiceSends(t *testing.T) {
+	const junk = "oops \xff\xc3("
+	for name, tc := range map[string]struct{ contentType, body string }{
+		"JSON":               {"application/json", `{"error":{"message":"` + junk + `","detail":"` + junk + `","fields":{"` + junk + `":["` + junk + `"]},"data":{"key":"` + junk + `"}}}`},
+		"text":               {"text/plain", junk},
+		"of a strange type":  {"\xff/\xfe", junk},
+		"cut within a rune":  {"text/plain", "a" + strings.Repeat("é", 40_000)},
+		"of the old message": {"application/json", `{"message":"` + junk + `"}`},
+	} {
+		for _, v := range victims() {
+			t.Run(name+" from "+v.name, func(t *testing.T) {
+				srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+					for _, header := range []string{"X-Request-Id", "Atl-Traceid", "Retry-After", "Location", "X-\xff"} {
+						w.Header().Set(header, junk)
+					}
+					answer(422, tc.contentType, tc.body)(w, req)
+				})
+				err := v.call(t, srv.URL)
+				var e *pipelines.APIError
+				require.ErrorAs(t, err, &e)
+				require.ErrorIs(t, err, pipelines.ErrInvalidRequest)
+				assert.True(t, utf8.ValidString(err.Error()), "%q", err)
+				assert.True(t, utf8.ValidString(fmt.Sprintf("%+v", err)))
+			})
+		}
+	}
+}
+
+func TestALogsBytesPassUnchanged(t *testing.T) {
+	var content []byte
+	for i := range 1 << 16 { // each pair of bytes, most of them no UTF-8
+		content = append(content, byte(i>>8), byte(i))
+	}
+	content = append(content, "an end that fills no buffer\xff"...)
+	junk := func(w http.ResponseWriter) {
+		for _, header := range []string{"Content-Type", "Etag", "Content-Disposition", "X-Request-Id"} {
+			w.Header().Set(header, "\"\xff\xc3\"")
+		}
+	}
+	t.Run("through Log, over lost connections", func(t *testing.T) {
+		storage := record(t, func(w http.ResponseWriter, req *http.Request) {
+			junk(w)
+			cut(30_001, serveLog(content, "\"\xff\xc3\""))(w, req)
+		})
+		api := record(t, http.RedirectHandler(storage.URL+"/\xff%FF", http.StatusTemporaryRedirect).ServeHTTP)
+		got, err := io.ReadAll(openLog(t, newClient(t, api.base()), nil))
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(content, got))
+		require.Greater(t, len(storage.seen()), 1)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		step := `{"uuid":"{s}","name":"A","state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`
+		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: hosts{"http://api.example": func(w http.ResponseWriter, req *http.Request) {
+			junk(w)
+			stubborn(step, 1, string(content))(w, req)
+		}}}))
+		r, err := c.Steps.FollowLog(t.Context(), repo, "1", "{s}", nil)
+		require.NoError(t, err)
+		defer r.Close()
+		got, err := io.ReadAll(r)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(content, got), "through FollowLog")
+		seen, err := collect(t, t.Context(), c, "1")
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(content, seen.logs["A"].Bytes()), "through Watch")
+	})
+}
+
+func TestARedirectLoopThroughTheStorageHostEnds(t *testing.T) {
+	var api, storage *recorder
+	storage = record(t, func(w http.ResponseWriter, req *http.Request) {
+		http.Redirect(w, req, api.base()+"/back", http.StatusFound)
+	})
+	api = record(t, func(w http.ResponseWriter, req *http.Request) {
+		http.Redirect(w, req, storage.URL+"/storage", http.StatusTemporaryRedirect)
+	})
+	_, err := newClient(t, api.base()).Steps.Log(t.Context(), repo, "1", "{s}", nil)
+	require.ErrorContains(t, err, "more than 5 in a row")
+	require.Len(t, api.seen(), 3)
+	require.Len(t, storage.seen(), 3)
+	require.Equal(t, "Bearer t0ken", api.seen()[0].Header.Get("Authorization"))
+	for _, req := range append(storage.seen(), api.seen()[1:]...) {
+		require.Empty(t, req.Header.Get("Authorization"), "once led away, a request stays foreign")
+	}
+}
+
+func TestAStorageHostCannotLeadToPlainHTTP(t *testing.T) {
+	asked := 0
+	network := hosts{
+		"https://api.example":     http.RedirectHandler("https://storage.example/x", http.StatusTemporaryRedirect).ServeHTTP,
+		"https://storage.example": http.RedirectHandler("http://storage.example/x", http.StatusFound).ServeHTTP,
+		"http://storage.example":  func(http.ResponseWriter, *http.Request) { asked++ },
+	}
+	_, err := newClient(t, "https://api.example", pipelines.WithHTTPClient(&http.Client{Transport: network})).Steps.Log(t.Context(), repo, "1", "{s}", nil)
+	require.ErrorContains(t, err, "from https to http")
+	require.Zero(t, asked)
+}
+
+func TestNoRedirectOfATokenEndpointIsFollowed(t *testing.T) {
+	elsewhere := record(t, answerJSON(tokenAnswer))
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for name, to := range map[string]string{"to itself": "/token", "to elsewhere": elsewhere.URL + "/token", "to a file": "file:///etc/passwd"} {
+			t.Run(fmt.Sprint(status, " ", name), func(t *testing.T) {
+				srv := record(t, func(w http.ResponseWriter, req *http.Request) { http.Redirect(w, req, to, status) })
+				var e *pipelines.APIError
+				require.ErrorAs(t, victims()[2].call(t, srv.URL), &e)
+				require.Equal(t, status, e.StatusCode)
+				require.Len(t, srv.seen(), 1)
+				require.Empty(t, elsewhere.seen())
+			})
+		}
+	}
+}
+
+func TestAParallelListFindsALinkToAPageOfLongAgo(t *testing.T) {
+	var n atomic.Int32
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		answerJSON(fmt.Sprintf(`{"values":[{}],"next":"http://%s/2.0/p?page=%d"}`, req.Host, n.Add(1)%12))(w, req)
+	})
+	_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(4).Collect()
+	require.ErrorContains(t, err, "read before")
+	require.Len(t, srv.seen(), 13)
+}

@@ -159,7 +159,7 @@ func parseKnownHost(line string) ([]KnownHost, error) {
 	}
 	var hosts []KnownHost
 	for host := range strings.SplitSeq(fields[0], ",") {
-		if host == "" || strings.ContainsAny(host, "*?!") {
+		if host == "" || strings.ContainsAny(host, "*?!@|#") {
 			return nil, invalidArgument("%q is not the name of one host", host)
 		}
 		hosts = append(hosts, KnownHost{

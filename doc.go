@@ -47,9 +47,9 @@
 //
 // # Following
 //
-// [PipelinesService.Wait] waits for the end of a run, [PipelinesService.Watch] yields what happens in it, logs included, and
-// [StepsService.FollowLog] reads one growing log. They draw on a budget of requests, because the service allows about 1,000
-// an hour.
+// [PipelinesService.Wait] waits for the end of a run, [PipelinesService.WaitAll] for that of many, [PipelinesService.Watch]
+// yields what happens in it, logs included, and [StepsService.FollowLog] reads one growing log. They draw on a budget of
+// requests, because the service allows about 1,000 an hour.
 //
 // # Testing
 //

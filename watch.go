@@ -13,18 +13,11 @@ import (
 )
 
 const (
-	waitRequestsPerHour  = 120
 	watchRequestsPerHour = 240
 	budgetBurst          = 60
 	budgetReserve        = 4 // kept for what can't wait, such as the logs of steps that end together
 	maxPollFailures      = 5 // in a row, each of them after the retries of its own
 )
-
-// WaitOptions vary [PipelinesService.Wait]. Zero fields have their defaults.
-type WaitOptions struct {
-	ThroughPause    bool // wait on when the run waits for a person
-	RequestsPerHour int  // in the long run: the first hour has 60 more; default 120
-}
 
 // WatchOptions vary [PipelinesService.Watch]. Zero fields have their defaults.
 type WatchOptions struct {
@@ -44,46 +37,6 @@ type Event struct {
 	Pipeline *Pipeline
 	Step     *Step
 	Log      []byte
-}
-
-// Wait waits until the pipeline is done, or paused for a person unless o says otherwise, and returns it. A failed run is a
-// result, not an error: ask the pipeline's State. Where Wait ends early it returns the pipeline as last seen, nil if it
-// never was, with the error; the end of ctx is one.
-//
-// It asks soon after a change and less often in quiet, at most 180 times in the first hour and 120 in each further one by
-// default. An unknown state counts as running. Polls that fail, each after retries of its own, end it when there are five in
-// a row; a used-up quota is waited out.
-//
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
-//
-// Scope: pipeline.
-func (s *PipelinesService) Wait(ctx context.Context, repo Repo, id string, o *WaitOptions) (*Pipeline, error) {
-	if o == nil {
-		o = &WaitOptions{}
-	}
-	b, err := newBudget(ctx, o.RequestsPerHour, waitRequestsPerHour)
-	if err != nil {
-		return nil, fmt.Errorf("pipelines: Pipelines.Wait: %w", err)
-	}
-	var last *Pipeline
-	var failures failureCount
-	rhythm := rhythm{quiet: 30 * time.Second, slowest: 30 * time.Second, stretch: stretchState}
-	for {
-		p, err := s.Get(ctx, repo, id, b.charge())
-		if ended := failures.tolerate(ctx, err); ended != nil {
-			return last, ended
-		}
-		if err == nil {
-			if p.State.Done() || (p.State.Paused() && !o.ThroughPause) {
-				return p, nil
-			}
-			rhythm.beat(last == nil || p.State.String() != last.State.String())
-			last = p
-		}
-		if err := b.pause(ctx, max(rhythm.interval(b), failures.delay)); err != nil {
-			return last, fmt.Errorf("pipelines: Pipelines.Wait: %w", err)
-		}
-	}
 }
 
 // Watch follows a pipeline to its end: it yields an [Event] for each change of the pipeline's or a step's state and for each
@@ -429,7 +382,7 @@ func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, ste
 	}
 	quiet := rhythm{quiet: 30 * time.Second, slowest: 30 * time.Second, stretch: stretchState}
 	f := &follower{budget: b, rhythm: quiet, look: func(ctx context.Context) (*Step, error) {
-		return s.Get(ctx, repo, pipelineID, stepID, b.charge())
+		return s.Get(ctx, repo, pipelineID, stepID, b.charge(), WithQuery("fields", "uuid,state"))
 	}}
 	at := opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID)
 	err = f.log.open(ctx, s.client, at.op.Name, LogOptions{Offset: o.Offset}, s.client.logFetcher(at, []CallOption{b.charge()}))
@@ -582,11 +535,11 @@ func (r *rhythm) interval(b *budget) time.Duration {
 	return min(time.Duration(float64(max(r.current, fastest))*r.stretch(fill)), r.slowest)
 }
 
-// States are worth two thirds of a budget before they are looked at less often.
-func stretchState(fill float64) float64 { return max(1, 1/(3*fill)) }
+// States are worth three quarters of a budget before they are looked at less often.
+func stretchState(fill float64) float64 { return max(1, 1/(4*fill)) }
 
 // Logs are many and grow all the time: they make room for the states early.
-func stretchLog(fill float64) float64 { return 1 / (fill * fill * fill) }
+func stretchLog(fill float64) float64 { return 1 / (fill * fill * fill * fill) }
 
 // failureCount decides how many failed polls are a moment's.
 type failureCount struct {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -303,6 +304,36 @@ func TestWatchOfALongRunKeepsItsBudget(t *testing.T) {
 				}
 			}
 			require.LessOrEqual(t, api, most)
+		})
+	}
+}
+
+func TestWatchOfAShortRunShowsEachChangeWithinSeconds(t *testing.T) {
+	for v := range 10 {
+		bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+			var script pipelinestest.Script
+			for i := range 4 {
+				script.Steps = append(script.Steps, pipelinestest.Step{
+					Name: fmt.Sprint(i), Duration: 24*time.Second + time.Duration(i*v)*777*time.Millisecond, Log: lines("x", 300), Parallel: v%2 == 1 && i == 2,
+				})
+			}
+			r.Script("", script)
+			var ages []time.Duration
+			for e, err := range c.Pipelines.Watch(t.Context(), repo, start(t, c).UUID, nil) {
+				require.NoError(t, err)
+				switch {
+				case e.Pipeline != nil && e.Pipeline.State.Done():
+					ages = append(ages, time.Since(e.Pipeline.CompletedOn))
+				case e.Step != nil && e.Log == nil && e.Step.State.Done():
+					ages = append(ages, time.Since(e.Step.CompletedOn))
+				case e.Step != nil && e.Log == nil && !e.Step.StartedOn.IsZero():
+					ages = append(ages, time.Since(e.Step.StartedOn))
+				}
+			}
+			require.Len(t, ages, 9)
+			slices.Sort(ages)
+			assert.LessOrEqual(t, ages[4], 2*time.Second, "the median of run %d: %v", v, ages)
+			assert.LessOrEqual(t, ages[8], 5*time.Second, "the longest of run %d: %v", v, ages)
 		})
 	}
 }

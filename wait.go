@@ -1,0 +1,222 @@
+package pipelines
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const waitRequestsPerHour = 120
+
+var waitRhythm = rhythm{quiet: 30 * time.Second, slowest: 30 * time.Second, stretch: stretchState}
+
+// WaitOptions vary [PipelinesService.Wait] and [PipelinesService.WaitAll]. Zero fields have their defaults.
+type WaitOptions struct {
+	ThroughPause    bool // wait on when the run waits for a person
+	RequestsPerHour int  // in the long run: the first hour has 60 more; default 120
+}
+
+// settled holds for a run that isn't waited for any more.
+func (o *WaitOptions) settled(p *Pipeline) bool {
+	return p != nil && (p.State.Done() || (p.State.Paused() && !o.ThroughPause))
+}
+
+// Wait waits until the pipeline is done, or paused for a person unless o says otherwise, and returns it. A failed run is a
+// result, not an error: ask the pipeline's State. Where Wait ends early it returns the pipeline as last seen, nil if it
+// never was, with the error; the end of ctx is one.
+//
+// It asks soon after a change and less often in quiet, at most 180 times in the first hour and 120 in each further one by
+// default. An unknown state counts as running. Polls that fail, each after retries of its own, end it when there are five in
+// a row; a used-up quota is waited out.
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
+//
+// Scope: pipeline.
+func (s *PipelinesService) Wait(ctx context.Context, repo Repo, id string, o *WaitOptions) (*Pipeline, error) {
+	if o == nil {
+		o = &WaitOptions{}
+	}
+	b, err := newBudget(ctx, o.RequestsPerHour, waitRequestsPerHour)
+	if err != nil {
+		return nil, fmt.Errorf("pipelines: Pipelines.Wait: %w", err)
+	}
+	var last *Pipeline
+	var failures failureCount
+	rhythm := waitRhythm
+	for {
+		p, err := s.Get(ctx, repo, id, b.charge())
+		if ended := failures.tolerate(ctx, err); ended != nil {
+			return last, ended
+		}
+		if err == nil {
+			if o.settled(p) {
+				return p, nil
+			}
+			rhythm.beat(last == nil || p.State.String() != last.State.String())
+			last = p
+		}
+		if err := b.pause(ctx, max(rhythm.interval(b), failures.delay)); err != nil {
+			return last, fmt.Errorf("pipelines: Pipelines.Wait: %w", err)
+		}
+	}
+}
+
+// WaitAll waits for several runs of one repository as [PipelinesService.Wait] does for one, until all are done, or paused for
+// a person unless o says otherwise, and returns them in the order of ids. A failed run is a result, not an error.
+//
+// The runs share their requests: one for a page of the repository's newest runs tells of all that are on it, so that twenty
+// cost little more than one. A run that is not among them, and the last one that is left, is asked for by itself. Budget and
+// patience are those of Wait, for all the runs together. Where WaitAll ends early it returns the runs as last seen with the
+// error: nil where one never was, and of most only UUID, BuildNumber and State.
+//
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines
+// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
+//
+// Scope: pipeline.
+func (s *PipelinesService) WaitAll(ctx context.Context, repo Repo, ids []string, o *WaitOptions) ([]*Pipeline, error) {
+	if o == nil {
+		o = &WaitOptions{}
+	}
+	b, err := newBudget(ctx, o.RequestsPerHour, waitRequestsPerHour)
+	if err == nil && slices.Contains(ids, "") {
+		err = invalidArgument("a pipeline's ID is empty")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pipelines: Pipelines.WaitAll: %w", err)
+	}
+	w := &waiter{service: s, repo: repo, ids: ids, options: o, budget: b, runs: make([]awaited, len(ids)), reach: len(ids)}
+	err = w.wait(ctx)
+	return w.pipelines(), err
+}
+
+// waiter is one WaitAll.
+type waiter struct {
+	service *PipelinesService
+	repo    Repo
+	ids     []string
+	options *WaitOptions
+	budget  *budget
+	runs    []awaited // of ids
+	reach   int       // how many pages of the newest runs are worth reading
+}
+
+// awaited is a run as last seen.
+type awaited struct {
+	*Pipeline
+	whole bool // and not only what a poll asks for
+}
+
+// polledFields are what a poll needs to know of a run.
+const polledFields = "values.uuid,values.build_number,values.state"
+
+func (w *waiter) wait(ctx context.Context) error {
+	var failures failureCount
+	rhythm := waitRhythm
+	for {
+		places, whole := w.wanted()
+		if len(places) == 0 {
+			return nil
+		}
+		changed, err := w.look(ctx, places, whole)
+		if ended := failures.tolerate(ctx, err); ended != nil {
+			return ended
+		}
+		if err == nil {
+			rhythm.beat(changed)
+		}
+		delay := failures.delay
+		if _, settled := w.wanted(); !settled {
+			delay = max(delay, rhythm.interval(w.budget))
+		}
+		if err := w.budget.pause(ctx, delay); err != nil {
+			return fmt.Errorf("pipelines: Pipelines.WaitAll: %w", err)
+		}
+	}
+}
+
+// wanted returns the places of the runs to look at: those that are waited for, then those of which only the state is known.
+func (w *waiter) wanted() (places []int, whole bool) {
+	var partial []int
+	for i, run := range w.runs {
+		if !w.options.settled(run.Pipeline) {
+			places = append(places, i)
+		}
+		if !run.whole {
+			partial = append(partial, i)
+		}
+	}
+	if len(places) > 0 {
+		return places, false
+	}
+	return partial, true
+}
+
+// look brings the runs at some places up to date: from the repository's newest, and one by one where they are not among those.
+func (w *waiter) look(ctx context.Context, places []int, whole bool) (changed bool, err error) {
+	if len(places) > 1 {
+		if places, changed, err = w.lookAtNewest(ctx, places, whole); err != nil {
+			return changed, err
+		}
+	}
+	for _, i := range places {
+		p, err := w.service.Get(ctx, w.repo, w.ids[i], w.budget.charge())
+		if err != nil {
+			return changed, err
+		}
+		changed = w.see(i, awaited{p, true}) || changed
+	}
+	return changed, nil
+}
+
+// lookAtNewest reads pages of the newest runs while that is cheaper than asking for each, and returns the places that are left.
+func (w *waiter) lookAtNewest(ctx context.Context, places []int, whole bool) (left []int, changed bool, err error) {
+	opts := []CallOption{w.budget.charge()}
+	if !whole {
+		opts = append(opts, WithQuery("fields", polledFields))
+	}
+	read, useful := 0, 0 // pages
+	for page, err := range w.service.List(ctx, w.repo, &ListPipelinesOptions{Sort: SortNewestFirst}, opts...).Pages() {
+		if err != nil {
+			return places, changed, err
+		}
+		read++
+		for _, p := range page.Values {
+			places = slices.DeleteFunc(places, func(i int) bool {
+				if !named(p, w.ids[i]) {
+					return false
+				}
+				useful = read
+				changed = w.see(i, awaited{p, whole}) || changed
+				return true
+			})
+		}
+		if len(places) <= read || read >= w.reach {
+			break
+		}
+	}
+	w.reach = useful + 1 // newer runs push the others on
+	return places, changed, nil
+}
+
+// see notes a run as it is now.
+func (w *waiter) see(i int, run awaited) (changed bool) {
+	before := w.runs[i].Pipeline
+	w.runs[i] = run
+	return before == nil || before.State.String() != run.State.String()
+}
+
+// named reports whether id is the pipeline's: its UUID, or its build number.
+func named(p *Pipeline, id string) bool {
+	return strings.EqualFold(p.UUID, braced(id)) || strconv.Itoa(p.BuildNumber) == id
+}
+
+func (w *waiter) pipelines() []*Pipeline {
+	all := make([]*Pipeline, len(w.runs))
+	for i, run := range w.runs {
+		all[i] = run.Pipeline
+	}
+	return all
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -338,11 +339,17 @@ func (v *VariableSet) Set(ctx context.Context, variable Variable, opts ...CallOp
 	} else if !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
+	return v.createOrOverwrite(ctx, variable, opts)
+}
+
+// createOrOverwrite creates a variable, or overwrites the one that has come into being meanwhile.
+func (v *VariableSet) createOrOverwrite(ctx context.Context, variable Variable, opts []CallOption) (*Variable, error) {
 	created, err := v.Create(ctx, variable, opts...)
 	if err == nil {
 		return created, nil
 	}
-	if there, err = v.afterCreate(ctx, variable.Key, err, opts); err != nil {
+	there, err := v.afterCreate(ctx, variable.Key, err, opts)
+	if err != nil {
 		return nil, err
 	}
 	return v.overwrite(ctx, there.UUID, variable, opts)
@@ -422,6 +429,19 @@ func (c *createdVariables) find(path string, match func(*Variable) bool) *Variab
 		}
 	}
 	return nil
+}
+
+// addMissing adds what is remembered and not among those listed.
+func (c *createdVariables) addMissing(path string, listed []*Variable) []*Variable {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expire()
+	for _, one := range c.all[path] {
+		if !slices.ContainsFunc(listed, func(v *Variable) bool { return v.UUID == one.UUID }) {
+			listed = append(listed, &one.Variable)
+		}
+	}
+	return listed
 }
 
 // update keeps what is remembered of a variable as it is now.

@@ -25,9 +25,19 @@ func newCircuit(p RetryPolicy) *circuit { return &circuit{policy: p, turned: mak
 // errHeldBack ends a call that has waited for as many refusals as it has attempts.
 var errHeldBack = fmt.Errorf("held back, as the service has refused another request: %w", ErrRateLimited)
 
-// enter waits until k may be sent, through as many refusals as k has attempts left. ahead: it goes ahead of the others. Every
-// enter that succeeds needs its leave.
+// hold waits until k may enter, through as many refusals as k has attempts left.
+func (c *circuit) hold(ctx context.Context, k *call) error {
+	_, err := c.pass(ctx, k, false)
+	return err
+}
+
+// enter is hold, and k then goes ahead of the others where that is still to be found out. Every enter that succeeds needs its
+// leave.
 func (c *circuit) enter(ctx context.Context, k *call) (ahead bool, err error) {
+	return c.pass(ctx, k, true)
+}
+
+func (c *circuit) pass(ctx context.Context, k *call, enters bool) (ahead bool, err error) {
 	if c == nil {
 		return false, nil
 	}
@@ -39,7 +49,7 @@ func (c *circuit) enter(ctx context.Context, k *call) (ahead bool, err error) {
 		}
 		patient := k.patient()
 		ahead := refusals > 0 && patient && !c.probing && wait <= 0
-		c.probing = c.probing || ahead
+		c.probing = c.probing || (ahead && enters)
 		c.mu.Unlock()
 		switch {
 		case ahead || refusals == 0:
@@ -68,25 +78,35 @@ func await(ctx context.Context, d time.Duration, turned <-chan struct{}) error {
 }
 
 // leave tells how the service answered, resp being nil if it did not.
-func (c *circuit) leave(ahead bool, resp *http.Response) {
+func (c *circuit) leave(ctx context.Context, ahead bool, resp *http.Response) {
 	if c == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !ahead && (c.refusals > 0 || !c.refuses(resp)) { // sent before anything was known, it says nothing new
+	refused := c.refuses(resp)
+	if refused {
+		c.holdUntil(time.Now().Add(retryAfter(resp.Header)))
+	}
+	if !ahead && (c.refusals > 0 || !refused) { // sent before anything was known, it says nothing new
 		return
 	}
 	switch {
-	case c.refuses(resp):
-		c.until = time.Now().Add(c.policy.backoff(c.refusals, resp))
+	case refused:
+		c.holdUntil(time.Now().Add(c.policy.backoff(c.refusals, resp)))
 		c.refusals++
-	case resp != nil:
+	case resp != nil, ctx.Err() == nil: // lost on a bad network: one by one the others would take long to find that out
 		c.refusals = 0
 	}
 	c.probing = false
 	close(c.turned)
 	c.turned = make(chan struct{})
+}
+
+func (c *circuit) holdUntil(t time.Time) {
+	if t.After(c.until) {
+		c.until = t
+	}
 }
 
 // refuses holds for an answer that is worth waiting out. One that asks for too long is each caller's to decide about.

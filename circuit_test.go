@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
@@ -205,4 +206,126 @@ func TestARequestThatGoesAheadAndIsLostHoldsNobodyBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestPollsThatAreHeldBackWaitForTheQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			time.Sleep(50 * time.Millisecond)
+			switch passed := time.Since(start); {
+			case passed > 9*time.Second && passed < time.Minute:
+				return respond(req, 429, ""), nil
+			case passed > 10*time.Minute:
+				return respond(req, 200, `{"build_number":1,"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`), nil
+			}
+			return respond(req, 200, `{"build_number":1,"state":{"name":"IN_PROGRESS"}}`), nil
+		})}
+		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				p, err := c.Pipelines.Wait(t.Context(), repo, "1", nil)
+				if assert.NoError(t, err) {
+					assert.True(t, p.State.Succeeded())
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+func TestABrokenNetworkAfterARefusalIsFoundOutByAllAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sends atomic.Int32
+		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			if sends.Add(1) == 1 {
+				return respond(req, 429, ""), nil
+			}
+			time.Sleep(30 * time.Second)
+			return nil, errors.New("dead")
+		})}
+		start := time.Now()
+		errs := sweep(t, newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)), 40)
+		for _, err := range errs {
+			require.ErrorContains(t, err, "dead")
+		}
+		require.LessOrEqual(t, time.Since(start), 2*time.Minute+time.Second, "one that goes ahead, and the attempts of all together")
+	})
+}
+
+func TestALaterRefusalMayAskForALongerWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var sent []time.Duration
+		start := time.Now()
+		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			mu.Lock()
+			sent = append(sent, time.Since(start))
+			n := len(sent)
+			mu.Unlock()
+			if n > 2 {
+				return respond(req, 200, `{}`), nil
+			}
+			time.Sleep(time.Duration(n) * 10 * time.Millisecond)
+			resp := respond(req, 429, "")
+			resp.Header.Set("Retry-After", []string{"1", "30"}[n-1])
+			return resp, nil
+		})}
+		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() { _, _ = c.Pipelines.Get(t.Context(), repo, "1") })
+			synctest.Wait()
+		}
+		wg.Wait()
+		require.Len(t, sent, 4)
+		require.GreaterOrEqual(t, sent[2], 30*time.Second)
+	})
+}
+
+func TestCallsOfOneAttemptWaitForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quota{usedUp: true, after: "55"}
+		start := time.Now()
+		for _, err := range sweep(t, quotaClient(t, q, pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1})), 3) {
+			require.ErrorIs(t, err, pipelines.ErrRateLimited)
+		}
+		require.Less(t, time.Since(start), time.Second)
+	})
+}
+
+// perSecond lets one request pass each second.
+type perSecond struct {
+	mu   sync.Mutex
+	next time.Time
+}
+
+func (l *perSecond) Wait(context.Context) error {
+	l.mu.Lock()
+	if l.next.Before(time.Now()) {
+		l.next = time.Now()
+	}
+	wait := time.Until(l.next)
+	l.next = l.next.Add(time.Second)
+	l.mu.Unlock()
+	time.Sleep(wait)
+	return nil
+}
+
+func TestCallsThatWereHeldBackStillObeyTheLimiter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quota{usedUp: true, after: "50"}
+		time.AfterFunc(2*time.Second, func() { q.set(false) })
+		for _, err := range sweep(t, quotaClient(t, q, pipelines.WithLimiter(&perSecond{})), 40) {
+			require.NoError(t, err)
+		}
+		perSecond := map[int]int{}
+		for _, at := range q.concluded {
+			perSecond[int(at.Sub(q.refused[0]).Seconds())]++
+		}
+		for second, n := range perSecond {
+			require.LessOrEqual(t, n, 2, "in second %d", second)
+		}
+	})
 }

@@ -264,9 +264,10 @@ func WithLimiter(l Limiter) Option {
 }
 
 // WithQuotaCircuit says whether the client's requests wait for one another when the quota is used up, which is the default.
-// After an answer of 429 all wait for as long as that answer's own call would, and then one of them goes ahead. If it is
-// refused too, that counts as an attempt of each of them, and they wait on; else all go on. What those say that can't wait
-// any longer is an [ErrRateLimited]. A Retry-After longer than [RetryPolicy] allows holds nobody back.
+// After an answer of 429 all wait for as long as that answer's own call does, and then one of them goes ahead. If it is
+// refused too, that counts as an attempt of each of them, and they wait on; else all go on, as they do where it is lost. A
+// call that can't wait any longer ends with an [ErrRateLimited]. A Retry-After longer than [RetryPolicy] allows holds nobody
+// back, and with a single attempt for each call there is nothing to wait for.
 //
 // Without it each request finds out for itself that the quota is used up, which costs requests that may count.
 func WithQuotaCircuit(on bool) Option {
@@ -340,7 +341,7 @@ func (cfg *config) client() (*Client, error) {
 		cfg.tokenURL = tokenURL(base)
 	}
 	t := &transport{inner: cfg.httpClient.Transport, base: base, limiter: cfg.limiter, logger: cfg.logger, hook: cfg.hook, stall: cfg.stall}
-	if !cfg.noCircuit {
+	if !cfg.noCircuit && cfg.policy.MaxAttempts > 1 { // else no call waits for anything
 		t.circuit = newCircuit(cfg.policy)
 	}
 	if cfg.credentials != nil {

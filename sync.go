@@ -58,13 +58,13 @@ func (p *SyncPlan) String() string {
 	}
 	var b strings.Builder
 	for _, v := range p.Create {
-		fmt.Fprintf(&b, "+ %s = %s\n", v.Key, shownValue(v))
+		fmt.Fprintf(&b, "+ %s = %s\n", oneLine(v.Key), shownValue(v))
 	}
 	for _, c := range p.Update {
-		fmt.Fprintf(&b, "~ %s = %s\n", c.After.Key, c.shown())
+		fmt.Fprintf(&b, "~ %s = %s\n", oneLine(c.After.Key), c.shown())
 	}
 	for _, v := range p.Delete {
-		fmt.Fprintf(&b, "- %s\n", v.Key)
+		fmt.Fprintf(&b, "- %s\n", oneLine(v.Key))
 	}
 	fmt.Fprintf(&b, "%d to create, %d to change, %d to delete, %d unchanged", len(p.Create), len(p.Update), len(p.Delete), len(p.Unchanged))
 	return b.String()

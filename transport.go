@@ -538,7 +538,7 @@ func (k *call) decodeBody(body []byte, resp *http.Response, out any) error {
 		return errors.New("it is empty")
 	case string(text) == "null" && !k.at.op.custom():
 		return errors.New("it is null")
-	case len(body) > maxJSONBraces && bytes.Count(body, []byte("{")) > maxJSONBraces:
+	case len(body) > maxJSONBraces && bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("null")) > maxJSONBraces:
 		return ErrResponseTooLarge
 	}
 	err := json.Unmarshal(body, out, decodeOptions)
@@ -649,7 +649,7 @@ func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error
 	if err != nil {
 		return nil, unsent(req, err)
 	}
-	defer func() { t.circuit.leave(ahead, resp) }() // of a request that panics too
+	defer func() { t.circuit.leave(req.Context(), ahead, resp) }() // of a request that panics too
 	header, err := t.ownHeader(req, k)
 	if err != nil {
 		return nil, unsent(req, err)
@@ -683,9 +683,13 @@ func (t *transport) exchange(req *http.Request, header http.Header, k *call) (*h
 	return resp, nil
 }
 
-// admit waits until the request may be sent. The circuit comes last, since all others wait for the one that goes ahead.
+// admit waits until the request may be sent. It is held back before the limiter is asked, so that those that were don't leave
+// all at once, and enters last, since all others wait for the one that goes ahead.
 func (t *transport) admit(ctx context.Context, k *call) (ahead bool, err error) {
 	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	if err := t.circuit.hold(ctx, k); err != nil {
 		return false, err
 	}
 	if t.limiter != nil {

@@ -579,6 +579,7 @@ func TestAnAnswerOfTooManyObjectsIsRefused(t *testing.T) {
 	bodies := map[string]string{
 		"a list of them":        `{"values":[{}` + strings.Repeat(`,{}`, 10<<20) + `]}`,
 		"lists within a model":  `{"values":[{"setup_commands":[{}` + strings.Repeat(`,{}`, 10<<20) + `]}]}`,
+		"nulls in their place":  `{"values":[{"setup_commands":[null` + strings.Repeat(`,null`, 1<<20) + `]}]}`,
 		"a list of braces only": `{"values":[` + strings.Repeat("{", 10<<20),
 	}
 	for name, body := range bodies {

@@ -590,7 +590,7 @@ func passing(err error) bool {
 	var link *expiredLinkError
 	var answer *APIError
 	switch {
-	case errors.As(err, &gone), errors.As(err, &link):
+	case errors.As(err, &gone), errors.As(err, &link), errors.Is(err, errHeldBack):
 		return true
 	case errors.As(err, &answer):
 		return errors.Is(err, ErrServer) || errors.Is(err, ErrRateLimited)

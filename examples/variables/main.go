@@ -1,0 +1,238 @@
+// Command variables keeps Pipelines variables as code: it compares a file with the variables of a repository, a workspace or a
+// deployment environment, makes them alike, or writes the file from what is there. See its -h.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+)
+
+const (
+	program     = "variables"
+	defaultFile = "variables.yaml"
+)
+
+const usage = `variables keeps Pipelines variables as code.
+
+  variables plan   [flags]   show what apply would do; status 1 if there is something to do
+  variables apply  [flags]   do it; stops at the first error and says what was done
+  variables export [flags]   write what is there as a file
+
+Whose variables:
+  -repo workspace/slug       a repository's
+  -repo ... -environment E   those of its deployment environment with that name or UUID
+  -workspace W               a workspace's
+
+Flags:
+  -file F         the file: YAML, or a .env file by its name; "-" is standard input or output (default variables.yaml)
+  -prune          delete what the file doesn't have
+  -keep-secured   leave secured variables that are there alone; nobody can compare them, so they are written anew otherwise
+  -dry-run        apply does what plan does
+  -demo           use a fake service; so does a lack of credentials in the environment
+
+The file:
+  variables:
+    LOG_LEVEL: debug
+    API_TOKEN: {secured: true, env: MY_API_TOKEN}            # from this program's environment
+    DEPLOY_KEY: {secured: true, command: [pass, show, key]}  # what a command prints, without the line end
+
+Credentials come from the environment: BITBUCKET_TOKEN, or BITBUCKET_EMAIL and BITBUCKET_API_TOKEN. They need the scope
+pipeline:variable, an API token read:pipeline:bitbucket and admin:pipeline:bitbucket.
+
+Status: 0 done, or nothing to do; 1 plan has something to do; 2 an error; 130 interrupted.
+`
+
+func main() { cli.Main(run) }
+
+// options are the flags.
+type options struct {
+	repo, workspace, environment, file string
+	prune, keepSecured, dryRun, demo   bool
+}
+
+// commands are what the first argument may be.
+var commands = map[string]func(*session, context.Context) (int, error){
+	"plan": (*session).plan, "apply": (*session).apply, "export": (*session).export,
+}
+
+func run(ctx context.Context, args []string, env cli.Env) int {
+	if len(args) == 0 {
+		args = []string{"-h"}
+	}
+	command := commands[args[0]]
+	if command != nil {
+		args = args[1:]
+	}
+	var o options
+	flags := o.flags(env)
+	if status, ok := env.Parse(flags, args); !ok {
+		return status
+	}
+	if command == nil || flags.NArg() > 0 {
+		fmt.Fprintf(env.Stderr, "%s: %q is none of plan, apply and export\nThe flag -h explains them.\n", program, append(flags.Args(), args...)[0])
+		return cli.Trouble
+	}
+	s := &session{options: o, env: env}
+	status, err := s.run(ctx, command)
+	if err != nil {
+		return env.Fail(ctx, program, err)
+	}
+	return status
+}
+
+func (o *options) flags(env cli.Env) *flag.FlagSet {
+	flags := flag.NewFlagSet(program, flag.ContinueOnError)
+	flags.Usage = func() { fmt.Fprint(env.Stdout, usage) }
+	flags.StringVar(&o.repo, "repo", "", "")
+	flags.StringVar(&o.workspace, "workspace", "", "")
+	flags.StringVar(&o.environment, "environment", "", "")
+	flags.StringVar(&o.file, "file", defaultFile, "")
+	flags.BoolVar(&o.prune, "prune", false, "")
+	flags.BoolVar(&o.keepSecured, "keep-secured", false, "")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "")
+	flags.BoolVar(&o.demo, "demo", false, "")
+	return flags
+}
+
+// session is one run of the program.
+type session struct {
+	options
+	env  cli.Env
+	demo bool
+	set  *pipelines.VariableSet
+}
+
+func (s *session) run(ctx context.Context, command func(*session, context.Context) (int, error)) (int, error) {
+	client, demo, end, err := s.env.Connect(program, s.options.demo, seed)
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	s.demo = demo
+	if demo && s.repo == "" && s.workspace == "" {
+		s.repo = demoRepo.String()
+	}
+	if s.set, err = s.scope(ctx, client); err != nil {
+		return 0, err
+	}
+	return command(s, ctx)
+}
+
+// scope finds whose variables are meant.
+func (s *session) scope(ctx context.Context, client *pipelines.Client) (*pipelines.VariableSet, error) {
+	switch {
+	case (s.repo == "") == (s.workspace == ""):
+		return nil, errors.New("one of -repo and -workspace is needed")
+	case s.workspace != "" && s.environment != "":
+		return nil, errors.New("-environment goes with -repo")
+	case s.workspace != "":
+		return client.Variables.InWorkspace(s.workspace), nil
+	}
+	repo, err := pipelines.ParseRepo(s.repo)
+	if err != nil || s.environment == "" {
+		return client.Variables.InRepository(repo), err
+	}
+	for e, err := range client.Deployments.Environments(ctx, repo, nil).All() {
+		if err != nil {
+			return nil, err
+		}
+		if strings.EqualFold(e.Name, s.environment) || strings.Trim(e.UUID, "{}") == strings.Trim(s.environment, "{}") {
+			return client.Deployments.Variables(repo, e.UUID), nil
+		}
+	}
+	return nil, fmt.Errorf("%s has no environment %q", repo, s.environment)
+}
+
+func (s *session) makePlan(ctx context.Context) (*pipelines.SyncPlan, error) {
+	desired, err := s.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o := pipelines.SyncOptions{Prune: s.prune}
+	if s.keepSecured {
+		o.Secured = pipelines.SecuredIfMissing
+	}
+	plan, err := s.set.Plan(ctx, desired, &o)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintln(s.env.Stdout, plan)
+	return plan, nil
+}
+
+func (s *session) plan(ctx context.Context) (int, error) {
+	plan, err := s.makePlan(ctx)
+	if err != nil || plan.Empty() {
+		return cli.Success, err
+	}
+	return cli.Failure, nil
+}
+
+func (s *session) apply(ctx context.Context) (int, error) {
+	plan, err := s.makePlan(ctx)
+	if err != nil || plan.Empty() {
+		return cli.Success, err
+	}
+	if s.dryRun {
+		fmt.Fprintln(s.env.Stdout, "This was a dry run: nothing was changed.")
+		return cli.Success, nil
+	}
+	if err := s.set.Apply(ctx, plan); err != nil {
+		return 0, fmt.Errorf("%w\nThe rest is done by running it again", err)
+	}
+	fmt.Fprintln(s.env.Stdout, "Done.")
+	return cli.Success, nil
+}
+
+func (s *session) export(ctx context.Context) (int, error) {
+	there, err := s.set.List(ctx, nil).Collect()
+	if err != nil {
+		return 0, err
+	}
+	text, err := render(there, isDotenv(s.file))
+	if err != nil {
+		return 0, err
+	}
+	if s.file == "-" || s.demo && s.file == defaultFile {
+		_, err := s.env.Stdout.Write(text)
+		return cli.Success, err
+	}
+	f, err := os.OpenFile(s.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // a file that is there may hold more than the service tells
+	if err != nil {
+		return 0, err
+	}
+	if _, err := f.Write(text); err != nil {
+		return 0, errors.Join(err, f.Close())
+	}
+	return cli.Success, f.Close()
+}
+
+// read reads the wanted variables.
+func (s *session) read(ctx context.Context) ([]pipelines.Variable, error) {
+	var text []byte
+	var err error
+	switch {
+	case s.file == "-":
+		text, err = io.ReadAll(s.env.Stdin)
+	case s.demo && s.file == defaultFile:
+		text = []byte(demoFile)
+		fmt.Fprintf(s.env.Stdout, "The file of the demo:\n\n%s\nThe plan for %s:\n\n", demoFile, s.repo)
+	default:
+		text, err = os.ReadFile(s.file)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if isDotenv(s.file) {
+		return parseDotenv(text)
+	}
+	return parseYAML(ctx, text)
+}

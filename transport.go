@@ -645,11 +645,12 @@ func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error
 	if !t.own(req) {
 		return t.exchange(req, foreignHeader(req.Header), k)
 	}
-	ahead, err := t.admit(req.Context(), k)
+	ctx := req.Context()
+	ahead, err := t.admit(ctx, k)
 	if err != nil {
 		return nil, unsent(req, err)
 	}
-	defer func() { t.circuit.leave(req.Context(), ahead, resp) }() // of a request that panics too
+	defer func() { t.circuit.leave(ctx, ahead, resp) }() // of a request that panics too
 	header, err := t.ownHeader(req, k)
 	if err != nil {
 		return nil, unsent(req, err)

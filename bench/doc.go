@@ -1,3 +1,7 @@
-// Package bench compares the SDK with net/http and encoding/json as a careful programmer would use them by hand, in one run.
-// The benchmarks' names tell the client, so that benchstat can put them side by side; make bench does.
-package bench
+// Command bench measures the SDK against hand-written net/http with encoding/json, which is the limit, and against
+// github.com/ktrysmt/go-bitbucket, which is what Go programs have used so far: time, memory and requests, in one run.
+//
+// Each client is a process of its own and the server is another one, so that a figure is nobody else's. The runs are
+// interleaved (A B C A B C ...), so that a change of the machine's load meets all of them. docs/performance.md says how to read
+// the table that it prints.
+package main

@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/seed-85ed9bfd/pipelines => ../
 
 require (
+	github.com/ktrysmt/go-bitbucket v0.10.0
 	github.com/seed-85ed9bfd/pipelines v0.0.0-00010101000000-000000000000
 	github.com/stretchr/testify v1.12.1
 )
@@ -14,6 +15,8 @@ require (
 	github.com/google/go-querystring v1.2.0 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
 	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
+	github.com/mitchellh/mapstructure v1.5.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/net v0.55.0 // indirect
 	golang.org/x/oauth2 v0.37.0 // indirect
 )

@@ -112,7 +112,7 @@ type stepLog struct {
 
 func (w *watcher) run() error {
 	w.pipelineCheck.rhythm = rhythm{quiet: time.Minute, slowest: time.Minute, stretch: stretchState}
-	w.stepsCheck.rhythm = rhythm{quiet: 4 * time.Second, slowest: 30 * time.Second, stretch: stretchState}
+	w.stepsCheck.rhythm = rhythm{quiet: 4 * time.Second, relax: 10, slowest: 30 * time.Second, stretch: stretchState}
 	for w.pipeline == nil || !w.pipeline.State.Done() {
 		if err := w.step(); err != nil {
 			return err
@@ -133,6 +133,9 @@ func (w *watcher) step() error {
 	}
 	if err == nil {
 		next.rhythm.beat(changed)
+	}
+	if next == &w.pipelineCheck && w.stepsTell() {
+		next.rhythm.current = next.rhythm.quiet
 	}
 	next.due = time.Now().Add(next.rhythm.interval(w.budget))
 	w.notBefore = time.Now().Add(w.failures.delay)
@@ -166,6 +169,12 @@ func (w *watcher) due() (*check, func() (changed bool, err error)) {
 // running holds for steps that may be writing their log, unknown states included.
 func running(s StepState) bool {
 	return !s.Done() && !s.Paused() && s.Name != StatePending && s.Name != StateReady
+}
+
+// stepsTell reports whether the pipeline's next change will show in its steps first.
+func (w *watcher) stepsTell() bool {
+	return w.pipeline != nil && w.pipeline.State.Name == StateInProgress &&
+		slices.ContainsFunc(w.steps, func(step *Step) bool { return running(step.State) })
 }
 
 // pipelineTurns reports whether the pipeline's own state must be another by now, going by its steps'.
@@ -515,7 +524,10 @@ type rhythm struct {
 	quiet   time.Duration              // between two looks where nothing changes
 	slowest time.Duration              // the same with an empty budget
 	stretch func(fill float64) float64 // for a budget that is filled so far, from 1 to 0
+	relax   time.Duration              // nothing has changed for this many times as long as the time between two looks; 0: at any time
+
 	current time.Duration
+	changed time.Time // when it last did
 }
 
 // fastest is the time to the next look right after a change.
@@ -523,10 +535,14 @@ const fastest = 2 * time.Second
 
 func (r *rhythm) beat(changed bool) {
 	if changed || r.current == 0 {
-		r.current = fastest
+		r.current, r.changed = fastest, time.Now()
 		return
 	}
-	r.current = min(r.current*3/2, r.quiet)
+	quiet := r.quiet
+	if r.relax > 0 {
+		quiet = max(quiet, time.Since(r.changed)/r.relax)
+	}
+	r.current = min(r.current*3/2, quiet)
 }
 
 // interval is the time to the next look.

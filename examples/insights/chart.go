@@ -42,8 +42,8 @@ type (
 
 // The measures of charts by day: a plot with room for the numbers of the axes.
 const (
-	chartWidth = 760.0
-	plotLeft   = 58.0
+	chartWidth = 600.0
+	plotLeft   = 52.0
 	plotRight  = chartWidth - 8
 	plotTop    = 10.0
 	plotBottom = 190.0
@@ -93,7 +93,7 @@ func byDay(id, title, desc string, days []Day, axis []float64, format func(float
 		c.Rules = append(c.Rules, rule{plotLeft, round(y(v)), plotRight, round(y(v)), class})
 		c.Texts = append(c.Texts, text{plotLeft - 8, round(y(v) + 4), "end", "tick", format(v)})
 	}
-	each := (len(days) + 9) / 10
+	each := (len(days) + 7) / 8
 	for i := 0; i < len(days); i += each {
 		c.Texts = append(c.Texts, text{round(x(i) + width/2), plotBottom + 18, "middle", "tick", shortDate(days[i].Date)})
 	}
@@ -178,7 +178,7 @@ func waitByDay(days []Day) chart {
 
 // The measures of charts with a row for each name: the name stands above its row.
 const (
-	rowsWidth  = 520.0
+	rowsWidth  = 460.0
 	rowHeight  = 40.0
 	rowsLeft   = 4.0
 	valueWidth = 84.0

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -72,7 +73,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	if status, ok := env.Parse(flags, args); !ok {
 		return status
 	}
-	zone, err := o.check(flags.NArg())
+	zone, err := o.check(flags)
 	if err == nil {
 		var rep Report
 		if rep, err = o.report(ctx, env, zone); err == nil {
@@ -89,17 +90,22 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	return cli.Success
 }
 
-func (o options) check(arguments int) (*time.Location, error) {
-	demo := o.demo || !cli.HasCredentials()
+// check refuses what doesn't fit.
+func (o options) check(flags *flag.FlagSet) (*time.Location, error) {
+	if err := o.checkRepo(); err != nil {
+		return nil, err
+	}
+	var empty string // often from a shell's variable that isn't set: what would be read is not what was meant
+	flags.Visit(func(f *flag.Flag) {
+		if f.Name != "o" && strings.TrimSpace(f.Value.String()) == "" {
+			empty = f.Name
+		}
+	})
 	switch {
-	case arguments > 0:
-		return nil, fmt.Errorf("%d arguments too many: all is said by flags", arguments)
-	case o.demo && o.repo != "":
-		return nil, errors.New("-demo and -repo exclude each other: the demo has a repository of its own")
-	case demo && o.repo != "":
-		return nil, errors.New("-repo needs credentials, and there are none in the environment: set BITBUCKET_TOKEN, or another of those that -h names")
-	case !demo && o.repo == "":
-		return nil, errors.New("-repo is missing: name the repository as WORKSPACE/SLUG")
+	case flags.NArg() > 0:
+		return nil, fmt.Errorf("%d arguments too many: all is said by flags", flags.NArg())
+	case empty != "":
+		return nil, fmt.Errorf("-%s is empty", empty)
 	case o.days < 1 || o.days > 3660:
 		return nil, errors.New("-days is not between 1 and 3660")
 	case o.maxRequests < 1:
@@ -112,6 +118,20 @@ func (o options) check(arguments int) (*time.Location, error) {
 		return nil, fmt.Errorf("-zone: %w", err)
 	}
 	return zone, nil
+}
+
+// checkRepo sees to it that a demo is never mistaken for what somebody asked for.
+func (o options) checkRepo() error {
+	demo := o.demo || !cli.HasCredentials()
+	switch {
+	case o.demo && o.repo != "":
+		return errors.New("-demo and -repo exclude each other: the demo has a repository of its own")
+	case demo && o.repo != "":
+		return errors.New("-repo needs credentials, and there are none in the environment: set BITBUCKET_TOKEN, or another of those that -h names")
+	case !demo && o.repo == "":
+		return errors.New("-repo is missing: name the repository as WORKSPACE/SLUG")
+	}
+	return nil
 }
 
 // report reads the runs and analyses them. Where some runs were read and something is in the way of more, it is on those.

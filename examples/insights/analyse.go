@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -105,11 +104,10 @@ type StepStats struct {
 // FailureRate is how many of the judged runs of the step failed, from 0 to 1.
 func (s StepStats) FailureRate() float64 { return ratio(s.Counts.Failed, s.Counts.Judged()) }
 
-// FlakyTest failed in one run, and in another of the same commit its step was successful.
+// FlakyTest failed in one run, and in another of the same commit the step was successful.
 type FlakyTest struct {
 	Test     string    `json:"test"`
-	Pipeline string    `json:"pipeline"`
-	Step     string    `json:"step"`
+	Steps    []string  `json:"steps"` // and their pipelines, where it was flaky
 	Flaky    int       `json:"flaky_failures"`
 	Failures int       `json:"failures"` // those too that no success speaks against
 	Commits  int       `json:"commits"`
@@ -314,41 +312,50 @@ func top[T any](all []T, n int, score func(T) float64) []T {
 	return some[:min(n, len(some))]
 }
 
+// flakyTests finds them by their names, in whatever steps they run.
 func flakyTests(runs []Run, passed passSet) []FlakyTest {
-	type testKey struct {
-		stepKey
-		test string
-	}
-	found, commits := map[testKey]*FlakyTest{}, map[testKey]map[string]bool{}
+	found, commits := map[string]*FlakyTest{}, map[string]map[string]bool{}
 	for _, r := range runs {
 		for _, s := range r.Steps {
+			flaky := passed.flaky(r, s)
 			for _, test := range s.Failed {
-				key := testKey{stepKey{r.Pipeline, s.Name}, test}
-				t := at(found, key)
-				t.Test, t.Pipeline, t.Step = test, r.Pipeline, s.Name
+				t := at(found, test)
+				t.Test = test
 				t.Failures++
-				if !passed.flaky(r, s) {
-					continue
-				}
-				t.Flaky++
-				if commits[key] == nil {
-					commits[key] = map[string]bool{}
-				}
-				commits[key][r.Commit] = true
-				t.Commits = len(commits[key])
-				if r.Number > t.LastRun {
-					t.LastRun, t.LastURL, t.Last = r.Number, r.URL, r.Created
+				if flaky {
+					t.add(r, s)
+					if commits[test] == nil {
+						commits[test] = map[string]bool{}
+					}
+					commits[test][r.Commit] = true
 				}
 			}
 		}
 	}
-	maps.DeleteFunc(found, func(_ testKey, t *FlakyTest) bool { return t.Flaky == 0 })
 	list := []FlakyTest{}
-	for _, t := range found {
-		list = append(list, *t)
+	for name, t := range found {
+		if t.Flaky > 0 {
+			t.Commits = len(commits[name])
+			slices.Sort(t.Steps)
+			list = append(list, *t)
+		}
 	}
 	slices.SortFunc(list, func(a, b FlakyTest) int {
-		return cmp.Or(cmp.Compare(b.Flaky, a.Flaky), cmp.Compare(b.Failures, a.Failures), cmp.Compare(a.Test, b.Test), cmp.Compare(a.Pipeline, b.Pipeline), cmp.Compare(a.Step, b.Step))
+		return cmp.Or(cmp.Compare(b.Flaky, a.Flaky), cmp.Compare(b.Failures, a.Failures), cmp.Compare(a.Test, b.Test))
 	})
 	return list
 }
+
+// add counts a failure in a step of a run.
+func (t *FlakyTest) add(r Run, s Step) {
+	t.Flaky++
+	if name := label(s.Name, r.Pipeline); !slices.Contains(t.Steps, name) {
+		t.Steps = append(t.Steps, name)
+	}
+	if r.Number > t.LastRun {
+		t.LastRun, t.LastURL, t.Last = r.Number, r.URL, r.Created
+	}
+}
+
+// label names a step and its pipeline.
+func label(step, pipeline string) string { return step + " · " + pipeline }

@@ -114,6 +114,19 @@ func TestATestIsFlakyThatFailedWhereAnotherRunOfTheCommitPassed(t *testing.T) {
 	}
 }
 
+func TestAFlakyTestIsOneInWhateverStepsItRuns(t *testing.T) {
+	nightly := func(r Run) Run { return change(r, func(r *Run) { r.Pipeline = "custom: nightly" }) }
+	rep := analyse([]Run{
+		run1(6, "c", passed), run1(5, "c", broken, "A", "B"),
+		nightly(run1(4, "c", passed)), nightly(run1(3, "c", broken, "A")),
+		run1(2, "d", passed), run1(1, "d", broken, "B"),
+	}, noon, noon)
+	require.Equal(t, []FlakyTest{
+		{Test: "A", Steps: []string{"Test · custom: nightly", "Test · default"}, Flaky: 2, Failures: 2, Commits: 1, LastRun: 5, Last: noon},
+		{Test: "B", Steps: []string{"Test · default"}, Flaky: 2, Failures: 2, Commits: 2, LastRun: 5, Last: noon},
+	}, rep.Flaky)
+}
+
 func TestWaitingEndsWhenTheFirstStepStarts(t *testing.T) {
 	at := noon.Add
 	for name, tt := range map[string]struct {

@@ -14,7 +14,7 @@ var files embed.FS
 
 var page = template.Must(template.New("report.gohtml").Funcs(template.FuncMap{
 	"percent": percent, "duration": duration, "minutes": minutes, "day": func(t time.Time) string { return t.Format("2 January 2006") },
-	"stamp": func(t time.Time) string { return t.Format("2006-01-02 15:04 MST") }, "sub": func(a, b int) int { return a - b },
+	"stamp": func(t time.Time) string { return t.Format("2 January 2006, 15:04 MST") },
 }).ParseFS(files, "report.gohtml"))
 
 // mostRows is how many rows charts and their tables have.
@@ -59,7 +59,7 @@ func newView(rep Report) view {
 }
 
 // label names the step and its pipeline.
-func (s StepStats) label() string { return s.Name + " · " + s.Pipeline }
+func (s StepStats) label() string { return label(s.Name, s.Pipeline) }
 
 func durationChart(all []PipelineStats) chart {
 	var names []string
@@ -120,7 +120,7 @@ func summarize(w io.Writer, rep Report) {
 		return fmt.Sprintf("%s\t%d\t%d\t%d", s.label(), s.Counts.Failed, s.Counts.Judged(), s.Flaky)
 	})
 	table(w, "Flaky tests", "Flaky\tFailed\tLast run", firstOf(rep.Flaky, 5), func(t FlakyTest) string {
-		return fmt.Sprintf("%s · %s\t%d\t%d\t#%d", t.Test, t.Pipeline, t.Flaky, t.Failures, t.LastRun)
+		return fmt.Sprintf("%s\t%d\t%d\t#%d", t.Test, t.Flaky, t.Failures, t.LastRun)
 	})
 }
 

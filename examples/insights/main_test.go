@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,6 +178,21 @@ func TestReadingEndsAtTheFirstOlderRun(t *testing.T) {
 	require.InDelta(t, 60, rep.Counts.Runs, 13)
 	lists := len(s.srv.RequestsTo(http.MethodGet, "/repositories/{workspace}/{repo_slug}/pipelines"))
 	require.LessOrEqual(t, lists, 3, "of ten pages")
+}
+
+func TestARunThatTheListRepeatsCountsOnce(t *testing.T) {
+	s := newStage(t, true)
+	now := time.Now()
+	for range 150 {
+		s.repo.AddPipeline(pipelines.Pipeline{CreatedOn: now.Add(-time.Minute)})
+	}
+	var once sync.Once
+	s.env.Options = append(s.env.Options, pipelines.WithResponseHook(func(*http.Response) {
+		once.Do(func() { s.repo.AddPipeline(pipelines.Pipeline{CreatedOn: now}) }) // moves the others on by one
+	}))
+	rep := s.report(t, cli.Success, "-days", "2", "-parallel", "1")
+	require.Equal(t, 150, rep.Counts.Runs)
+	require.Len(t, s.srv.RequestsTo(http.MethodGet, "/repositories/acme/site/pipelines"), 2)
 }
 
 func TestTheBudgetIsKeptAndTheNewestRunsAreRead(t *testing.T) {

@@ -8,16 +8,19 @@ FUZZTIME ?= 1m
 BENCHES  ?= .
 COUNT    ?= 6
 
-.PHONY: help demo demo-variables test test-next lint vet cross check bench cover fuzz tidy clean
+.PHONY: help demo demo-variables demo-insights test test-next lint vet cross check bench cover fuzz tidy clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: ## follow a pipeline of the built-in fake service
 	@$(GO) -C examples run ./run -demo
 
 demo-variables: ## variables as code: a plan, and what it does
 	@$(GO) -C examples run ./variables apply -demo -prune
+
+demo-insights: ## a report on a made-up history: examples/insights.html
+	@$(GO) -C examples run ./insights -demo
 
 # The race detector needs cgo, which Go switches off where there is no C compiler.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)

@@ -83,9 +83,9 @@ func HasCredentials() bool {
 	return false
 }
 
-// Connect makes a client of the service, or, with demo or without credentials in the environment, of a fake one that seed fills.
-// It says so on Stderr. end has to be called.
-func (e Env) Connect(program string, demo bool, seed func(*pipelinestest.Server)) (c *pipelines.Client, isDemo bool, end func(), err error) {
+// Connect makes a client of the service, or, with demo or without credentials in the environment, of a fake one that seed fills and
+// options shape. It says so on Stderr. end has to be called.
+func (e Env) Connect(program string, demo bool, seed func(*pipelinestest.Server), options ...pipelinestest.ServerOption) (c *pipelines.Client, isDemo bool, end func(), err error) {
 	if !demo && HasCredentials() {
 		own := []pipelines.Option{pipelines.WithEnv(), pipelines.WithUserAgent("pipelines-examples-" + program)}
 		c, err = pipelines.NewClient(append(own, e.Options...)...)
@@ -99,7 +99,7 @@ func (e Env) Connect(program string, demo bool, seed func(*pipelinestest.Server)
 		reason = "No credentials in the environment: this is a demo"
 	}
 	fmt.Fprintln(e.Stderr, reason+" against a fake service.")
-	srv := pipelinestest.NewServer()
+	srv := pipelinestest.NewServer(options...)
 	seed(srv)
 	c = srv.Client(e.Options...)
 	return c, true, func() {

@@ -1,0 +1,361 @@
+package main
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// Report is what the runs of some days have in common. Its JSON is what -json writes: durations in seconds, rates from 0 to 1.
+type Report struct {
+	Repository string          `json:"repository"`
+	Branch     string          `json:"branch,omitzero"` // empty: all
+	From       time.Time       `json:"from"`
+	To         time.Time       `json:"to"`
+	Incomplete string          `json:"incomplete,omitzero"` // why; empty: all was read
+	Requests   int             `json:"requests"`
+	StepsRead  int             `json:"runs_with_steps_read"`
+	Counts     Counts          `json:"counts"`
+	Build      float64         `json:"build_minutes"`
+	Duration   Percentiles     `json:"duration"`
+	Wait       Percentiles     `json:"wait_before_start"`
+	Days       []Day           `json:"days"`
+	Pipelines  []PipelineStats `json:"pipelines"`
+	Branches   []BranchStats   `json:"branches"`
+	Steps      []StepStats     `json:"steps"`
+	Flaky      []FlakyTest     `json:"flaky_tests"`
+}
+
+// Counts says how runs ended.
+type Counts struct {
+	Runs       int `json:"runs"`
+	Successful int `json:"successful"`
+	Failed     int `json:"failed"` // with an error, too
+	Stopped    int `json:"stopped"`
+	Unfinished int `json:"unfinished"`
+}
+
+// Judged is how many runs have come to an end of their own.
+func (c Counts) Judged() int { return c.Successful + c.Failed }
+
+// Rate is how many of those were successful, from 0 to 1; 0 where there are none.
+func (c Counts) Rate() float64 { return ratio(c.Successful, c.Judged()) }
+
+func (c *Counts) add(result pipelines.ResultName) {
+	c.Runs++
+	switch {
+	case result == pipelines.ResultSuccessful:
+		c.Successful++
+	case failed(result):
+		c.Failed++
+	case result == "":
+		c.Unfinished++
+	default:
+		c.Stopped++
+	}
+}
+
+// Percentiles of durations in seconds. All are zero where there is no duration.
+type Percentiles struct {
+	Count int     `json:"count"`
+	P50   float64 `json:"p50_seconds"`
+	P90   float64 `json:"p90_seconds"`
+	P99   float64 `json:"p99_seconds"`
+	Max   float64 `json:"max_seconds"`
+}
+
+// Day is one day in the zone of the report.
+type Day struct {
+	Date   string      `json:"date"` // such as 2026-10-31
+	Counts Counts      `json:"counts"`
+	Build  float64     `json:"build_minutes"`
+	Wait   Percentiles `json:"wait_before_start"`
+}
+
+// PipelineStats is about one pipeline of the YAML.
+type PipelineStats struct {
+	Name     string      `json:"name"`
+	Counts   Counts      `json:"counts"`
+	Duration Percentiles `json:"duration"`
+	Wait     Percentiles `json:"wait_before_start"`
+	Build    float64     `json:"build_minutes"`
+}
+
+// BranchStats is about the runs on one branch or tag.
+type BranchStats struct {
+	Name   string  `json:"name"`
+	Counts Counts  `json:"counts"`
+	Build  float64 `json:"build_minutes"`
+}
+
+// StepStats is about one step of one pipeline.
+type StepStats struct {
+	Pipeline string      `json:"pipeline"`
+	Name     string      `json:"name"`
+	Counts   Counts      `json:"counts"`
+	Flaky    int         `json:"flaky_failures"` // failures on a commit on which the step was successful in another run
+	Duration Percentiles `json:"duration"`
+	Build    float64     `json:"build_minutes"`
+}
+
+// FailureRate is how many of the judged runs of the step failed, from 0 to 1.
+func (s StepStats) FailureRate() float64 { return ratio(s.Counts.Failed, s.Counts.Judged()) }
+
+// FlakyTest failed in one run, and in another of the same commit the step was successful.
+type FlakyTest struct {
+	Test     string    `json:"test"`
+	Steps    []string  `json:"steps"` // and their pipelines, where it was flaky
+	Flaky    int       `json:"flaky_failures"`
+	Failures int       `json:"failures"` // those too that no success speaks against
+	Commits  int       `json:"commits"`
+	LastRun  int       `json:"last_run"`
+	LastURL  string    `json:"last_url"`
+	Last     time.Time `json:"last"`
+}
+
+// analyse works out the report on runs that were created between two moments. Days are those of the moments' zone.
+func analyse(runs []Run, from, to time.Time) Report {
+	rep := Report{From: from, To: to}
+	var durations, waits samples
+	for _, r := range runs {
+		rep.Counts.add(r.Result)
+		rep.Build += r.Build.Minutes()
+		durations.addIf(judged(r.Result), r.Duration)
+		if r.StepsRead {
+			rep.StepsRead++
+		}
+		waits.addIf2(r.waited())
+	}
+	rep.Duration, rep.Wait = durations.percentiles(), waits.percentiles()
+	rep.Days = days(runs, from, to)
+	rep.Pipelines = pipelinesOf(runs)
+	rep.Branches = branches(runs)
+	passed := passes(runs)
+	rep.Steps = steps(runs, passed)
+	rep.Flaky = flakyTests(runs, passed)
+	return rep
+}
+
+// samples are durations in seconds.
+type samples []float64
+
+func (s *samples) addIf(ok bool, d time.Duration) {
+	if ok {
+		*s = append(*s, d.Seconds())
+	}
+}
+
+func (s *samples) addIf2(d time.Duration, ok bool) { s.addIf(ok, d) }
+
+// percentiles picks them by the nearest rank, so that each is a duration that occurred.
+func (s samples) percentiles() Percentiles {
+	if len(s) == 0 {
+		return Percentiles{}
+	}
+	sorted := slices.Sorted(slices.Values(s))
+	rank := func(p float64) float64 { return sorted[max(0, int(math.Ceil(p*float64(len(sorted))))-1)] }
+	return Percentiles{Count: len(s), P50: rank(0.50), P90: rank(0.90), P99: rank(0.99), Max: sorted[len(sorted)-1]}
+}
+
+func ratio(part, whole int) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
+}
+
+// group collects what belongs to one name.
+type group struct {
+	counts          Counts
+	build           float64
+	durations, wait samples
+}
+
+func (g *group) addRun(r Run) {
+	g.counts.add(r.Result)
+	g.build += r.Build.Minutes()
+	g.durations.addIf(judged(r.Result), r.Duration)
+	g.wait.addIf2(r.waited())
+}
+
+// groups sorts runs by a name.
+func groups(runs []Run, name func(Run) string) map[string]*group {
+	found := map[string]*group{}
+	for _, r := range runs {
+		at(found, name(r)).addRun(r)
+	}
+	return found
+}
+
+// at returns the value of a key, which is made where there is none.
+func at[K comparable, V any](m map[K]*V, key K) *V {
+	if m[key] == nil {
+		m[key] = new(V)
+	}
+	return m[key]
+}
+
+func days(runs []Run, from, to time.Time) []Day {
+	found := groups(runs, func(r Run) string { return r.Created.In(to.Location()).Format(time.DateOnly) })
+	list := []Day{}
+	// Noon, which every day has: where clocks change at midnight, midnights may be missing.
+	for noon := time.Date(from.Year(), from.Month(), from.Day(), 12, 0, 0, 0, to.Location()); ; noon = noon.AddDate(0, 0, 1) {
+		date := noon.Format(time.DateOnly)
+		if date > to.Format(time.DateOnly) {
+			return list
+		}
+		g := at(found, date)
+		list = append(list, Day{Date: date, Counts: g.counts, Build: g.build, Wait: g.wait.percentiles()})
+	}
+}
+
+func pipelinesOf(runs []Run) []PipelineStats {
+	list := []PipelineStats{}
+	for name, g := range groups(runs, func(r Run) string { return r.Pipeline }) {
+		list = append(list, PipelineStats{name, g.counts, g.durations.percentiles(), g.wait.percentiles(), g.build})
+	}
+	slices.SortFunc(list, func(a, b PipelineStats) int {
+		return cmp.Or(cmp.Compare(b.Counts.Runs, a.Counts.Runs), cmp.Compare(a.Name, b.Name))
+	})
+	return list
+}
+
+func branches(runs []Run) []BranchStats {
+	list := []BranchStats{}
+	for name, g := range groups(runs, func(r Run) string { return r.Branch }) {
+		list = append(list, BranchStats{name, g.counts, g.build})
+	}
+	slices.SortFunc(list, func(a, b BranchStats) int {
+		return cmp.Or(cmp.Compare(b.Build, a.Build), cmp.Compare(a.Name, b.Name))
+	})
+	return list
+}
+
+// stepKey names a step: the same name in another pipeline is another step.
+type stepKey struct{ pipeline, step string }
+
+// commitKey names a step on a commit.
+type commitKey struct {
+	stepKey
+	commit string
+}
+
+// passSet has the numbers of the runs in which a step was successful on a commit.
+type passSet map[commitKey][]int
+
+func passes(runs []Run) passSet {
+	set := passSet{}
+	for _, r := range runs {
+		for _, s := range r.Steps {
+			if s.Result == pipelines.ResultSuccessful {
+				key := commitKey{stepKey{r.Pipeline, s.Name}, r.Commit}
+				set[key] = append(set[key], r.Number)
+			}
+		}
+	}
+	return set
+}
+
+// flaky reports whether a step failed in a run and was successful in another one of the same commit.
+func (p passSet) flaky(r Run, s Step) bool {
+	return r.Commit != "" && failed(s.Result) &&
+		slices.ContainsFunc(p[commitKey{stepKey{r.Pipeline, s.Name}, r.Commit}], func(number int) bool { return number != r.Number })
+}
+
+func steps(runs []Run, passed passSet) []StepStats {
+	type stats struct {
+		group
+		flaky int
+	}
+	found := map[stepKey]*stats{}
+	for _, r := range runs {
+		for _, s := range r.Steps {
+			if s.Result == pipelines.ResultNotRun {
+				continue
+			}
+			st := at(found, stepKey{r.Pipeline, s.Name})
+			st.counts.add(s.Result)
+			st.build += s.Build.Minutes()
+			st.durations.addIf(judged(s.Result), s.Duration)
+			if passed.flaky(r, s) {
+				st.flaky++
+			}
+		}
+	}
+	list := []StepStats{}
+	for key, st := range found {
+		list = append(list, StepStats{key.pipeline, key.step, st.counts, st.flaky, st.durations.percentiles(), st.build})
+	}
+	slices.SortFunc(list, func(a, b StepStats) int {
+		return cmp.Or(cmp.Compare(b.Build, a.Build), cmp.Compare(a.Pipeline, b.Pipeline), cmp.Compare(a.Name, b.Name))
+	})
+	return list
+}
+
+// slowest returns the n steps that take longest, by the 90th percentile.
+func slowest(all []StepStats, n int) []StepStats {
+	return top(all, n, func(s StepStats) float64 { return s.Duration.P90 })
+}
+
+// mostFailing returns the n steps that failed most often, of those that failed.
+func mostFailing(all []StepStats, n int) []StepStats {
+	return top(all, n, func(s StepStats) float64 { return float64(s.Counts.Failed) + s.FailureRate()/2 })
+}
+
+// top returns the n items with the largest scores, the largest first, of those whose score isn't zero.
+func top[T any](all []T, n int, score func(T) float64) []T {
+	some := slices.DeleteFunc(slices.Clone(all), func(item T) bool { return score(item) == 0 })
+	slices.SortStableFunc(some, func(a, b T) int { return cmp.Compare(score(b), score(a)) })
+	return some[:min(n, len(some))]
+}
+
+// flakyTests finds them by their names, in whatever steps they run.
+func flakyTests(runs []Run, passed passSet) []FlakyTest {
+	found, commits := map[string]*FlakyTest{}, map[string]map[string]bool{}
+	for _, r := range runs {
+		for _, s := range r.Steps {
+			flaky := passed.flaky(r, s)
+			for _, test := range s.Failed {
+				t := at(found, test)
+				t.Test = test
+				t.Failures++
+				if flaky {
+					t.add(r, s)
+					if commits[test] == nil {
+						commits[test] = map[string]bool{}
+					}
+					commits[test][r.Commit] = true
+				}
+			}
+		}
+	}
+	list := []FlakyTest{}
+	for name, t := range found {
+		if t.Flaky > 0 {
+			t.Commits = len(commits[name])
+			slices.Sort(t.Steps)
+			list = append(list, *t)
+		}
+	}
+	slices.SortFunc(list, func(a, b FlakyTest) int {
+		return cmp.Or(cmp.Compare(b.Flaky, a.Flaky), cmp.Compare(b.Failures, a.Failures), cmp.Compare(a.Test, b.Test))
+	})
+	return list
+}
+
+// add counts a failure in a step of a run.
+func (t *FlakyTest) add(r Run, s Step) {
+	t.Flaky++
+	if name := label(s.Name, r.Pipeline); !slices.Contains(t.Steps, name) {
+		t.Steps = append(t.Steps, name)
+	}
+	if r.Number > t.LastRun {
+		t.LastRun, t.LastURL, t.Last = r.Number, r.URL, r.Created
+	}
+}
+
+// label names a step and its pipeline.
+func label(step, pipeline string) string { return step + " · " + pipeline }

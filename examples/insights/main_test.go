@@ -1,0 +1,294 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+// stage is a place to run the program.
+type stage struct {
+	srv       *pipelinestest.Server
+	repo      *pipelinestest.Repository
+	html      string
+	out, errs bytes.Buffer
+	env       cli.Env
+}
+
+func newStage(t *testing.T, credentials bool) *stage {
+	t.Helper()
+	for _, name := range []string{
+		"BITBUCKET_TOKEN", "BITBUCKET_EMAIL", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_ID", "BITBUCKET_CLIENT_SECRET", "BITBUCKET_BASE_URL",
+	} {
+		t.Setenv(name, "")
+	}
+	s := &stage{html: filepath.Join(t.TempDir(), "report.html")}
+	s.env = cli.Env{Stdout: &s.out, Stderr: &s.errs}
+	if credentials {
+		t.Setenv("BITBUCKET_TOKEN", "a-token")
+		s.srv = pipelinestest.NewServer(pipelinestest.InProcess())
+		s.repo = s.srv.AddRepository("acme", "site")
+		s.env.Options = []pipelines.Option{
+			pipelines.WithHTTPClient(&http.Client{Transport: s.srv.Transport()}), pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1}),
+		}
+	}
+	return s
+}
+
+func (s *stage) run(ctx context.Context, args ...string) int {
+	return run(ctx, append([]string{"-zone", "UTC", "-o", s.html}, args...), s.env)
+}
+
+// report runs the program on acme/site and returns what -json writes.
+func (s *stage) report(t *testing.T, status int, args ...string) Report {
+	t.Helper()
+	require.Equal(t, status, s.run(t.Context(), append([]string{"-repo", "acme/site", "-json", "-"}, args...)...), s.errs.String())
+	var rep Report
+	require.NoError(t, json.Unmarshal(s.out.Bytes(), &rep))
+	return rep
+}
+
+func (s *stage) page(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile(s.html)
+	require.NoError(t, err)
+	return string(page)
+}
+
+func tested(d time.Duration, failures ...string) pipelinestest.Step {
+	step := pipelinestest.Step{Name: "Test", Duration: d, TestReport: &pipelinestest.TestReport{Passed: 3}}
+	if len(failures) > 0 {
+		fail(&step, failures...)
+	}
+	return step
+}
+
+func script(steps ...pipelinestest.Step) pipelinestest.Script {
+	return pipelinestest.Script{Pending: 20 * time.Second, Steps: steps}
+}
+
+func TestTheDemoReportsOnFiveWeeksOfHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(20 * time.Hour) // into the day
+		s := newStage(t, false)
+		jsonFile := filepath.Join(t.TempDir(), "report.json")
+		require.Equal(t, cli.Success, s.run(t.Context(), "-json", jsonFile), s.errs.String())
+		require.Contains(t, s.errs.String(), "demo")
+
+		body, err := os.ReadFile(jsonFile)
+		require.NoError(t, err)
+		var rep Report
+		require.NoError(t, json.Unmarshal(body, &rep))
+		require.Equal(t, "acme/site", rep.Repository)
+		require.Len(t, rep.Days, 30)
+		require.Equal(t, "2000-01-01", rep.Days[29].Date)
+		require.InDelta(t, 300, rep.Counts.Runs, 40)
+		require.Equal(t, rep.Counts.Runs-rep.Counts.Unfinished, rep.StepsRead)
+		require.Less(t, rep.Requests, 900)
+		require.Len(t, rep.Pipelines, 5)
+		require.Len(t, rep.Branches, 5)
+		require.NotEmpty(t, rep.Flaky)
+		require.Contains(t, []string{"checkout.PaymentIT.testTimeoutIsRetried", "search.IndexIT.testEventuallyConsistent", "mail.QueueIT.testOrder"}, rep.Flaky[0].Test)
+		sum := 0
+		for _, d := range rep.Days {
+			sum += d.Counts.Runs
+		}
+		require.Equal(t, rep.Counts.Runs, sum)
+
+		for _, words := range []string{"acme/site: ", "in 30 days", "Load test · custom: nightly", rep.Flaky[0].Test, s.html} {
+			require.Contains(t, s.out.String(), words)
+		}
+		page := s.page(t)
+		require.Equal(t, 8, strings.Count(page, "<svg"))
+		for _, heading := range []string{
+			"Runs and success by day", "Duration by pipeline", "Build minutes by branch", "Build minutes by step", "The slowest steps",
+			"The steps that fail most often", "Flaky tests", "Waiting before start",
+		} {
+			require.Contains(t, page, "<h2>"+heading+"</h2>")
+		}
+	})
+}
+
+func TestTheReportNeedsNothingElseAndIsWellFormed(t *testing.T) {
+	s := newStage(t, false)
+	require.Equal(t, cli.Success, s.run(t.Context()))
+	page := s.page(t)
+	for _, needs := range []string{"<script", "<link", "<img", " src=", "@import", "url(", "ZgotmplZ", "NaN", "Inf", "%!"} {
+		require.NotContains(t, page, needs)
+	}
+	require.Contains(t, page, "prefers-color-scheme: dark")
+	require.Equal(t, strings.Count(page, "<svg"), strings.Count(page, `role="img" aria-labelledby=`))
+	require.Equal(t, strings.Count(page, "<table"), strings.Count(page, "<caption"))
+	_, body, _ := strings.Cut(page, "</head>")
+	body, _, found := strings.Cut(body, "</html>")
+	require.True(t, found)
+	reader := xml.NewDecoder(strings.NewReader(body))
+	for {
+		_, err := reader.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+	}
+}
+
+func TestATestThatFailsAndPassesOnOneCommitIsFoundFlaky(t *testing.T) {
+	s := newStage(t, true)
+	now := time.Now()
+	s.repo.AddRun(script(tested(time.Minute, "cart.TotalTest", "cart.TaxTest")), now.Add(-2*time.Hour))
+	s.repo.AddRun(script(tested(time.Minute)), now.Add(-time.Hour)) // on the same commit
+	s.repo.AddBranch("main", "ffffffffffffffffffffffffffffffffffffffff")
+	s.repo.AddRun(script(tested(time.Minute, "cart.BrokenTest")), now.Add(-30*time.Minute))
+	rep := s.report(t, cli.Success, "-days", "2")
+	require.Len(t, rep.Flaky, 2)
+	require.Equal(t, "cart.TaxTest", rep.Flaky[0].Test)
+	require.Equal(t, 1, rep.Flaky[0].LastRun)
+	require.Equal(t, "https://bitbucket.org/acme/site/pipelines/results/1", rep.Flaky[0].LastURL)
+	require.Equal(t, 1, rep.Steps[0].Flaky)
+	require.InDelta(t, 20, rep.Wait.P99, 0)
+	require.Contains(t, s.page(t), `<a href="https://bitbucket.org/acme/site/pipelines/results/1">#1</a>`)
+	require.Contains(t, s.errs.String(), "cart.TaxTest")
+}
+
+func TestReadingEndsAtTheFirstOlderRun(t *testing.T) {
+	s := newStage(t, true)
+	now := time.Now()
+	for i := range 1000 {
+		s.repo.AddPipeline(pipelines.Pipeline{CreatedOn: now.Add(-time.Duration(i) * time.Hour)})
+	}
+	rep := s.report(t, cli.Success, "-days", "3", "-parallel", "2")
+	require.Equal(t, len(s.srv.RequestsTo("", "")), rep.Requests)
+	require.InDelta(t, 60, rep.Counts.Runs, 13)
+	lists := len(s.srv.RequestsTo(http.MethodGet, "/repositories/{workspace}/{repo_slug}/pipelines"))
+	require.LessOrEqual(t, lists, 3, "of ten pages")
+}
+
+func TestARunThatTheListRepeatsCountsOnce(t *testing.T) {
+	s := newStage(t, true)
+	now := time.Now()
+	for range 150 {
+		s.repo.AddPipeline(pipelines.Pipeline{CreatedOn: now.Add(-time.Minute)})
+	}
+	var once sync.Once
+	s.env.Options = append(s.env.Options, pipelines.WithResponseHook(func(*http.Response) {
+		once.Do(func() { s.repo.AddPipeline(pipelines.Pipeline{CreatedOn: now}) }) // moves the others on by one
+	}))
+	rep := s.report(t, cli.Success, "-days", "2", "-parallel", "1")
+	require.Equal(t, 150, rep.Counts.Runs)
+	require.Len(t, s.srv.RequestsTo(http.MethodGet, "/repositories/acme/site/pipelines"), 2)
+}
+
+func TestTheBudgetIsKeptAndTheNewestRunsAreRead(t *testing.T) {
+	s := newStage(t, true)
+	now := time.Now()
+	for i := 20; i > 0; i-- {
+		s.repo.AddRun(script(tested(time.Second)), now.Add(-time.Duration(i)*time.Minute))
+	}
+	rep := s.report(t, cli.Trouble, "-days", "2", "-max-requests", "8", "-parallel", "1")
+	require.Len(t, s.srv.Requests(), 8)
+	require.Equal(t, 8, rep.Requests)
+	require.Equal(t, 20, rep.Counts.Runs)
+	require.Equal(t, 7, rep.StepsRead)
+	require.Contains(t, rep.Incomplete, "-max-requests")
+	require.Contains(t, s.errs.String(), "not complete")
+	require.Contains(t, s.page(t), "This report is not complete:")
+	for _, r := range s.srv.RequestsTo(http.MethodGet, "/repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps") {
+		require.NotContains(t, []string{"13", "12", "1"}, strings.Split(r.Path, "/")[6], "older than the seven newest")
+	}
+}
+
+func TestAFaultHalfwayLeavesAReportOnWhatWasRead(t *testing.T) {
+	s := newStage(t, true)
+	now := time.Now()
+	for i := 5; i > 0; i-- {
+		s.repo.AddRun(script(tested(time.Second)), now.Add(-time.Duration(i)*time.Minute))
+	}
+	s.srv.Inject(pipelinestest.Fault{Path: "/repositories/{w}/{r}/pipelines/{p}/steps", Skip: 3, Status: http.StatusBadGateway})
+	rep := s.report(t, cli.Trouble, "-days", "2", "-parallel", "1")
+	require.Equal(t, 3, rep.StepsRead)
+	require.Contains(t, rep.Incomplete, "502")
+}
+
+func TestWithoutAnyRunTheErrorIsTold(t *testing.T) {
+	s := newStage(t, true)
+	s.srv.Inject(pipelinestest.Fault{Status: http.StatusForbidden})
+	require.Equal(t, cli.Trouble, s.run(t.Context(), "-repo", "acme/site"))
+	require.Contains(t, s.errs.String(), "403")
+	require.NoFileExists(t, s.html)
+}
+
+func TestAnEmptyRepositoryHasAReport(t *testing.T) {
+	s := newStage(t, true)
+	rep := s.report(t, cli.Success)
+	require.Zero(t, rep.Counts)
+	require.Len(t, rep.Days, 30)
+	require.Contains(t, s.page(t), "There are no runs in these days.")
+}
+
+func TestNamesOfTheServiceAreTextEverywhere(t *testing.T) {
+	s := newStage(t, true)
+	step := tested(time.Minute, "<script>alert(1)</script>")
+	step.Name = "\x1b[2J<b>Test</b>"
+	s.repo.AddRun(script(step), time.Now().Add(-time.Hour))
+	step.Result, step.TestReport = "", nil
+	s.repo.AddRun(script(step), time.Now().Add(-30*time.Minute))
+	require.Equal(t, cli.Success, s.run(t.Context(), "-repo", "acme/site"))
+	require.NotContains(t, s.out.String(), "\x1b")
+	require.NotContains(t, s.page(t), "<script")
+	require.NotContains(t, s.page(t), "<b>")
+	require.Contains(t, s.page(t), "&lt;script&gt;")
+}
+
+func TestAnInterruptWritesNoReport(t *testing.T) {
+	s := newStage(t, true)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.Equal(t, cli.Interrupted, s.run(ctx, "-repo", "acme/site"))
+	require.NoFileExists(t, s.html)
+}
+
+func TestUsage(t *testing.T) {
+	for name, tt := range map[string]struct {
+		args        []string
+		credentials bool
+		status      int
+		want        string
+	}{
+		"help":            {[]string{"-h"}, false, cli.Success, "Scope: pipeline"},
+		"unknown flag":    {[]string{"-frobnicate"}, false, cli.Trouble, "-frobnicate"},
+		"argument":        {[]string{"acme/site"}, false, cli.Trouble, "1 arguments too many"},
+		"no repository":   {nil, true, cli.Trouble, "-repo is missing"},
+		"no credentials":  {[]string{"-repo", "acme/site"}, false, cli.Trouble, "-repo needs credentials"},
+		"empty branch":    {[]string{"-branch="}, false, cli.Trouble, "-branch is empty"},
+		"malformed":       {[]string{"-repo", "site"}, true, cli.Trouble, "workspace/slug"},
+		"demo and repo":   {[]string{"-demo", "-repo", "acme/site"}, true, cli.Trouble, "exclude each other"},
+		"no days":         {[]string{"-days", "0"}, false, cli.Trouble, "-days"},
+		"no requests":     {[]string{"-max-requests", "0"}, false, cli.Trouble, "-max-requests"},
+		"nothing at once": {[]string{"-parallel", "0"}, false, cli.Trouble, "-parallel"},
+		"no such zone":    {[]string{"-zone", "Nowhere"}, false, cli.Trouble, "-zone"},
+		"no such folder":  {[]string{"-days", "1", "-o", "/nonexistent/r.html"}, false, cli.Trouble, "/nonexistent"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, tt.credentials)
+			require.Equal(t, tt.status, run(t.Context(), append([]string{"-o", s.html}, tt.args...), s.env))
+			require.Contains(t, s.out.String()+s.errs.String(), tt.want)
+		})
+	}
+}

@@ -8,13 +8,16 @@ FUZZTIME ?= 1m
 BENCHES  ?= .
 COUNT    ?= 6
 
-.PHONY: help demo test test-next lint vet cross check bench cover fuzz tidy clean
+.PHONY: help demo demo-oidc test test-next lint vet cross check bench cover fuzz tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: ## follow a pipeline of the built-in fake service
 	@$(GO) -C examples run ./run -demo
+
+demo-oidc: ## a server that accepts the tokens of steps, and refuses forged ones
+	@$(GO) -C examples run ./oidc -demo
 
 # The race detector needs cgo, which Go switches off where there is no C compiler.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)

@@ -8,7 +8,7 @@ FUZZTIME ?= 1m
 BENCHES  ?= .
 COUNT    ?= 6
 
-.PHONY: help demo demo-variables demo-insights test test-next lint vet cross check bench cover fuzz tidy clean
+.PHONY: help demo demo-variables demo-insights demo-oidc demo-caches demo-schedules demo-sshkeys demo-runners demo-fleet test test-next lint vet cross check bench cover fuzz tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -21,6 +21,9 @@ demo-variables: ## variables as code: a plan, and what it does
 
 demo-insights: ## a report on a made-up history: examples/insights.html
 	@$(GO) -C examples run ./insights -demo
+
+demo-oidc: ## a server that accepts the tokens of steps, and refuses forged ones
+	@$(GO) -C examples run ./oidc -demo
 
 # The race detector needs cgo, which Go switches off where there is no C compiler.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)

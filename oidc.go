@@ -10,8 +10,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // OIDCService reads what is needed to verify the OpenID Connect tokens of steps.
@@ -181,4 +187,148 @@ func decodeMember(name, value string) ([]byte, error) {
 		return nil, fmt.Errorf("%q is not base64url", name)
 	}
 	return b, nil
+}
+
+// StepClaims are the claims of the OpenID Connect token that a step has in BITBUCKET_STEP_OIDC_TOKEN. To decode them verifies
+// nothing: whoever relies on them has first to verify the token's signature by [OIDCService.Keys], its issuer by
+// [OIDCService.Issuer], its audience and its expiry, as examples/oidc does. Absent members are zero. UUIDs are in braces.
+type StepClaims struct {
+	Issuer                    string
+	Subject                   string    // see [ParseSubject]
+	Audience                  []string  // the workspace's, or the step's own, of which there may be several
+	IssuedAt                  time.Time // to the millisecond
+	Expiry                    time.Time // to the millisecond
+	WorkspaceUUID             string
+	RepositoryUUID            string
+	PipelineUUID              string
+	StepUUID                  string
+	AccountUUID               string
+	BranchName                string
+	DeploymentEnvironmentUUID string // "" where the step deploys nothing
+}
+
+// stepClaimsBody is a StepClaims as it is in a token.
+type stepClaimsBody struct {
+	Issuer                    string   `json:"iss,omitzero"`
+	Subject                   string   `json:"sub,omitzero"`
+	Audience                  audience `json:"aud,omitzero"`
+	IssuedAt                  *float64 `json:"iat,omitzero"` // seconds since 1970
+	Expiry                    *float64 `json:"exp,omitzero"` // seconds since 1970
+	WorkspaceUUID             string   `json:"workspaceUuid,omitzero"`
+	RepositoryUUID            string   `json:"repositoryUuid,omitzero"`
+	PipelineUUID              string   `json:"pipelineUuid,omitzero"`
+	StepUUID                  string   `json:"stepUuid,omitzero"`
+	AccountUUID               string   `json:"accountUuid,omitzero"`
+	BranchName                string   `json:"branchName,omitzero"`
+	DeploymentEnvironmentUUID string   `json:"deploymentEnvironmentUuid,omitzero"`
+}
+
+// UnmarshalJSON implements [encoding/json.Unmarshaler]. It is stricter than the answers of the service are read, because access is
+// granted by claims: names have to be written exactly as the service does, and none may occur twice.
+func (c *StepClaims) UnmarshalJSON(data []byte) error {
+	var body stepClaimsBody
+	if err := json.Unmarshal(data, &body); err != nil {
+		return err
+	}
+	issuedAt, err := fromNumericDate("iat", body.IssuedAt)
+	if err != nil {
+		return err
+	}
+	expiry, err := fromNumericDate("exp", body.Expiry)
+	if err != nil {
+		return err
+	}
+	*c = StepClaims{
+		body.Issuer, body.Subject, body.Audience, issuedAt, expiry, body.WorkspaceUUID, body.RepositoryUUID, body.PipelineUUID, body.StepUUID,
+		body.AccountUUID, body.BranchName, body.DeploymentEnvironmentUUID,
+	}
+	return nil
+}
+
+// MarshalJSON implements [encoding/json.Marshaler], in the token's form.
+func (c StepClaims) MarshalJSON() ([]byte, error) {
+	return json.Marshal(stepClaimsBody{
+		c.Issuer, c.Subject, c.Audience, numericDate(c.IssuedAt), numericDate(c.Expiry), c.WorkspaceUUID, c.RepositoryUUID, c.PipelineUUID,
+		c.StepUUID, c.AccountUUID, c.BranchName, c.DeploymentEnvironmentUUID,
+	}, jsontext.AllowInvalidUTF8(true))
+}
+
+// endOfTime is the first second that [time.Time] can't write as JSON.
+const endOfTime = 253402300800
+
+// fromNumericDate reads a time of a token, in seconds since 1970 that may have a fraction.
+func fromNumericDate(name string, seconds *float64) (time.Time, error) {
+	switch {
+	case seconds == nil:
+		return time.Time{}, nil
+	case math.Abs(*seconds) >= endOfTime-1: // the fraction may be rounded up
+		return time.Time{}, fmt.Errorf("%q is no time", name)
+	}
+	return time.UnixMilli(int64(math.Round(*seconds * 1000))).UTC(), nil
+}
+
+func numericDate(t time.Time) *float64 {
+	if t.IsZero() {
+		return nil
+	}
+	return new(float64(t.UnixMilli()) / 1000)
+}
+
+// audience is one text or a list of them.
+type audience []string
+
+func (a *audience) UnmarshalJSON(data []byte) error {
+	*a = nil
+	if jsontext.Value(data).Kind() != jsontext.KindString {
+		return json.Unmarshal(data, (*[]string)(a))
+	}
+	var only string
+	if err := json.Unmarshal(data, &only); err != nil {
+		return err
+	}
+	*a = audience{only}
+	return nil
+}
+
+func (a audience) MarshalJSON() ([]byte, error) {
+	if len(a) == 1 {
+		return json.Marshal(a[0], jsontext.AllowInvalidUTF8(true))
+	}
+	return json.Marshal([]string(a), jsontext.AllowInvalidUTF8(true))
+}
+
+// Subject is what a step's token is about. UUIDs are in braces.
+type Subject struct {
+	RepositoryUUID  string
+	EnvironmentUUID string // "" where the step deploys nothing
+	StepUUID        string
+}
+
+// ParseSubject reads the claim "sub": "{REPOSITORY_UUID}:{STEP_UUID}", or, of a step that deploys,
+// "{REPOSITORY_UUID}:{ENVIRONMENT_UUID}:{STEP_UUID}". Anything else is an [ErrInvalidArgument].
+func ParseSubject(sub string) (Subject, error) {
+	uuids := strings.SplitN(sub, ":", 4)
+	for _, id := range uuids {
+		if len(id) != 38 || braced(id[1:37]) != id {
+			return Subject{}, errNotASubject
+		}
+	}
+	switch len(uuids) {
+	case 2:
+		return Subject{RepositoryUUID: uuids[0], StepUUID: uuids[1]}, nil
+	case 3:
+		return Subject{RepositoryUUID: uuids[0], EnvironmentUUID: uuids[1], StepUUID: uuids[2]}, nil
+	}
+	return Subject{}, errNotASubject
+}
+
+// errNotASubject doesn't quote what was given: it may be a whole token.
+var errNotASubject = invalidArgument("a subject is of the form {repository}:{step} or {repository}:{environment}:{step}, with UUIDs in braces")
+
+// String returns the form that [ParseSubject] reads.
+func (s Subject) String() string {
+	if s.EnvironmentUUID == "" {
+		return s.RepositoryUUID + ":" + s.StepUUID
+	}
+	return s.RepositoryUUID + ":" + s.EnvironmentUUID + ":" + s.StepUUID
 }

@@ -29,7 +29,7 @@ func TestEveryTaskRunsWithEveryClientThatHasTheCalls(t *testing.T) {
 	srv.Config.Handler = newService("http://"+srv.Listener.Addr().String(), miniature)
 	srv.Start()
 	t.Cleanup(srv.Close)
-	requests := map[string]int{"list": 3, "list-slow": 3, "list-ahead": 3, "log": 1}
+	requests := map[string]int{"list": 3, "list-slow": 3, "list-ahead": 3, "log": 1, "log-again": logCopies}
 	for _, task := range tasks {
 		for _, client := range clientNames {
 			t.Run(task.name+" "+client, func(t *testing.T) {

@@ -28,6 +28,11 @@
 //	... // the program rotates the token
 //	rotated := repo.Variables()[0].Value != "old"
 //
+// # Identity
+//
+// [Repository.StepClaims] and [Server.IssueToken] make the OpenID Connect token of a step, signed by the keys that the API publishes, and
+// tokens that a program has to refuse.
+//
 // # Time
 //
 // The state of a run is computed from the time that has passed, whenever it is asked for; nothing ticks in the background. A variable that
@@ -52,7 +57,7 @@
 //
 // Where the service's behaviour is unknown, the server picks something plausible: the texts of errors and most keys in them, the form of
 // storage links, the order in which checks are made, the values of X-Credential-Type and X-RateLimit-Resource, the limits of
-// [WithScheduleLimit] and [WithRunnerLimit], that a known host may have one key of each type, that a secured variable can't be opened up
+// [WithScheduleLimit] and [WithRunnerLimit], that a step's token lasts an hour and that an old signing key stays published, that a known host may have one key of each type, that a secured variable can't be opened up
 // without a new value, and that no run starts where Pipelines is disabled (400). A program shouldn't depend on those, and its tests
 // neither.
 package pipelinestest

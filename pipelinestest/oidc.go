@@ -1,6 +1,7 @@
 package pipelinestest
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -8,6 +9,10 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/seed-85ed9bfd/pipelines"
 )
@@ -28,7 +33,11 @@ var tokenClaims = []string{
 
 // issuer is who signs the tokens of a workspace's steps.
 func (c *call) issuer(w *Workspace) string {
-	return c.base() + "/workspaces/" + escaped(w.slug) + "/pipelines-config/identity/oidc"
+	return c.base() + issuerPath(w)
+}
+
+func issuerPath(w *Workspace) string {
+	return "/workspaces/" + escaped(w.slug) + "/pipelines-config/identity/oidc"
 }
 
 func (c *call) oidcConfiguration() *reply {
@@ -47,21 +56,114 @@ func (c *call) oidcKeys() *reply {
 	if _, refusal := c.workspace(); refusal != nil {
 		return refusal
 	}
-	key, err := c.server.signing()
-	if err != nil {
+	if _, err := c.server.signing(); err != nil {
 		return failure(http.StatusInternalServerError, "There is no key.", err.Error())
 	}
-	return c.json(http.StatusOK, pipelines.JSONWebKeySet{Keys: []pipelines.JSONWebKey{jsonWebKey(&key.PublicKey)}})
+	var set pipelines.JSONWebKeySet
+	for _, key := range c.server.signingKeys {
+		set.Keys = append(set.Keys, jsonWebKey(&key.PublicKey))
+	}
+	return c.json(http.StatusOK, set)
 }
 
 // signing returns the key that the server signs with, and makes it first where there is none: that takes a while.
 func (s *Server) signing() (*rsa.PrivateKey, error) {
-	if s.signingKey != nil {
-		return s.signingKey, nil
+	if len(s.signingKeys) == 0 {
+		if err := s.addSigningKey(); err != nil {
+			return nil, err
+		}
 	}
+	return s.signingKeys[len(s.signingKeys)-1], nil
+}
+
+func (s *Server) addSigningKey() error {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	s.signingKey = key
-	return key, err
+	if err != nil {
+		return err
+	}
+	s.signingKeys = append(s.signingKeys, key)
+	return nil
+}
+
+// RotateSigningKey makes the server sign by a new key from now on. It goes on to publish the old ones, so that a token lasts as long as
+// it says.
+func (s *Server) RotateSigningKey() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.signing(); err != nil {
+		return err
+	}
+	return s.addSigningKey()
+}
+
+// stepTokenLifetime is how long a step's token lasts. The service's own is unknown.
+const stepTokenLifetime = time.Hour
+
+// StepClaims returns the claims of the token that a step gets now, for [Server.IssueToken]. The run is named by its UUID or build number,
+// the step by its UUID or name; of several steps of one name the first is meant. The issuer is below [Server.URL], the audience the
+// workspace's. A run of [Repository.AddPipeline] has no steps.
+func (r *Repository) StepClaims(run, step string) (pipelines.StepClaims, error) {
+	issuer := r.server.URL() + issuerPath(r.workspace)
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	found := r.find(run)
+	if found == nil {
+		return pipelines.StepClaims{}, fmt.Errorf("pipelinestest: no pipeline %s in %s", run, r.Repo())
+	}
+	for _, s := range found.steps {
+		if step == s.uuid || step == s.script.Name {
+			return found.claims(s, issuer, r.server.now()), nil
+		}
+	}
+	return pipelines.StepClaims{}, fmt.Errorf("pipelinestest: no step %q in pipeline %s", step, run)
+}
+
+func (r *run) claims(s *step, issuer string, now time.Time) pipelines.StepClaims {
+	subject := pipelines.Subject{RepositoryUUID: r.repo.uuid, StepUUID: s.uuid}
+	if s.deployment != nil {
+		subject.EnvironmentUUID = s.deployment.environment
+	}
+	issuedAt := now.Truncate(time.Second)
+	claims := pipelines.StepClaims{
+		Issuer: issuer, Subject: subject.String(), Audience: []string{"ari:cloud:bitbucket::workspace/" + strings.Trim(r.repo.workspace.uuid, "{}")},
+		IssuedAt: issuedAt, Expiry: issuedAt.Add(stepTokenLifetime),
+		WorkspaceUUID: r.repo.workspace.uuid, RepositoryUUID: r.repo.uuid, PipelineUUID: r.model.UUID, StepUUID: s.uuid,
+		AccountUUID: r.model.Creator.UUID, DeploymentEnvironmentUUID: subject.EnvironmentUUID,
+	}
+	switch target := r.model.Target; target.RefType {
+	case pipelines.RefBranch:
+		claims.BranchName = target.RefName
+	case "":
+		claims.BranchName = target.Source // of a pull request
+	}
+	return claims
+}
+
+// IssueToken signs claims as they are, by the key that keys.json publishes: a JSON Web Token with RS256, as a step has it in
+// BITBUCKET_STEP_OIDC_TOKEN. [Repository.StepClaims] are those of a step; changed, they make the tokens that a program has to refuse, such as
+// one that has expired. A token of another Server is signed by another key.
+func (s *Server) IssueToken(claims pipelines.StepClaims) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key, err := s.signing()
+	if err != nil {
+		return "", err
+	}
+	header, err := json.Marshal(map[string]string{"alg": "RS256", "kid": jsonWebKey(&key.PublicKey).Kid, "typ": "JWT"}, json.Deterministic(true))
+	if err != nil {
+		return "", err
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	signed := base64.RawURLEncoding.EncodeToString(header) + "." + base64.RawURLEncoding.EncodeToString(payload)
+	digest := sha256.Sum256([]byte(signed))
+	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+	if err != nil {
+		return "", err
+	}
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
 func jsonWebKey(key *rsa.PublicKey) pipelines.JSONWebKey {

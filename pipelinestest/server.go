@@ -42,7 +42,7 @@ type Server struct {
 	repositories []*Repository
 	workspaces   []*Workspace
 	teams, users []*Owner
-	signingKey   *rsa.PrivateKey // nil until it is asked for
+	signingKeys  []*rsa.PrivateKey // none until one is asked for; the last one signs
 	creator      pipelines.Account
 	access       access
 	hits         []time.Time // what counts against the quota

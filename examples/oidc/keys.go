@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/time/rate"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// How long keys are used. One that the service has withdrawn is gone after keysFresh, or, while it can't be asked, after keysUsable.
+const (
+	keysFresh    = time.Hour
+	keysUsable   = 24 * time.Hour
+	fetchEvery   = 30 * time.Second // on average
+	fetchBurst   = 3
+	fetchTimeout = 10 * time.Second
+)
+
+// algorithms are those that tokens may be signed by: the service's only one, and neither "none" nor one with a shared secret.
+var algorithms = []jose.SignatureAlgorithm{jose.RS256}
+
+var (
+	errUnknownKey  = errors.New("no key of the issuer has the name that the token gives")
+	errUnavailable = errors.New("the issuer's keys can't be read at present")
+)
+
+// keySet keeps the keys of a workspace. It reads them again when they have become old, and when a token names one that isn't there; but
+// whoever sends tokens with invented names can't make it ask more often than the limiter allows.
+type keySet struct {
+	fetch   func(context.Context) (*pipelines.JSONWebKeySet, error)
+	limiter *rate.Limiter
+
+	fetching sync.Mutex // held by who asks the service; others with a key that is there don't wait
+
+	mu      sync.Mutex
+	keys    map[string]crypto.PublicKey
+	fetched time.Time // zero: never
+	trouble error     // of the last attempt
+}
+
+func newKeySet(client *pipelines.Client, workspace string) *keySet {
+	return &keySet{
+		fetch: func(ctx context.Context) (*pipelines.JSONWebKeySet, error) {
+			return client.OIDC.Keys(ctx, workspace)
+		},
+		limiter: rate.NewLimiter(rate.Every(fetchEvery), fetchBurst),
+	}
+}
+
+// key returns the key of a name.
+func (k *keySet) key(ctx context.Context, kid string) (crypto.PublicKey, error) {
+	key, fetched := k.look(kid)
+	if key != nil && time.Since(fetched) < keysFresh {
+		return key, nil
+	}
+	k.refresh(ctx, fetched)
+	switch key, fetched = k.look(kid); {
+	case fetched.IsZero() || time.Since(fetched) > keysUsable:
+		return nil, k.unavailable()
+	case key == nil:
+		return nil, errUnknownKey
+	}
+	return key, nil
+}
+
+func (k *keySet) look(kid string) (crypto.PublicKey, time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.keys[kid], k.fetched
+}
+
+func (k *keySet) unavailable() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.trouble == nil {
+		return errUnavailable
+	}
+	return fmt.Errorf("%w: %w", errUnavailable, k.trouble)
+}
+
+// refresh reads the keys, unless somebody has done so since the caller looked, or it was done too often of late.
+func (k *keySet) refresh(ctx context.Context, seen time.Time) {
+	k.fetching.Lock()
+	defer k.fetching.Unlock()
+	if _, fetched := k.look(""); fetched.After(seen) || !k.limiter.Allow() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout) // others wait for it too
+	defer cancel()
+	set, err := k.fetch(ctx)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.trouble = err
+	if err == nil {
+		k.keys, k.fetched = usable(set), time.Now()
+	}
+}
+
+// usable are the keys that can verify a token, by name.
+func usable(set *pipelines.JSONWebKeySet) map[string]crypto.PublicKey {
+	keys := map[string]crypto.PublicKey{}
+	for _, webKey := range set.Keys {
+		if webKey.Kid == "" || webKey.Use != "" && webKey.Use != "sig" {
+			continue
+		}
+		if key, err := webKey.PublicKey(); err == nil {
+			keys[webKey.Kid] = key
+		}
+	}
+	return keys
+}
+
+// attempt is the key set as one request uses it. It implements [github.com/coreos/go-oidc/v3/oidc.KeySet], and keeps its error, of which the
+// verifier passes on only the text.
+type attempt struct {
+	keys *keySet
+	err  error
+}
+
+// VerifySignature returns the payload of a token that one of the keys has signed.
+func (a *attempt) VerifySignature(ctx context.Context, token string) (payload []byte, err error) {
+	payload, a.err = a.keys.verify(ctx, token)
+	return payload, a.err
+}
+
+func (k *keySet) verify(ctx context.Context, token string) ([]byte, error) {
+	jws, err := jose.ParseSignedCompact(token, algorithms)
+	if err != nil {
+		return nil, err
+	}
+	key, err := k.key(ctx, jws.Signatures[0].Header.KeyID)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := jws.Verify(key)
+	if err != nil {
+		return nil, errors.New("the signature isn't that of the issuer's key")
+	}
+	return payload, nil
+}

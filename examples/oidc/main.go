@@ -1,0 +1,166 @@
+// Command oidc is a server that only steps of Bitbucket Pipelines may call: it accepts their OpenID Connect tokens and answers who called.
+// With -demo, or without credentials and flags, it shows itself against a fake of the service in its own process. See its -h.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+)
+
+const usage = `Usage: oidc -workspace acme -audience AUDIENCE -repository UUID [flags]
+       oidc -demo
+
+A server that only steps of Bitbucket Pipelines may call. It takes the OpenID Connect token of a step (oidc: true in its YAML), verifies
+signature, issuer, audience and expiry, and looks whether the repository, and if you wish the environment and the branch, are on your
+lists. Who may call is told in JSON who it is; anybody else gets 401 (the token is invalid) or 403 (it is valid, and not on the lists) and
+the reason, and 503 while the keys can't be read. In the step:
+
+  curl -H "Authorization: Bearer $BITBUCKET_STEP_OIDC_TOKEN" https://your.server/
+
+The keys come from the service, and are kept for an hour; a token with an unknown one makes it ask again, at most twice a minute after
+the first three times. They are public: the server needs no credentials, and no scope where the environment has some (BITBUCKET_TOKEN,
+or BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET), which it uses only when it is refused
+without. BITBUCKET_BASE_URL is the service's address; the issuer is below it.
+
+Flags:
+`
+
+const afterFlags = `
+Exit status: 0 the server was ended by an interrupt and has answered its last request, or the demo went as it should; 1 it didn't; 2 the
+flags don't fit or the server couldn't go on.
+`
+
+// options are the flags.
+type options struct {
+	listen, workspace, audience string
+	certificate, key            string
+	rules                       rules
+	demo                        bool
+}
+
+func main() { cli.Main(run) }
+
+// run is the whole program. It returns the exit status; the end of ctx is an interrupt.
+func run(ctx context.Context, args []string, env cli.Env) int {
+	o := &options{}
+	flags := o.flags()
+	flags.Usage = func() {
+		fmt.Fprint(env.Stdout, usage)
+		flags.PrintDefaults()
+		fmt.Fprint(env.Stdout, afterFlags)
+	}
+	if status, ok := env.Parse(flags, args); !ok {
+		return status
+	}
+	if o.demo || len(args) == 0 && !cli.HasCredentials() {
+		return demo(ctx, env)
+	}
+	if err := o.check(flags.Args()); err != nil {
+		fmt.Fprintf(env.Stderr, "oidc: %v\nThe flag -h explains all of them.\n", err)
+		return cli.Trouble
+	}
+	client, err := connect(env)
+	if err != nil {
+		return env.Fail(ctx, "oidc", err)
+	}
+	defer client.CloseIdleConnections()
+	return start(ctx, env, o, client)
+}
+
+func (o *options) flags() *flag.FlagSet {
+	flags := flag.NewFlagSet("oidc", flag.ContinueOnError)
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` to listen on")
+	flags.StringVar(&o.workspace, "workspace", "", "`slug` of the workspace, as in the tokens' issuer")
+	flags.StringVar(&o.audience, "audience", "", "`audience` that tokens have to be for: the workspace's, which is ari:cloud:bitbucket::workspace/UUID, or a custom one")
+	flags.Func("repository", "`UUID` of a repository that may call, or * for all of the workspace; may be repeated", uuids(&o.rules.repositories, "*"))
+	flags.Func("environment", "`UUID` of a deployment environment; may be repeated; then only steps that deploy to one of them may call", uuids(&o.rules.environments, ""))
+	flags.Func("branch", "`pattern` of a branch, such as release/*; may be repeated; then only runs of such a branch may call", func(s string) error {
+		if _, err := path.Match(s, ""); err != nil || s == "" {
+			return errors.New("not a pattern")
+		}
+		o.rules.branches = append(o.rules.branches, s)
+		return nil
+	})
+	flags.StringVar(&o.certificate, "tls-cert", "", "`file` with the certificate, to serve HTTPS; without it a proxy in front has to")
+	flags.StringVar(&o.key, "tls-key", "", "`file` with the certificate's key")
+	flags.BoolVar(&o.demo, "demo", false, "show which tokens are accepted and refused, against a fake service, on loopback only")
+	return flags
+}
+
+var bareUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// uuids collects UUIDs, with or without their braces, in the form of the claims; beside them also is taken.
+func uuids(list *[]string, also string) func(string) error {
+	return func(s string) error {
+		bare := strings.TrimSuffix(strings.TrimPrefix(s, "{"), "}")
+		switch {
+		case s != "" && s == also:
+			*list = append(*list, s)
+		case bareUUID.MatchString(bare):
+			*list = append(*list, "{"+strings.ToLower(bare)+"}")
+		default:
+			return errors.New("not a UUID")
+		}
+		return nil
+	}
+}
+
+func (o *options) check(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("what is %q?", rest[0])
+	case o.workspace == "":
+		return errors.New("-workspace is missing")
+	case o.audience == "":
+		return errors.New("-audience is missing: without it a token that was meant for somebody else would do")
+	case len(o.rules.repositories) == 0:
+		return errors.New("-repository is missing: name those that may call, or * for all of the workspace")
+	case (o.certificate == "") != (o.key == ""):
+		return errors.New("-tls-cert and -tls-key belong together")
+	}
+	return nil
+}
+
+// connect makes a client of the service, with credentials only if there are some.
+func connect(env cli.Env) (*pipelines.Client, error) {
+	own := []pipelines.Option{pipelines.WithUserAgent("pipelines-examples-oidc")}
+	if cli.HasCredentials() {
+		own = append(own, pipelines.WithEnv())
+	} else if base := os.Getenv("BITBUCKET_BASE_URL"); base != "" {
+		own = append(own, pipelines.WithBaseURL(base))
+	}
+	return pipelines.NewClient(append(own, env.Options...)...)
+}
+
+// start serves until ctx ends.
+func start(ctx context.Context, env cli.Env, o *options, client *pipelines.Client) int {
+	a := &access{issuer: client.OIDC.Issuer(o.workspace), audience: o.audience, keys: newKeySet(client, o.workspace), rules: o.rules}
+	if a.issuer == "" {
+		fmt.Fprintf(env.Stderr, "oidc: %q names no workspace\n", o.workspace)
+		return cli.Trouble
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.listen)
+	if err != nil {
+		return env.Fail(ctx, "oidc", err)
+	}
+	scheme := "http"
+	if o.certificate != "" {
+		scheme = "https"
+	}
+	fmt.Fprintf(env.Stderr, "Listening on %s://%s for tokens of %s\n", scheme, listener.Addr(), a.issuer)
+	if err := serve(ctx, env, listener, o, a); err != nil {
+		fmt.Fprintf(env.Stderr, "oidc: %v\n", err)
+		return cli.Trouble
+	}
+	return cli.Success
+}

@@ -1,0 +1,327 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+func setCredentials(t *testing.T, base string) {
+	t.Helper()
+	for _, name := range []string{
+		"BITBUCKET_TOKEN", "BITBUCKET_EMAIL", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_ID", "BITBUCKET_CLIENT_SECRET",
+	} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("BITBUCKET_BASE_URL", base)
+}
+
+// program is the server as it runs, told by flags.
+type program struct {
+	url string
+	end func() (status int, log string)
+}
+
+// begin runs the program against the stage's service until end.
+func begin(t *testing.T, s *stage, args ...string) *program {
+	t.Helper()
+	setCredentials(t, s.srv.URL())
+	ctx, cancel := context.WithCancel(t.Context())
+	read, write := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, append([]string{
+			"-listen", "127.0.0.1:0", "-workspace", "acme", "-audience", s.claims.Audience[0],
+		}, args...), cli.Env{Stdout: io.Discard, Stderr: write})
+		write.Close()
+	}()
+	lines := bufio.NewReader(read)
+	first, err := lines.ReadString('\n')
+	require.NoError(t, err)
+	log := make(chan string, 1)
+	go func() {
+		rest, _ := io.ReadAll(lines)
+		log <- string(rest)
+	}()
+	end := sync.OnceValues(func() (int, string) {
+		cancel()
+		return <-ended, <-log
+	})
+	t.Cleanup(func() { end() })
+	fields := strings.Fields(first)
+	require.Greater(t, len(fields), 2, first)
+	return &program{fields[2], end}
+}
+
+func setup(t *testing.T) *stage {
+	t.Helper()
+	s, err := newStage(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(s.srv.Close)
+	return s
+}
+
+// get calls the program with headers.
+func (p *program) get(t *testing.T, authorization ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url, http.NoBody)
+	require.NoError(t, err)
+	req.Header["Authorization"] = authorization
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp, string(body)
+}
+
+func (s *stage) issue(t *testing.T, claims pipelines.StepClaims) string {
+	t.Helper()
+	token, err := s.srv.IssueToken(claims)
+	require.NoError(t, err)
+	return token
+}
+
+func TestTheServerAcceptsAndRefusesEachKindOfToken(t *testing.T) {
+	s := setup(t)
+	p := begin(t, s, "-repository", strings.Trim(s.listed.UUID(), "{}"))
+	for _, v := range s.visits() {
+		token, err := v.token()
+		require.NoError(t, err)
+		var header []string
+		if token != "" {
+			header = []string{"bearer " + token}
+		}
+		resp, body := p.get(t, header...)
+		assert.Equal(t, v.status, resp.StatusCode, "%s: %s", v.name, body)
+		assert.Contains(t, body, v.reason, v.name)
+		assert.Equal(t, "application/json", resp.Header.Get("Content-Type"))
+		assert.Equal(t, "no-store", resp.Header.Get("Cache-Control"))
+		assert.Equal(t, v.status == http.StatusUnauthorized, resp.Header.Get("WWW-Authenticate") != "", v.name)
+	}
+	status, log := p.end()
+	require.Equal(t, cli.Success, status)
+	require.Equal(t, len(s.visits()), strings.Count(log, "\n"), log)
+	require.NotContains(t, log, "eyJ", "no token is logged")
+	for _, req := range s.srv.Requests() {
+		require.Empty(t, req.Header.Get("Authorization"), "no token is passed on")
+	}
+}
+
+func TestTheAnswerSaysWhoCalled(t *testing.T) {
+	s := setup(t)
+	p := begin(t, s, "-repository", "*")
+	resp, body := p.get(t, "Bearer "+s.issue(t, s.deploy))
+	require.Equal(t, http.StatusOK, resp.StatusCode, body)
+	var got caller
+	require.NoError(t, json.Unmarshal([]byte(body), &got))
+	require.Equal(t, caller{
+		s.listed.UUID(), s.deploy.PipelineUUID, s.deploy.StepUUID, s.deploy.DeploymentEnvironmentUUID, "main", s.deploy.AccountUUID, s.deploy.Expiry,
+	}, got)
+	resp, body = p.get(t, "Bearer "+s.issue(t, s.unlisted))
+	require.Equal(t, http.StatusOK, resp.StatusCode, "every repository may call: %s", body)
+}
+
+func TestEnvironmentsAndBranchesNarrowWhoMayCall(t *testing.T) {
+	s := setup(t)
+	environment := s.deploy.DeploymentEnvironmentUUID
+	feature, none := s.deploy, s.deploy
+	feature.BranchName, none.BranchName = "feature/x", ""
+	for name, tc := range map[string]struct {
+		args   []string
+		claims pipelines.StepClaims
+		status int
+	}{
+		"deploys there":          {[]string{"-environment", environment}, s.deploy, 200},
+		"deploys nowhere":        {[]string{"-environment", environment}, s.claims, 403},
+		"deploys elsewhere":      {[]string{"-environment", s.claims.StepUUID}, s.deploy, 403},
+		"on the branch":          {[]string{"-branch", "x", "-branch", "main"}, s.deploy, 200},
+		"fits the pattern":       {[]string{"-branch", "feature/*"}, feature, 200},
+		"on another branch":      {[]string{"-branch", "main"}, feature, 403},
+		"on no branch":           {[]string{"-branch", "*"}, none, 403},
+		"on the branch, nowhere": {[]string{"-branch", "main", "-environment", environment}, s.claims, 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := begin(t, s, append(tc.args, "-repository", s.listed.UUID())...)
+			resp, body := p.get(t, "Bearer "+s.issue(t, tc.claims))
+			require.Equal(t, tc.status, resp.StatusCode, body)
+		})
+	}
+}
+
+func TestOddHeadersAreRefused(t *testing.T) {
+	s := setup(t)
+	p := begin(t, s, "-repository", "*")
+	good := s.issue(t, s.claims)
+	for _, header := range [][]string{
+		{"Basic " + good}, {good}, {"Bearer"}, {"Bearer  "}, {"Bearer " + good, "Bearer " + good}, {"Bearer " + good + good},
+		{"Bearer " + good[:strings.LastIndex(good, ".")]}, {"Bearer " + strings.Repeat("a", maxToken+1)},
+	} {
+		resp, body := p.get(t, header...)
+		require.Equal(t, http.StatusUnauthorized, resp.StatusCode, body)
+	}
+}
+
+func TestWithoutKeysNobodyIsAcceptedAndNobodyAccused(t *testing.T) {
+	s := setup(t)
+	s.srv.Inject(pipelinestest.Fault{Path: "/workspaces/*/pipelines-config/identity/oidc/keys.json", Status: http.StatusNotFound, Times: 1})
+	p := begin(t, s, "-repository", "*")
+	resp, body := p.get(t, "Bearer "+s.issue(t, s.claims))
+	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode, body)
+	require.Equal(t, "30", resp.Header.Get("Retry-After"))
+	require.NotContains(t, body, "keys.json")
+	resp, body = p.get(t, "Bearer "+s.issue(t, s.claims))
+	require.Equal(t, http.StatusOK, resp.StatusCode, body)
+	_, log := p.end()
+	require.Contains(t, log, "404", "the log says why")
+}
+
+func TestTheDemoShowsWhatIsAcceptedAndRefused(t *testing.T) {
+	for _, args := range [][]string{{"-demo"}, {}} {
+		setCredentials(t, "")
+		var out, errs strings.Builder
+		require.Equal(t, cli.Success, run(t.Context(), args, cli.Env{Stdout: &out, Stderr: &errs}), errs.String())
+		require.Contains(t, errs.String(), "demo")
+		require.Contains(t, out.String(), "3 accepted, 15 refused; the service was asked for its keys 3 times.")
+		for _, v := range (&stage{listed: pipelinestest.NewServer().AddRepository("a", "b")}).visits() {
+			require.Regexp(t, `(?m)^`+v.name+` +\d`, out.String())
+		}
+	}
+}
+
+func TestFlagsThatDoNotFitAreRefused(t *testing.T) {
+	setCredentials(t, "")
+	const uuid = "11111111-2222-4333-8444-555555555555"
+	for args, want := range map[string]string{
+		"-listen :0":                     "-workspace is missing",
+		"-workspace acme":                "-audience is missing",
+		"-workspace acme -audience a":    "-repository is missing",
+		"-repository acme/site":          "not a UUID",
+		"-environment *":                 "not a UUID",
+		"-branch [":                      "not a pattern",
+		"-workspace a -audience a extra": `what is "extra"?`,
+		"-workspace a -audience a -repository " + uuid + " -tls-cert x":             "belong together",
+		"-workspace .. -audience a -repository " + uuid:                             "names no workspace",
+		"-workspace a -audience a -repository " + uuid + " -listen 127.0.0.1:99999": "invalid port",
+	} {
+		var errs strings.Builder
+		require.Equal(t, cli.Trouble, run(t.Context(), strings.Fields(args), cli.Env{Stdout: io.Discard, Stderr: &errs}), args)
+		require.Contains(t, errs.String(), want, args)
+	}
+	var out strings.Builder
+	require.Equal(t, cli.Success, run(t.Context(), []string{"-h"}, cli.Env{Stdout: &out, Stderr: io.Discard}))
+	for _, word := range []string{"-workspace", "-audience", "-repository", "Exit status", "scope", "127.0.0.1:8080"} {
+		require.Contains(t, out.String(), word)
+	}
+}
+
+// bubble is a key set of a service in process, for time to pass in.
+func bubble(t *testing.T) (*pipelinestest.Server, *keySet, func() int) {
+	t.Helper()
+	srv := pipelinestest.NewServer()
+	srv.AddWorkspace("acme")
+	keys := newKeySet(srv.Client(pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1})), "acme")
+	return srv, keys, func() int { return len(srv.Requests()) }
+}
+
+func TestInventedNamesOfKeysDoNotMakeTheServerAskWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, keys, asked := bubble(t)
+		for range 1000 {
+			_, err := keys.key(t.Context(), "invented")
+			require.ErrorIs(t, err, errUnknownKey)
+		}
+		require.Equal(t, fetchBurst, asked())
+		require.NoError(t, srv.RotateSigningKey())
+		token, err := srv.IssueToken(pipelines.StepClaims{})
+		require.NoError(t, err)
+		_, err = keys.verify(t.Context(), token)
+		require.ErrorIs(t, err, errUnknownKey)
+		time.Sleep(fetchEvery)
+		_, err = keys.verify(t.Context(), token)
+		require.NoError(t, err, "the new key is found as soon as the bound allows")
+		require.Equal(t, fetchBurst+1, asked())
+		for range 1000 {
+			_, err = keys.verify(t.Context(), token)
+			require.NoError(t, err)
+		}
+		require.Equal(t, fetchBurst+1, asked(), "a key that is known isn't asked for")
+	})
+}
+
+func TestKeysAreReadAgainWhenTheyAreOldAndOutliveAnOutageForADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, keys, asked := bubble(t)
+		token, err := srv.IssueToken(pipelines.StepClaims{})
+		require.NoError(t, err)
+		verify := func() error {
+			_, err := keys.verify(t.Context(), token)
+			return err
+		}
+		require.NoError(t, verify())
+		time.Sleep(keysFresh - time.Second)
+		require.NoError(t, verify())
+		require.Equal(t, 1, asked())
+		time.Sleep(time.Second)
+		require.NoError(t, verify())
+		require.Equal(t, 2, asked())
+		srv.Inject(pipelinestest.Fault{Status: http.StatusServiceUnavailable})
+		time.Sleep(keysUsable)
+		require.NoError(t, verify())
+		time.Sleep(time.Second)
+		err = verify()
+		require.ErrorIs(t, err, errUnavailable)
+		require.ErrorIs(t, err, pipelines.ErrServer)
+	})
+}
+
+func TestCallersAtOnceShareOneRequestForTheKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, keys, asked := bubble(t)
+		fetch := keys.fetch
+		keys.fetch = func(ctx context.Context) (*pipelines.JSONWebKeySet, error) {
+			time.Sleep(time.Second)
+			return fetch(ctx)
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				_, err := keys.key(gone, "unknown")
+				assert.ErrorIs(t, err, errUnknownKey, "a caller that went away spoils nothing for the others")
+			})
+		}
+		all.Wait()
+		require.Equal(t, 1, asked())
+	})
+}
+
+func TestKeysThatCannotVerifyAreLeftOut(t *testing.T) {
+	set := &pipelines.JSONWebKeySet{Keys: []pipelines.JSONWebKey{
+		{Kid: "broken", Kty: "RSA", N: "!", E: "AQAB"}, {Kid: "other", Kty: "oct"},
+		{Kid: "", Kty: "OKP", Crv: "Ed25519", X: strings.Repeat("A", 43)}, {Kid: "enc", Use: "enc", Kty: "OKP", Crv: "Ed25519", X: strings.Repeat("A", 43)},
+		{Kid: "good", Use: "sig", Kty: "OKP", Crv: "Ed25519", X: strings.Repeat("A", 43)},
+	}}
+	keys := usable(set)
+	require.Len(t, keys, 1)
+	require.Contains(t, keys, "good")
+	broken := &keySet{fetch: nil}
+	require.True(t, errors.Is(broken.unavailable(), errUnavailable))
+}

@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/seed-85ed9bfd/pipelines => ../
 
 require (
+	github.com/dustin/go-humanize v1.1.0
 	github.com/seed-85ed9bfd/pipelines v0.0.0-00010101000000-000000000000
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/term v0.47.0

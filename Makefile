@@ -11,7 +11,7 @@ COUNT    ?= 6
 .PHONY: help demo test test-next lint vet cross check bench cover fuzz tidy clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: ## follow a pipeline of the built-in fake service
 	@$(GO) -C examples run ./run -demo

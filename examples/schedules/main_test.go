@@ -133,6 +133,15 @@ func TestItCopiesWhatIsMissing(t *testing.T) {
 	})
 }
 
+func TestWhatIsThereTwiceIsCopiedOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Stage, site, shop *pipelinestest.Repository) {
+		site.AddSchedule(site.Schedules()[2])
+		require.Equal(t, cli.Success, s.Run("-repo acme/site -copy-to acme/shop"), s.Errs.String())
+		require.Contains(t, s.Out.String(), "4 schedules of 5 copied to acme/shop\n")
+		require.Len(t, shop.Schedules(), 4)
+	})
+}
+
 func TestACopyThatDoesNotFitSaysSo(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Stage, _, shop *pipelinestest.Repository) {
 		for range 8 {

@@ -25,6 +25,22 @@ demo-insights: ## a report on a made-up history: examples/insights.html
 demo-oidc: ## a server that accepts the tokens of steps, and refuses forged ones
 	@$(GO) -C examples run ./oidc -demo
 
+demo-caches: ## the sizes of a repository's caches, and what deleting old ones would do, on the built-in fake service
+	@$(GO) -C examples run ./caches -demo
+	@$(GO) -C examples run ./caches -demo -older 3d -delete -dry-run
+
+demo-schedules: ## when a repository's schedules run next, and a copy of them, on the built-in fake service
+	@$(GO) -C examples run ./schedules -demo
+	@$(GO) -C examples run ./schedules -demo -copy-to acme/shop
+
+demo-sshkeys: ## a new SSH key pair and known hosts, on the built-in fake service
+	@$(GO) -C examples run ./sshkeys -demo
+	@$(GO) -C examples run ./sshkeys -demo -new -replace
+
+demo-runners: ## self-hosted runners and stale ones, on the built-in fake service
+	@$(GO) -C examples run ./runners -demo
+	@$(GO) -C examples run ./runners -demo -stale 24h -delete
+
 # The race detector needs cgo, which Go switches off where there is no C compiler.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 

@@ -83,9 +83,11 @@ func HasCredentials() bool {
 	return false
 }
 
-// Connect makes a client of the service, or, with demo or without credentials in the environment, of a fake one that seed fills and
-// options shape. It says so on Stderr. end has to be called.
-func (e Env) Connect(program string, demo bool, seed func(*pipelinestest.Server), options ...pipelinestest.ServerOption) (c *pipelines.Client, isDemo bool, end func(), err error) {
+// Connect makes a client of the service, or, with demo or without credentials in the environment, of a fake one that seed fills.
+// It says so on Stderr. The options are those of the fake service. end has to be called.
+func (e Env) Connect(
+	program string, demo bool, seed func(*pipelinestest.Server), options ...pipelinestest.ServerOption,
+) (c *pipelines.Client, isDemo bool, end func(), err error) {
 	if !demo && HasCredentials() {
 		own := []pipelines.Option{pipelines.WithEnv(), pipelines.WithUserAgent("pipelines-examples-" + program)}
 		c, err = pipelines.NewClient(append(own, e.Options...)...)
@@ -117,11 +119,12 @@ func Words(err error) string { return provenance.ReplaceAllString(err.Error(), "
 // Fail says what went wrong, and what to do about it where that is known. It returns the exit status.
 func (e Env) Fail(ctx context.Context, program string, err error) int {
 	if ctx.Err() != nil {
-		fmt.Fprintf(e.Stderr, "%s: interrupted: %s\n", program, Words(err))
+		fmt.Fprintf(e.Stderr, "%s: interrupted: %s\n", program, Clean(Words(err)))
 		return Interrupted
 	}
-	fmt.Fprintf(e.Stderr, "%s: %s\n", program, Words(err))
+	fmt.Fprintf(e.Stderr, "%s: %s\n", program, Clean(Words(err)))
 	switch {
+	case errors.Is(err, pipelines.ErrTooManySchedules): // also an ErrUnauthorized, with credentials that are right
 	case errors.Is(err, pipelines.ErrUnauthorized):
 		fmt.Fprintln(e.Stderr, "The service doesn't accept the credentials: are they complete, of the right kind, and not expired?")
 	case errors.Is(err, pipelines.ErrForbidden):

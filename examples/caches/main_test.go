@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli/clitest"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+const day = 24 * time.Hour
+
+func newStage(t *testing.T) (*clitest.Stage, *pipelinestest.Repository) {
+	t.Helper()
+	s := clitest.New(t, run)
+	repo := s.AddRepository("acme", "site")
+	for _, c := range []struct {
+		name  string
+		bytes int
+		age   time.Duration
+	}{{"node", 3000, 5 * day}, {"node", 2000, time.Hour}, {"docker", 9000, 4 * day}, {"ma\x1b[2Jven", 500, 2 * time.Minute}} {
+		s.Ago(c.age, func() { repo.AddCache(c.name, make([]byte, c.bytes)) })
+	}
+	return s, repo
+}
+
+func names(repo *pipelinestest.Repository) []string {
+	all := []string{}
+	for _, c := range repo.Caches() {
+		all = append(all, c.Name)
+	}
+	return all
+}
+
+func TestItShowsTheSizesByName(t *testing.T) {
+	s, _ := newStage(t)
+	require.Equal(t, cli.Success, s.Run("-repo acme/site"), s.Errs.String())
+	require.Equal(t, `NAME      VERSIONS  SIZE    NEWEST         OLDEST
+docker    1         9.0 kB  4 days ago     4 days ago
+node      2         5.0 kB  1 hour ago     5 days ago
+ma[2Jven  1         500 B   2 minutes ago  2 minutes ago
+
+4 caches, 15 kB
+`, s.Out.String())
+	require.Empty(t, s.Errs.String())
+}
+
+func TestItShowsTheChosenOnesOnly(t *testing.T) {
+	s, _ := newStage(t)
+	require.Equal(t, cli.Success, s.Run("-repo acme/site -older 3d -name node"))
+	require.Contains(t, s.Out.String(), "\n1 cache, 3.0 kB\n")
+	require.Equal(t, cli.Success, s.Run("-repo acme/site -larger 1GiB"))
+	require.Equal(t, "None of the 4 caches of acme/site is meant.\n", s.Out.String())
+	s.AddRepository("acme", "empty")
+	require.Equal(t, cli.Success, s.Run("-repo acme/empty"))
+	require.Equal(t, "acme/empty has no caches.\n", s.Out.String())
+}
+
+func TestItDeletesWhatMeetsAllThatIsGiven(t *testing.T) {
+	for args, want := range map[string][]string{
+		"-older 3d":              {"node", "ma\x1b[2Jven"},
+		"-larger 2kB":            {"node", "ma\x1b[2Jven"}, // 2000 bytes is not larger
+		"-older 108h":            {"node", "docker", "ma\x1b[2Jven"},
+		"-older 3d -larger 5kB":  {"node", "node", "ma\x1b[2Jven"},
+		"-name node":             {"docker", "ma\x1b[2Jven"},
+		"-name nothing":          {"node", "node", "docker", "ma\x1b[2Jven"},
+		"-older 30m -larger 100": {"ma\x1b[2Jven"},
+	} {
+		t.Run(args, func(t *testing.T) {
+			s, repo := newStage(t)
+			require.Equal(t, cli.Success, s.Run("-repo acme/site -delete "+args), s.Errs.String())
+			require.Equal(t, want, names(repo))
+			require.NotContains(t, s.Out.String(), "\x1b")
+		})
+	}
+}
+
+func TestADryRunSaysTheSameAndDeletesNothing(t *testing.T) {
+	s, repo := newStage(t)
+	require.Equal(t, cli.Success, s.Run("-repo acme/site -delete -older 3d -dry-run"))
+	require.Regexp(t, `^would delete node of 3\.0 kB, 5 days ago, \{.*\}
+would delete docker of 9\.0 kB, 4 days ago, \{.*\}
+
+would delete 2 caches of 2, 12 kB
+$`, s.Out.String())
+	require.Len(t, repo.Caches(), 4)
+	require.Empty(t, s.Changes())
+}
+
+func TestItSaysHowFarItCame(t *testing.T) {
+	s, repo := newStage(t)
+	s.Inject(pipelinestest.Fault{Method: http.MethodDelete, Skip: 1, Times: 1, Status: http.StatusForbidden})
+	require.Equal(t, cli.Trouble, s.Run("-repo acme/site -delete -larger 1kB"))
+	require.Contains(t, s.Out.String(), "\ndeleted 1 cache of 3, 3.0 kB\n")
+	require.Contains(t, s.Errs.String(), "The credentials don't allow this")
+	require.Len(t, repo.Caches(), 3)
+}
+
+func TestACacheThatIsGoneAlreadyIsDeleted(t *testing.T) {
+	s, _ := newStage(t)
+	s.Inject(pipelinestest.Fault{Method: http.MethodDelete, Times: 1, Status: http.StatusNotFound})
+	require.Equal(t, cli.Success, s.Run("-repo acme/site -delete -larger 1kB"), s.Errs.String())
+	require.Contains(t, s.Out.String(), "\ndeleted 3 caches of 3, 14 kB\n")
+}
+
+func TestAnInterruptEndsIt(t *testing.T) {
+	s, repo := newStage(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.Equal(t, cli.Interrupted, s.RunContext(ctx, "-repo acme/site -delete -larger 1kB"))
+	require.Len(t, repo.Caches(), 4)
+}
+
+func TestWrongUsageIsRefused(t *testing.T) {
+	for args, want := range map[string]string{
+		"-repo acme/site -delete":                 "never deletes all",
+		"-repo acme/site -dry-run":                "-dry-run goes with -delete",
+		"-repo acme/site -delete -name=":          "-name is empty",
+		"-repo acme/site -delete -older 3d -repo": "flag needs an argument",
+		"-repo acme/site node":                    "1 arguments too many",
+		"-repo acme/site -larger huge":            "not a size",
+		"-repo acme/site -older week":             "neither a duration",
+		"":                                        "-repo is missing",
+	} {
+		s, repo := newStage(t)
+		require.Equal(t, cli.Trouble, s.Run(args), args)
+		require.Contains(t, s.Errs.String(), want)
+		require.Len(t, repo.Caches(), 4)
+		require.Empty(t, s.Requests())
+	}
+}
+
+func TestTheDemoRunsWithoutCredentials(t *testing.T) {
+	status, out, errs := clitest.Demo(t, run, "")
+	require.Equal(t, cli.Success, status)
+	require.Contains(t, errs, "demo")
+	require.Regexp(t, `node +2 +5\.2 MB +3 hours ago +6 days ago`, out)
+	status, out, _ = clitest.Demo(t, run, "-older 3d -delete")
+	require.Equal(t, cli.Success, status)
+	require.Contains(t, out, "deleted 2 caches of 2, 16 MB")
+}
+
+func TestHelp(t *testing.T) {
+	status, out, errs := clitest.Demo(t, run, "-h")
+	require.Equal(t, cli.Success, status)
+	require.Empty(t, errs)
+	for _, want := range []string{"-older AGE", "-dry-run", "pipeline:write", "Exit status", "BITBUCKET_TOKEN"} {
+		require.Contains(t, out, want)
+	}
+}

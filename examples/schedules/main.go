@@ -1,0 +1,405 @@
+// Command schedules shows when the schedules of a repository run next, pauses and resumes them, and copies them to another
+// repository. See its -h.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	_ "time/tzdata" // where the system has no time zones
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+const program = "schedules"
+
+const intro = `
+schedules shows when the schedules of a repository run next, pauses and resumes them, and copies them to
+another repository.
+
+    go -C examples run ./schedules -repo WORKSPACE/SLUG                 the table
+    go -C examples run ./schedules -repo WORKSPACE/SLUG -pause          disables all that are enabled
+    go -C examples run ./schedules -repo WORKSPACE/SLUG -resume         enables all that are disabled
+    go -C examples run ./schedules -repo WORKSPACE/SLUG -copy-to WORKSPACE/OTHER
+    go -C examples run ./schedules -demo                                a demo on a fake service
+
+With -id they do it to some schedules only; -pause prints the command that resumes what it paused. A copy is
+enabled if the original is. What the other repository has already, same target and same pattern, isn't
+copied again, so that a copy that broke off can be repeated.
+`
+
+const scopes = `
+Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:write to pause, resume and copy
+(write:pipeline:bitbucket), there for both repositories.
+`
+
+const statuses = `
+    0  done
+`
+
+func main() { cli.Main(run) }
+
+// options is what the command line says.
+type options struct {
+	repo, copyTo  string
+	ids           ids
+	pause, resume bool
+	dryRun, demo  bool
+	next          int
+	zone          string
+}
+
+// ids is a flag that may be repeated.
+type ids []string
+
+func (i *ids) String() string { return strings.Join(*i, ",") }
+
+func (i *ids) Set(text string) error {
+	*i = append(*i, strings.Split(text, ",")...)
+	return nil
+}
+
+// bare is an ID without its braces, with or without which it may be given.
+func bare(id string) string { return strings.ToLower(strings.Trim(id, "{}")) }
+
+func newFlags(o *options) *flag.FlagSet {
+	flags := flag.NewFlagSet(program, flag.ContinueOnError)
+	flags.StringVar(&o.repo, "repo", "", "the repository, as `WORKSPACE/SLUG`")
+	flags.Var(&o.ids, "id", "only the schedule with this `UUID`; repeatable, or several with commas between them")
+	flags.BoolVar(&o.pause, "pause", false, "disable the schedules")
+	flags.BoolVar(&o.resume, "resume", false, "enable the schedules")
+	flags.StringVar(&o.copyTo, "copy-to", "", "copy the schedules to this repository, as `WORKSPACE/SLUG`")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "with -pause, -resume and -copy-to: only say what would be done")
+	flags.IntVar(&o.next, "next", 1, "how many of the next times to show, `1 to 10`")
+	flags.StringVar(&o.zone, "zone", "", "the time `ZONE` to show times in, such as Europe/Berlin; default: the local one")
+	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials (it has acme/site and acme/shop)")
+	cli.SetUsage(flags, intro, scopes, statuses)
+	return flags
+}
+
+func (o *options) check(flags *flag.FlagSet) error {
+	if err := cli.CheckGiven(flags); err != nil {
+		return err
+	}
+	actions := 0
+	for _, given := range []bool{o.pause, o.resume, o.copyTo != ""} {
+		if given {
+			actions++
+		}
+	}
+	switch {
+	case actions > 1:
+		return errors.New("-pause, -resume and -copy-to exclude each other")
+	case o.dryRun && actions == 0:
+		return errors.New("-dry-run goes with -pause, -resume or -copy-to: without them nothing is changed anyway")
+	case o.next < 1 || o.next > 10:
+		return errors.New("-next is not from 1 to 10")
+	}
+	return cli.CheckReal("copy-to", o.copyTo, o.demo)
+}
+
+// job is one run of the program.
+type job struct {
+	options
+	env    cli.Env
+	client *pipelines.Client
+	repo   pipelines.Repo
+	to     pipelines.Repo
+	zone   *time.Location
+}
+
+func run(ctx context.Context, args []string, env cli.Env) int {
+	j := job{env: env, zone: time.Local}
+	flags := newFlags(&j.options)
+	if status, ok := env.Parse(flags, args); !ok {
+		return status
+	}
+	if err := j.prepare(flags); err != nil {
+		return env.Usage(program, err)
+	}
+	client, _, end, err := env.Connect(program, j.demo, seed)
+	if err != nil {
+		return env.Fail(ctx, program, err)
+	}
+	defer end()
+	j.client = client
+	if err := j.do(ctx); err != nil {
+		return env.Fail(ctx, program, err)
+	}
+	return cli.Success
+}
+
+func (j *job) prepare(flags *flag.FlagSet) (err error) {
+	if err = j.check(flags); err != nil {
+		return err
+	}
+	if j.repo, err = cli.Repo("repo", j.options.repo, j.demo, demoRepo); err != nil {
+		return err
+	}
+	if j.copyTo != "" {
+		if j.to, err = pipelines.ParseRepo(j.copyTo); err != nil {
+			return fmt.Errorf("-copy-to: %s", cli.Words(err))
+		}
+		if j.to == j.repo {
+			return errors.New("-copy-to is the repository itself")
+		}
+	}
+	if j.options.zone != "" {
+		if j.zone, err = time.LoadLocation(j.options.zone); err != nil {
+			return fmt.Errorf("-zone: %w", err)
+		}
+	}
+	return nil
+}
+
+func (j *job) do(ctx context.Context) error {
+	schedules, err := j.client.Schedules.List(ctx, j.repo, nil).Collect()
+	if err == nil && len(j.ids) > 0 {
+		schedules, err = pick(schedules, j.ids)
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(schedules) == 0:
+		fmt.Fprintf(j.env.Stdout, "%s has no schedules.\n", j.repo)
+		return nil
+	case j.pause || j.resume:
+		return j.setEnabled(ctx, schedules, j.resume)
+	case j.copyTo != "":
+		return j.copy(ctx, schedules)
+	}
+	j.show(schedules, time.Now())
+	return nil
+}
+
+// pick returns the schedules with the IDs. One that is missing is an error: somebody counts on it.
+func pick(schedules []*pipelines.Schedule, wanted ids) ([]*pipelines.Schedule, error) {
+	var picked []*pipelines.Schedule
+	for _, id := range wanted {
+		i := slices.IndexFunc(schedules, func(s *pipelines.Schedule) bool { return bare(s.UUID) == bare(id) })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no schedule %s", id)
+		}
+		if !slices.Contains(picked, schedules[i]) {
+			picked = append(picked, schedules[i])
+		}
+	}
+	return picked, nil
+}
+
+// show prints the table, what is due first first, what never is last.
+func (j *job) show(schedules []*pipelines.Schedule, now time.Time) {
+	type line struct {
+		due   time.Time
+		cells []string
+	}
+	var lines []line
+	paused := 0
+	for _, s := range schedules {
+		due, when := j.times(s, now)
+		if !s.Enabled {
+			paused++
+		}
+		lines = append(lines, line{due, []string{describe(s.Target), s.CronPattern, when[0], when[1], s.UUID}})
+		for rest := when[2:]; len(rest) > 0; rest = rest[2:] {
+			lines = append(lines, line{due, []string{"", "", rest[0], rest[1]}})
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b line) int {
+		if a.due.IsZero() != b.due.IsZero() {
+			return cmp.Compare(b.due.Unix(), a.due.Unix())
+		}
+		return a.due.Compare(b.due)
+	})
+	var rows [][]string
+	for _, l := range lines {
+		rows = append(rows, l.cells)
+	}
+	cli.PrintTable(j.env.Stdout, []string{"RUNS", "PATTERN (UTC)", "NEXT", "LOCAL TIME", "ID"}, rows)
+	fmt.Fprintf(j.env.Stdout, "\n%s, %d paused. Now it is %s.\n", count(len(schedules)), paused, j.local(now))
+}
+
+func (j *job) local(t time.Time) string { return t.In(j.zone).Format("Mon 2006-01-02 15:04 MST") }
+
+// times returns when a schedule is due next, and the pairs of cells that tell the times in words and as they are.
+func (j *job) times(s *pipelines.Schedule, now time.Time) (time.Time, []string) {
+	if !s.Enabled {
+		return time.Time{}, []string{"paused", "-"}
+	}
+	c, err := parseCron(s.CronPattern)
+	if err != nil {
+		return time.Time{}, []string{"unknown: " + err.Error(), "-"}
+	}
+	var first time.Time
+	var cells []string
+	at, ok := c.next(now)
+	for ; ok && len(cells) < 2*j.next; at, ok = c.next(at) {
+		if first.IsZero() {
+			first = at
+		}
+		cells = append(cells, words(at, now), j.local(at))
+	}
+	if first.IsZero() {
+		return first, []string{"never", "-"}
+	}
+	return first, cells
+}
+
+// words tells how far off a time is.
+func words(at, now time.Time) string {
+	d := at.Sub(now).Round(time.Minute)
+	switch {
+	case d < time.Minute:
+		return "within a minute"
+	case d < time.Hour:
+		return "in " + plural(int(d.Minutes()), "minute")
+	case d < 24*time.Hour:
+		text := "in " + plural(int(d.Hours()), "hour")
+		if rest := int(d.Minutes()) % 60; rest > 0 {
+			text += " " + plural(rest, "minute")
+		}
+		return text
+	}
+	return "in " + plural(int(d.Hours()/24), "day")
+}
+
+func plural(n int, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}
+
+func count(n int) string { return plural(n, "schedule") }
+
+// describe tells what a schedule runs.
+func describe(t *pipelines.Target) string {
+	if t == nil {
+		return "?"
+	}
+	text := cmp.Or(t.RefName, string(t.Type))
+	if s := t.Selector; s != nil && s.Type == pipelines.SelectorCustom {
+		text = s.Pattern + " on " + text
+	}
+	return text
+}
+
+// setEnabled pauses or resumes those schedules that aren't already.
+func (j *job) setEnabled(ctx context.Context, schedules []*pipelines.Schedule, enabled bool) error {
+	verb := map[bool]string{true: "resumed", false: "paused"}[enabled]
+	if j.dryRun {
+		verb = "would be " + verb
+	}
+	var done ids
+	var err error
+	for _, s := range schedules {
+		if s.Enabled == enabled {
+			continue
+		}
+		if !j.dryRun {
+			if _, err = j.client.Schedules.Update(ctx, j.repo, s.UUID, pipelines.ScheduleUpdate{Enabled: &enabled}); err != nil {
+				break
+			}
+		}
+		done = append(done, bare(s.UUID))
+		j.say("%s %s: %s, %s", verb, s.UUID, describe(s.Target), s.CronPattern)
+	}
+	fmt.Fprintf(j.env.Stdout, "%s of %d %s\n", count(len(done)), len(schedules), verb)
+	if !enabled && !j.dryRun && len(done) > 0 {
+		j.say("To resume what was paused: -repo %s -resume -id %s", j.repo, done.String())
+	}
+	return err
+}
+
+// say prints a line with texts of the service.
+func (j *job) say(format string, args ...any) {
+	fmt.Fprintln(j.env.Stdout, cli.Clean(fmt.Sprintf(format, args...)))
+}
+
+// copy creates the schedules that the other repository doesn't have.
+func (j *job) copy(ctx context.Context, schedules []*pipelines.Schedule) error {
+	there, err := j.client.Schedules.List(ctx, j.to, nil).Collect()
+	if err != nil {
+		return fmt.Errorf("%s: %w", j.to, err)
+	}
+	verb, copied := "copied", 0
+	if j.dryRun {
+		verb = "would be copied"
+	}
+	for _, s := range schedules {
+		what := fmt.Sprintf("%s, %s", describe(s.Target), s.CronPattern)
+		if slices.ContainsFunc(there, func(other *pipelines.Schedule) bool { return same(s, other) }) {
+			j.say("is there already: %s", what)
+			continue
+		}
+		made := s
+		if !j.dryRun {
+			if made, err = j.client.Schedules.Create(ctx, j.to, request(s)); err != nil {
+				break
+			}
+		}
+		there = append(there, made)
+		copied++
+		if !s.Enabled {
+			what += ", paused"
+		}
+		j.say("%s: %s", verb, what)
+	}
+	fmt.Fprintf(j.env.Stdout, "%s of %d %s to %s\n", count(copied), len(schedules), verb, j.to)
+	return err
+}
+
+// same reports whether two schedules start the same at the same times.
+func same(a, b *pipelines.Schedule) bool {
+	return slices.Equal(strings.Fields(a.CronPattern), strings.Fields(b.CronPattern)) && key(a.Target) == key(b.Target)
+}
+
+// key is what distinguishes targets in another repository, where no commit is the same. Without a selector it's that of the branch's
+// own pipeline, which a copy gets.
+func key(t *pipelines.Target) [5]string {
+	if t == nil {
+		return [5]string{}
+	}
+	k := [5]string{string(t.Type), string(t.RefType), t.RefName, string(pipelines.SelectorBranches), t.RefName}
+	if t.Selector != nil {
+		k[3], k[4] = string(t.Selector.Type), t.Selector.Pattern
+	}
+	return k
+}
+
+// request is what to ask for to have a schedule in another repository.
+func request(s *pipelines.Schedule) pipelines.ScheduleRequest {
+	r := pipelines.ScheduleRequest{CronPattern: s.CronPattern, Enabled: &s.Enabled}
+	if s.Target != nil {
+		r.Target = pipelines.Target{Type: s.Target.Type, RefType: s.Target.RefType, RefName: s.Target.RefName}
+		if s.Target.Selector != nil {
+			r.Target = r.Target.With(pipelines.Selector{Type: s.Target.Selector.Type, Pattern: s.Target.Selector.Pattern})
+		}
+	}
+	return r
+}
+
+var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
+
+// seed fills the demo's service.
+func seed(srv *pipelinestest.Server) {
+	srv.AddRepository(demoRepo.Workspace, "shop")
+	repo := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
+	main := pipelines.BranchTarget("main")
+	nightly, release := main.With(pipelines.CustomSelector("nightly")), pipelines.BranchTarget("release/2.1")
+	for _, s := range []pipelines.Schedule{
+		{Target: &main, CronPattern: "0 0/30 8-17 ? * MON-FRI *", Enabled: true},
+		{Target: &nightly, CronPattern: "0 15 2 * * ? *", Enabled: true},
+		{Target: &nightly, CronPattern: "0 0 6 L * ? *", Enabled: true},
+		{Target: &release, CronPattern: "0 0 12 ? * MON#1 *"},
+	} {
+		repo.AddSchedule(s)
+	}
+}

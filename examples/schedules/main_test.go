@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli/clitest"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+// inBubble runs a test where it is Saturday, 2000-01-01, midnight UTC, with four schedules in acme/site and none in acme/shop.
+func inBubble(t *testing.T, test func(t *testing.T, s *clitest.Stage, site, shop *pipelinestest.Repository)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := clitest.New(t, run)
+		site, shop := s.AddRepository("acme", "site"), s.AddRepository("acme", "shop")
+		main, old := pipelines.BranchTarget("main"), pipelines.BranchTarget("old\x1b[2J")
+		nightly := main.With(pipelines.CustomSelector("nightly"))
+		nightly.Commit = &pipelines.Commit{Type: "commit", Hash: "0123456789"}
+		for _, one := range []pipelines.Schedule{
+			{UUID: "{c1}", Target: &nightly, CronPattern: "0 15 2 * * ? *", Enabled: true},
+			{UUID: "{c2}", Target: &main, CronPattern: "0 0 6 1 3 ? *", Enabled: true},
+			{UUID: "{c3}", Target: &main, CronPattern: "0 30 0 * * ? *", Enabled: true},
+			{UUID: "{c4}", Target: &old, CronPattern: "0 0 12 * * ? *"},
+		} {
+			site.AddSchedule(one)
+		}
+		test(t, s, site, shop)
+	})
+}
+
+func enabled(repo *pipelinestest.Repository) string {
+	var all []string
+	for _, s := range repo.Schedules() {
+		if s.Enabled {
+			all = append(all, s.UUID)
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+func TestItShowsTheNextTimesInWordsAndInLocalTime(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Stage, _, _ *pipelinestest.Repository) {
+		require.Equal(t, cli.Success, s.Run("-repo acme/site -zone Europe/Berlin"), s.Errs.String())
+		require.Equal(t, `RUNS             PATTERN (UTC)   NEXT                   LOCAL TIME                ID
+main             0 30 0 * * ? *  in 30 minutes          Sat 2000-01-01 01:30 CET  {c3}
+nightly on main  0 15 2 * * ? *  in 2 hours 15 minutes  Sat 2000-01-01 03:15 CET  {c1}
+main             0 0 6 1 3 ? *   in 60 days             Wed 2000-03-01 07:00 CET  {c2}
+old[2J           0 0 12 * * ? *  paused                 -                         {c4}
+
+4 schedules, 1 paused. Now it is Sat 2000-01-01 01:00 CET.
+`, s.Out.String())
+	})
+}
+
+func TestItShowsSeveralTimesOfSomeSchedules(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Stage, site, _ *pipelinestest.Repository) {
+		time.Sleep(29*time.Minute + 50*time.Second)
+		site.AddSchedule(pipelines.Schedule{UUID: "{c5}", CronPattern: "0 0 12 1 1 ? 1999", Enabled: true})
+		site.AddSchedule(pipelines.Schedule{UUID: "{c6}", CronPattern: "0 0 99 1 1 ? 1999", Enabled: true})
+		require.Equal(t, cli.Success, s.Run("-repo acme/site -zone UTC -next 2 -id c6,{C3} -id c5"), s.Errs.String())
+		out := s.Out.String()
+		require.Regexp(t, `(?m)^main +0 30 0 \* \* \? \* +within a minute +Sat 2000-01-01 00:30 UTC +\{c3\}
+ +in 1 day +Sun 2000-01-02 00:30 UTC
+`, out)
+		require.Regexp(t, `unknown: hour "99": not understood +- +\{c6\}`, out)
+		require.Regexp(t, `never +- +\{c5\}`, out)
+		require.NotContains(t, out, "{c1}")
+	})
+}
+
+func TestItPausesAllAndResumesWhatItPaused(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Stage, site, _ *pipelinestest.Repository) {
+		require.Equal(t, cli.Success, s.Run("-repo acme/site -pause -dry-run"))
+		require.Contains(t, s.Out.String(), "3 schedules of 4 would be paused\n")
+		require.Equal(t, "{c1} {c2} {c3}", enabled(site))
+		require.Empty(t, s.Changes())
+
+		require.Equal(t, cli.Success, s.Run("-repo acme/site -pause"))
+		require.Empty(t, enabled(site))
+		_, resume, found := strings.Cut(s.Out.String(), "To resume what was paused: ")
+		require.True(t, found)
+		require.NotContains(t, s.Out.String(), "\x1b")
+
+		require.Equal(t, cli.Success, s.Run(resume), s.Errs.String())
+		require.Equal(t, "{c1} {c2} {c3}", enabled(site), "the one that was paused before stays so")
+		require.Equal(t, cli.Success, s.Run("-repo acme/site -resume"))
+		require.Contains(t, s.Out.String(), "1 schedule of 4 resumed\n")
+		require.Equal(t, "{c1} {c2} {c3} {c4}", enabled(site))
+	})
+}
+
+func TestAPauseThatFailsSaysWhatItPaused(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Stage, site, _ *pipelinestest.Repository) {
+		s.Inject(pipelinestest.Fault{Method: http.MethodPut, Skip: 1, Status: http.StatusForbidden})
+		require.Equal(t, cli.Trouble, s.Run("-repo acme/site -pause"))
+		require.Contains(t, s.Out.String(), "1 schedule of 4 paused\nTo resume what was paused: -repo acme/site -resume -id c1\n")
+		require.Contains(t, s.Errs.String(), "don't allow this")
+		require.Equal(t, "{c2} {c3}", enabled(site))
+	})
+}
+
+func TestItCopiesWhatIsMissing(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Stage, _, shop *pipelinestest.Repository) {
+		main := pipelines.BranchTarget("main").With(pipelines.Selector{Type: pipelines.SelectorBranches, Pattern: "main"})
+		shop.AddSchedule(pipelines.Schedule{UUID: "{there}", Target: &main, CronPattern: "0  0 6 1 3 ? *"})
+		args := "-repo acme/site -copy-to acme/shop"
+		require.Equal(t, cli.Success, s.Run(args+" -dry-run"))
+		require.Contains(t, s.Out.String(), "3 schedules of 4 would be copied to acme/shop\n")
+		require.Empty(t, s.Changes())
+
+		require.Equal(t, cli.Success, s.Run(args), s.Errs.String())
+		require.Equal(t, "copied: nightly on main, 0 15 2 * * ? *\nis there already: main, 0 0 6 1 3 ? *\ncopied: main, 0 30 0 * * ? *\n"+
+			"copied: old[2J, 0 0 12 * * ? *, paused\n3 schedules of 4 copied to acme/shop\n", s.Out.String())
+		copies := shop.Schedules()
+		require.Len(t, copies, 4)
+		require.Equal(t, "nightly", copies[1].Target.Selector.Pattern)
+		require.Nil(t, copies[1].Target.Commit, "the commit is one of the other repository")
+		require.True(t, copies[1].Enabled)
+		require.False(t, copies[3].Enabled)
+
+		require.Equal(t, cli.Success, s.Run(args))
+		require.Contains(t, s.Out.String(), "0 schedules of 4 copied")
+		require.Len(t, shop.Schedules(), 4)
+	})
+}
+
+func TestWhatIsThereTwiceIsCopiedOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Stage, site, shop *pipelinestest.Repository) {
+		site.AddSchedule(site.Schedules()[2])
+		require.Equal(t, cli.Success, s.Run("-repo acme/site -copy-to acme/shop"), s.Errs.String())
+		require.Contains(t, s.Out.String(), "4 schedules of 5 copied to acme/shop\n")
+		require.Len(t, shop.Schedules(), 4)
+	})
+}
+
+func TestACopyThatDoesNotFitSaysSo(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Stage, _, shop *pipelinestest.Repository) {
+		for range 8 {
+			shop.AddSchedule(pipelines.Schedule{})
+		}
+		require.Equal(t, cli.Trouble, s.Run("-repo acme/site -copy-to acme/shop"))
+		require.Contains(t, s.Out.String(), "2 schedules of 4 copied to acme/shop\n")
+		require.Contains(t, s.Errs.String(), "too many schedules")
+		require.NotContains(t, s.Errs.String(), "credentials", "which are right")
+	})
+}
+
+func TestAScheduleThatIsMissingIsAnError(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Stage, site, _ *pipelinestest.Repository) {
+		require.Equal(t, cli.Trouble, s.Run("-repo acme/site -pause -id c1,nope"))
+		require.Equal(t, "schedules: there is no schedule nope\n", s.Errs.String())
+		require.Equal(t, "{c1} {c2} {c3}", enabled(site))
+		require.Equal(t, cli.Success, s.Run("-repo acme/shop"))
+		require.Equal(t, "acme/shop has no schedules.\n", s.Out.String())
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.Equal(t, cli.Interrupted, s.RunContext(ctx, "-repo acme/site -pause"))
+	})
+}
+
+func TestWrongUsageIsRefused(t *testing.T) {
+	for args, want := range map[string]string{
+		"-repo acme/site -pause -resume":            "exclude each other",
+		"-repo acme/site -dry-run":                  "-dry-run goes with",
+		"-repo acme/site -next 11":                  "-next is not",
+		"-repo acme/site -zone Mars/Olympus":        "-zone: unknown time zone",
+		"-repo acme/site -copy-to shop":             "-copy-to: repository",
+		"-repo acme/site -copy-to acme/site":        "is the repository itself",
+		"-repo acme/site -pause -id=":               "-id is empty",
+		"-pause":                                    "-repo is missing",
+		"-repo acme/site -pause c1":                 "1 arguments too many",
+		"-repo acme/site -copy-to acme/shop -pause": "exclude each other",
+	} {
+		s := clitest.New(t, run)
+		require.Equal(t, cli.Trouble, s.Run(args), args)
+		require.Contains(t, s.Errs.String(), want)
+		require.Empty(t, s.Requests())
+	}
+	status, _, errs := clitest.Demo(t, run, "-copy-to acme/shop")
+	require.Equal(t, cli.Trouble, status)
+	require.Contains(t, errs, "-copy-to needs credentials")
+}
+
+func TestTheDemoRunsWithoutCredentials(t *testing.T) {
+	status, out, errs := clitest.Demo(t, run, "-next 2")
+	require.Equal(t, cli.Success, status)
+	require.Contains(t, errs, "demo")
+	require.Contains(t, out, "nightly on main")
+	status, out, _ = clitest.Demo(t, run, "-demo -copy-to acme/shop")
+	require.Equal(t, cli.Success, status)
+	require.Contains(t, out, "4 schedules of 4 copied to acme/shop")
+	status, out, _ = clitest.Demo(t, run, "-h")
+	require.Equal(t, cli.Success, status)
+	require.Contains(t, out, "pipeline:write")
+}

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
+
+// seed fills the demo's service.
+func seed(srv *pipelinestest.Server) {
+	repo := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
+	pair, err := newKeyPair(ed25519Type, 0, "pipelines of "+demoRepo.String())
+	if err != nil {
+		panic(err) // there is no randomness
+	}
+	repo.SetKeyPair(*pair)
+	for _, host := range []string{"deploy.example.com", "[git.example.com]:2222"} {
+		key, err := newKeyPair(ed25519Type, 0, "")
+		if err != nil {
+			panic(err)
+		}
+		fields := strings.Fields(key.PublicKey)
+		repo.AddKnownHost(pipelines.KnownHost{Hostname: host, PublicKey: &pipelines.SSHPublicKey{KeyType: fields[0], Key: fields[1]}})
+	}
+}

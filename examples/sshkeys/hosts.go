@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// hostKey is what there is one known host of.
+type hostKey struct{ host, keyType string }
+
+func hostKeyOf(h *pipelines.KnownHost) hostKey { return hostKey{h.Hostname, keyOf(h).KeyType} }
+
+// readHosts reads what ssh-keyscan prints, each key once.
+func readHosts(r io.Reader) ([]pipelines.KnownHost, error) {
+	all, err := pipelines.ParseKnownHosts(r)
+	if err != nil {
+		return nil, err
+	}
+	var hosts []pipelines.KnownHost
+	keys := map[hostKey]string{}
+	for _, h := range all {
+		switch key, read := keys[hostKeyOf(&h)]; {
+		case !read:
+			hosts = append(hosts, h)
+			keys[hostKeyOf(&h)] = h.PublicKey.Key
+		case key != h.PublicKey.Key:
+			return nil, fmt.Errorf("standard input has two different keys of type %s of host %s", h.PublicKey.KeyType, h.Hostname)
+		}
+	}
+	if len(hosts) == 0 {
+		return nil, errors.New("there are no known hosts on standard input: did ssh-keyscan reach any?")
+	}
+	return hosts, nil
+}
+
+// addHosts adds the hosts that aren't known. Nothing is changed if one is known with another key and -replace isn't given.
+func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHost) error {
+	list, err := j.service.KnownHosts(ctx, j.repo, nil).Collect()
+	if err != nil {
+		return err
+	}
+	known := map[hostKey]*pipelines.KnownHost{}
+	for _, h := range list {
+		known[hostKeyOf(h)] = h
+	}
+	if !j.replace {
+		if err := j.refuseOthers(hosts, known); err != nil {
+			return err
+		}
+	}
+	would := ""
+	if j.dryRun {
+		would = "would be "
+	}
+	changed := 0
+	for _, h := range hosts {
+		is := known[hostKeyOf(&h)]
+		if is != nil && keyOf(is).Key == h.PublicKey.Key {
+			j.say("is known: %s", line(&h))
+			continue
+		}
+		var did string
+		if did, err = j.put(ctx, is, h); err != nil {
+			err = fmt.Errorf("%s %s: %w", h.Hostname, h.PublicKey.KeyType, err)
+			break
+		}
+		changed++
+		j.say("%s%s: %s", would, did, line(&h))
+	}
+	j.say("%d of %d keys of hosts %sadded or replaced", changed, len(hosts), would)
+	return err
+}
+
+// put adds a host, or replaces the one that there is, and tells which.
+func (j *job) put(ctx context.Context, is *pipelines.KnownHost, h pipelines.KnownHost) (did string, err error) {
+	if is == nil {
+		if !j.dryRun {
+			_, err = j.service.CreateKnownHost(ctx, j.repo, h)
+		}
+		return "added", err
+	}
+	if !j.dryRun {
+		_, err = j.service.UpdateKnownHost(ctx, j.repo, is.UUID, h)
+	}
+	return "replaced", err
+}
+
+func line(h *pipelines.KnownHost) string {
+	return h.Hostname + " " + keyOf(h).KeyType + " " + fingerprint(h)
+}
+
+// refuseOthers refuses hosts that are known with another key: it changed, or somebody is in between.
+func (j *job) refuseOthers(hosts []pipelines.KnownHost, known map[hostKey]*pipelines.KnownHost) error {
+	var err error
+	for _, h := range hosts {
+		if is := known[hostKeyOf(&h)]; is != nil && keyOf(is).Key != h.PublicKey.Key {
+			j.say("is known with another key: %s %s %s, now %s", h.Hostname, h.PublicKey.KeyType, fingerprint(is), fingerprint(&h))
+			err = errWouldReplace
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(j.env.Stderr, "Nothing was changed. The host has a new key, or somebody pretends to be it: ask its owner. Then -replace replaces the key.")
+	}
+	return err
+}

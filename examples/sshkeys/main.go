@@ -1,0 +1,267 @@
+// Command sshkeys shows a repository's SSH key pair and known hosts with their fingerprints, makes a new pair, and adds known hosts
+// from the output of ssh-keyscan. See its -h.
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+)
+
+const program = "sshkeys"
+
+const intro = `
+sshkeys shows the SSH key pair of a repository's pipelines and the hosts they know, with fingerprints. It makes
+a new pair, and adds known hosts.
+
+    go -C examples run ./sshkeys -repo WORKSPACE/SLUG                     what there is
+    go -C examples run ./sshkeys -repo WORKSPACE/SLUG -new [-replace]     a new key pair
+    ssh-keyscan HOST | go -C examples run ./sshkeys -repo WORKSPACE/SLUG -known-hosts [-replace]
+    go -C examples run ./sshkeys -demo                                    a demo on a fake service
+
+The pair is made on this machine. Its private key goes to the service, which never tells it, and nowhere else:
+it is neither printed nor written to a file. The public key is printed, for the hosts that the pipelines are to
+log in to. Without -replace neither a key pair nor a known host's key is replaced by another one.
+
+ssh-keyscan believes whoever answers: compare the fingerprints that are printed with those the host's owner
+publishes; -dry-run shows them and changes nothing. Hashed names and patterns of a known_hosts file aren't
+understood.
+`
+
+const scopes = `
+Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:variable to change keys and hosts.
+`
+
+const statuses = `
+    0  done
+    1  not done, because it would have replaced a key
+`
+
+func main() { cli.Main(run) }
+
+// options is what the command line says.
+type options struct {
+	repo            string
+	create          bool
+	kind            string
+	bits            int
+	comment         string
+	knownHosts      bool
+	replace, dryRun bool
+	demo            bool
+}
+
+func newFlags(o *options) *flag.FlagSet {
+	flags := flag.NewFlagSet(program, flag.ContinueOnError)
+	flags.StringVar(&o.repo, "repo", "", "the repository, as `WORKSPACE/SLUG`")
+	flags.BoolVar(&o.create, "new", false, "make a new key pair and give it to the repository")
+	flags.StringVar(&o.kind, "type", rsaType, "with -new: the `TYPE` of the key, rsa or ed25519; whether the service takes ed25519 isn't documented")
+	flags.IntVar(&o.bits, "bits", 4096, "with -new: the size of an RSA key, `2048 to 8192`")
+	flags.StringVar(&o.comment, "comment", "", "with -new: the `COMMENT` of the public key; default: pipelines of the repository's name")
+	flags.BoolVar(&o.knownHosts, "known-hosts", false, "add the known hosts that come on standard input, as ssh-keyscan prints them")
+	flags.BoolVar(&o.replace, "replace", false, "with -new and -known-hosts: replace what there is")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "with -new and -known-hosts: only say what would be done")
+	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
+	cli.SetUsage(flags, intro, scopes, statuses)
+	return flags
+}
+
+func (o *options) check(flags *flag.FlagSet) error {
+	if err := cli.CheckGiven(flags); err != nil {
+		return err
+	}
+	aboutKey := false
+	flags.Visit(func(f *flag.Flag) {
+		aboutKey = aboutKey || slices.Contains([]string{"type", "bits", "comment"}, f.Name)
+	})
+	switch {
+	case o.create && o.knownHosts:
+		return errors.New("-new and -known-hosts exclude each other")
+	case (o.replace || o.dryRun) && !o.create && !o.knownHosts:
+		return errors.New("-replace and -dry-run go with -new or -known-hosts: without them nothing is changed anyway")
+	case aboutKey && !o.create:
+		return errors.New("-type, -bits and -comment go with -new")
+	}
+	return o.checkKey()
+}
+
+func (o *options) checkKey() error {
+	switch {
+	case o.kind != rsaType && o.kind != ed25519Type:
+		return errors.New("-type is neither rsa nor ed25519")
+	case o.bits < 2048 || o.bits > 8192:
+		return errors.New("-bits is not from 2048 to 8192")
+	case cli.Clean(o.comment) != o.comment:
+		return errors.New("-comment is not one plain line")
+	}
+	return nil
+}
+
+// errWouldReplace ends what would have replaced a key without -replace.
+var errWouldReplace = errors.New("would replace a key")
+
+// job is one run of the program.
+type job struct {
+	options
+	env     cli.Env
+	service *pipelines.SSHService
+	repo    pipelines.Repo
+}
+
+func run(ctx context.Context, args []string, env cli.Env) int {
+	j := job{env: env}
+	flags := newFlags(&j.options)
+	if status, ok := env.Parse(flags, args); !ok {
+		return status
+	}
+	var err error
+	j.repo, err = cli.Repo("repo", j.options.repo, j.demo, demoRepo)
+	if err = cmp.Or(j.check(flags), err); err != nil {
+		return env.Usage(program, err)
+	}
+	var hosts []pipelines.KnownHost
+	if j.knownHosts {
+		if hosts, err = readHosts(env.Stdin); err != nil {
+			return env.Fail(ctx, program, err)
+		}
+	}
+	client, _, end, err := env.Connect(program, j.demo, seed)
+	if err != nil {
+		return env.Fail(ctx, program, err)
+	}
+	defer end()
+	j.service = client.SSH
+	switch {
+	case j.create:
+		err = j.newPair(ctx)
+	case j.knownHosts:
+		err = j.addHosts(ctx, hosts)
+	default:
+		err = j.show(ctx)
+	}
+	switch {
+	case errors.Is(err, errWouldReplace):
+		return cli.Failure
+	case err != nil:
+		return env.Fail(ctx, program, err)
+	}
+	return cli.Success
+}
+
+// say prints a line with texts of the service.
+func (j *job) say(format string, args ...any) {
+	fmt.Fprintln(j.env.Stdout, cli.Clean(fmt.Sprintf(format, args...)))
+}
+
+// pair returns the repository's key pair, nil if it has none.
+func (j *job) pair(ctx context.Context) (*pipelines.KeyPair, error) {
+	pair, err := j.service.KeyPair(ctx, j.repo)
+	if errors.Is(err, pipelines.ErrNotFound) { // so is a repository that doesn't exist, which has no list of hosts either
+		_, err = j.service.KnownHosts(ctx, j.repo, nil).Collect()
+		return nil, err
+	}
+	return pair, err
+}
+
+func (j *job) show(ctx context.Context) error {
+	pair, err := j.pair(ctx)
+	if err != nil {
+		return err
+	}
+	hosts, err := j.service.KnownHosts(ctx, j.repo, nil).Collect()
+	if err != nil {
+		return err
+	}
+	if pair == nil {
+		j.say("%s has no SSH key pair.", j.repo)
+	} else {
+		j.say("Key pair of %s: %s", j.repo, publicFingerprint(pair.PublicKey))
+		j.say("%s", pair.PublicKey)
+	}
+	if len(hosts) == 0 {
+		j.say("It knows no hosts but those that the service knows itself.")
+		return nil
+	}
+	slices.SortStableFunc(hosts, func(a, b *pipelines.KnownHost) int { return cmp.Compare(a.Hostname, b.Hostname) })
+	var rows [][]string
+	for _, h := range hosts {
+		rows = append(rows, []string{h.Hostname, keyOf(h).KeyType, fingerprint(h)})
+	}
+	fmt.Fprintln(j.env.Stdout)
+	cli.PrintTable(j.env.Stdout, []string{"KNOWN HOST", "TYPE", "FINGERPRINT"}, rows)
+	return nil
+}
+
+// newPair makes a key pair and gives it to the repository.
+func (j *job) newPair(ctx context.Context) error {
+	old, err := j.pair(ctx)
+	if err != nil {
+		return err
+	}
+	begin := "made"
+	if old != nil {
+		j.say("The repository has a key pair: %s", publicFingerprint(old.PublicKey))
+		if !j.replace {
+			fmt.Fprintln(j.env.Stderr, "It is left as it is: -replace puts a new one in its place. The service never tells the old private key,\n"+
+				"and where only the old public key is known, the pipelines can't log in any more.")
+			return errWouldReplace
+		}
+		begin = "replaced by"
+	}
+	if j.dryRun {
+		j.say("would be %s a new pair of type %s", begin, j.kind)
+		return nil
+	}
+	pair, err := newKeyPair(j.kind, j.bits, cmp.Or(j.comment, "pipelines of "+j.repo.String()))
+	if err != nil {
+		return err
+	}
+	if _, err = j.service.SetKeyPair(ctx, j.repo, *pair); err != nil {
+		return err
+	}
+	j.say("%s a new pair of type %s: %s", begin, j.kind, publicFingerprint(pair.PublicKey))
+	j.say("The public key, for the hosts that the pipelines log in to:")
+	j.say("%s", pair.PublicKey)
+	return nil
+}
+
+// publicFingerprint tells the fingerprint of a public key as OpenSSH writes it.
+func publicFingerprint(line string) string {
+	key, comment, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	if err != nil {
+		return "a key that is not understood"
+	}
+	text := ssh.FingerprintSHA256(key) + " " + key.Type()
+	if comment != "" {
+		text += " " + comment
+	}
+	return text
+}
+
+func keyOf(h *pipelines.KnownHost) pipelines.SSHPublicKey {
+	if h.PublicKey == nil {
+		return pipelines.SSHPublicKey{}
+	}
+	return *h.PublicKey
+}
+
+// fingerprint tells that of a host's key: computed here, because it is what people compare.
+func fingerprint(h *pipelines.KnownHost) string {
+	blob, err := base64.StdEncoding.DecodeString(keyOf(h).Key)
+	if err == nil {
+		var key ssh.PublicKey
+		if key, err = ssh.ParsePublicKey(blob); err == nil {
+			return ssh.FingerprintSHA256(key)
+		}
+	}
+	return cmp.Or(keyOf(h).SHA256Fingerprint, "unknown") + " (the service's word)"
+}

@@ -300,14 +300,17 @@ func TestCallersAtOnceShareOneRequestForTheKeys(t *testing.T) {
 			return fetch(ctx)
 		}
 		gone, cancel := context.WithCancel(t.Context())
-		cancel()
 		var all sync.WaitGroup
+		all.Go(func() { _, _ = keys.key(gone, "unknown") })
+		synctest.Wait()
 		for range 50 {
 			all.Go(func() {
-				_, err := keys.key(gone, "unknown")
-				assert.ErrorIs(t, err, errUnknownKey, "a caller that went away spoils nothing for the others")
+				_, err := keys.key(t.Context(), "unknown")
+				assert.ErrorIs(t, err, errUnknownKey, "the caller that asked and went away spoils nothing for the others")
 			})
 		}
+		synctest.Wait()
+		cancel()
 		all.Wait()
 		require.Equal(t, 1, asked())
 	})

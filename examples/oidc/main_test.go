@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -325,6 +324,6 @@ func TestKeysThatCannotVerifyAreLeftOut(t *testing.T) {
 	keys := usable(set)
 	require.Len(t, keys, 1)
 	require.Contains(t, keys, "good")
-	broken := &keySet{fetch: nil}
-	require.True(t, errors.Is(broken.unavailable(), errUnavailable))
+	unread := &keySet{}
+	require.ErrorIs(t, unread.unavailable(), errUnavailable)
 }

@@ -135,6 +135,7 @@ func (r *run) claims(s *step, issuer string, now time.Time) pipelines.StepClaims
 		claims.BranchName = target.RefName
 	case "":
 		claims.BranchName = target.Source // of a pull request
+	default: // a tag is on no branch
 	}
 	return claims
 }

@@ -37,7 +37,7 @@ type keySet struct {
 	fetch   func(context.Context) (*pipelines.JSONWebKeySet, error)
 	limiter *rate.Limiter
 
-	fetching sync.Mutex // held by who asks the service; others with a key that is there don't wait
+	fetching chan struct{} // has room for one, who asks the service; others with a key that is there don't wait
 
 	mu      sync.Mutex
 	keys    map[string]crypto.PublicKey
@@ -50,7 +50,8 @@ func newKeySet(client *pipelines.Client, workspace string) *keySet {
 		fetch: func(ctx context.Context) (*pipelines.JSONWebKeySet, error) {
 			return client.OIDC.Keys(ctx, workspace)
 		},
-		limiter: rate.NewLimiter(rate.Every(fetchEvery), fetchBurst),
+		limiter:  rate.NewLimiter(rate.Every(fetchEvery), fetchBurst),
+		fetching: make(chan struct{}, 1),
 	}
 }
 
@@ -87,8 +88,12 @@ func (k *keySet) unavailable() error {
 
 // refresh reads the keys, unless somebody has done so since the caller looked, or it was done too often of late.
 func (k *keySet) refresh(ctx context.Context, seen time.Time) {
-	k.fetching.Lock()
-	defer k.fetching.Unlock()
+	select {
+	case k.fetching <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	defer func() { <-k.fetching }()
 	if _, fetched := k.look(""); fetched.After(seen) || !k.limiter.Allow() {
 		return
 	}

@@ -3,10 +3,8 @@ GO       ?= go
 MODULES  := . contract chaos examples bench
 NEXT     := go1.27.4
 LINT     := tools/bin/golangci-lint
-STAT     := tools/bin/benchstat
 FUZZTIME ?= 1m
-BENCHES  ?= .
-COUNT    ?= 6
+ROUNDS   ?= 7
 
 .PHONY: help demo demo-variables demo-insights demo-oidc demo-caches demo-schedules demo-sshkeys demo-runners demo-fleet test test-next lint vet cross check bench cover fuzz tidy clean
 
@@ -68,9 +66,10 @@ cover: ## coverage of the SDK and of the fake server, 90 % at least
 
 COVERED := '/^total:/ { print what ": " $$3; if ($$3 + 0 < 90) { print "less than 90 %"; exit 1 } }'
 
-bench: $(STAT) ## the SDK against hand-written net/http, in one run
-	@$(GO) -C bench test -run '^$$' -bench '$(BENCHES)' -benchmem -count $(COUNT) . | tee bench/out.txt
-	@$(STAT) -col /client -row .name bench/out.txt
+bench: ## the SDK against hand-written net/http and go-bitbucket, in one run
+	@rm -f bench/rows.md
+	@BENCH_ROWS=$(CURDIR)/bench/rows.md $(GO) -C bench test -count 1 -run '^TestPolling' . >/dev/null
+	@$(GO) -C bench run . -rounds $(ROUNDS) -rows rows.md
 
 fuzz: ## each fuzz target for FUZZTIME
 	@for m in $(MODULES); do for pkg in $$($(GO) -C $$m list ./...); do for f in $$($(GO) -C $$m test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
@@ -80,10 +79,7 @@ tidy: ## go mod tidy in all modules
 	@for m in $(MODULES) tools; do $(GO) -C $$m mod tidy || exit 1; done
 
 clean:
-	@rm -rf tools/bin cover.out bench/out.txt
+	@rm -rf tools/bin cover.out bench/rows.md
 
 $(LINT): tools/go.mod tools/go.sum
 	@mkdir -p tools/bin && $(GO) -C tools build -o bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
-
-$(STAT): tools/go.mod tools/go.sum
-	@mkdir -p tools/bin && $(GO) -C tools build -o bin/benchstat golang.org/x/perf/cmd/benchstat

@@ -431,6 +431,9 @@ func WithQuery(key, value string) CallOption {
 		if key == "" {
 			return invalidArgument("WithQuery: key is empty")
 		}
+		if k.extraQuery == nil {
+			k.extraQuery = make(url.Values)
+		}
 		k.extraQuery.Add(key, value)
 		return nil
 	}

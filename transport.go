@@ -92,7 +92,7 @@ type rawBody struct {
 func (b rawBody) secrets() []string { return b.hidden }
 
 func (c *Client) newCall(ctx context.Context, at endpoint, body any, opts []CallOption) (*call, error) {
-	k := &call{client: c, at: at, header: make(http.Header, 4), extraQuery: url.Values{}}
+	k := &call{client: c, at: at, header: make(http.Header, 4)}
 	if ctx == nil {
 		return nil, k.wrap(invalidArgument("context is nil"))
 	}
@@ -570,11 +570,12 @@ func (k *call) mayBeEmpty(resp *http.Response) bool {
 
 // jsonError tells where a JSON text doesn't fit without repeating any of it.
 func jsonError(err error) error {
+	if err == nil {
+		return nil
+	}
 	var semantic *json.SemanticError
 	var syntactic *jsontext.SyntacticError
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &semantic):
 		return fmt.Errorf("JSON of another shape at %q: %s does not fit into %v", semantic.JSONPointer, semantic.JSONKind, semantic.GoType)
 	case errors.As(err, &syntactic):

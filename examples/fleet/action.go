@@ -116,7 +116,7 @@ func (a action) complete() (action, error) {
 func (a action) do(ctx context.Context, client *pipelines.Client, repo pipelines.Repo) (changed bool, row []string, err error) {
 	switch a.Kind {
 	case kindVariable:
-		changed, err = a.setVariable(ctx, client.Variables.Repository(repo))
+		changed, err = a.setVariable(ctx, client.Variables.InRepository(repo))
 	case kindPipelines:
 		changed, err = a.switchPipelines(ctx, client, repo)
 	case kindSchedules:
@@ -185,12 +185,12 @@ func lastRun(ctx context.Context, client *pipelines.Client, repo pipelines.Repo)
 		if err != nil {
 			return nil, err
 		}
-		state := p.State.Name
+		state := string(p.State.Name)
 		if p.State.Result != nil {
-			state = p.State.Result.Name
+			state = string(p.State.Result.Name)
 		}
 		return []string{
-			strconv.Itoa(p.BuildNumber), string(state), p.Target.RefName, p.CreatedOn.UTC().Format(time.RFC3339), strconv.Itoa(p.DurationInSeconds),
+			strconv.Itoa(p.BuildNumber), state, p.Target.RefName, p.CreatedOn.UTC().Format(time.RFC3339), strconv.Itoa(p.DurationInSeconds),
 		}, nil
 	}
 	return []string{"", "never ran", "", "", ""}, nil

@@ -89,7 +89,8 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 		fmt.Fprintf(env.Stderr, "fleet: no such command: %q\nThe flag -h explains all of them.\n", args[0])
 		return cli.Trouble
 	}
-	p := &program{options: newOptions(args[0]), env: env}
+	p := &program{env: env}
+	p.define(args[0])
 	if status, ok := env.Parse(p.flags, args[1:]); !ok {
 		return status
 	}
@@ -113,8 +114,9 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	return status
 }
 
-func newOptions(command string) options {
-	o := options{flags: flag.NewFlagSet("fleet "+command, flag.ContinueOnError)}
+// define makes the flags of a command.
+func (o *options) define(command string) {
+	o.flags = flag.NewFlagSet("fleet "+command, flag.ContinueOnError)
 	o.flags.StringVar(&o.campaign, "campaign", "", "the campaign's `name`: small letters, digits, dots, hyphens and underscores")
 	o.flags.StringVar(&o.redisURL, "redis", os.Getenv("FLEET_REDIS"), "`URL` of Redis, such as redis://:password@host:6379/0, rediss://... or unix:///socket (default $FLEET_REDIS, or else redis://127.0.0.1:6379/0)")
 	switch command {
@@ -138,7 +140,6 @@ func newOptions(command string) options {
 	if o.redisURL != "" {
 		o.flags.Lookup("redis").DefValue = "" // it may have a password
 	}
-	return o
 }
 
 func (o *options) startFlags() {

@@ -8,13 +8,17 @@ FUZZTIME ?= 1m
 BENCHES  ?= .
 COUNT    ?= 6
 
-.PHONY: help demo test test-next lint vet cross check bench cover fuzz tidy clean
+.PHONY: help demo demo-fleet test test-next lint vet cross check bench cover fuzz tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: ## follow a pipeline of the built-in fake service
 	@$(GO) -C examples run ./run -demo
+
+# Its exit status 1 says that some repositories fail, as they are to in the demo.
+demo-fleet: ## change 240 repositories of the built-in fake service by a shared queue
+	@$(GO) -C examples build -o $(CURDIR)/tools/bin/fleet ./fleet && { tools/bin/fleet run -demo -quota 60 -per 1s || test $$? -eq 1; }
 
 # The race detector needs cgo, which Go switches off where there is no C compiler.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)

@@ -46,18 +46,18 @@ the work waits, work once none is left.
 
 // options are the flags of all commands.
 type options struct {
-	campaign, redisURL        string
-	workspace, repos          string
-	valueEnv                  string
-	secured, again, dryRun    bool
-	quota                     quota
-	attempts                  int
-	concurrency               int
-	retryDelay                time.Duration
-	wait, demo                bool
-	poll                      time.Duration
-	flags                     *flag.FlagSet
-	redisGiven, campaignGiven bool
+	campaign, redisURL     string
+	workspace, repos       string
+	valueEnv               string
+	secured, again, dryRun bool
+	quota                  quota
+	attempts               int
+	concurrency            int
+	retryDelay             time.Duration
+	wait, demo             bool
+	poll                   time.Duration // how often the campaign's progress is looked at
+	flags                  *flag.FlagSet
+	campaignGiven          bool
 }
 
 // program is one command with what it works on.
@@ -95,7 +95,6 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 		return status
 	}
 	p.flags.Visit(func(f *flag.Flag) {
-		p.redisGiven = p.redisGiven || f.Name == "redis"
 		p.campaignGiven = p.campaignGiven || f.Name == "campaign"
 	})
 	if err := p.check(args[0]); err != nil {
@@ -131,7 +130,7 @@ func (o *options) define(command string) {
 		o.workFlags()
 		o.flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	}
-	o.poll = 500 * time.Millisecond
+	o.poll = 250 * time.Millisecond
 	defaults := o.flags.PrintDefaults
 	o.flags.Usage = func() {
 		fmt.Fprintf(o.flags.Output(), "Usage of fleet %s (fleet -h tells what it is for, the actions, scopes and exit statuses):\n", command)

@@ -130,7 +130,9 @@ func (p *program) printFailed(results map[string]result, failed int) {
 		}
 	}
 	table.Flush() //nolint:errcheck,gosec // printing has nothing to tell
-	fmt.Fprintf(p.env.Stdout, "\nfleet start -retry-failed tries them again.\n")
+	if p.redisURL != "" || p.flags.Lookup("demo") == nil {
+		fmt.Fprintln(p.env.Stdout, "\nfleet start -retry-failed tries them again.")
+	}
 }
 
 func (p *program) printResults(ctx context.Context) (int, error) {

@@ -167,21 +167,28 @@ func (o *options) check(command string) error {
 			o.campaign = "run"
 		}
 	}
-	starts := o.flags.Lookup("quota") != nil
 	switch {
 	case !campaignName.MatchString(o.campaign):
 		return errors.New("-campaign has to be a name of small letters, digits, dots, hyphens and underscores")
-	case !starts && o.flags.NArg() > 0:
-		return fmt.Errorf("what is %q?", o.flags.Arg(0))
-	case starts && o.quota.Requests < 2:
-		return errors.New("-quota has to be at least 2")
-	case starts && (o.quota.Per < time.Second || o.quota.Share == ""):
-		return errors.New("-per has to be at least a second, and -share a name")
-	case starts && o.attempts < 1:
-		return errors.New("-attempts has to be at least 1")
 	case o.flags.Lookup("concurrency") != nil && (o.concurrency < 1 || o.retryDelay < 0):
 		return errors.New("-concurrency has to be at least 1, and -retry-delay no less than 0")
-	case starts && !o.demo && (o.workspace == "") == (o.repos == ""):
+	case o.flags.Lookup("quota") != nil:
+		return o.checkStart()
+	case o.flags.NArg() > 0:
+		return fmt.Errorf("what is %q?", o.flags.Arg(0))
+	}
+	return nil
+}
+
+func (o *options) checkStart() error {
+	switch {
+	case o.quota.Requests < 2:
+		return errors.New("-quota has to be at least 2")
+	case o.quota.Per < time.Second || o.quota.Share == "":
+		return errors.New("-per has to be at least a second, and -share a name")
+	case o.attempts < 1:
+		return errors.New("-attempts has to be at least 1")
+	case o.workspace != "" && o.repos != "" || !o.demo && o.workspace == "" && o.repos == "":
 		return errors.New("which repositories? One of -workspace and -repos tells")
 	}
 	return nil
@@ -209,7 +216,7 @@ func (p *program) connectRedis(command string) (end func(), err error) {
 	rdb := redis.NewClient(o)
 	p.store = store{rdb: rdb, campaign: p.campaign}
 	return func() {
-		rdb.Close() //nolint:errcheck,gosec // nothing is left to be told
+		rdb.Close() //nolint:errcheck // nothing is left to be told
 		stop()
 	}, nil
 }

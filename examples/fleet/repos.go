@@ -21,7 +21,7 @@ func readRepos(name string, stdin io.Reader) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer f.Close()
+		defer f.Close() //nolint:errcheck // it was only read
 		stdin = f
 	}
 	var list repoList

@@ -34,7 +34,7 @@ func (p *program) follow(ctx context.Context) error {
 		nowTotal, nowDone, err := p.store.counts(ctx)
 		if err != nil {
 			if time.Since(answered) > patience {
-				return fmt.Errorf("Redis doesn't answer: %w", err) //nolint:revive,staticcheck // a name
+				return fmt.Errorf("Redis doesn't answer: %w", err) //nolint:staticcheck // a name
 			}
 			continue
 		}
@@ -129,7 +129,7 @@ func (p *program) printFailed(results map[string]result, failed int) {
 			fmt.Fprintf(table, "%s\t%s\n", cli.Clean(repo), cli.Clean(r.Reason))
 		}
 	}
-	table.Flush() //nolint:errcheck,gosec // printing has nothing to tell
+	table.Flush() //nolint:errcheck // printing has nothing to tell
 	if p.redisURL != "" || p.flags.Lookup("demo") == nil {
 		fmt.Fprintln(p.env.Stdout, "\nfleet start -retry-failed tries them again.")
 	}

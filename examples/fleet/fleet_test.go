@@ -59,6 +59,7 @@ func TestAFailureIsListedWithItsReasonAndTriedAgainOnRequest(t *testing.T) {
 	srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/r1/pipelines_config/variables", Status: http.StatusForbidden, Body: "\x1b[2Jlocked"})
 	list := "acme/r0\nacme/r1 \n\n# no more\nacme/r0\n"
 	require.Contains(t, fleet(t, cli.Success, list, startArgs("variable", "K", "v")...), "K in 2 repositories")
+	require.Contains(t, fleet(t, cli.Success, list, startArgs("variable", "K", "v")...), "0 were put into Redis, 2 wait there already")
 	require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "left        2")
 	work(t)
 	out := fleet(t, cli.Failure, "", "status", "-wait", "-campaign", "c")

@@ -15,6 +15,7 @@ type Progress struct {
 
 	mu    sync.Mutex
 	done  int
+	early int // of those, what was done before
 	start time.Time
 	last  time.Time
 }
@@ -26,6 +27,14 @@ const linesEach = 10 * time.Second
 func (e Env) NewProgress(what string, total int) *Progress {
 	now := time.Now()
 	return &Progress{env: e, what: what, total: total, start: now, last: now}
+}
+
+// Resume counts n as done before the work went on; how fast they were says nothing about the rest.
+func (p *Progress) Resume(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done += n
+	p.early += n
 }
 
 // Add counts n more as done.
@@ -63,8 +72,8 @@ func (p *Progress) line(now time.Time) string {
 	const width = 30
 	filled := min(width, width*p.done/p.total)
 	line := fmt.Sprintf("[%s%s] %d of %d %s", strings.Repeat("#", filled), strings.Repeat(".", width-filled), p.done, p.total, p.what)
-	if p.done > 0 && p.done < p.total {
-		left := now.Sub(p.start) * time.Duration(p.total-p.done) / time.Duration(p.done)
+	if fresh := p.done - p.early; fresh > 0 && p.done < p.total {
+		left := now.Sub(p.start) * time.Duration(p.total-p.done) / time.Duration(fresh)
 		line += ", about " + left.Round(time.Second).String() + " left"
 	}
 	return line

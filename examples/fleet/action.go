@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// action is what a campaign does to each repository. Doing it again changes nothing.
+type action struct {
+	Kind     string `json:"kind"`
+	Key      string `json:"key,omitzero"`
+	Value    string `json:"value,omitzero"`
+	ValueEnv string `json:"value_env,omitzero"` // the worker's environment variable that has the value, which Redis then never sees
+	Secured  bool   `json:"secured,omitzero"`
+	On       bool   `json:"on,omitzero"`
+}
+
+const (
+	kindVariable  = "variable"
+	kindPipelines = "pipelines"
+	kindSchedules = "schedules"
+	kindReport    = "report"
+)
+
+func parseAction(args []string, valueEnv string, secured bool) (action, error) {
+	if len(args) == 0 {
+		return action{}, errors.New("what is to be done? variable KEY VALUE, pipelines on|off, schedules on|off, or report")
+	}
+	a := action{Kind: args[0]}
+	rest := args[1:]
+	if (valueEnv != "" || secured) && a.Kind != kindVariable {
+		return a, errors.New("-value-env and -secured are for variable")
+	}
+	switch a.Kind {
+	case kindVariable:
+		return a.variable(rest, valueEnv, secured)
+	case kindPipelines, kindSchedules:
+		if len(rest) != 1 || rest[0] != "on" && rest[0] != "off" {
+			return a, fmt.Errorf("%s takes on or off", a.Kind)
+		}
+		a.On = rest[0] == "on"
+	case kindReport:
+		if len(rest) > 0 {
+			return a, errors.New("report takes nothing more")
+		}
+	default:
+		return a, fmt.Errorf("no such thing to do: %q", a.Kind)
+	}
+	return a, nil
+}
+
+func (a action) variable(rest []string, valueEnv string, secured bool) (action, error) {
+	a.ValueEnv, a.Secured = valueEnv, secured
+	switch {
+	case len(rest) == 2 && valueEnv == "" && secured:
+		return a, errors.New("a secured value has no place in Redis: let -value-env name an environment variable of the workers")
+	case len(rest) == 2 && valueEnv == "":
+		a.Value = rest[1]
+	case len(rest) != 1 || valueEnv == "":
+		return a, errors.New("variable takes KEY VALUE, or KEY alone with -value-env")
+	}
+	a.Key = rest[0]
+	return a, nil
+}
+
+func (a action) String() string {
+	switch a.Kind {
+	case kindVariable:
+		return "variable " + a.Key
+	case kindReport:
+		return kindReport
+	}
+	if a.On {
+		return a.Kind + " on"
+	}
+	return a.Kind + " off"
+}
+
+// requests is about how many requests one repository takes.
+func (a action) requests() int {
+	if a.Kind == kindReport {
+		return 1
+	}
+	return 2
+}
+
+// columns are the headings of what the action finds out.
+func (a action) columns() []string {
+	if a.Kind == kindReport {
+		return []string{"last run", "state", "branch", "started", "seconds"}
+	}
+	return nil
+}
+
+// complete fills in what only the worker knows.
+func (a action) complete() (action, error) {
+	if a.ValueEnv == "" {
+		return a, nil
+	}
+	value, found := os.LookupEnv(a.ValueEnv)
+	if !found {
+		return a, fmt.Errorf("the environment variable %s, which has the value, isn't set", a.ValueEnv)
+	}
+	a.Value = value
+	return a, nil
+}
+
+// do makes a repository so, or reads what is asked for. It tells whether it had to change anything, and what it read.
+func (a action) do(ctx context.Context, client *pipelines.Client, repo pipelines.Repo) (changed bool, row []string, err error) {
+	switch a.Kind {
+	case kindVariable:
+		changed, err = a.setVariable(ctx, client.Variables.InRepository(repo))
+	case kindPipelines:
+		changed, err = a.switchPipelines(ctx, client, repo)
+	case kindSchedules:
+		changed, err = a.switchSchedules(ctx, client, repo)
+	case kindReport:
+		row, err = lastRun(ctx, client, repo)
+	default:
+		err = fmt.Errorf("this version of fleet can't do %q", a.Kind)
+	}
+	return changed, row, err
+}
+
+// setVariable looks first, so that a repository in which the variable is right costs one request and any other two. What is secured
+// can't be compared and is written again.
+func (a action) setVariable(ctx context.Context, set *pipelines.VariableSet) (changed bool, err error) {
+	wanted := pipelines.Variable{Key: a.Key, Value: a.Value, Secured: a.Secured}
+	there, err := set.GetByKey(ctx, a.Key)
+	switch {
+	case errors.Is(err, pipelines.ErrNotFound):
+		_, err = set.Create(ctx, wanted)
+		if errors.Is(err, pipelines.ErrConflict) || errors.Is(err, pipelines.ErrOutcomeUnknown) {
+			_, err = set.Set(ctx, wanted)
+		}
+	case err != nil:
+		return false, err
+	case !there.Secured && !wanted.Secured && there.Value == wanted.Value:
+		return false, nil
+	default:
+		_, err = set.Update(ctx, there.UUID, pipelines.VariableUpdate{Key: a.Key, Value: &wanted.Value, Secured: &wanted.Secured})
+	}
+	return err == nil, err
+}
+
+func (a action) switchPipelines(ctx context.Context, client *pipelines.Client, repo pipelines.Repo) (changed bool, err error) {
+	config, err := client.Config.Get(ctx, repo)
+	if err != nil && !errors.Is(err, pipelines.ErrNotFound) { // where Pipelines was never on there is none
+		return false, err
+	}
+	if err == nil && config.Enabled == a.On {
+		return false, nil
+	}
+	_, err = client.Config.Update(ctx, repo, pipelines.ConfigUpdate{Enabled: &a.On})
+	return err == nil, err
+}
+
+func (a action) switchSchedules(ctx context.Context, client *pipelines.Client, repo pipelines.Repo) (changed bool, err error) {
+	for schedule, err := range client.Schedules.List(ctx, repo, nil).All() {
+		if err != nil {
+			return changed, err
+		}
+		if schedule.Enabled == a.On {
+			continue
+		}
+		if _, err := client.Schedules.Update(ctx, repo, schedule.UUID, pipelines.ScheduleUpdate{Enabled: &a.On}); err != nil {
+			return changed, err
+		}
+		changed = true
+	}
+	return changed, nil
+}
+
+// lastRun is a row of the report.
+func lastRun(ctx context.Context, client *pipelines.Client, repo pipelines.Repo) ([]string, error) {
+	q := &pipelines.ListPipelinesOptions{Sort: pipelines.SortNewestFirst, PageLen: 1}
+	for p, err := range client.Pipelines.List(ctx, repo, q).All() {
+		if err != nil {
+			return nil, err
+		}
+		state := string(p.State.Name)
+		if p.State.Result != nil {
+			state = string(p.State.Result.Name)
+		}
+		return []string{
+			strconv.Itoa(p.BuildNumber), state, p.Target.RefName, p.CreatedOn.UTC().Format(time.RFC3339), strconv.Itoa(p.DurationInSeconds),
+		}, nil
+	}
+	return []string{"", "never ran", "", "", ""}, nil
+}
+
+// short writes a duration without the zeros at its end.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+// stage is a service with some repositories, and a Redis in memory.
+func stage(t *testing.T, repositories int) (*pipelinestest.Server, []*pipelinestest.Repository) {
+	t.Helper()
+	srv := pipelinestest.NewServer(pipelinestest.WithToken("a-token"))
+	t.Cleanup(srv.Close)
+	var repos []*pipelinestest.Repository
+	for i := range repositories {
+		repos = append(repos, srv.AddRepository("acme", fmt.Sprintf("r%d", i)))
+	}
+	address, stop, err := startMiniredis()
+	require.NoError(t, err)
+	t.Cleanup(stop)
+	setEnvironment(t, address, srv.URL())
+	return srv, repos
+}
+
+// quick are flags of start under which no test waits.
+var quick = []string{"-campaign", "c", "-repos", "-", "-quota", "1000", "-per", "1s"}
+
+func startArgs(action ...string) []string {
+	return append(append([]string{"start"}, quick...), action...)
+}
+
+func work(t *testing.T) {
+	t.Helper()
+	fleet(t, cli.Success, "", "work", "-campaign", "c", "-retry-delay", "10ms")
+}
+
+func TestTheDemoWorksWithoutCredentials(t *testing.T) {
+	setEnvironment(t, "", "")
+	t.Setenv("BITBUCKET_TOKEN", "")
+	out, errs := fleetBoth(t, cli.Failure, "", "run", "-quota", "1000", "-per", "1s")
+	require.Contains(t, errs, "demo against a fake service")
+	require.Contains(t, out, "  changed     215\n  already so  24\n  failed      2\n")
+	require.Regexp(t, `acme/service-042 +GET .*403 Forbidden: This repository is locked\.`, out)
+	require.Regexp(t, `acme/deleted-meanwhile .*404`, out)
+}
+
+func TestAFailureIsListedWithItsReasonAndTriedAgainOnRequest(t *testing.T) {
+	srv, repos := stage(t, 3)
+	srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/r1/pipelines_config/variables", Status: http.StatusForbidden, Body: "\x1b[2Jlocked"})
+	list := "acme/r0\nacme/r1 \n\n# no more\nacme/r0\n"
+	require.Contains(t, fleet(t, cli.Success, list, startArgs("variable", "K", "v")...), "K in 2 repositories")
+	require.Contains(t, fleet(t, cli.Success, list, startArgs("variable", "K", "v")...), "0 were put into Redis, 2 wait there already")
+	require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "left        2")
+	work(t)
+	out := fleet(t, cli.Failure, "", "status", "-wait", "-campaign", "c")
+	require.Regexp(t, `acme/r1 .*403 Forbidden: .*locked`, out)
+	require.NotContains(t, out, "\x1b")
+
+	srv.ClearFaults()
+	srv.ResetRequests()
+	fleet(t, cli.Success, list+"acme/r2\n", append(startArgs("-retry-failed"), "variable", "K", "v")...)
+	work(t)
+	require.Contains(t, fleet(t, cli.Success, "", "status", "-campaign", "c"), "changed     3\n")
+	require.Len(t, srv.Requests(), 4, "two repositories, and nothing of the one that was done")
+	for _, r := range repos {
+		require.Len(t, r.Variables(), 1)
+	}
+	require.Contains(t, fleet(t, cli.Trouble, list, startArgs("variable", "K", "other")...), "does something else")
+	fleet(t, cli.Success, "", "forget", "-campaign", "c")
+	require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "no such campaign")
+}
+
+func TestWhatMayPassIsTriedAgainAsOftenAsAsked(t *testing.T) {
+	srv, repos := stage(t, 2)
+	srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/r0/pipelines_config/variables", Status: http.StatusInternalServerError, Times: 1})
+	srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/r1/pipelines_config/variables", Status: http.StatusInternalServerError})
+	once := pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1})
+	fleet(t, cli.Success, "acme/r0\nacme/r1\n", append(startArgs("-attempts", "2"), "variable", "K", "v")...)
+	env := cli.Env{Stdin: strings.NewReader(""), Stdout: t.Output(), Stderr: t.Output(), Options: []pipelines.Option{once}}
+	require.Equal(t, cli.Success, run(t.Context(), []string{"work", "-campaign", "c", "-retry-delay", "10ms"}, env))
+	out := fleet(t, cli.Failure, "", "status", "-campaign", "c")
+	require.Regexp(t, `acme/r1 .*500`, out)
+	require.Len(t, repos[0].Variables(), 1)
+	require.Len(t, srv.RequestsTo("GET", "/repositories/acme/r1/pipelines_config/variables"), 2)
+}
+
+func TestCredentialsThatAreNotAcceptedStopTheWorkerAndLoseNothing(t *testing.T) {
+	_, repos := stage(t, 2)
+	fleet(t, cli.Success, "acme/r0\nacme/r1\n", startArgs("pipelines", "off")...)
+	t.Setenv("BITBUCKET_TOKEN", "expired")
+	require.Contains(t, fleet(t, cli.Trouble, "", "work", "-campaign", "c"), "doesn't accept the credentials")
+	require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "left        2")
+	require.True(t, repos[0].PipelinesEnabled())
+}
+
+func TestTheActionsChangeOnlyWhatIsNotSo(t *testing.T) {
+	srv, repos := stage(t, 2)
+	repos[0].AddSchedule(pipelines.Schedule{Enabled: true})
+	off := func() (out string) {
+		for _, kind := range []string{kindSchedules, kindPipelines} {
+			out += fleet(t, cli.Success, "acme/r0\nacme/r1\n", append(append([]string{"run"}, quick...), kind, "off")...)
+			fleet(t, cli.Success, "", "forget", "-campaign", "c")
+		}
+		return out
+	}
+	require.Contains(t, off(), "changed     1\n  already so  1\n", "one has schedules")
+	require.False(t, repos[0].Schedules()[0].Enabled)
+	require.False(t, repos[0].PipelinesEnabled())
+	require.False(t, repos[1].PipelinesEnabled())
+	srv.ResetRequests()
+	require.NotContains(t, off(), "changed")
+	for _, r := range srv.Requests() {
+		require.Equal(t, http.MethodGet, r.Method, "%s", r)
+	}
+}
+
+func TestASecuredValueStaysOutOfRedis(t *testing.T) {
+	_, repos := stage(t, 1)
+	require.Contains(t, fleet(t, cli.Trouble, "acme/r0\n", append(startArgs("-secured"), "variable", "K", "v")...), "no place in Redis")
+	fleet(t, cli.Success, "acme/r0\n", append(startArgs("-secured", "-value-env", "THE_VALUE"), "variable", "K")...)
+	require.Contains(t, fleet(t, cli.Trouble, "", "work", "-campaign", "c"), "THE_VALUE")
+	t.Setenv("THE_VALUE", "s3cret")
+	work(t)
+	require.Equal(t, "s3cret", repos[0].Variables()[0].Value)
+	require.True(t, repos[0].Variables()[0].Secured)
+}
+
+func TestTheReportHasARowForEachRepositoryOfTheWorkspace(t *testing.T) {
+	srv, repos := stage(t, 2)
+	repos[0].AddPipelines(3)
+	page := func(next string, names ...string) pipelinestest.Fault {
+		values := []map[string]string{}
+		for _, name := range names {
+			values = append(values, map[string]string{"full_name": name})
+		}
+		body, err := json.Marshal(map[string]any{"values": values, "next": next})
+		require.NoError(t, err)
+		return pipelinestest.Fault{
+			Method: http.MethodGet, Path: "/repositories/acme", Times: 1, Status: http.StatusOK, Body: string(body),
+			Header: http.Header{"Content-Type": {"application/json"}},
+		}
+	}
+	srv.Inject(page(srv.URL()+"/repositories/acme?page=2&pagelen=100", "acme/r0"))
+	srv.Inject(page("", "acme/r1"))
+	fleet(t, cli.Success, "", "start", "-campaign", "c", "-workspace", "acme", "-quota", "1000", "-per", "1s", "report")
+	listing := srv.RequestsTo("GET", "/repositories/acme")
+	require.Len(t, listing, 2)
+	require.Equal(t, "2", listing[1].Query.Get("page"))
+	work(t)
+	out := fleet(t, cli.Success, "", "results", "-campaign", "c")
+	require.Regexp(t, `^repository,result,reason,last run,state,branch,started,seconds
+acme/r0,read,,3,SUCCESSFUL,main,\d{4}-.*Z,\d+
+acme/r1,read,,,never ran,,,
+$`, out)
+}
+
+func TestAPlanSaysHowLongItTakesAndLeavesRedisAlone(t *testing.T) {
+	stage(t, 1)
+	names := make([]string, 2000)
+	for i := range names {
+		names[i] = fmt.Sprintf("acme/r%d", i)
+	}
+	out := fleet(t, cli.Success, strings.Join(names, "\n"), "plan", "-campaign", "c", "-repos", "-", "-quota", "1000", "variable", "K", "v")
+	require.Contains(t, out, "About 4000 requests; at 1000 requests in 1h that takes 4h2m")
+	require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "no such campaign")
+}
+
+func TestFlagsThatDoNotFitAreRefused(t *testing.T) {
+	stage(t, 1)
+	for args, want := range map[string]string{
+		"fly":                               "no such command",
+		"start -repos - variable A b":       "-campaign has to be",
+		"start -campaign c variable A b":    "One of -workspace and -repos",
+		"start -campaign c -repos - dance":  "no such thing to do",
+		"start -campaign c -repos - report": "there are no repositories",
+		"start -campaign c -repos " + filepath.Join(t.TempDir(), "none") + " report": "none",
+		"start -campaign c -repos - -quota 1 report":                                 "-quota",
+		"work -campaign c -concurrency 0":                                            "-concurrency",
+		"status -campaign c -redis http://user:hunter2@host more":                    "what is",
+		"status -campaign c -redis http://user:hunter2@host":                         "no URL of Redis",
+	} {
+		_, errs := fleetBoth(t, cli.Trouble, "", strings.Fields(args)...)
+		require.Contains(t, errs, want, args)
+		require.NotContains(t, errs, "hunter2")
+	}
+	for _, args := range []string{"-h", "start -h", "work -h", "run -h"} {
+		require.Contains(t, fleet(t, cli.Success, "", strings.Fields(args)...), "fleet", args)
+	}
+}
+
+func TestTheLimitNeverAddsUpToMoreThanTheQuota(t *testing.T) {
+	for _, requests := range []int{2, 10, 900, 1000, 10000} {
+		q := quota{Requests: requests, Per: time.Hour}
+		l := q.limit()
+		require.Equal(t, requests, l.Rate+l.Burst)
+		require.Positive(t, l.Burst)
+	}
+	require.Equal(t, 10*time.Hour, quota{Requests: 1000, Per: time.Hour}.lasts(10+9900).Round(time.Second))
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+)
+
+// store is a campaign in Redis: what is to be done, to which repositories, and what has become of each. The tasks are asynq's, in a
+// queue of the campaign's own.
+type store struct {
+	rdb      redis.UniversalClient
+	campaign string
+}
+
+// spec is what all workers of a campaign have to agree on.
+type spec struct {
+	Action   action `json:"action"`
+	Quota    quota  `json:"quota"`
+	Attempts int    `json:"attempts"` // how often a repository is tried before it counts as failed
+}
+
+// result is what has become of a repository.
+type result struct {
+	State  string    `json:"state"`
+	Reason string    `json:"reason,omitzero"` // why it failed
+	Row    []string  `json:"row,omitzero"`
+	Worker string    `json:"worker"`
+	At     time.Time `json:"at"`
+}
+
+const (
+	stateChanged   = "changed"
+	stateUnchanged = "already so"
+	stateRead      = "read"
+	stateFailed    = "failed"
+)
+
+const taskType = "fleet:repository"
+
+// inOneGo is how many members one command takes.
+const inOneGo = 1000
+
+func (s store) queue() string { return "fleet-" + s.campaign }
+
+// taskID makes one repository one task of the campaign, however often it is enqueued.
+func (s store) taskID(repo string) string { return s.campaign + ":" + repo }
+
+// key is the name of a part of the campaign; the braces keep its parts on one node of a cluster.
+func (s store) key(part string) string { return "fleet:{" + s.campaign + "}:" + part }
+
+// errOther says that the name of the campaign is taken.
+var errOther = errors.New("there is a campaign of this name that does something else")
+
+// declare notes what is to be done to which repositories, those that were declared before included. What is to be done can't be changed
+// later; the quota and the number of attempts can.
+func (s store) declare(ctx context.Context, wanted spec, repos []string) error {
+	there, err := s.spec(ctx)
+	switch {
+	case err == nil && there.Action != wanted.Action:
+		return fmt.Errorf("campaign %s: %w: %s", s.campaign, errOther, there.Action)
+	case err != nil && !errors.Is(err, errNone):
+		return err
+	}
+	text, err := json.Marshal(wanted)
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(repos, inOneGo) {
+		if err := s.rdb.SAdd(ctx, s.key("repositories"), some).Err(); err != nil {
+			return err
+		}
+	}
+	return s.rdb.Set(ctx, s.key("spec"), text, 0).Err()
+}
+
+// errNone says that there is no such campaign.
+var errNone = errors.New("there is no such campaign: fleet start makes one")
+
+func (s store) spec(ctx context.Context) (spec, error) {
+	var found spec
+	text, err := s.rdb.Get(ctx, s.key("spec")).Bytes()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return found, fmt.Errorf("campaign %s: %w", s.campaign, errNone)
+	case err != nil:
+		return found, err
+	}
+	return found, json.Unmarshal(text, &found)
+}
+
+// counts tells how many repositories there are and how many are through.
+func (s store) counts(ctx context.Context) (total, done int, err error) {
+	pipe := s.rdb.Pipeline()
+	all, through := pipe.SCard(ctx, s.key("repositories")), pipe.HLen(ctx, s.key("results"))
+	_, err = pipe.Exec(ctx)
+	return int(all.Val()), int(through.Val()), err
+}
+
+func (s store) isDone(ctx context.Context, repo string) (bool, error) {
+	return s.rdb.HExists(ctx, s.key("results"), repo).Result()
+}
+
+// record keeps the first result of a repository.
+func (s store) record(ctx context.Context, repo string, r result) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return s.rdb.HSetNX(ctx, s.key("results"), repo, text).Err()
+}
+
+func (s store) results(ctx context.Context) (map[string]result, error) {
+	texts, err := s.rdb.HGetAll(ctx, s.key("results")).Result()
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]result, len(texts))
+	for repo, text := range texts {
+		var r result
+		if err := json.Unmarshal([]byte(text), &r); err != nil {
+			return nil, fmt.Errorf("the result of %s: %w", repo, err)
+		}
+		all[repo] = r
+	}
+	return all, nil
+}
+
+// dropFailed forgets the results of those that failed, so that they are tried again.
+func (s store) dropFailed(ctx context.Context) error {
+	all, err := s.results(ctx)
+	if err != nil {
+		return err
+	}
+	for repo, r := range all {
+		if r.State == stateFailed {
+			if err := s.rdb.HDel(ctx, s.key("results"), repo).Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// missing lists the repositories that have no result.
+func (s store) missing(ctx context.Context) ([]string, error) {
+	pipe := s.rdb.Pipeline()
+	all, done := pipe.SMembers(ctx, s.key("repositories")), pipe.HKeys(ctx, s.key("results"))
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	through := make(map[string]bool, len(done.Val()))
+	for _, repo := range done.Val() {
+		through[repo] = true
+	}
+	left := slices.DeleteFunc(all.Val(), func(repo string) bool { return through[repo] })
+	slices.Sort(left)
+	return left, nil
+}
+
+// enqueue makes a task of each repository that isn't one, and tells how many it made. The engine never gives a task up by itself:
+// the workers count the attempts, and deaths of workers are none.
+func (s store) enqueue(ctx context.Context, repos []string, each func()) (made int, err error) {
+	client := asynq.NewClientFromRedisClient(s.rdb)
+	for _, repo := range repos {
+		_, err := client.EnqueueContext(ctx, asynq.NewTask(taskType, []byte(repo)),
+			asynq.TaskID(s.taskID(repo)), asynq.Queue(s.queue()), asynq.MaxRetry(maxRetry), asynq.Timeout(taskTimeout))
+		switch {
+		case err == nil:
+			made++
+		case !errors.Is(err, asynq.ErrTaskIDConflict):
+			return made, err
+		}
+		each()
+	}
+	return made, nil
+}
+
+const (
+	maxRetry    = 1 << 30
+	taskTimeout = 24 * time.Hour // waiting for the quota counts
+)
+
+// workers lists the processes that work on the campaign.
+func (s store) workers() ([]string, error) {
+	servers, err := asynq.NewInspectorFromRedisClient(s.rdb).Servers()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, server := range servers {
+		if _, ours := server.Queues[s.queue()]; ours {
+			names = append(names, fmt.Sprintf("%s:%d", server.Host, server.PID))
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// forget removes everything about the campaign.
+func (s store) forget(ctx context.Context) error {
+	err := asynq.NewInspectorFromRedisClient(s.rdb).DeleteQueue(s.queue(), true)
+	if err != nil && !errors.Is(err, asynq.ErrQueueNotFound) {
+		return err
+	}
+	return s.rdb.Del(ctx, s.key("spec"), s.key("repositories"), s.key("results")).Err()
+}

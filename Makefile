@@ -38,8 +38,8 @@ demo-sshkeys: ## a new SSH key pair and known hosts, on the built-in fake servic
 demo-runners: ## self-hosted runners and stale ones, on the built-in fake service
 	@$(GO) -C examples run ./runners -demo
 	@$(GO) -C examples run ./runners -demo -stale 24h -delete
-# Its exit status 1 says that some repositories fail, as they are to in the demo.
 
+# Its exit status 1 says that some repositories fail, as they are to in the demo.
 demo-fleet: ## change 240 repositories of the built-in fake service by a shared queue
 	@$(GO) -C examples build -o $(CURDIR)/tools/bin/fleet ./fleet && { tools/bin/fleet run -demo -quota 60 -per 1s || test $$? -eq 1; }
 

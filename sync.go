@@ -221,13 +221,13 @@ func (v *VariableSet) Apply(ctx context.Context, plan *SyncPlan) error {
 // syncChange is one change of a plan.
 type syncChange struct {
 	name string
-	make func() error
+	do   func() error
 }
 
 func applyAll(changes []syncChange) error {
 	var done []string
 	for i, change := range changes {
-		if err := change.make(); err != nil {
+		if err := change.do(); err != nil {
 			return &SyncError{Done: done, Failed: change.name, Left: len(changes) - i - 1, Err: err}
 		}
 		done = append(done, change.name)

@@ -36,7 +36,7 @@ import (
 
 const (
 	maxJSONBody   = 32 << 20
-	maxJSONBraces = 1 << 18 // opening ones: an empty object takes two bytes of JSON and hundreds of memory
+	maxJSONObjects = 1 << 18 // nulls in their place too: each takes a few bytes of JSON and hundreds of memory
 	maxPooledBody = 1 << 20
 	maxRedirects  = 5
 )
@@ -538,7 +538,7 @@ func (k *call) decodeBody(body []byte, resp *http.Response, out any) error {
 		return errors.New("it is empty")
 	case string(text) == "null" && !k.at.op.custom():
 		return errors.New("it is null")
-	case len(body) > maxJSONBraces && bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("null")) > maxJSONBraces:
+	case len(body) > maxJSONObjects && bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("null")) > maxJSONObjects:
 		return ErrResponseTooLarge
 	}
 	err := json.Unmarshal(body, out, decodeOptions)

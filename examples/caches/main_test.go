@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -110,9 +109,7 @@ func TestACacheThatIsGoneAlreadyIsDeleted(t *testing.T) {
 
 func TestAnInterruptEndsIt(t *testing.T) {
 	s, repo := newStage(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.Equal(t, cli.Interrupted, s.RunContext(ctx, "-repo acme/site -delete -larger 1kB"))
+	require.Equal(t, cli.Interrupted, s.RunInterrupted("-repo acme/site -delete -larger 1kB"))
 	require.Len(t, repo.Caches(), 4)
 }
 
@@ -128,10 +125,8 @@ func TestWrongUsageIsRefused(t *testing.T) {
 		"":                                        "-repo is missing",
 	} {
 		s, repo := newStage(t)
-		require.Equal(t, cli.Trouble, s.Run(args), args)
-		require.Contains(t, s.Errs.String(), want)
+		s.Refuses(args, want)
 		require.Len(t, repo.Caches(), 4)
-		require.Empty(t, s.Requests())
 	}
 }
 

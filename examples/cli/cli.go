@@ -35,8 +35,9 @@ type Env struct {
 	Options        []pipelines.Option // of the client, after the program's own
 }
 
-// Main runs a program and ends the process with its status. An interrupt ends the context, a second one the process.
-func Main(run func(ctx context.Context, args []string, env Env) int) {
+// Interruptible returns a context that the first interrupt ends. A second one ends the process at once: by the time the context is
+// done, signals do again what they do by default, which [signal.NotifyContext] can't promise.
+func Interruptible() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -45,8 +46,13 @@ func Main(run func(ctx context.Context, args []string, env Env) int) {
 		signal.Stop(signals)
 		cancel()
 	}()
+	return ctx
+}
+
+// Main runs a program with a context that is [Interruptible], and ends the process with its status.
+func Main(run func(ctx context.Context, args []string, env Env) int) {
 	env := Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Terminal: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb"}
-	os.Exit(run(ctx, os.Args[1:], env))
+	os.Exit(run(Interruptible(), os.Args[1:], env))
 }
 
 // Parse parses the flags. Where the program is to end, because of -h or of flags that don't fit, ok is false and status the exit

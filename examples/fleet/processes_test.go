@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli/clitest"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
@@ -223,12 +224,9 @@ func requireQuotaUsedAndKept(t *testing.T, srv *pipelinestest.Server) {
 // setEnvironment makes the environment of the test, and of its processes, one with Redis and credentials.
 func setEnvironment(t *testing.T, address, service string) {
 	t.Helper()
-	for _, name := range []string{"BITBUCKET_EMAIL", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_ID", "BITBUCKET_CLIENT_SECRET"} {
-		t.Setenv(name, "")
-	}
+	clitest.SetCredentials(t, "a-token")
 	t.Setenv("FLEET_REDIS", address)
 	t.Setenv("BITBUCKET_BASE_URL", service)
-	t.Setenv("BITBUCKET_TOKEN", "a-token")
 }
 
 // fleet runs the program in the test's process and returns what it printed on Stdout.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli/clitest"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
@@ -34,11 +35,7 @@ type stage struct {
 
 func newStage(t *testing.T, credentials bool) *stage {
 	t.Helper()
-	for _, name := range []string{
-		"BITBUCKET_TOKEN", "BITBUCKET_EMAIL", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_ID", "BITBUCKET_CLIENT_SECRET", "BITBUCKET_BASE_URL",
-	} {
-		t.Setenv(name, "")
-	}
+	clitest.SetCredentials(t, "")
 	s := &stage{html: filepath.Join(t.TempDir(), "report.html")}
 	s.env = cli.Env{Stdout: &s.out, Stderr: &s.errs}
 	if credentials {

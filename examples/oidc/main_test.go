@@ -17,18 +17,9 @@ import (
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli/clitest"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
-
-func setCredentials(t *testing.T, base string) {
-	t.Helper()
-	for _, name := range []string{
-		"BITBUCKET_TOKEN", "BITBUCKET_EMAIL", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_ID", "BITBUCKET_CLIENT_SECRET",
-	} {
-		t.Setenv(name, "")
-	}
-	t.Setenv("BITBUCKET_BASE_URL", base)
-}
 
 // program is the server as it runs, told by flags.
 type program struct {
@@ -39,7 +30,8 @@ type program struct {
 // begin runs the program against the stage's service until end.
 func begin(t *testing.T, s *stage, args ...string) *program {
 	t.Helper()
-	setCredentials(t, s.srv.URL())
+	clitest.SetCredentials(t, "")
+	t.Setenv("BITBUCKET_BASE_URL", s.srv.URL())
 	ctx, cancel := context.WithCancel(t.Context())
 	read, write := io.Pipe()
 	ended := make(chan int, 1)
@@ -196,7 +188,7 @@ func TestWithoutKeysNobodyIsAcceptedAndNobodyAccused(t *testing.T) {
 
 func TestTheDemoShowsWhatIsAcceptedAndRefused(t *testing.T) {
 	for _, args := range [][]string{{"-demo"}, {}} {
-		setCredentials(t, "")
+		clitest.SetCredentials(t, "")
 		var out, errs strings.Builder
 		require.Equal(t, cli.Success, run(t.Context(), args, cli.Env{Stdout: &out, Stderr: &errs}), errs.String())
 		require.Contains(t, errs.String(), "demo")
@@ -208,7 +200,7 @@ func TestTheDemoShowsWhatIsAcceptedAndRefused(t *testing.T) {
 }
 
 func TestFlagsThatDoNotFitAreRefused(t *testing.T) {
-	setCredentials(t, "")
+	clitest.SetCredentials(t, "")
 	const uuid = "11111111-2222-4333-8444-555555555555"
 	for args, want := range map[string]string{
 		"-listen :0":                     "-workspace is missing",

@@ -7,35 +7,36 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli/clitest"
 )
 
 func TestUsageErrors(t *testing.T) {
 	for name, tt := range map[string]struct {
-		args        []string
-		credentials bool
-		want        string
+		args  []string
+		token string
+		want  string
 	}{
 		"unknown flag":             {args: []string{"-frobnicate"}, want: "-frobnicate"},
 		"argument":                 {args: []string{"acme/site"}, want: "1 arguments too many"},
-		"no repository":            {credentials: true, want: "-repo is missing"},
-		"malformed repository":     {args: []string{"-repo", "site"}, credentials: true, want: `-repo "site" is not of the form`},
+		"no repository":            {token: "a-token", want: "-repo is missing"},
+		"malformed repository":     {args: []string{"-repo", "site"}, token: "a-token", want: `-repo "site" is not of the form`},
 		"repository, no token":     {args: []string{"-repo", "acme/site"}, want: "-repo needs credentials"},
 		"stop, no token":           {args: []string{"-stop", "1"}, want: "-stop needs credentials"},
-		"demo-fail with a token":   {args: []string{"-repo", "acme/site", "-demo-fail"}, credentials: true, want: "-demo-fail"},
+		"demo-fail with a token":   {args: []string{"-repo", "acme/site", "-demo-fail"}, token: "a-token", want: "-demo-fail"},
 		"branch and tag":           {args: []string{"-branch", "a", "-tag", "b"}, want: "-branch and -tag"},
 		"timeout":                  {args: []string{"-timeout", "10"}, want: "-timeout"},
 		"negative timeout":         {args: []string{"-timeout", "-1s"}, want: "-timeout"},
-		"stop, no number":          {args: []string{"-repo", "acme/site", "-stop", "x"}, credentials: true, want: "-stop"},
-		"stop, number too small":   {args: []string{"-repo", "acme/site", "-stop", "0"}, credentials: true, want: "-stop"},
-		"stop and more":            {args: []string{"-repo", "acme/site", "-stop", "1", "-no-follow"}, credentials: true, want: "-stop"},
-		"demo and repository":      {args: []string{"-demo", "-repo", "acme/site"}, credentials: true, want: "-demo and -repo exclude each other"},
+		"stop, no number":          {args: []string{"-repo", "acme/site", "-stop", "x"}, token: "a-token", want: "-stop"},
+		"stop, number too small":   {args: []string{"-repo", "acme/site", "-stop", "0"}, token: "a-token", want: "-stop"},
+		"stop and more":            {args: []string{"-repo", "acme/site", "-stop", "1", "-no-follow"}, token: "a-token", want: "-stop"},
+		"demo and repository":      {args: []string{"-demo", "-repo", "acme/site"}, token: "a-token", want: "-demo and -repo exclude each other"},
 		"demo and stop":            {args: []string{"-demo", "-stop", "1"}, want: "-demo and -stop exclude each other"},
-		"demo-fail, how to":        {args: []string{"-demo-fail"}, credentials: true, want: "-demo too"},
-		"empty repository":         {args: []string{"-repo="}, credentials: true, want: "-repo is empty"},
+		"demo-fail, how to":        {args: []string{"-demo-fail"}, token: "a-token", want: "-demo too"},
+		"empty repository":         {args: []string{"-repo="}, token: "a-token", want: "-repo is empty"},
 		"empty repository, demo":   {args: []string{"-repo="}, want: "-repo is empty"},
-		"empty branch":             {args: []string{"-repo", "acme/site", "-branch="}, credentials: true, want: "-branch is empty"},
+		"empty branch":             {args: []string{"-repo", "acme/site", "-branch="}, token: "a-token", want: "-branch is empty"},
 		"blank branch":             {args: []string{"-branch", " "}, want: "-branch is empty"},
-		"empty tag":                {args: []string{"-repo", "acme/site", "-tag="}, credentials: true, want: "-tag is empty"},
+		"empty tag":                {args: []string{"-repo", "acme/site", "-tag="}, token: "a-token", want: "-tag is empty"},
 		"empty pipeline":           {args: []string{"-custom="}, want: "-custom is empty"},
 		"empty timeout":            {args: []string{"-timeout="}, want: "-timeout"},
 		"empty number":             {args: []string{"-stop="}, want: "-stop"},
@@ -51,7 +52,7 @@ func TestUsageErrors(t *testing.T) {
 		"secret, no quotes":        {args: []string{"-secret", "KEY=a", "hunter2"}, want: "1 arguments too many"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			setCredentials(t, tt.credentials)
+			clitest.SetCredentials(t, tt.token)
 			var out, errs buffer
 			status := run(context.Background(), tt.args, environment{stdout: &out, stderr: &errs})
 			require.Equal(t, exitUnknown, status)
@@ -63,7 +64,7 @@ func TestUsageErrors(t *testing.T) {
 }
 
 func TestHalfOfAPairOfCredentials(t *testing.T) {
-	setCredentials(t, false)
+	clitest.SetCredentials(t, "")
 	t.Setenv("BITBUCKET_EMAIL", "me@example.com")
 	var out, errs buffer
 	require.Equal(t, exitUnknown, run(context.Background(), []string{"-repo", "acme/site"}, environment{stdout: &out, stderr: &errs}))
@@ -71,7 +72,7 @@ func TestHalfOfAPairOfCredentials(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	setCredentials(t, false)
+	clitest.SetCredentials(t, "")
 	var out, errs buffer
 	require.Equal(t, exitSuccessful, run(context.Background(), []string{"-h"}, environment{stdout: &out, stderr: &errs}))
 	require.Empty(t, errs.String())

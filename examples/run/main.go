@@ -9,16 +9,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/term"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // The exit statuses.
@@ -30,21 +28,7 @@ const (
 )
 
 func main() {
-	os.Exit(run(interruptible(), os.Args[1:], processEnvironment()))
-}
-
-// interruptible returns a context that the first interrupt ends. A second one ends the process at once: by the time the context is
-// done, signals do again what they do by default, which [signal.NotifyContext] can't promise.
-func interruptible() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-signals
-		signal.Stop(signals)
-		cancel()
-	}()
-	return ctx
+	os.Exit(run(cli.Interruptible(), os.Args[1:], processEnvironment()))
 }
 
 // environment is what the program finds around it, apart from the environment variables.
@@ -79,7 +63,7 @@ func run(ctx context.Context, args []string, env environment) int {
 		fmt.Fprint(env.stdout, usage)
 		return exitSuccessful
 	}
-	credentials := hasCredentials()
+	credentials := cli.HasCredentials()
 	if err == nil {
 		err = o.check(credentials)
 	}
@@ -97,18 +81,6 @@ func run(ctx context.Context, args []string, env environment) int {
 		return s.stop(ctx)
 	}
 	return s.run(ctx)
-}
-
-// hasCredentials reports whether the environment has anything that [pipelines.WithEnv] takes for credentials.
-func hasCredentials() bool {
-	for _, name := range []string{
-		"BITBUCKET_TOKEN", "BITBUCKET_EMAIL", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_ID", "BITBUCKET_CLIENT_SECRET",
-	} {
-		if os.Getenv(name) != "" {
-			return true
-		}
-	}
-	return false
 }
 
 // session is one run of the program.
@@ -132,7 +104,7 @@ func (s *session) connect(options []pipelines.Option) (end func(), err error) {
 	}
 	s.repo, err = pipelines.ParseRepo(s.options.repo)
 	if err != nil {
-		return nil, errors.New("-repo " + strings.TrimPrefix(words(err), "repository "))
+		return nil, errors.New("-repo " + strings.TrimPrefix(cli.Words(err), "repository "))
 	}
 	own := []pipelines.Option{pipelines.WithEnv(), pipelines.WithUserAgent("pipelines-examples-run")}
 	s.client, err = pipelines.NewClient(append(own, options...)...)
@@ -249,18 +221,12 @@ func (s *session) stopRun(ctx context.Context, number int) bool {
 
 // fail says what went wrong, and returns the exit status.
 func (s *session) fail(err error) int {
-	s.say("run: %s", s.text(words(err)))
+	s.say("run: %s", s.text(cli.Words(err)))
 	if hint := hint(err); hint != "" {
 		s.say("%s", hint)
 	}
 	return exitUnknown
 }
-
-// provenance is what the SDK's errors begin with. It tells programmers where to look, and says nothing to who reads "run: " before it.
-var provenance = regexp.MustCompile(`^(pipelines: ([A-Z]\w*\.[A-Z]\w*: )?)*(invalid argument: )?`)
-
-// words is the text of an error without where in the SDK it comes from.
-func words(err error) string { return provenance.ReplaceAllString(err.Error(), "") }
 
 func hint(err error) string {
 	switch {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli/clitest"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
@@ -30,19 +30,6 @@ func TestMain(m *testing.M) {
 
 const repo = "acme/site"
 
-// setCredentials makes the environment one with or without credentials, whatever it was before.
-func setCredentials(t *testing.T, present bool) {
-	t.Helper()
-	for _, name := range []string{
-		"BITBUCKET_TOKEN", "BITBUCKET_EMAIL", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_ID", "BITBUCKET_CLIENT_SECRET", "BITBUCKET_BASE_URL",
-	} {
-		t.Setenv(name, "")
-	}
-	if present {
-		t.Setenv("BITBUCKET_TOKEN", "a-token")
-	}
-}
-
 // stage is a service with a repository, and a place to run the program.
 type stage struct {
 	*pipelinestest.Server
@@ -54,7 +41,7 @@ type stage struct {
 
 func newStage(t *testing.T, steps ...pipelinestest.Step) *stage {
 	t.Helper()
-	setCredentials(t, true)
+	clitest.SetCredentials(t, "a-token")
 	s := &stage{Server: pipelinestest.NewServer()}
 	t.Cleanup(s.Close)
 	s.repo = s.AddRepository("acme", "site")
@@ -83,7 +70,7 @@ func count(n int) string {
 
 func TestDemo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		setCredentials(t, false)
+		clitest.SetCredentials(t, "")
 		var out, errs buffer
 		begin := time.Now()
 		require.Equal(t, exitSuccessful, run(t.Context(), nil, environment{stdout: &out, stderr: &errs}))
@@ -118,7 +105,7 @@ func TestDemoDespiteCredentials(t *testing.T) {
 	for args, want := range map[string]int{"-demo": exitSuccessful, "-demo -demo-fail": exitFailed} {
 		t.Run(args, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				setCredentials(t, true)
+				clitest.SetCredentials(t, "a-token")
 				t.Setenv("BITBUCKET_BASE_URL", "https://real.example.com")
 				var out, errs buffer
 				require.Equal(t, want, run(t.Context(), strings.Fields(args), environment{stdout: &out, stderr: &errs}))
@@ -132,7 +119,7 @@ func TestDemoDespiteCredentials(t *testing.T) {
 
 func TestDemoThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		setCredentials(t, false)
+		clitest.SetCredentials(t, "")
 		var out, errs buffer
 		require.Equal(t, exitFailed, run(t.Context(), []string{"-demo-fail"}, environment{stdout: &out, stderr: &errs}))
 		_, end, found := strings.Cut(out.String(), "\nUnit tests FAILED; its last lines:\n")
@@ -147,7 +134,7 @@ func TestDemoThatFails(t *testing.T) {
 
 func TestDemoOnATerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		setCredentials(t, false)
+		clitest.SetCredentials(t, "")
 		tty := &terminal{columns: 100}
 		require.Equal(t, exitSuccessful, run(t.Context(), nil, environment{stdout: tty, width: tty.width, colour: true}))
 		require.Contains(t, tty.String(), "2 of 4 steps done, running: Unit tests")
@@ -161,7 +148,7 @@ func TestDemoOnATerminal(t *testing.T) {
 
 func TestNarrowTerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		setCredentials(t, false)
+		clitest.SetCredentials(t, "")
 		tty := &terminal{columns: 40}
 		require.Equal(t, exitSuccessful, run(t.Context(), nil, environment{stdout: tty, width: tty.width}))
 		for _, want := range []string{"0/4: Build\r", "1/4: Unit tests and 1 more\r", "3/4: Deploy\r"} {
@@ -335,18 +322,6 @@ func TestErrorsReadOnce(t *testing.T) {
 		require.Equal(t, exitUnknown, run(t.Context(), []string{"-repo", "site"}, s.env))
 		require.Equal(t, "run: -repo \"site\" is not of the form workspace/slug\n", s.errs.String())
 	})
-	for name, tt := range map[string]struct {
-		err  error
-		want string
-	}{
-		"of an operation":   {errors.New("pipelines: Pipelines.Run: POST /x: pipelines: 404"), "POST /x: pipelines: 404"},
-		"of the client":     {errors.New("pipelines: invalid argument: token"), "token"},
-		"in another":        {errors.New("pipelines: Pipelines.Watch: pipelines: Pipelines.Get: GET /x: 404"), "GET /x: 404"},
-		"of an argument":    {errors.New("pipelines: Pipelines.Run: invalid argument: branch"), "branch"},
-		"of something else": {errors.New("EOF"), "EOF"},
-	} {
-		t.Run(name, func(t *testing.T) { require.Equal(t, tt.want, words(tt.err)) })
-	}
 }
 
 func TestRunOverSockets(t *testing.T) {
@@ -427,7 +402,7 @@ func startProgram(t *testing.T, args ...string) (program *exec.Cmd, out io.Reade
 }
 
 func TestSignal(t *testing.T) {
-	setCredentials(t, false)
+	clitest.SetCredentials(t, "")
 	program, out := startProgram(t)
 	_, err := out.Read(make([]byte, 1)) // it has begun
 	require.NoError(t, err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -113,9 +112,7 @@ func TestFailuresAndInterruptsAreTold(t *testing.T) {
 	require.Len(t, workspace.Runners(), 3)
 	require.Equal(t, cli.Trouble, s.Run("-workspace nowhere"))
 	require.Contains(t, s.Errs.String(), "runners: the runners of nowhere: ")
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.Equal(t, cli.Interrupted, s.RunContext(ctx, "-repo acme/site"))
+	require.Equal(t, cli.Interrupted, s.RunInterrupted("-repo acme/site"))
 }
 
 func TestWrongUsageIsRefused(t *testing.T) {
@@ -128,9 +125,7 @@ func TestWrongUsageIsRefused(t *testing.T) {
 		"-workspace acme -stale never":       "neither a duration",
 	} {
 		s := clitest.New(t, run)
-		require.Equal(t, cli.Trouble, s.Run(args), args)
-		require.Contains(t, s.Errs.String(), want)
-		require.Empty(t, s.Requests())
+		s.Refuses(args, want)
 	}
 	status, _, errs := clitest.Demo(t, run, "-workspace acme")
 	require.Equal(t, cli.Trouble, status)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -161,9 +160,7 @@ func TestAScheduleThatIsMissingIsAnError(t *testing.T) {
 		require.Equal(t, "{c1} {c2} {c3}", enabled(site))
 		require.Equal(t, cli.Success, s.Run("-repo acme/shop"))
 		require.Equal(t, "acme/shop has no schedules.\n", s.Out.String())
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		require.Equal(t, cli.Interrupted, s.RunContext(ctx, "-repo acme/site -pause"))
+		require.Equal(t, cli.Interrupted, s.RunInterrupted("-repo acme/site -pause"))
 	})
 }
 
@@ -181,9 +178,7 @@ func TestWrongUsageIsRefused(t *testing.T) {
 		"-repo acme/site -copy-to acme/shop -pause": "exclude each other",
 	} {
 		s := clitest.New(t, run)
-		require.Equal(t, cli.Trouble, s.Run(args), args)
-		require.Contains(t, s.Errs.String(), want)
-		require.Empty(t, s.Requests())
+		s.Refuses(args, want)
 	}
 	status, _, errs := clitest.Demo(t, run, "-copy-to acme/shop")
 	require.Equal(t, cli.Trouble, status)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -185,9 +184,7 @@ func TestFailuresAndInterruptsAreTold(t *testing.T) {
 	require.Equal(t, cli.Trouble, s.Run("-repo acme/site -new -type ed25519"))
 	require.Contains(t, s.Errs.String(), "don't allow this")
 	require.Nil(t, repo.KeyPair())
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.Equal(t, cli.Interrupted, s.RunContext(ctx, "-repo acme/site -new"))
+	require.Equal(t, cli.Interrupted, s.RunInterrupted("-repo acme/site -new"))
 }
 
 func TestWrongUsageIsRefused(t *testing.T) {
@@ -201,9 +198,7 @@ func TestWrongUsageIsRefused(t *testing.T) {
 		"-new":                               "-repo is missing",
 	} {
 		s, _ := newStage(t)
-		require.Equal(t, cli.Trouble, s.Run(args), args)
-		require.Contains(t, s.Errs.String(), want)
-		require.Empty(t, s.Requests())
+		s.Refuses(args, want)
 	}
 }
 

@@ -80,6 +80,9 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 		fmt.Fprintf(env.Stderr, "%s: %q is none of plan, apply and export\nThe flag -h explains them.\n", program, append(flags.Args(), args...)[0])
 		return cli.Trouble
 	}
+	if err := o.check(flags); err != nil {
+		return env.Usage(program, err)
+	}
 	s := &session{options: o, env: env}
 	status, err := s.run(ctx, command)
 	if err != nil {
@@ -100,6 +103,11 @@ func (o *options) flags(env cli.Env) *flag.FlagSet {
 	flags.BoolVar(&o.dryRun, "dry-run", false, "")
 	flags.BoolVar(&o.demo, "demo", false, "")
 	return flags
+}
+
+// check refuses what names something of the service where there are no credentials, lest anybody take the demo for it.
+func (o *options) check(flags *flag.FlagSet) error {
+	return errors.Join(cli.CheckGiven(flags), cli.CheckReal("repo", o.repo, o.demo), cli.CheckReal("workspace", o.workspace, o.demo))
 }
 
 // session is one run of the program.

@@ -11,14 +11,9 @@ import (
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli/clitest"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
-
-func noCredentials(t *testing.T) {
-	for _, name := range []string{"TOKEN", "EMAIL", "API_TOKEN", "CLIENT_ID", "CLIENT_SECRET", "BASE_URL"} {
-		t.Setenv("BITBUCKET_"+name, "")
-	}
-}
 
 // call runs the program, and returns what it printed.
 func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
@@ -31,11 +26,10 @@ func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 // serve lets the program find a fake service by its environment.
 func serve(t *testing.T) (*pipelinestest.Server, *pipelinestest.Repository) {
 	t.Helper()
-	noCredentials(t)
+	clitest.SetCredentials(t, "t0ken")
 	srv := pipelinestest.NewServer(pipelinestest.WithToken("t0ken"))
 	t.Cleanup(srv.Close)
 	t.Setenv("BITBUCKET_BASE_URL", srv.URL())
-	t.Setenv("BITBUCKET_TOKEN", "t0ken")
 	return srv, srv.AddRepository("acme", "site")
 }
 
@@ -137,6 +131,7 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 	for want, args := range map[string][]string{
 		"is none of plan, apply and export":       {"sync"},
 		"one of -repo and -workspace":             {"plan"},
+		"-repo is empty":                          {"plan", "-repo="},
 		"-environment goes with -repo":            {"plan", "-workspace", "a", "-environment", "b"},
 		"not of the form workspace/slug":          {"plan", "-repo", "acme"},
 		"no environment":                          {"plan", "-repo", "acme/site", "-environment", "nowhere"},
@@ -160,7 +155,12 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 }
 
 func TestTheDemoNeedsNoCredentials(t *testing.T) {
-	noCredentials(t)
+	clitest.SetCredentials(t, "")
+	for _, args := range [][]string{{"apply", "-repo", "acme/site"}, {"export", "-workspace", "acme"}} {
+		status, _, stderr := call(t, args...)
+		require.Equal(t, cli.Trouble, status, "nobody takes the demo for what was to be done")
+		require.Contains(t, stderr, "needs credentials")
+	}
 	status, stdout, stderr := call(t, "apply", "-prune")
 	require.Equal(t, cli.Success, status, stderr)
 	require.Contains(t, stderr, "No credentials")

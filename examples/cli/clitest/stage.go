@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
@@ -67,6 +69,21 @@ func (s *Stage) RunContext(ctx context.Context, args string) int {
 		env.Options = append(env.Options, pipelines.WithHTTPClient(&http.Client{Transport: s.Transport()}))
 	}
 	return s.run(ctx, strings.Fields(args), env)
+}
+
+// RunInterrupted does so as if the user had interrupted it by then.
+func (s *Stage) RunInterrupted(args string) int {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	cancel()
+	return s.RunContext(ctx, args)
+}
+
+// Refuses runs the program with arguments for which it has to say want, and to send nothing.
+func (s *Stage) Refuses(args, want string) {
+	s.t.Helper()
+	require.Equal(s.t, cli.Trouble, s.Run(args), args)
+	require.Contains(s.t, s.Errs.String(), want)
+	require.Empty(s.t, s.Requests())
 }
 
 // Demo runs a program without credentials, and returns its exit status and what it printed.

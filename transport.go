@@ -35,10 +35,10 @@ import (
 //	the user's Transport, or the standard one
 
 const (
-	maxJSONBody   = 32 << 20
+	maxJSONBody    = 32 << 20
 	maxJSONObjects = 1 << 18 // nulls in their place too: each takes a few bytes of JSON and hundreds of memory
-	maxPooledBody = 1 << 20
-	maxRedirects  = 5
+	maxPooledBody  = 1 << 20
+	maxRedirects   = 5
 )
 
 // decodeOptions tolerate what the service may send. Unknown members and null are no error to begin with.

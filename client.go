@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
-	"reflect"
 	"strings"
 	"time"
 
@@ -47,28 +45,6 @@ type Client struct {
 	policy    RetryPolicy
 	transport *transport
 	created   createdVariables
-}
-
-// RetryPolicy says how often and how patiently a request is tried again. Zero fields have their defaults.
-type RetryPolicy struct {
-	MaxAttempts   int           // sends in all; default 5, 1: no retries
-	MinWait       time.Duration // bound of the first wait, doubled for each further one; default 500ms
-	MaxWait       time.Duration // bound of any wait that the service doesn't ask for; default 30s
-	MaxRetryAfter time.Duration // longest Retry-After that is waited for; a longer one ends the call at once; default 1m
-}
-
-func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
-	if p.MaxAttempts < 0 || p.MinWait < 0 || p.MaxWait < 0 || p.MaxRetryAfter < 0 {
-		return p, errors.New("negative value")
-	}
-	orDefault(&p.MaxAttempts, 5)
-	orDefault(&p.MinWait, 500*time.Millisecond)
-	orDefault(&p.MaxWait, max(30*time.Second, p.MinWait))
-	orDefault(&p.MaxRetryAfter, time.Minute)
-	if p.MinWait > p.MaxWait {
-		return p, fmt.Errorf("MinWait %v is longer than MaxWait %v", p.MinWait, p.MaxWait)
-	}
-	return p, nil
 }
 
 func orDefault[T comparable](p *T, value T) {
@@ -419,95 +395,4 @@ func (c *Client) baseText() string {
 		return "<nil>"
 	}
 	return c.base.String()
-}
-
-// CallOption varies one call. Every method that sends a request takes them last.
-type CallOption func(*call) error
-
-// WithQuery sets a query parameter, in place of the package's own under that key. Given more than once for a key, all the
-// values are sent. Bitbucket's partial responses are one use: WithQuery("fields", "values.uuid,next").
-func WithQuery(key, value string) CallOption {
-	return func(k *call) error {
-		if key == "" {
-			return invalidArgument("WithQuery: key is empty")
-		}
-		if k.extraQuery == nil {
-			k.extraQuery = make(url.Values)
-		}
-		k.extraQuery.Add(key, value)
-		return nil
-	}
-}
-
-// WithHeader sets a header, in place of the package's own. It goes to the API only, not along to storage hosts.
-// Authorization can't be set so; give credentials by an option of the client.
-func WithHeader(key, value string) CallOption {
-	return func(k *call) error {
-		key = http.CanonicalHeaderKey(key)
-		switch {
-		case !validHeaderName(key):
-			return invalidArgument("WithHeader: %q is not a header's name", key)
-		case !validHeaderValue(value):
-			return invalidArgument("WithHeader: the value of %s has control characters", key)
-		case key == "Authorization":
-			return invalidArgument("WithHeader: credentials are an option of the client")
-		}
-		k.header.Set(key, value)
-		return nil
-	}
-}
-
-// WithResponse puts the last response of the call into *into, of failed calls too: status and headers. Its body has been
-// consumed. It is nil where no response came.
-func WithResponse(into **http.Response) CallOption {
-	return func(k *call) error {
-		if into == nil {
-			return invalidArgument("WithResponse: into is nil")
-		}
-		k.into = into
-		return nil
-	}
-}
-
-// Do sends a request to any path below the base URL, such as "/repositories/acme/site/commits?pagelen=5", with the
-// credentials, limiter, retries and errors of every other call. GET, HEAD, PUT, DELETE and OPTIONS count as safe to repeat.
-//
-// A body is encoded as JSON; a []byte is sent as it is, as JSON unless [WithHeader] sets another Content-Type. The answer is
-// decoded into out, which may be nil; a *[]byte takes it as it is. An answer without content leaves out alone, unless it
-// claims to be JSON. A bare UUID is sent as it stands: put its braces around it, percent-encoded.
-func (c *Client) Do(ctx context.Context, method, path string, body, out any, opts ...CallOption) error {
-	at := customEndpoint(method, path)
-	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {
-		at = at.check(invalidArgument("out is a %T and not a pointer to decode into", out))
-	}
-	return c.do(ctx, at, body, out, opts)
-}
-
-// send carries out an operation that answers with one T.
-func send[T any](ctx context.Context, c *Client, at endpoint, body any, opts []CallOption) (*T, error) {
-	out := new(T)
-	if err := c.do(ctx, at, body, out, opts); err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-// exec carries out an operation that answers with nothing of use.
-func exec(ctx context.Context, c *Client, at endpoint, body any, opts []CallOption) error {
-	return c.do(ctx, at, body, nil, opts)
-}
-
-func (c *Client) do(ctx context.Context, at endpoint, body, out any, opts []CallOption) error {
-	k, err := c.newCall(ctx, at, body, opts)
-	if err != nil {
-		return err
-	}
-	return k.sendJSON(ctx, out)
-}
-
-// readSome reads at most n bytes of a body and closes it. What can't be read is left out.
-func readSome(body io.ReadCloser, n int64) []byte {
-	defer body.Close()
-	some, _ := io.ReadAll(io.LimitReader(body, n))
-	return some
 }

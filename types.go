@@ -1,7 +1,6 @@
 package pipelines
 
 import (
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -331,12 +330,4 @@ func stateWord(name StateName, stage *Stage, result *Result) string {
 		return string(stage.Name)
 	}
 	return string(name)
-}
-
-// masked stands for a secret wherever a value that carries one is printed.
-const masked = "******"
-
-// formatMasked prints v, a copy whose secrets are masked and whose type has no Format method, under the verb and flags of f.
-func formatMasked(f fmt.State, verb rune, v any) {
-	fmt.Fprintf(f, fmt.FormatString(f, verb), v)
 }

@@ -1,0 +1,348 @@
+package pipelines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+
+	"github.com/go-json-experiment/json"
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// call is one call of a method: the request, and what has become of it so far. It travels in the request's context.
+type call struct {
+	client     *Client
+	at         endpoint
+	url        *url.URL // in place of the endpoint's, for links of the service
+	extraQuery url.Values
+	header     http.Header
+	body       []byte
+	streams    bool // the answer's body is left to the caller
+	anonymous  bool // sent without credentials
+	into       **http.Response
+	budget     *budget  // pays for each request; nil: none
+	secrets    []string // what the request carries and no error may repeat
+
+	attempts      int
+	refusals      int            // for want of quota: of its own, and of others while it was held back
+	attempt       *attempt       // the current one
+	unknown       bool           // an attempt may have taken effect, and its outcome isn't known
+	retrying      bool           // the last attempt is worth another
+	authorization string         // as last sent, to keep it out of errors
+	answer        *http.Response // the last one that was no success
+	err           error          // of the last attempt
+}
+
+type callKey struct{}
+
+// rawBody is a request body that is no JSON value to encode.
+type rawBody struct {
+	contentType string
+	data        []byte
+	hidden      []string
+}
+
+func (b rawBody) secrets() []string { return b.hidden }
+
+func (c *Client) newCall(ctx context.Context, at endpoint, body any, opts []CallOption) (*call, error) {
+	k := &call{client: c, at: at, header: make(http.Header, 4)}
+	if ctx == nil {
+		return nil, k.wrap(invalidArgument("context is nil"))
+	}
+	if at.err != nil {
+		return nil, k.wrap(at.err)
+	}
+	k.header.Set("Accept", "application/json")
+	k.header.Set("User-Agent", c.userAgent)
+	if err := k.encode(body); err != nil {
+		return nil, k.wrap(invalidArgument("body cannot be encoded: %w", err))
+	}
+	if carrier, ok := body.(interface{ secrets() []string }); ok {
+		k.secrets = carrier.secrets()
+	}
+	for _, opt := range opts {
+		if opt == nil {
+			continue
+		}
+		if err := opt(k); err != nil {
+			return nil, k.wrap(err)
+		}
+	}
+	return k, k.checkReplay()
+}
+
+// checkReplay refuses the headers by which net/http takes a request for one that it may send again by itself. Bitbucket
+// doesn't know them, and would carry such a request out twice.
+func (k *call) checkReplay() error {
+	if k.at.op.safety == idempotent {
+		return nil
+	}
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		if _, set := k.header[name]; set {
+			return k.wrap(invalidArgument("header %s makes no request of Bitbucket's safe to repeat", name))
+		}
+	}
+	return nil
+}
+
+func (k *call) wrap(err error) error {
+	return fmt.Errorf("pipelines: %s: %w", k.at.op.Name, err)
+}
+
+func (k *call) encode(body any) (err error) {
+	contentType := "application/json"
+	switch b := body.(type) {
+	case nil:
+		return nil
+	case rawBody:
+		contentType, k.body = b.contentType, b.data
+	case []byte:
+		k.body = b
+	default:
+		k.body, err = json.Marshal(body, encodeOptions)
+	}
+	k.header.Set("Content-Type", contentType)
+	return err
+}
+
+// requestURL is the base URL with the endpoint's path and query, or the link to follow.
+func (k *call) requestURL() (*url.URL, error) {
+	if k.url != nil && len(k.extraQuery) == 0 {
+		return k.url, nil
+	}
+	u := *k.client.base
+	query := k.at.query
+	if k.url != nil {
+		u, query = *k.url, k.url.Query()
+	} else {
+		path, err := url.PathUnescape(k.at.path)
+		if err != nil {
+			return nil, invalidArgument("path: %w", err)
+		}
+		u.RawPath = u.EscapedPath() + k.at.path
+		u.Path += path
+	}
+	u.RawQuery = mergeQuery(query, k.extraQuery).Encode()
+	return &u, nil
+}
+
+func mergeQuery(query, extra url.Values) url.Values {
+	if len(extra) == 0 {
+		return query
+	}
+	merged := make(url.Values, len(query)+len(extra))
+	for key, values := range query {
+		merged[key] = values
+	}
+	for key, values := range extra {
+		merged[key] = values
+	}
+	return merged
+}
+
+// send carries the call out. handle, which may be nil, reads a 2xx answer; its error counts as the attempt's.
+func (k *call) send(ctx context.Context, handle retryablehttp.ResponseHandlerFunc) (*http.Response, error) {
+	u, err := k.requestURL()
+	if err != nil {
+		return nil, k.wrap(err)
+	}
+	httpRequest := &http.Request{
+		Method: k.at.op.Method, URL: u, Host: u.Host, Header: k.requestHeader(),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	req := &retryablehttp.Request{Request: httpRequest.WithContext(context.WithValue(ctx, callKey{}, k))}
+	if k.body != nil {
+		if err := req.SetBody(k.body); err != nil {
+			return nil, k.wrap(err)
+		}
+	}
+	if handle != nil {
+		req.SetResponseHandler(func(resp *http.Response) error {
+			if !success(resp) { // classify has read it
+				return nil
+			}
+			return handle(resp)
+		})
+	}
+	resp, err := k.client.retry.Do(req)
+	k.publish(resp)
+	if k.err == nil && err == nil {
+		return resp, nil
+	}
+	if resp != nil && resp.Body != nil {
+		resp.Body.Close()
+	}
+	return nil, k.failure(ctx, err)
+}
+
+// requestHeader is the header of one attempt. A cookie jar adds to it.
+func (k *call) requestHeader() http.Header {
+	if k.client.retry.HTTPClient.Jar == nil {
+		return k.header
+	}
+	return k.header.Clone()
+}
+
+// sendJSON carries the call out and decodes the answer into out, as [Client.Do] says.
+func (k *call) sendJSON(ctx context.Context, out any) error {
+	resp, err := k.send(ctx, func(resp *http.Response) error { return k.decode(resp, out) })
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// sendStream carries the call out and leaves the answer's body to the caller.
+func (k *call) sendStream(ctx context.Context, header http.Header) (*http.Response, error) {
+	k.streams = true
+	for key, values := range header {
+		k.header[key] = values
+	}
+	return k.send(ctx, nil)
+}
+
+// publish hands the last response, nil if there is none, to [WithResponse].
+func (k *call) publish(resp *http.Response) {
+	switch {
+	case k.into == nil:
+	case resp == nil:
+		*k.into = nil
+	default:
+		*k.into = withoutBody(resp) //nolint:bodyclose // it has none
+	}
+}
+
+func withoutBody(resp *http.Response) *http.Response {
+	bare := *resp
+	bare.Body = http.NoBody
+	return &bare
+}
+
+// failure is the error of a call that has come to its end, err being what the retry loop says of it.
+func (k *call) failure(ctx context.Context, err error) error {
+	if k.err == nil { // the loop ended before it sent anything
+		return k.wrap(stripURL(err))
+	}
+	// An error of net/http tells the context's cause alone, and one of the service not what has cut its body off.
+	if ended := ctx.Err(); ended != nil && !errors.Is(k.err, ended) {
+		if k.retrying {
+			return k.wrap(fmt.Errorf("%w while waiting to try again after: %w", ended, k.err))
+		}
+		return k.wrap(fmt.Errorf("%w: %w", ended, k.err))
+	}
+	switch k.err.(type) { //nolint:errorlint // these two name the operation and the attempts themselves
+	case *APIError, *OutcomeUnknownError:
+		return k.err
+	case *expiredLinkError:
+		return k.wrap(k.err)
+	}
+	if k.attempts > 1 {
+		return k.wrap(fmt.Errorf("%w (after %d attempts)", k.err, k.attempts))
+	}
+	return k.wrap(k.err)
+}
+
+// locate says what was asked for, which an error of the network doesn't.
+func (k *call) locate(err error) error {
+	if k.at.path == "" {
+		return err
+	}
+	return fmt.Errorf("%s %s: %w", k.at.op.Method, k.at.path, err)
+}
+
+func callFrom(ctx context.Context) *call {
+	k, _ := ctx.Value(callKey{}).(*call)
+	return k
+}
+
+// encodeOptions write the secrets that the models leave out when anybody else marshals them.
+var encodeOptions = json.JoinOptions(json.Deterministic(true), json.WithMarshalers(json.JoinMarshalers(
+	json.MarshalToFunc(encodeVariable), json.MarshalToFunc(encodeVariableUpdate), json.MarshalToFunc(encodeKeyPair),
+)))
+
+// CallOption varies one call. Every method that sends a request takes them last.
+type CallOption func(*call) error
+
+// WithQuery sets a query parameter, in place of the package's own under that key. Given more than once for a key, all the
+// values are sent. Bitbucket's partial responses are one use: WithQuery("fields", "values.uuid,next").
+func WithQuery(key, value string) CallOption {
+	return func(k *call) error {
+		if key == "" {
+			return invalidArgument("WithQuery: key is empty")
+		}
+		if k.extraQuery == nil {
+			k.extraQuery = make(url.Values)
+		}
+		k.extraQuery.Add(key, value)
+		return nil
+	}
+}
+
+// WithHeader sets a header, in place of the package's own. It goes to the API only, not along to storage hosts.
+// Authorization can't be set so; give credentials by an option of the client.
+func WithHeader(key, value string) CallOption {
+	return func(k *call) error {
+		key = http.CanonicalHeaderKey(key)
+		switch {
+		case !validHeaderName(key):
+			return invalidArgument("WithHeader: %q is not a header's name", key)
+		case !validHeaderValue(value):
+			return invalidArgument("WithHeader: the value of %s has control characters", key)
+		case key == "Authorization":
+			return invalidArgument("WithHeader: credentials are an option of the client")
+		}
+		k.header.Set(key, value)
+		return nil
+	}
+}
+
+// WithResponse puts the last response of the call into *into, of failed calls too: status and headers. Its body has been
+// consumed. It is nil where no response came.
+func WithResponse(into **http.Response) CallOption {
+	return func(k *call) error {
+		if into == nil {
+			return invalidArgument("WithResponse: into is nil")
+		}
+		k.into = into
+		return nil
+	}
+}
+
+// Do sends a request to any path below the base URL, such as "/repositories/acme/site/commits?pagelen=5", with the
+// credentials, limiter, retries and errors of every other call. GET, HEAD, PUT, DELETE and OPTIONS count as safe to repeat.
+//
+// A body is encoded as JSON; a []byte is sent as it is, as JSON unless [WithHeader] sets another Content-Type. The answer is
+// decoded into out, which may be nil; a *[]byte takes it as it is. An answer without content leaves out alone, unless it
+// claims to be JSON. A bare UUID is sent as it stands: put its braces around it, percent-encoded.
+func (c *Client) Do(ctx context.Context, method, path string, body, out any, opts ...CallOption) error {
+	at := customEndpoint(method, path)
+	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {
+		at = at.check(invalidArgument("out is a %T and not a pointer to decode into", out))
+	}
+	return c.do(ctx, at, body, out, opts)
+}
+
+// send carries out an operation that answers with one T.
+func send[T any](ctx context.Context, c *Client, at endpoint, body any, opts []CallOption) (*T, error) {
+	out := new(T)
+	if err := c.do(ctx, at, body, out, opts); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// exec carries out an operation that answers with nothing of use.
+func exec(ctx context.Context, c *Client, at endpoint, body any, opts []CallOption) error {
+	return c.do(ctx, at, body, nil, opts)
+}
+
+func (c *Client) do(ctx context.Context, at endpoint, body, out any, opts []CallOption) error {
+	k, err := c.newCall(ctx, at, body, opts)
+	if err != nil {
+		return err
+	}
+	return k.sendJSON(ctx, out)
+}

@@ -1,0 +1,195 @@
+package pipelines
+
+// TargetType is the discriminator of a [Target].
+type TargetType string
+
+// The known target types. The last was seen in answers only.
+const (
+	TargetRef           TargetType = "pipeline_ref_target"
+	TargetCommit        TargetType = "pipeline_commit_target"
+	TargetPullRequest   TargetType = "pipeline_pullrequest_target"
+	TargetMergeQueueRef TargetType = "pipeline_merge_queue_ref_target"
+)
+
+// RefType is the kind of reference that a target names.
+type RefType string
+
+// The known reference types.
+const (
+	RefBranch       RefType = "branch"
+	RefTag          RefType = "tag"
+	RefAnnotatedTag RefType = "annotated_tag"
+	RefNamedBranch  RefType = "named_branch"
+	RefBookmark     RefType = "bookmark"
+)
+
+// Target is what a pipeline runs on. Make one with [BranchTarget], [TagTarget], [CommitTarget] or [PullRequestTarget]; which
+// fields are filled depends on Type.
+type Target struct {
+	Type     TargetType `json:"type,omitzero"`
+	RefType  RefType    `json:"ref_type,omitzero"`
+	RefName  string     `json:"ref_name,omitzero"`
+	Commit   *Commit    `json:"commit,omitzero"`
+	Selector *Selector  `json:"selector,omitzero"` // nil until the service has parsed the YAML
+
+	Source            string       `json:"source,omitzero"`      // branch; of a pull request
+	Destination       string       `json:"destination,omitzero"` // branch; of a pull request
+	DestinationCommit *Commit      `json:"destination_commit,omitzero"`
+	Pullrequest       *Pullrequest `json:"pullrequest,omitzero"`
+
+	TargetBranch   string `json:"target_branch,omitzero"`   // of a merge queue
+	PullrequestIDs []int  `json:"pullrequest_ids,omitzero"` // of a merge queue
+}
+
+// Pullrequest is the pull request that a target names.
+type Pullrequest struct {
+	Type   string            `json:"type,omitzero"`
+	ID     int               `json:"id,omitzero"`
+	Title  string            `json:"title,omitzero"`
+	Draft  bool              `json:"draft,omitzero"`
+	Queued bool              `json:"queued,omitzero"`
+	Links  *PullrequestLinks `json:"links,omitzero"`
+}
+
+// PullrequestLinks are the links of a [Pullrequest].
+type PullrequestLinks struct {
+	Self *Link `json:"self,omitzero"`
+	HTML *Link `json:"html,omitzero"`
+}
+
+// BranchTarget runs on the head of a branch.
+func BranchTarget(name string) Target {
+	return Target{Type: TargetRef, RefType: RefBranch, RefName: name}
+}
+
+// TagTarget runs on a tag.
+func TagTarget(name string) Target {
+	return Target{Type: TargetRef, RefType: RefTag, RefName: name}
+}
+
+// CommitTarget runs on a commit outside any branch. The service wants a [Selector] with it: add one by [Target.With].
+func CommitTarget(hash string) Target {
+	return Target{Type: TargetCommit, Commit: commitRef(hash)}
+}
+
+// PullRequestRef names a pull request and what it merges. The service looks none of it up: all five are needed.
+type PullRequestRef struct {
+	ID                  int
+	Source, Destination string // branches
+	Commit              string // hash of the source branch's head
+	DestinationCommit   string // hash of the destination branch's head
+}
+
+// PullRequestTarget runs the pipeline of a pull request.
+func PullRequestTarget(pr PullRequestRef) Target {
+	return Target{
+		Type: TargetPullRequest, Source: pr.Source, Destination: pr.Destination,
+		Commit: commitRef(pr.Commit), DestinationCommit: commitRef(pr.DestinationCommit),
+		Pullrequest: &Pullrequest{ID: pr.ID},
+	}
+}
+
+// At returns the target at a commit, in the context of the target's reference. The service doesn't check that the commit is
+// on it.
+func (t Target) At(hash string) Target {
+	t.Commit = commitRef(hash)
+	return t
+}
+
+// With returns the target with a selector, which picks one pipeline of the YAML.
+func (t Target) With(s Selector) Target {
+	t.Selector = &s
+	return t
+}
+
+func commitRef(hash string) *Commit { return &Commit{Type: "commit", Hash: hash} }
+
+// check refuses what the service is known to refuse, naming what is missing: its own answer often doesn't.
+func (t Target) check() error {
+	if t.Type == "" {
+		return invalidArgument("target has no type: make it with BranchTarget, TagTarget, CommitTarget or PullRequestTarget")
+	}
+	for _, need := range t.needs() {
+		if need.missing {
+			return invalidArgument("target of type %s has no %s", t.Type, need.what)
+		}
+	}
+	if t.Selector != nil {
+		return t.Selector.check()
+	}
+	return nil
+}
+
+type need struct {
+	what    string
+	missing bool
+}
+
+// needs lists what a target of this type needs. Of an unknown type nothing is known.
+func (t Target) needs() []need {
+	noHash := func(c *Commit) bool { return c == nil || c.Hash == "" }
+	switch t.Type {
+	case TargetRef:
+		return []need{
+			{"reference type", t.RefType == ""},
+			{"reference name", t.RefName == ""},
+			{"hash for its commit", t.Commit != nil && noHash(t.Commit)},
+		}
+	case TargetCommit:
+		return []need{
+			{"commit hash", noHash(t.Commit)},
+			{"selector: add one by Target.With", t.Selector == nil},
+		}
+	case TargetPullRequest:
+		return []need{
+			{"pull request ID", t.Pullrequest == nil || t.Pullrequest.ID <= 0},
+			{"source branch", t.Source == ""},
+			{"destination branch", t.Destination == ""},
+			{"commit hash", noHash(t.Commit)},
+			{"destination commit hash", noHash(t.DestinationCommit)},
+		}
+	case TargetMergeQueueRef:
+	}
+	return nil
+}
+
+// SelectorType says which section of the YAML a [Selector] looks in.
+type SelectorType string
+
+// The known selector types. The last was seen in answers only.
+const (
+	SelectorBranches     SelectorType = "branches"
+	SelectorTags         SelectorType = "tags"
+	SelectorBookmarks    SelectorType = "bookmarks"
+	SelectorDefault      SelectorType = "default"
+	SelectorCustom       SelectorType = "custom"
+	SelectorPullRequests SelectorType = "pull-requests"
+	SelectorMergeQueues  SelectorType = "merge-queues"
+)
+
+// Selector picks one pipeline of the YAML.
+type Selector struct {
+	Type         SelectorType  `json:"type,omitzero"`
+	Pattern      string        `json:"pattern,omitzero"` // branch glob or name; empty for the default pipeline
+	ImportedFrom *ImportedFrom `json:"imported_from,omitzero"`
+}
+
+// ImportedFrom says which repository a shared pipeline came from.
+type ImportedFrom struct {
+	RepoUUID     string `json:"repo_uuid,omitzero"`
+	Revision     string `json:"revision,omitzero"`
+	PipelineName string `json:"pipelineName,omitzero"`
+}
+
+// CustomSelector picks a pipeline of the YAML's custom section by its name.
+func CustomSelector(name string) Selector { return Selector{Type: SelectorCustom, Pattern: name} }
+
+func (s Selector) check() error {
+	switch {
+	case s.Type == "":
+		return invalidArgument("selector has no type")
+	case s.Type == SelectorCustom && s.Pattern == "":
+		return invalidArgument("selector of type %s needs the pipeline's name as its pattern", s.Type)
+	}
+	return nil
+}

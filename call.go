@@ -1,18 +1,22 @@
 package pipelines
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// call is one call of a method: the request, and what has become of it so far. It travels in the request's context.
+// call is one call of a method: the request, and how far it has come. It travels in the request's context.
 type call struct {
 	client     *Client
 	at         endpoint
@@ -20,20 +24,24 @@ type call struct {
 	extraQuery url.Values
 	header     http.Header
 	body       []byte
-	streams    bool // the answer's body is left to the caller
-	anonymous  bool // sent without credentials
+	read       func(*http.Response) error // reads a 2xx response; nil: its body is left to the caller
+	streams    bool                       // the response's body is left to the caller
+	anonymous  bool                       // sent without credentials
+	policy     RetryPolicy
 	into       **http.Response
 	budget     *budget  // pays for each request; nil: none
 	secrets    []string // what the request carries and no error may repeat
 
-	attempts      int
-	refusals      int            // for want of quota: of its own, and of others while it was held back
+	attempts      int            // begun
+	failures      int            // that count against MaxAttempts
+	refusals      int            // 429s: the call's own, and others' while it was held back
+	quotaWait     time.Duration  // waited for the quota so far
+	renewed       bool           // another token was asked for
 	attempt       *attempt       // the current one
 	unknown       bool           // an attempt may have taken effect, and its outcome isn't known
-	retrying      bool           // the last attempt is worth another
 	authorization string         // as last sent, to keep it out of errors
-	answer        *http.Response // the last one that was no success
-	err           error          // of the last attempt
+	verdict       verdict        // on the last attempt
+	refusal       *http.Response // the last response that was no 2xx
 }
 
 type callKey struct{}
@@ -48,7 +56,7 @@ type rawBody struct {
 func (b rawBody) secrets() []string { return b.hidden }
 
 func (c *Client) newCall(ctx context.Context, at endpoint, body any, opts []CallOption) (*call, error) {
-	k := &call{client: c, at: at, header: make(http.Header, 4)}
+	k := &call{client: c, at: at, header: make(http.Header, 4), policy: c.policy}
 	if ctx == nil {
 		return nil, k.wrap(invalidArgument("context is nil"))
 	}
@@ -97,10 +105,13 @@ func (k *call) encode(body any) (err error) {
 	switch b := body.(type) {
 	case nil:
 		return nil
-	case rawBody:
-		contentType, k.body = b.contentType, b.data
+	case rawBody: // copied, because net/http may read it after the call has returned
+		contentType, k.body = b.contentType, bytes.Clone(b.data)
 	case []byte:
-		k.body = b
+		if len(b) == 0 { // which is no JSON
+			return nil
+		}
+		k.body = bytes.Clone(b)
 	default:
 		k.body, err = json.Marshal(body, encodeOptions)
 	}
@@ -143,14 +154,14 @@ func mergeQuery(query, extra url.Values) url.Values {
 	return merged
 }
 
-// send carries the call out. handle, which may be nil, reads a 2xx answer; its error counts as the attempt's.
-func (k *call) send(ctx context.Context, handle retryablehttp.ResponseHandlerFunc) (*http.Response, error) {
+// send carries the call out.
+func (k *call) send(ctx context.Context) (*http.Response, error) {
 	u, err := k.requestURL()
 	if err != nil {
 		return nil, k.wrap(err)
 	}
 	httpRequest := &http.Request{
-		Method: k.at.op.Method, URL: u, Host: u.Host, Header: k.requestHeader(),
+		Method: k.at.op.Method, URL: u, Host: u.Host, Header: k.header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	req := &retryablehttp.Request{Request: httpRequest.WithContext(context.WithValue(ctx, callKey{}, k))}
@@ -159,17 +170,9 @@ func (k *call) send(ctx context.Context, handle retryablehttp.ResponseHandlerFun
 			return nil, k.wrap(err)
 		}
 	}
-	if handle != nil {
-		req.SetResponseHandler(func(resp *http.Response) error {
-			if !success(resp) { // classify has read it
-				return nil
-			}
-			return handle(resp)
-		})
-	}
-	resp, err := k.client.retry.Do(req)
-	k.publish(resp)
-	if k.err == nil && err == nil {
+	resp, err := k.loop().Do(req)
+	k.publish(cmp.Or(resp, k.refusal))
+	if k.verdict.err == nil && err == nil {
 		return resp, nil
 	}
 	if resp != nil && resp.Body != nil {
@@ -180,28 +183,27 @@ func (k *call) send(ctx context.Context, handle retryablehttp.ResponseHandlerFun
 
 // requestHeader is the header of one attempt. A cookie jar adds to it.
 func (k *call) requestHeader() http.Header {
-	if k.client.retry.HTTPClient.Jar == nil {
+	if k.client.http.Jar == nil {
 		return k.header
 	}
 	return k.header.Clone()
 }
 
-// sendJSON carries the call out and decodes the answer into out, as [Client.Do] says.
+// sendJSON carries the call out and decodes the response into out, as [Client.Do] says.
 func (k *call) sendJSON(ctx context.Context, out any) error {
-	resp, err := k.send(ctx, func(resp *http.Response) error { return k.decode(resp, out) })
+	k.read = func(resp *http.Response) error { return k.decode(resp, out) }
+	resp, err := k.send(ctx)
 	if err != nil {
 		return err
 	}
 	return resp.Body.Close()
 }
 
-// sendStream carries the call out and leaves the answer's body to the caller.
+// sendStream carries the call out and leaves the response's body to the caller.
 func (k *call) sendStream(ctx context.Context, header http.Header) (*http.Response, error) {
 	k.streams = true
-	for key, values := range header {
-		k.header[key] = values
-	}
-	return k.send(ctx, nil)
+	maps.Copy(k.header, header)
+	return k.send(ctx)
 }
 
 // publish hands the last response, nil if there is none, to [WithResponse].
@@ -221,28 +223,29 @@ func withoutBody(resp *http.Response) *http.Response {
 	return &bare
 }
 
-// failure is the error of a call that has come to its end, err being what the retry loop says of it.
+// failure is the error of a call that has ended, err being the retry loop's.
 func (k *call) failure(ctx context.Context, err error) error {
-	if k.err == nil { // the loop ended before it sent anything
+	last := k.verdict.err
+	if last == nil { // the loop ended before it sent anything
 		return k.wrap(stripURL(err))
 	}
-	// An error of net/http tells the context's cause alone, and one of the service not what has cut its body off.
-	if ended := ctx.Err(); ended != nil && !errors.Is(k.err, ended) {
-		if k.retrying {
-			return k.wrap(fmt.Errorf("%w while waiting to try again after: %w", ended, k.err))
+	// An error of net/http has the context's cause alone, and one of the service doesn't say what has cut its body off.
+	if ended := ctx.Err(); ended != nil && !errors.Is(last, ended) {
+		if k.verdict.retry {
+			return k.wrap(fmt.Errorf("%w while waiting to try again after: %w", ended, last))
 		}
-		return k.wrap(fmt.Errorf("%w: %w", ended, k.err))
+		return k.wrap(fmt.Errorf("%w: %w", ended, last))
 	}
-	switch k.err.(type) { //nolint:errorlint // these two name the operation and the attempts themselves
+	switch last.(type) { //nolint:errorlint // these two name the operation and the attempts themselves
 	case *APIError, *OutcomeUnknownError:
-		return k.err
+		return last
 	case *expiredLinkError:
-		return k.wrap(k.err)
+		return k.wrap(last)
 	}
 	if k.attempts > 1 {
-		return k.wrap(fmt.Errorf("%w (after %d attempts)", k.err, k.attempts))
+		return k.wrap(fmt.Errorf("%w (after %d attempts)", last, k.attempts))
 	}
-	return k.wrap(k.err)
+	return k.wrap(last)
 }
 
 // locate says what was asked for, which an error of the network doesn't.
@@ -284,8 +287,8 @@ func WithQuery(key, value string) CallOption {
 // WithHeader sets a header, in place of the package's own. It goes to the API only, not along to storage hosts.
 // Authorization can't be set so; give credentials by an option of the client.
 func WithHeader(key, value string) CallOption {
+	key = http.CanonicalHeaderKey(key)
 	return func(k *call) error {
-		key = http.CanonicalHeaderKey(key)
 		switch {
 		case !validHeaderName(key):
 			return invalidArgument("WithHeader: %q is not a header's name", key)

@@ -8,108 +8,154 @@ import (
 	"time"
 )
 
-// circuit spares the service requests that it would refuse. Once one was answered 429, the client's others wait, and then one
-// of them goes ahead: what becomes of it is the answer to all.
+// circuit holds requests back after a 429. One of them, the probe, then asks the service, and its response decides for all.
 type circuit struct {
 	policy RetryPolicy
 
 	mu       sync.Mutex
 	refusals int           // in a row; 0: requests pass
 	until    time.Time     // nothing is sent before
-	probing  bool          // one has gone ahead
-	turned   chan struct{} // closed when it is back
+	asked    bool          // the service itself has named that time
+	probing  bool          // a probe is under way
+	returned chan struct{} // closed when the probe returns
 }
 
-func newCircuit(p RetryPolicy) *circuit { return &circuit{policy: p, turned: make(chan struct{})} }
+func newCircuit(p RetryPolicy) *circuit { return &circuit{policy: p, returned: make(chan struct{})} }
 
-// errHeldBack ends a call that has waited for as many refusals as it has attempts.
+// errHeldBack ends a call that can't wait for the quota any longer.
 var errHeldBack = fmt.Errorf("held back, as the service has refused another request: %w", ErrRateLimited)
 
-// hold waits until k may enter, through as many refusals as k has attempts left.
+// hold waits until k may enter, for as long as k may wait.
 func (c *circuit) hold(ctx context.Context, k *call) error {
 	_, err := c.pass(ctx, k, false)
 	return err
 }
 
-// enter is hold, and k then goes ahead of the others where that is still to be found out. Every enter that succeeds needs its
-// leave.
-func (c *circuit) enter(ctx context.Context, k *call) (ahead bool, err error) {
-	return c.pass(ctx, k, true)
+// enter waits like hold and lets k pass: as the probe where one is needed.
+func (c *circuit) enter(ctx context.Context, k *call) (*passage, error) {
+	probe, err := c.pass(ctx, k, true)
+	if err != nil {
+		return nil, err
+	}
+	return &passage{circuit: c, ctx: ctx, probe: probe}, nil
 }
 
-func (c *circuit) pass(ctx context.Context, k *call, enters bool) (ahead bool, err error) {
+// passage is one request that the circuit has let pass.
+type passage struct {
+	circuit *circuit        // nil: there is none
+	ctx     context.Context //nolint:containedctx // of the request
+	probe   bool
+	left    bool
+}
+
+// leave reports the response, nil if none came. Only the first call counts.
+func (p *passage) leave(resp *http.Response) {
+	if p.circuit == nil || p.left {
+		return
+	}
+	p.left = true
+	p.circuit.leave(p.ctx, p.probe, resp)
+}
+
+func (c *circuit) pass(ctx context.Context, k *call, enters bool) (probe bool, err error) {
 	if c == nil {
 		return false, nil
 	}
 	for known := 0; ; {
-		c.mu.Lock()
-		refusals, turned, wait := c.refusals, c.turned, time.Until(c.until)
-		if known > 0 && refusals > known {
-			k.refusals++
+		s, err := c.look(k, known, enters)
+		if err != nil || s.refusals == 0 || s.probe {
+			return s.probe, err
 		}
-		patient := k.patient()
-		ahead := refusals > 0 && patient && !c.probing && wait <= 0
-		c.probing = c.probing || (ahead && enters)
-		c.mu.Unlock()
-		switch {
-		case ahead || refusals == 0:
-			return ahead, nil
-		case !patient:
-			return false, errHeldBack
-		}
-		known = refusals
-		if err := await(ctx, wait, turned); err != nil {
+		known = s.refusals
+		if err := k.awaitQuota(ctx, s.wait, s.returned); err != nil {
 			return false, fmt.Errorf("%w while held back, as the service has refused another request", err)
 		}
 	}
 }
 
-// await waits for d or, where d has passed already, for the one that went ahead.
-func await(ctx context.Context, d time.Duration, turned <-chan struct{}) error {
-	if d > 0 {
+// outlook is what a request that wants to pass finds.
+type outlook struct {
+	refusals int           // in a row; 0: it passes
+	probe    bool          // it passes as the probe
+	wait     time.Duration // until a probe may pass
+	returned <-chan struct{}
+}
+
+// look finds out whether k passes. It is an errHeldBack where k can't wait any longer; known is how many refusals k has seen.
+func (c *circuit) look(k *call, known int, enters bool) (outlook, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := outlook{refusals: c.refusals, wait: time.Until(c.until), returned: c.returned}
+	if s.refusals == 0 {
+		return s, nil
+	}
+	if known > 0 && s.refusals > known {
+		k.refusals++
+		if !k.canWait() {
+			return s, errHeldBack
+		}
+	}
+	// A call that has waited as long as it may is let through early, unless the service itself has named the time.
+	left := k.quotaWaitLeft()
+	s.probe = !c.probing && (s.wait <= 0 || (left <= 0 && !c.asked))
+	if !s.probe && (k.policy.MaxAttempts == 1 || (c.asked && s.wait > left)) {
+		return s, errHeldBack
+	}
+	c.probing = c.probing || (s.probe && enters)
+	return s, nil
+}
+
+// awaitQuota waits for d, but no longer than the call may wait for the quota in all. Where one of the two has passed already, it
+// waits for the probe to return.
+func (k *call) awaitQuota(ctx context.Context, d time.Duration, returned <-chan struct{}) error {
+	if d = min(d, k.quotaWaitLeft()); d > 0 {
+		k.quotaWait += d
 		return pause(ctx, d)
 	}
+	start := time.Now()
+	defer func() { k.quotaWait += time.Since(start) }()
 	select {
-	case <-turned:
+	case <-returned:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// leave tells how the service answered, resp being nil if it did not.
-func (c *circuit) leave(ctx context.Context, ahead bool, resp *http.Response) {
-	if c == nil {
-		return
-	}
+// leave records how the service answered a request, resp being nil if it did not.
+func (c *circuit) leave(ctx context.Context, probe bool, resp *http.Response) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	refused := c.refuses(resp)
+	var asked time.Duration
 	if refused {
-		c.holdUntil(time.Now().Add(retryAfter(resp.Header)))
+		asked = retryAfter(resp.Header)
+		c.holdUntil(time.Now().Add(asked), asked > 0)
 	}
-	if !ahead && (c.refusals > 0 || !refused) { // sent before anything was known, it says nothing new
+	if !probe && (c.refusals > 0 || !refused) { // it was sent before anything was known, and says nothing new
 		return
 	}
 	switch {
 	case refused:
-		c.holdUntil(time.Now().Add(c.policy.backoff(c.refusals, resp)))
+		c.holdUntil(time.Now().Add(c.policy.quotaBackoff(c.refusals, asked)), asked > 0)
 		c.refusals++
-	case resp != nil, ctx.Err() == nil: // lost on a bad network: one by one the others would take long to find that out
+	case resp != nil, ctx.Err() == nil: // where the network is broken, probing one by one would take long
 		c.refusals = 0
 	}
 	c.probing = false
-	close(c.turned)
-	c.turned = make(chan struct{})
+	close(c.returned)
+	c.returned = make(chan struct{})
 }
 
-func (c *circuit) holdUntil(t time.Time) {
+// holdUntil holds requests back until t; asked says that the service named the time.
+func (c *circuit) holdUntil(t time.Time, asked bool) {
 	if t.After(c.until) {
-		c.until = t
+		c.until, c.asked = t, asked
 	}
 }
 
-// refuses holds for an answer that is worth waiting out. One that asks for too long is each caller's to decide about.
+// refuses reports whether a response is a 429 that is worth waiting for. One that asks for too long is each caller's to decide
+// about.
 func (c *circuit) refuses(resp *http.Response) bool {
 	return resp != nil && resp.StatusCode == http.StatusTooManyRequests && retryAfter(resp.Header) <= c.policy.MaxRetryAfter
 }

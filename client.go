@@ -11,8 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/go-retryablehttp"
 	"golang.org/x/oauth2"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/stall"
 )
 
 // Version is the version of this package; requests carry it in their User-Agent.
@@ -41,7 +42,7 @@ type Client struct {
 
 	base      *url.URL // without a slash at its end
 	userAgent string
-	retry     *retryablehttp.Client
+	http      *http.Client
 	policy    RetryPolicy
 	transport *transport
 	created   createdVariables
@@ -74,7 +75,7 @@ type config struct {
 	hook        func(*http.Response)
 	stall       time.Duration
 	noCircuit   bool
-	credentials func(*config) authorizer // made last, because OAuth needs the rest of the configuration
+	credentials func(*config) credentials // made last, because OAuth needs the rest of the configuration
 }
 
 // WithToken sends a Bearer token: a repository, project or workspace access token, or an OAuth access token.
@@ -83,7 +84,7 @@ func WithToken(token string) Option {
 		if err := checkHeaderText(token); err != nil {
 			return fmt.Errorf("token %w", err)
 		}
-		c.credentials = func(*config) authorizer { return staticAuthorizer("Bearer " + token) }
+		c.credentials = func(*config) credentials { return newStaticCredentials("Bearer " + token) }
 		return nil
 	}
 }
@@ -100,29 +101,29 @@ func WithBasicAuth(username, password string) Option {
 		if err := checkHeaderText(password); err != nil {
 			return fmt.Errorf("password %w", err)
 		}
-		c.credentials = func(*config) authorizer { return basicAuthorizer(username, password) }
+		c.credentials = func(*config) credentials { return basicCredentials(username, password) }
 		return nil
 	}
 }
 
 // WithTokenSource takes OAuth access tokens from ts. A token with an expiry is asked for once and kept until shortly before
-// it, one without is asked for on every request. A source that does not answer is waited for as long as the call's context
-// lasts.
+// it, one without is asked for on every request. A token that the API refuses with 401 is dropped, ts is asked for another, and
+// the call is repeated once with that; where ts gives the same token again, the call ends with an [ErrUnauthorized]. A source
+// that does not return is waited for as long as the call's context lasts.
 func WithTokenSource(ts oauth2.TokenSource) Option {
 	return func(c *config) error {
 		if ts == nil {
 			return errors.New("token source is nil")
 		}
-		c.credentials = func(*config) authorizer {
-			cache := &tokenCache{fetch: func(context.Context) (*oauth2.Token, error) { return ts.Token() }}
-			return cache.authorize
+		c.credentials = func(*config) credentials {
+			return &tokenCache{fetch: func(context.Context) (*oauth2.Token, error) { return ts.Token() }}
 		}
 		return nil
 	}
 }
 
 // WithClientCredentials gets access tokens as an OAuth consumer, when they are needed and one at a time, from Bitbucket's
-// token endpoint. With another base URL than Bitbucket's own, the endpoint is /site/oauth2/access_token on that URL's
+// token endpoint. A token that the API refuses with 401 is replaced, and the call repeated once. With another base URL than Bitbucket's own, the endpoint is /site/oauth2/access_token on that URL's
 // origin, so that no secret leaves for a host that wasn't named; [WithTokenURL] sets it.
 func WithClientCredentials(clientID, clientSecret string) Option {
 	return func(c *config) error {
@@ -132,9 +133,8 @@ func WithClientCredentials(clientID, clientSecret string) Option {
 		if err := checkHeaderText(clientSecret); err != nil {
 			return fmt.Errorf("client secret %w", err)
 		}
-		c.credentials = func(c *config) authorizer {
-			cache := &tokenCache{fetch: clientCredentials(clientID, clientSecret, c), obeys: true}
-			return cache.authorize
+		c.credentials = func(c *config) credentials {
+			return &tokenCache{fetch: clientCredentials(clientID, clientSecret, c), obeys: true}
 		}
 		return nil
 	}
@@ -240,10 +240,10 @@ func WithLimiter(l Limiter) Option {
 }
 
 // WithQuotaCircuit says whether the client's requests wait for one another when the quota is used up, which is the default.
-// After an answer of 429 all wait for as long as that answer's own call does, and then one of them goes ahead. If it is
-// refused too, that counts as an attempt of each of them, and they wait on; else all go on, as they do where it is lost. A
-// call that can't wait any longer ends with an [ErrRateLimited]. A Retry-After longer than [RetryPolicy] allows holds nobody
-// back, and with a single attempt for each call there is nothing to wait for.
+// After a 429 all wait for as long as that response's own call does, and then one of them asks the service. If it is refused
+// too, they wait on; else all go on, as they do where it is lost. A call waits for [RetryPolicy].MaxQuotaWait in all and then
+// ends with an [ErrRateLimited]; 429s don't count against MaxAttempts. A Retry-After longer than [RetryPolicy] allows holds
+// nobody back, and with a single attempt for each call there is nothing to wait for.
 //
 // Without it each request finds out for itself that the quota is used up, which costs requests that may count.
 func WithQuotaCircuit(on bool) Option {
@@ -316,16 +316,19 @@ func (cfg *config) client() (*Client, error) {
 	if cfg.tokenURL == "" {
 		cfg.tokenURL = tokenURL(base)
 	}
-	t := &transport{inner: cfg.httpClient.Transport, base: base, limiter: cfg.limiter, logger: cfg.logger, hook: cfg.hook, stall: cfg.stall}
+	t := &transport{
+		inner: cfg.httpClient.Transport, base: base, limiter: cfg.limiter, logger: cfg.logger, hook: cfg.hook,
+		stall: cfg.stall, guard: stall.New(cfg.stall),
+	}
 	if !cfg.noCircuit && cfg.policy.MaxAttempts > 1 { // else no call waits for anything
 		t.circuit = newCircuit(cfg.policy)
 	}
 	if cfg.credentials != nil {
-		t.authorize = cfg.credentials(cfg)
+		t.credentials = cfg.credentials(cfg)
 	}
 	hc := cfg.httpClient
 	hc.Transport, hc.CheckRedirect = t, checkRedirect
-	c := &Client{base: base, userAgent: cfg.userAgent, policy: cfg.policy, transport: t, retry: newRetryClient(&hc, t, cfg.policy)}
+	c := &Client{base: base, userAgent: cfg.userAgent, policy: cfg.policy, transport: t, http: &hc}
 	c.Pipelines = &PipelinesService{c}
 	c.Steps = &StepsService{c}
 	c.Variables = &VariablesService{c}
@@ -349,6 +352,8 @@ func newHTTPTransport() http.RoundTripper {
 	t = t.Clone()
 	t.MaxIdleConnsPerHost = 32
 	t.MaxResponseHeaderBytes = 1 << 20
+	// Pings find a dead HTTP/2 connection while it is idle, before a write goes out on it.
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second}
 	return t
 }
 

@@ -313,24 +313,6 @@ func requestID(h http.Header) string {
 	return cmp.Or(h.Get("X-Request-Id"), h.Get("Atl-Request-Id"), h.Get("Atl-Traceid"))
 }
 
-// retryAfter reads a Retry-After header, seconds or date. 0: there is none, it is malformed or it has passed.
-func retryAfter(h http.Header) time.Duration {
-	value := strings.TrimSpace(h.Get("Retry-After"))
-	seconds, err := strconv.ParseInt(value, 10, 64)
-	switch {
-	case err == nil || errors.Is(err, strconv.ErrRange):
-		const longest = 10 * 365 * 24 * 60 * 60 // keeps the product within a Duration
-		return time.Duration(max(0, min(seconds, longest))) * time.Second
-	case value == "":
-		return 0
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return max(0, time.Until(at))
-}
-
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for key := range m {

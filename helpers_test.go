@@ -16,7 +16,7 @@ import (
 var repo = pipelines.Repo{Workspace: "acme", Slug: "site"}
 
 // quick retries without making a test wait.
-var quick = pipelines.RetryPolicy{MaxAttempts: 3, MinWait: time.Nanosecond, MaxWait: time.Microsecond}
+var quick = pipelines.RetryPolicy{MaxAttempts: 3, MinWait: time.Nanosecond, MaxWait: time.Microsecond, MaxQuotaWait: time.Millisecond}
 
 // newClient makes a client with a token and quick retries for a server.
 func newClient(t *testing.T, base string, opts ...pipelines.Option) *pipelines.Client {

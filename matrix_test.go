@@ -35,6 +35,7 @@ type fault struct {
 	says string // and what it says
 
 	refused   bool // the request certainly had no effect, and the client can tell
+	final     bool // it is sent again once, whatever MaxAttempts is
 	applied   bool // the request took effect
 	inBody    bool // the fault lies in the answer's JSON, so that an answer without any doesn't have it
 	untrue    bool // the answer claims an effect that there wasn't
@@ -54,7 +55,8 @@ const (
 	matrixLog      = "+ go test ./...\nok\n+ go vet ./...\nok\n"
 )
 
-var matrixRetries = pipelines.RetryPolicy{MaxAttempts: 3}
+// matrixRetries waits for the quota once.
+var matrixRetries = pipelines.RetryPolicy{MaxAttempts: 3, MaxQuotaWait: time.Nanosecond}
 
 // matrixFaults are all faults that there are.
 func matrixFaults() []fault {
@@ -76,7 +78,7 @@ func statusFaults(inStorage bool) []fault {
 				is:     pipelines.ErrServer, inStorage: inStorage,
 			}
 			if status == http.StatusTooManyRequests {
-				f.is, f.refused = pipelines.ErrRateLimited, true
+				f.is, f.refused, f.final = pipelines.ErrRateLimited, true, !inStorage
 			}
 			all = append(all, f)
 		}
@@ -226,6 +228,8 @@ func (f fault) expect(o documentedOperation, stays bool) (sends int, fails bool)
 		return 1, true
 	case f.progress || !stays:
 		return 2, false
+	case f.final:
+		return 2, true
 	}
 	return matrixRetries.MaxAttempts, true
 }

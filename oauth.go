@@ -3,6 +3,7 @@ package pipelines
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
@@ -19,6 +20,27 @@ var opToken = op("OAuth.Token", http.MethodPost, "/site/oauth2/access_token", id
 
 // tokenTimeout bounds a request for a token.
 const tokenTimeout = 30 * time.Second
+
+// credentials make the Authorization header.
+type credentials interface {
+	// authorize returns the header's value.
+	authorize(ctx context.Context) (string, error)
+	// renew reports whether there may be another value than the one that the API has refused.
+	renew(ctx context.Context, refused string) bool
+}
+
+// staticCredentials return the same value always. A function keeps it from being printed.
+type staticCredentials func() string
+
+func newStaticCredentials(value string) staticCredentials { return func() string { return value } }
+
+func (s staticCredentials) authorize(context.Context) (string, error) { return s(), nil }
+
+func (s staticCredentials) renew(context.Context, string) bool { return false }
+
+func basicCredentials(username, password string) staticCredentials {
+	return newStaticCredentials("Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+password)))
+}
 
 // tokenCache keeps a token for as long as it is good and gets a new one once for all who wait for it.
 type tokenCache struct {
@@ -49,7 +71,21 @@ func (s *tokenCache) authorize(ctx context.Context) (string, error) {
 	if !validHeaderName(token.Type()) {
 		return "", errors.New("the access token's type is not a word")
 	}
-	return token.Type() + " " + token.AccessToken, nil
+	return headerValue(token), nil
+}
+
+func headerValue(token *oauth2.Token) string { return token.Type() + " " + token.AccessToken }
+
+// renew drops the refused token, unless somebody else has replaced it already, and gets another. One that can't be got counts as
+// another: the repeated call then returns the reason.
+func (s *tokenCache) renew(ctx context.Context, refused string) bool {
+	s.mu.Lock()
+	if s.token != nil && headerValue(s.token) == refused {
+		s.token = nil
+	}
+	s.mu.Unlock()
+	value, err := s.authorize(ctx)
+	return err != nil || value != refused
 }
 
 func (s *tokenCache) get(ctx context.Context) (*oauth2.Token, error) {
@@ -119,7 +155,7 @@ func clientCredentials(id, secret string, cfg *config) func(context.Context) (*o
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       tokenTimeout,
 	}
-	authorization, _ := basicAuthorizer(url.QueryEscape(id), url.QueryEscape(secret))(context.Background()) // as oauth2 sends it
+	authorization := basicCredentials(url.QueryEscape(id), url.QueryEscape(secret))() // as oauth2 sends it
 	return func(ctx context.Context) (*oauth2.Token, error) {
 		ctx = context.WithValue(ctx, callKey{}, &call{at: endpoint{op: opToken, path: opToken.Path}})
 		token, err := oauth.Token(context.WithValue(ctx, oauth2.HTTPClient, hc))

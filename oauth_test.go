@@ -177,3 +177,155 @@ func TestWaitingForATokenEndsWithTheCallAndTheRequestWithTheLastWhoWaits(t *test
 		require.Zero(t, time.Since(start))
 	})
 }
+
+// forgetful is an API that refuses every token but the newest, and counts.
+type forgetful struct {
+	mu             sync.Mutex
+	issued, served int
+	refused        int
+	always         bool // it refuses the newest too
+}
+
+func (f *forgetful) issue(w http.ResponseWriter, req *http.Request) {
+	f.mu.Lock()
+	f.issued++
+	n := f.issued
+	f.mu.Unlock()
+	answerJSON(fmt.Sprintf(`{"access_token":"token-%d","token_type":"bearer","expires_in":7200}`, n))(w, req)
+}
+
+func (f *forgetful) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.URL.Path == "/site/oauth2/access_token" {
+		f.issue(w, req)
+		return
+	}
+	f.mu.Lock()
+	good := !f.always && req.Header.Get("Authorization") == fmt.Sprintf("Bearer token-%d", f.issued) && f.issued > 1
+	if good {
+		f.served++
+	} else {
+		f.refused++
+	}
+	f.mu.Unlock()
+	if !good {
+		answer(401, "application/json", `{"type":"error","error":{"message":"Access token expired."}}`)(w, req)
+		return
+	}
+	answer(201, "application/json", `{"uuid":"{u}","build_number":1}`)(w, req)
+}
+
+func (f *forgetful) client(t *testing.T, opts ...pipelines.Option) *pipelines.Client {
+	t.Helper()
+	srv := record(t, f.ServeHTTP)
+	return newClient(t, srv.base(), append([]pipelines.Option{pipelines.WithClientCredentials("id", "s3cret")}, opts...)...)
+}
+
+func TestATokenThatTheServiceForgotIsReplacedAndTheCallRepeated(t *testing.T) {
+	for name, policy := range map[string]pipelines.RetryPolicy{"with retries": quick, "with a single attempt": {MaxAttempts: 1}} {
+		t.Run(name, func(t *testing.T) {
+			api := &forgetful{}
+			c := api.client(t, pipelines.WithRetry(policy))
+			_, err := c.Pipelines.Run(t.Context(), repo, mainBranch)
+			require.NoError(t, err, "a 401 had no effect, so a creation is repeated too")
+			_, err = c.Pipelines.Get(t.Context(), repo, "1")
+			require.NoError(t, err)
+			require.Equal(t, []int{2, 1, 2}, []int{api.issued, api.refused, api.served}, "issued, refused, served")
+		})
+	}
+}
+
+func TestACrowdWithADeadTokenGetsOneNewOne(t *testing.T) {
+	api := &forgetful{}
+	c := api.client(t)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			_, err := c.Pipelines.Get(t.Context(), repo, "1")
+			assert.NoError(t, err)
+		})
+	}
+	all.Wait()
+	require.Equal(t, 2, api.issued)
+	require.Equal(t, 20, api.served)
+}
+
+func TestATokenThatIsRefusedAnewIsNotReplacedASecondTime(t *testing.T) {
+	api := &forgetful{always: true}
+	c := api.client(t)
+	_, err := c.Pipelines.Run(t.Context(), repo, mainBranch)
+	require.ErrorIs(t, err, pipelines.ErrUnauthorized)
+	require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+	require.Equal(t, []int{2, 2}, []int{api.issued, api.refused}, "issued, refused")
+}
+
+func TestATokenSourceThatGivesTheSameTokenEndsUnauthorized(t *testing.T) {
+	for name, expiry := range map[string]time.Time{"with an expiry": time.Now().Add(time.Hour), "without": {}} {
+		t.Run(name, func(t *testing.T) {
+			asked := 0
+			source := tokenSource(func() (*oauth2.Token, error) {
+				asked++
+				return &oauth2.Token{AccessToken: "same", Expiry: expiry}, nil
+			})
+			srv := record(t, answer(401, "application/json", `{"error":{"message":"no"}}`))
+			c := newClient(t, srv.base(), pipelines.WithTokenSource(source))
+			_, err := c.Pipelines.Get(t.Context(), repo, "1")
+			require.ErrorIs(t, err, pipelines.ErrUnauthorized)
+			require.Len(t, srv.seen(), 1, "the same token would be refused again")
+			require.Equal(t, 2, asked)
+		})
+	}
+}
+
+func TestCredentialsThatNeverChangeAreNotRepeated(t *testing.T) {
+	for name, option := range map[string]pipelines.Option{
+		"a token": pipelines.WithToken("t0ken"), "Basic": pipelines.WithBasicAuth("ada@example.com", "t0ken"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, answer(401, "application/json", `{"error":{"message":"no"}}`))
+			_, err := newClient(t, srv.base(), option).Pipelines.Get(t.Context(), repo, "1")
+			require.ErrorIs(t, err, pipelines.ErrUnauthorized)
+			require.Len(t, srv.seen(), 1)
+		})
+	}
+}
+
+func TestANewTokenThatCannotBeGotIsTheReason(t *testing.T) {
+	issued := 0
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case req.URL.Path != "/site/oauth2/access_token":
+			answer(401, "text/plain", "")(w, req)
+		case issued > 0:
+			answer(400, "application/json", `{"error":"invalid_client","error_description":"The consumer was deleted."}`)(w, req)
+		default:
+			issued++
+			answerJSON(tokenAnswer)(w, req)
+		}
+	})
+	c := newClient(t, srv.base(), pipelines.WithClientCredentials("id", "s3cret"))
+	_, err := c.Pipelines.Run(t.Context(), repo, mainBranch)
+	require.ErrorContains(t, err, "The consumer was deleted.")
+	require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+}
+
+func TestTooManySchedulesAreToldFromADeadToken(t *testing.T) {
+	issued, posted := 0, 0
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case req.URL.Path == "/site/oauth2/access_token":
+			issued++
+			answerJSON(fmt.Sprintf(`{"access_token":"token-%d","token_type":"bearer","expires_in":7200}`, issued))(w, req)
+		case req.Method == http.MethodPost:
+			posted++
+			answer(401, "application/json", `{"error":{"message":"limit"}}`)(w, req)
+		default:
+			answerJSON(`{"values":[{"uuid":"{s}"}],"size":1}`)(w, req)
+		}
+	})
+	c := newClient(t, srv.base(), pipelines.WithClientCredentials("id", "s3cret"))
+	_, err := c.Schedules.Create(t.Context(), repo, pipelines.ScheduleRequest{
+		Target: pipelines.BranchTarget("main"), CronPattern: "0 0 12 * * ? *",
+	})
+	require.ErrorIs(t, err, pipelines.ErrTooManySchedules)
+	require.Equal(t, []int{2, 2}, []int{issued, posted}, "issued, posted: repeated once with a new token")
+}

@@ -97,7 +97,7 @@ func sendPublic[T any](ctx context.Context, c *Client, at endpoint, opts []CallO
 	}
 	out, err := send[T](ctx, c, at, nil, append(opts[:len(opts):len(opts)], anonymous))
 	refused := errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrForbidden)
-	if refused && c.transport.authorize != nil {
+	if refused && c.transport.credentials != nil {
 		return send[T](ctx, c, at, nil, opts)
 	}
 	return out, err

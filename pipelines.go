@@ -156,7 +156,8 @@ type ListPipelinesOptions struct {
 	SelectorType    SelectorType `url:"target.selector.type,omitempty"`
 	SelectorPattern string       `url:"target.selector.pattern,omitempty"`
 
-	// CreatorUUID is the account that started the run, with or without braces.
+	// CreatorUUID is the account that started the run. It is sent as it is: whether the service wants braces around it isn't
+	// documented.
 	CreatorUUID string `url:"creator.uuid,omitempty"`
 
 	// CreatedOn is when the run was created; whether the service compares it exactly isn't documented.
@@ -190,7 +191,7 @@ func (q *ListPipelinesOptions) params() listParams {
 	}
 	filter := *q
 	filter.RefType, filter.SelectorType, filter.TriggerType = filterWord(q.RefType), filterWord(q.SelectorType), filterWord(q.TriggerType)
-	filter.CreatorUUID, filter.CommitHash = braced(q.CreatorUUID), strings.ToLower(q.CommitHash)
+	filter.CommitHash = strings.ToLower(q.CommitHash)
 	values, err := query.Values(filter)
 	if err == nil {
 		err = q.check()

@@ -70,7 +70,7 @@ func TestListSendsItsFilters(t *testing.T) {
 			SelectorType: pipelines.SelectorCustom, SelectorPattern: "deploy *", CreatorUUID: "11111111-2222-4333-8444-555555555555",
 			CreatedOn: date("2026-08-01T10:12:13.671Z"), TriggerType: pipelines.TriggerParentStep,
 			Status: []pipelines.PipelineStatus{pipelines.StatusFailed, pipelines.StatusError},
-		}, "created_on=2026-08-01T10:12:13.671Z&creator.uuid={11111111-2222-4333-8444-555555555555}&pagelen=50&sort=-created_on&status=FAILED&status=ERROR" +
+		}, "created_on=2026-08-01T10:12:13.671Z&creator.uuid=11111111-2222-4333-8444-555555555555&pagelen=50&sort=-created_on&status=FAILED&status=ERROR" +
 			"&target.branch=feature/ä&target.commit.hash=" + fullHash + "&target.ref_name=v1&target.ref_type=ANNOTATED_TAG" +
 			"&target.selector.pattern=deploy *&target.selector.type=CUSTOM&trigger_type=PARENT_STEP"},
 		"in the words of pipelines": {&pipelines.ListPipelinesOptions{
@@ -136,7 +136,7 @@ func TestRunSendsItsTargetAndVariables(t *testing.T) {
 		},
 		"variables": {
 			pipelines.RunRequest{Target: pipelines.BranchTarget("<main>&"), Variables: []pipelines.Variable{{Key: "A", Value: "1"}, {Key: "B"}, {Key: "C", Value: "s3cret", Secured: true, UUID: "{x}"}}},
-			`{"target":{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"<main>&"},"variables":[{"key":"A","value":"1"},{"key":"B","value":""},{"key":"C","value":"s3cret","secured":true}]}`,
+			`{"target":{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"<main>&"},"variables":[{"key":"A","value":"1","secured":false},{"key":"B","value":"","secured":false},{"key":"C","value":"s3cret","secured":true}]}`,
 		},
 		"a target of a type to come": {pipelines.RunRequest{Target: pipelines.Target{Type: "pipeline_moon_target"}}, `{"target":{"type":"pipeline_moon_target"}}`},
 	} {

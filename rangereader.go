@@ -394,7 +394,7 @@ func (r *rangeReader) backoff(cause error) error {
 	if r.failures == 1 && (r.breaks == 1 || brought >= copyBuffer) {
 		return nil
 	}
-	if err := pause(r.ctx, r.policy.backoff(r.failures-1, nil)); err != nil {
+	if err := pause(r.ctx, r.policy.backoff(r.failures-1, 0)); err != nil {
 		return r.wrap(err)
 	}
 	return nil

@@ -8,111 +8,212 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/stall"
 )
 
-// attempt watches how far one attempt gets.
-type attempt struct {
-	traced   atomic.Bool // the transport tells when it writes
-	written  atomic.Bool // part of the request may be on its way
-	answered bool        // a response came
+// RetryPolicy says how often a request is sent again and how long is waited before. Zero fields have their defaults.
+type RetryPolicy struct {
+	MaxAttempts   int           // sends in all, not counting those refused with 429; default 5, 1: no retries and no waiting for quota
+	MinWait       time.Duration // bound of the first wait, doubled for each further one; default 500ms
+	MaxWait       time.Duration // bound of any wait after a failure; default 30s
+	MaxRetryAfter time.Duration // longest Retry-After that is waited for; a longer one ends the call at once; default 1m
+	MaxQuotaWait  time.Duration // how long one call waits for a used-up quota (429) in all, in steps that grow to 30s; default 1m
 }
 
-// newRetryClient makes the retry loop. What is retried and how long is waited is the call's own business.
-func newRetryClient(hc *http.Client, t *transport, p RetryPolicy) *retryablehttp.Client {
-	return &retryablehttp.Client{
-		HTTPClient: hc,
-		RetryMax:   p.MaxAttempts - 1,
-		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
-			return callFrom(ctx).classify(ctx, resp, err), nil
-		},
-		RequestLogHook: func(_ retryablehttp.Logger, req *http.Request, n int) {
-			callFrom(req.Context()).begin(n + 1)
-		},
-		PrepareRetry: func(req *http.Request) error {
-			req.Header = callFrom(req.Context()).requestHeader()
-			return nil
-		},
-		Backoff: func(_, _ time.Duration, n int, resp *http.Response) time.Duration {
-			if t.circuit != nil && t.circuit.refuses(resp) && t.own(resp.Request) {
-				return t.circuit.remaining()
-			}
-			return p.backoff(n, resp)
-		},
-		ErrorHandler: retryablehttp.PassthroughErrorHandler,
-	}
-}
-
-func (k *call) begin(n int) {
-	k.attempts, k.attempt, k.retrying = n, new(attempt), false
-}
-
-// backoff is how long to wait after attempt n, counted from 0: what the service asks for, else a random time below a bound
-// that doubles, so that clients which failed together don't come back together.
-func (p RetryPolicy) backoff(n int, resp *http.Response) time.Duration {
-	if resp != nil && !success(resp) {
-		if d := retryAfter(resp.Header); d > 0 {
-			return min(d, p.MaxRetryAfter)
+func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
+	for _, field := range []struct {
+		name  string
+		value int64
+	}{
+		{"MaxAttempts", int64(p.MaxAttempts)}, {"MinWait", int64(p.MinWait)}, {"MaxWait", int64(p.MaxWait)},
+		{"MaxRetryAfter", int64(p.MaxRetryAfter)}, {"MaxQuotaWait", int64(p.MaxQuotaWait)},
+	} {
+		if field.value < 0 {
+			return p, fmt.Errorf("RetryPolicy.%s is negative", field.name)
 		}
 	}
-	bound := p.MaxWait
-	if d := p.MinWait << min(n, 30); d > 0 && d < bound {
+	orDefault(&p.MaxAttempts, 5)
+	orDefault(&p.MinWait, 500*time.Millisecond)
+	orDefault(&p.MaxWait, max(30*time.Second, p.MinWait))
+	orDefault(&p.MaxRetryAfter, time.Minute)
+	orDefault(&p.MaxQuotaWait, time.Minute)
+	if p.MinWait > p.MaxWait {
+		return p, fmt.Errorf("RetryPolicy.MinWait %v is longer than MaxWait %v", p.MinWait, p.MaxWait)
+	}
+	return p, nil
+}
+
+// backoff is how long to wait after n failures before: what the service asks for, else a random time below a bound that
+// doubles, so that clients which failed together don't come back together.
+func (p RetryPolicy) backoff(n int, asked time.Duration) time.Duration {
+	return p.growing(n, asked, p.MaxWait)
+}
+
+// quotaBackoff is how long to wait for the quota after n refusals before. Its bound grows beyond a short MaxWait, because a
+// call may be refused as often as it likes.
+func (p RetryPolicy) quotaBackoff(n int, asked time.Duration) time.Duration {
+	return p.growing(n, asked, max(p.MaxWait, 30*time.Second))
+}
+
+func (p RetryPolicy) growing(n int, asked, bound time.Duration) time.Duration {
+	if asked > 0 {
+		return min(asked, p.MaxRetryAfter)
+	}
+	if d := p.MinWait << min(n, 40); d > 0 && d>>min(n, 40) == p.MinWait && d < bound {
 		bound = d
 	}
 	return rand.N(bound) + 1 //nolint:gosec // jitter needs no secrecy
 }
 
-// classify looks at an attempt's end, keeps its error and says whether the request is sent again. The retry loop asks it
-// once more after the answer was read.
-func (k *call) classify(ctx context.Context, resp *http.Response, err error) bool {
+// verdict is what a call decides at the end of an attempt.
+type verdict struct {
+	err   error // nil: success
+	retry bool
+	wait  time.Duration // before the next attempt
+}
+
+// loop makes the retry loop of a call. The call judges each attempt once, when it has ended; what the loop asks later is
+// read from that verdict.
+func (k *call) loop() *retryablehttp.Client {
+	return &retryablehttp.Client{
+		HTTPClient:     k.client.http,
+		RetryMax:       int(^uint(0) >> 1), // the verdict has the last word
+		RequestLogHook: k.begin,
+		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+			k.verdict = k.judge(ctx, resp, err)
+			return k.verdict.retry, nil
+		},
+		Backoff:      func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return k.verdict.wait },
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+}
+
+// begin starts attempt n, counted from 0.
+func (k *call) begin(_ retryablehttp.Logger, req *http.Request, n int) {
+	k.attempts, k.attempt, k.verdict = n+1, new(attempt), verdict{}
+	req.Header = k.requestHeader()
+}
+
+// judge decides about an attempt that has ended. A 2xx response is read first.
+func (k *call) judge(ctx context.Context, resp *http.Response, err error) verdict {
+	if err == nil && success(resp) && k.read != nil {
+		err = k.read(resp)
+	}
 	switch {
 	case err != nil:
-		k.retrying = k.classifyError(ctx, err)
+		return k.judgeError(ctx, err)
 	case success(resp):
-		k.err, k.retrying = nil, false
-	case resp != k.answer: // else it was read and judged the first time
-		k.answer = resp
-		k.retrying = k.classifyAnswer(ctx, resp)
+		return verdict{}
 	}
-	return k.retrying
+	return k.judgeResponse(ctx, resp)
 }
 
 func success(resp *http.Response) bool { return resp.StatusCode >= 200 && resp.StatusCode <= 299 }
 
-// classifyAnswer looks at an answer that is no success.
-func (k *call) classifyAnswer(ctx context.Context, resp *http.Response) bool {
+// judgeResponse decides about a response that is no 2xx.
+func (k *call) judgeResponse(ctx context.Context, resp *http.Response) verdict {
 	e := newAPIError(k, resp)
 	resp.Body = http.NoBody
-	k.err = e
-	again := false
+	k.refusal = resp
+	once := k.at.op.safety == once
 	switch {
 	case e.StatusCode == http.StatusNotFound && e.Method == http.MethodDelete && k.unknown:
-		k.err = nil // an earlier attempt deleted it
-	case e.StatusCode == http.StatusTooManyRequests: // refused, so it can't have taken effect
-		k.refusals++
-		again = k.patient()
-	case mayHaveTakenEffect(e.StatusCode) && k.at.op.safety == once:
-		k.err = &OutcomeUnknownError{Operation: k.at.op.Name, Err: e}
+		return verdict{} // an earlier attempt deleted it
+	case e.StatusCode == http.StatusTooManyRequests && !k.client.transport.own(resp.Request): // a storage host has its own quota
+		return k.retryVerdict(ctx, e, e.RetryAfter)
+	case e.StatusCode == http.StatusTooManyRequests: // it had no effect
+		return k.quotaVerdict(ctx, e)
+	case e.StatusCode == http.StatusUnauthorized && k.renewCredentials(ctx, resp): // neither had this
+		return verdict{err: e, retry: ctx.Err() == nil}
+	case mayHaveTakenEffect(e.StatusCode) && once:
+		return verdict{err: &OutcomeUnknownError{Operation: k.at.op.Name, Err: e}}
 	case mayHaveTakenEffect(e.StatusCode):
 		k.unknown = true
-		again = true
+		return k.retryVerdict(ctx, e, e.RetryAfter)
+	case e.StatusCode == http.StatusRequestTimeout && !once:
+		return k.retryVerdict(ctx, e, e.RetryAfter)
 	case k.streams && k.expiredLink(resp):
-		k.err = &expiredLinkError{e, k.url != nil}
-		again = k.url == nil // the API redirects to a fresh link
+		expired := &expiredLinkError{e, k.url != nil}
+		if expired.direct {
+			return verdict{err: expired}
+		}
+		return k.retryVerdict(ctx, expired, e.RetryAfter) // the API redirects to a fresh link
 	}
-	return again && ctx.Err() == nil && e.RetryAfter <= k.client.policy.MaxRetryAfter
+	return verdict{err: e}
 }
 
-// mayHaveTakenEffect holds for server errors that say nothing about how far the request got.
+// retryVerdict sends the request again if the call has an attempt left.
+func (k *call) retryVerdict(ctx context.Context, err error, asked time.Duration) verdict {
+	k.failures++
+	return verdict{
+		err:   err,
+		retry: k.failures < k.policy.MaxAttempts && ctx.Err() == nil && asked <= k.policy.MaxRetryAfter,
+		wait:  k.policy.backoff(k.failures-1, asked),
+	}
+}
+
+// quotaVerdict waits for the quota as long as the call may.
+func (k *call) quotaVerdict(ctx context.Context, e *APIError) verdict {
+	k.refusals++
+	left := k.quotaWaitLeft()
+	if !k.canWait() || ctx.Err() != nil || e.RetryAfter > min(k.policy.MaxRetryAfter, left) {
+		return verdict{err: e}
+	}
+	wait := k.policy.quotaBackoff(k.refusals-1, e.RetryAfter)
+	if c := k.client.transport.circuit; c != nil {
+		wait = c.remaining()
+	}
+	wait = min(wait, left)
+	k.quotaWait += wait
+	return verdict{err: e, retry: true, wait: wait}
+}
+
+// canWait reports whether the call may go on waiting after a 429, its own or one that held it back. A poll ends instead, and
+// the next poll comes later.
+func (k *call) canWait() bool {
+	switch {
+	case k.policy.MaxAttempts == 1:
+		return false
+	case k.budget != nil:
+		return k.refusals == 0
+	}
+	return k.quotaWait < k.policy.MaxQuotaWait
+}
+
+// quotaWaitLeft is how long the call may still wait for the quota.
+func (k *call) quotaWaitLeft() time.Duration {
+	if k.budget != nil {
+		return longestDelay
+	}
+	return k.policy.MaxQuotaWait - k.quotaWait
+}
+
+// renewCredentials reports whether there is another token than the one that the API has just refused. It is asked for once.
+func (k *call) renewCredentials(ctx context.Context, resp *http.Response) bool {
+	t := k.client.transport
+	if k.renewed || t.credentials == nil || k.authorization == "" || !t.own(resp.Request) {
+		return false
+	}
+	k.renewed = true
+	return t.credentials.renew(ctx, k.authorization)
+}
+
+// mayHaveTakenEffect reports whether a request with this status may have taken effect: server errors don't say how far it
+// got.
 func mayHaveTakenEffect(status int) bool {
 	return status >= 500 && status != http.StatusNotImplemented && status != http.StatusHTTPVersionNotSupported
 }
 
-// expiredLink holds for a storage host that refuses a signed link which the API gave out before.
+// expiredLink reports whether a storage host refuses a signed link that the API gave out before.
 func (k *call) expiredLink(resp *http.Response) bool {
 	if k.client.transport.own(resp.Request) {
 		return false
@@ -133,51 +234,87 @@ type expiredLinkError struct {
 func (e *expiredLinkError) Error() string {
 	return "the storage host refuses the link: " + e.err.Error()
 }
-
 func (e *expiredLinkError) Unwrap() error { return e.err }
 
-// classifyError looks at an attempt that brought no answer, or one that couldn't be read.
-func (k *call) classifyError(ctx context.Context, err error) bool {
-	k.err = k.locate(k.maskError(stripURL(err)))
+// judgeError decides about an attempt without a response, or with one that can't be read.
+func (k *call) judgeError(ctx context.Context, err error) verdict {
 	sent := !k.neverSent(err)
+	shown := k.locate(k.maskError(stripURL(err)))
 	if sent && k.at.op.safety == once {
-		k.err = &OutcomeUnknownError{Operation: k.at.op.Name, Err: k.err}
-		return false
+		return verdict{err: &OutcomeUnknownError{Operation: k.at.op.Name, Err: shown}}
 	}
 	k.unknown = k.unknown || sent
-	return ctx.Err() == nil && !permanent(err)
-}
-
-// patient holds while the call can wait through another refusal for want of quota.
-func (k *call) patient() bool {
-	if k.budget != nil { // a poll has its own patience
-		return k.refusals == 0
+	if permanent(err) {
+		return verdict{err: shown}
 	}
-	return k.refusals < k.client.policy.MaxAttempts
+	return k.retryVerdict(ctx, shown, 0)
 }
 
-// neverSent holds if the service can't have seen the request. A transport that doesn't trace is taken to have sent it.
+// attempt records how far one attempt gets. The transport's own goroutines report some of it.
+type attempt struct {
+	handedOver bool // to the inner transport
+	answered   bool // a response came
+
+	asked     atomic.Bool // the transport has asked for a connection, so it reports what it does
+	connected atomic.Bool // and got one
+	reused    atomic.Bool // which was used before
+	written   atomic.Bool // part of the request may be on its way
+}
+
+// trace makes the hooks that record how far a request gets. Of a write the earliest sign counts, since a header that was
+// written to a buffer may be on its way.
+func (a *attempt) trace(exchange *stall.Exchange, method string) *httptrace.ClientTrace {
+	hooks := &httptrace.ClientTrace{
+		GetConn: func(string) { a.getConn() },
+		GotConn: func(info httptrace.GotConnInfo) {
+			a.connected.Store(true)
+			a.reused.Store(info.Reused)
+			exchange.GotConn(info)
+		},
+	}
+	if method != http.MethodGet {
+		hooks.WroteHeaderField = func(string, []string) { a.written.Store(true) }
+		hooks.WroteHeaders = func() { a.written.Store(true) }
+	}
+	return hooks
+}
+
+// getConn records that the transport asks for a connection. Where it asks again after a connection that was used before, that
+// one was dead and nothing went out on it: else net/http would not take another.
+func (a *attempt) getConn() {
+	a.asked.Store(true)
+	if a.reused.Load() {
+		a.written.Store(false)
+	}
+}
+
+// neverSent reports whether the service can't have seen the request. A transport that doesn't report what it does is taken to
+// have sent it.
 func (k *call) neverSent(err error) bool {
-	var unsent *unsentError
 	var dial *net.OpError
+	a := k.attempt
 	switch {
-	case errors.As(err, &unsent):
+	case !a.handedOver:
 		return true
-	case k.attempt.answered || k.attempt.written.Load():
+	case a.answered || a.written.Load():
 		return false
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return true
 	}
-	return k.attempt.traced.Load()
+	return a.asked.Load()
 }
 
-// permanent holds for errors that another attempt would only bring again.
+// permanent reports whether another attempt would only bring the same error again.
 func permanent(err error) bool {
 	var certificate *tls.CertificateVerificationError
+	var notTLS tls.RecordHeaderError
+	var alert tls.AlertError
 	var redirect *redirectError
+	var proxy *proxyError
 	var answer *APIError
 	switch {
-	case errors.As(err, &certificate), errors.As(err, &redirect), errors.Is(err, ErrResponseTooLarge), errors.Is(err, errHeldBack):
+	case errors.As(err, &certificate), errors.As(err, &notTLS), errors.As(err, &alert), errors.Is(err, http.ErrSchemeMismatch),
+		errors.As(err, &redirect), errors.As(err, &proxy), errors.Is(err, ErrResponseTooLarge), errors.Is(err, errHeldBack):
 		return true
 	case errors.As(err, &answer): // of the token endpoint
 		return answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests
@@ -194,31 +331,24 @@ func stripURL(err error) error {
 	return err
 }
 
-// unsentError is a failure before anything was sent.
-type unsentError struct{ err error }
-
-func (e *unsentError) Error() string { return e.err.Error() }
-
-func (e *unsentError) Unwrap() error { return e.err }
-
-// RetryPolicy says how often and how patiently a request is tried again. Zero fields have their defaults.
-type RetryPolicy struct {
-	MaxAttempts   int           // sends in all; default 5, 1: no retries
-	MinWait       time.Duration // bound of the first wait, doubled for each further one; default 500ms
-	MaxWait       time.Duration // bound of any wait that the service doesn't ask for; default 30s
-	MaxRetryAfter time.Duration // longest Retry-After that is waited for; a longer one ends the call at once; default 1m
-}
-
-func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
-	if p.MaxAttempts < 0 || p.MinWait < 0 || p.MaxWait < 0 || p.MaxRetryAfter < 0 {
-		return p, errors.New("negative value")
+// retryAfter reads a Retry-After header, seconds or a date. A date counts from the response's own Date, because the two clocks
+// may differ. 0: there is none, it is malformed or it has passed.
+func retryAfter(h http.Header) time.Duration {
+	value := strings.TrimSpace(h.Get("Retry-After"))
+	if seconds, err := strconv.ParseFloat(value, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		const longest = 10 * 365 * 24 * 60 * 60 // keeps the product within a Duration
+		if !(seconds > 0) {                     // NaN too
+			return 0
+		}
+		return time.Duration(min(seconds, longest) * float64(time.Second))
 	}
-	orDefault(&p.MaxAttempts, 5)
-	orDefault(&p.MinWait, 500*time.Millisecond)
-	orDefault(&p.MaxWait, max(30*time.Second, p.MinWait))
-	orDefault(&p.MaxRetryAfter, time.Minute)
-	if p.MinWait > p.MaxWait {
-		return p, fmt.Errorf("MinWait %v is longer than MaxWait %v", p.MinWait, p.MaxWait)
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
 	}
-	return p, nil
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return max(0, at.Sub(now))
 }

@@ -3,16 +3,16 @@ package pipelines
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/stall"
 )
 
 // A request passes through these, from the outside in:
@@ -46,103 +46,84 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 }
 
 // checkLocation finds a redirect that can't be followed before net/http does, whose error would show the link.
-func checkLocation(resp *http.Response) error {
-	location := resp.Header.Get("Location")
-	if resp.StatusCode < 300 || resp.StatusCode > 399 || location == "" {
-		return nil
+func checkLocation(resp *http.Response, err error) (*http.Response, error) {
+	if err != nil || resp.StatusCode < 300 || resp.StatusCode > 399 || resp.Header.Get("Location") == "" {
+		return resp, err
 	}
-	if _, err := resp.Request.URL.Parse(location); err != nil {
-		return &redirectError{"its location is malformed"}
+	if _, err := resp.Request.URL.Parse(resp.Header.Get("Location")); err != nil {
+		resp.Body.Close()
+		return nil, &redirectError{"its location is malformed"}
 	}
-	return nil
+	return resp, nil
 }
 
 // transport is the innermost layer of the package: all that happens once for each request that goes out. It is the only
 // place that sets credentials.
 type transport struct {
-	inner     http.RoundTripper
-	base      *url.URL
-	authorize authorizer // nil: anonymous
-	limiter   Limiter
-	circuit   *circuit // nil: none
-	logger    *slog.Logger
-	hook      func(*http.Response)
-	stall     time.Duration
-}
-
-// authorizer gives the value of the Authorization header.
-type authorizer func(context.Context) (string, error)
-
-func staticAuthorizer(value string) authorizer {
-	return func(context.Context) (string, error) { return value, nil }
-}
-
-func basicAuthorizer(username, password string) authorizer {
-	return staticAuthorizer("Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+password)))
+	inner       http.RoundTripper
+	base        *url.URL
+	credentials credentials // nil: anonymous
+	limiter     Limiter
+	circuit     *circuit // nil: none
+	logger      *slog.Logger
+	hook        func(*http.Response)
+	stall       time.Duration
+	guard       *stall.Guard
 }
 
 // RoundTrip sends one request.
-func (t *transport) RoundTrip(req *http.Request) (resp *http.Response, err error) {
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	k := callFrom(req.Context())
 	if !t.own(req) {
-		return t.exchange(req, foreignHeader(req.Header), k)
+		start := time.Now()
+		resp, err := t.send(req, foreignHeader(req.Header), k)
+		t.log(req.Context(), k, resp, err, time.Since(start))
+		return checkLocation(resp, err)
 	}
-	ctx := req.Context()
-	ahead, err := t.admit(ctx, k)
+	passage, err := t.admit(req.Context(), k)
 	if err != nil {
 		return nil, unsent(req, err)
 	}
-	defer func() { t.circuit.leave(ctx, ahead, resp) }() // of a request that panics too
+	defer passage.leave(nil) // of a request that panics too
 	header, err := t.ownHeader(req, k)
 	if err != nil {
 		return nil, unsent(req, err)
 	}
-	if resp, err = t.exchange(req, header, k); err == nil && t.hook != nil {
+	start := time.Now()
+	resp, err := t.send(req, header, k)
+	passage.leave(resp) // logger and hook may call the client
+	t.log(req.Context(), k, resp, err, time.Since(start))
+	if err == nil && t.hook != nil {
 		t.hook(withoutBody(resp))
 	}
-	return resp, err
+	return checkLocation(resp, err)
 }
 
+// unsent ends a request before anything was sent.
 func unsent(req *http.Request, err error) error {
 	if req.Body != nil {
 		req.Body.Close()
 	}
-	return &unsentError{err}
+	return err
 }
 
-// exchange sends a request with the header that its host is to see.
-func (t *transport) exchange(req *http.Request, header http.Header, k *call) (*http.Response, error) {
-	start := time.Now()
-	resp, err := t.guarded(req, header, k)
-	t.log(req.Context(), k, resp, err, time.Since(start))
-	if err != nil {
-		return nil, err
-	}
-	resp.Request = req // the one that came in, which has no credentials
-	if err := checkLocation(resp); err != nil {
-		resp.Body.Close()
-		return nil, err
-	}
-	return resp, nil
-}
-
-// admit waits until the request may be sent. It is held back before the limiter is asked, so that those that were don't leave
-// all at once, and enters last, since all others wait for the one that goes ahead.
-func (t *transport) admit(ctx context.Context, k *call) (ahead bool, err error) {
+// admit waits until the request may be sent. The circuit is asked before the limiter, so that the requests that it held back
+// don't leave all at once, and after it, since all others wait for the probe.
+func (t *transport) admit(ctx context.Context, k *call) (*passage, error) {
 	if err := ctx.Err(); err != nil {
-		return false, err
+		return nil, err
 	}
 	if err := t.circuit.hold(ctx, k); err != nil {
-		return false, err
+		return nil, err
 	}
 	if t.limiter != nil {
 		if err := t.limiter.Wait(ctx); err != nil {
-			return false, fmt.Errorf("limiter: %w", err)
+			return nil, fmt.Errorf("limiter: %w", err)
 		}
 	}
 	if k.budget != nil {
 		if err := k.budget.take(ctx); err != nil {
-			return false, err
+			return nil, err
 		}
 	}
 	return t.circuit.enter(ctx, k)
@@ -155,10 +136,10 @@ func (t *transport) ownHeader(req *http.Request, k *call) (http.Header, error) {
 	if req.Response != nil { // net/http has set it, to the URL that redirected
 		header.Del("Referer")
 	}
-	if t.authorize == nil || k.anonymous {
+	if t.credentials == nil || k.anonymous {
 		return header, nil
 	}
-	value, err := t.authorize(req.Context())
+	value, err := t.credentials.authorize(req.Context())
 	if err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
@@ -183,8 +164,20 @@ func sameOrigin(a, b *url.URL) bool {
 	return equalFold(a.Scheme, b.Scheme) && equalFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
 }
 
-// equalFold ignores the case of ASCII only: letters of other alphabets that fold to it, such as the Kelvin sign, are longer.
-func equalFold(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
+// equalFold reports whether a and b are the same but for the case of ASCII letters. Letters of other alphabets that Unicode
+// folds together make different DNS names.
+func equalFold(a, b string) bool {
+	return len(a) == len(b) && asciiLower(a) == asciiLower(b)
+}
+
+func asciiLower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}
 
 func port(u *url.URL) string {
 	if u.Scheme == "http" {
@@ -204,79 +197,29 @@ func foreignHeader(header http.Header) http.Header {
 	return foreign
 }
 
-var errStalled = errors.New("the connection stalled")
-
-// guarded sends the request and gives it up when nothing arrives for too long.
-func (t *transport) guarded(req *http.Request, header http.Header, k *call) (*http.Response, error) {
-	ctx, cancel := context.WithCancelCause(req.Context())
-	timer := time.AfterFunc(t.stall, func() { cancel(errStalled) })
-	if k.at.op.Method != http.MethodGet {
-		_, tells := t.inner.(*http.Transport)
-		k.attempt.traced.Store(tells)
-		ctx = k.attempt.trace(ctx)
-	}
-	out := req.WithContext(ctx)
+// send sends a request with the header that its host is to see, and gives it up when nothing arrives for too long.
+func (t *transport) send(req *http.Request, header http.Header, k *call) (*http.Response, error) {
+	exchange := t.guard.Start(req.Context())
+	a := k.attempt
+	out := req.WithContext(httptrace.WithClientTrace(exchange.Context(), a.trace(exchange, k.at.op.Method)))
 	u := *req.URL
 	out.Header, out.URL = header, &u // the transport may take them for its own
+	a.handedOver = true
 	resp, err := t.inner.RoundTrip(out)
-	timer.Stop()
 	if resp == nil && err == nil {
 		err = errors.New("the transport gave neither a response nor an error")
 	}
 	if err != nil {
-		err = stallCause(ctx, err)
-		cancel(nil)
-		return nil, err
+		return nil, t.proxyFailure(out, a, exchange.Fail(err))
 	}
-	k.attempt.answered = true
-	if resp.Body == nil {
-		resp.Body = http.NoBody
+	a.answered = true
+	own := *resp // a transport may use one response for several requests
+	if own.Body == nil {
+		own.Body = http.NoBody
 	}
-	resp.Body = &guardedBody{body: resp.Body, ctx: ctx, cancel: cancel, timer: timer, stall: t.stall}
-	return resp, nil
-}
-
-func stallCause(ctx context.Context, err error) error {
-	if errors.Is(context.Cause(ctx), errStalled) {
-		return errStalled
-	}
-	return err
-}
-
-// trace notes whether the request may have gone out. The earliest sign counts, since a header that was written to a buffer
-// may be on its way.
-func (a *attempt) trace(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn:          func(string) { a.traced.Store(true) },
-		WroteHeaderField: func(string, []string) { a.written.Store(true) },
-		WroteHeaders:     func() { a.written.Store(true) },
-	})
-}
-
-// guardedBody is a response body that fails when nothing arrives for too long. The time a caller takes between two reads
-// doesn't count.
-type guardedBody struct {
-	body   io.ReadCloser
-	ctx    context.Context //nolint:containedctx // tells why a read failed
-	cancel context.CancelCauseFunc
-	timer  *time.Timer
-	stall  time.Duration
-}
-
-func (b *guardedBody) Read(p []byte) (int, error) {
-	b.timer.Reset(b.stall)
-	n, err := b.body.Read(p)
-	b.timer.Stop()
-	if err != nil && !isEnd(err) {
-		err = stallCause(b.ctx, err)
-	}
-	return n, err
-}
-
-func (b *guardedBody) Close() error {
-	b.timer.Stop()
-	b.cancel(nil)
-	return b.body.Close()
+	own.Body = exchange.Body(own.Body)
+	own.Request = req // the one that came in, which has no credentials
+	return &own, nil
 }
 
 func (t *transport) log(ctx context.Context, k *call, resp *http.Response, err error, took time.Duration) {

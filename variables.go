@@ -96,12 +96,13 @@ func (v Variable) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plainVariable(v))
 }
 
-// encodeVariable writes the variable as requests carry it: with its value, which the service wants even where it is empty.
+// encodeVariable writes the variable as requests carry it: with its value where that is empty too, and with secured where that
+// is false, without either of which the service refuses a creation.
 func encodeVariable(enc *jsontext.Encoder, v Variable) error {
 	return json.MarshalEncode(enc, struct {
 		Key     string `json:"key"`
 		Value   string `json:"value"`
-		Secured bool   `json:"secured,omitzero"`
+		Secured bool   `json:"secured"`
 	}{v.Key, v.Value, v.Secured})
 }
 

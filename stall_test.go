@@ -1,0 +1,200 @@
+package pipelines_test
+
+import (
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// silentProxy passes TCP connections on. Those that were there when it fell silent stay open, and swallow what is sent.
+type silentProxy struct {
+	net.Listener
+	target string
+	mu     sync.Mutex
+	all    []*atomic.Bool // whether a connection is silent
+}
+
+func newSilentProxy(t *testing.T, target string) *silentProxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p := &silentProxy{Listener: listener, target: target}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go p.serve(conn)
+		}
+	}()
+	return p
+}
+
+func (p *silentProxy) serve(conn net.Conn) {
+	defer conn.Close()
+	upstream, err := net.Dial("tcp", p.target)
+	if err != nil {
+		return
+	}
+	defer upstream.Close()
+	silent := new(atomic.Bool)
+	p.mu.Lock()
+	p.all = append(p.all, silent)
+	p.mu.Unlock()
+	pass := func(to io.Writer, from io.Reader) {
+		buf := make([]byte, 16<<10)
+		for {
+			n, err := from.Read(buf)
+			if err != nil {
+				return
+			}
+			if !silent.Load() {
+				_, _ = to.Write(buf[:n])
+			}
+		}
+	}
+	go pass(conn, upstream)
+	pass(upstream, conn)
+}
+
+// fallSilent silences the connections that there are and returns how many that is.
+func (p *silentProxy) fallSilent() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, silent := range p.all {
+		silent.Store(true)
+	}
+	return len(p.all)
+}
+
+func (p *silentProxy) conns() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.all)
+}
+
+// overHTTP2 makes a client that reaches a server by TLS and HTTP/2 through a proxy.
+func overHTTP2(t *testing.T, handler http.HandlerFunc, opts ...pipelines.Option) (*pipelines.Client, *silentProxy) {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(handler)
+	srv.EnableHTTP2 = true
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	proxy := newSilentProxy(t, srv.Listener.Addr().String())
+	transport, ok := srv.Client().Transport.(*http.Transport)
+	require.True(t, ok)
+	opts = append([]pipelines.Option{
+		pipelines.WithHTTPClient(&http.Client{Transport: transport}), pipelines.WithStallTimeout(time.Second),
+	}, opts...)
+	return newClient(t, "https://"+proxy.Addr().String()+"/2.0", opts...), proxy
+}
+
+func TestADeadHTTP2ConnectionIsReplacedAfterAStall(t *testing.T) {
+	c, proxy := overHTTP2(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.ProtoMajor != 2 {
+			w.WriteHeader(http.StatusTeapot)
+		}
+		answer(http.StatusCreated, "application/json", `{"uuid":"{u}","build_number":1}`)(w, req)
+	})
+	_, err := c.Pipelines.Get(t.Context(), repo, "1")
+	require.NoError(t, err)
+	require.Equal(t, 1, proxy.fallSilent())
+
+	_, err = c.Pipelines.Get(t.Context(), repo, "1")
+	require.NoError(t, err, "the attempt after the stall takes a new connection")
+	require.Equal(t, 2, proxy.conns())
+
+	proxy.fallSilent()
+	_, err = c.Pipelines.Run(t.Context(), repo, mainBranch)
+	require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown, "nobody knows whether it arrived")
+	_, err = c.Pipelines.Run(t.Context(), repo, mainBranch)
+	require.NoError(t, err, "the next call takes a new connection")
+	require.Equal(t, 3, proxy.conns())
+}
+
+func TestManyCallsOnADeadHTTP2ConnectionAllGoOn(t *testing.T) {
+	c, proxy := overHTTP2(t, answerJSON(`{"build_number":1}`))
+	_, err := c.Pipelines.Get(t.Context(), repo, "1")
+	require.NoError(t, err)
+	proxy.fallSilent()
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			_, err := c.Pipelines.Get(t.Context(), repo, "1")
+			assert.NoError(t, err)
+		})
+	}
+	all.Wait()
+}
+
+func TestALogOnADeadHTTP2ConnectionGoesOnOverAnother(t *testing.T) {
+	var requests atomic.Int32
+	c, proxy := overHTTP2(t, func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Length", "6")
+		if requests.Add(1) == 1 {
+			_, _ = io.WriteString(w, "abc")
+			_ = http.NewResponseController(w).Flush()
+			<-req.Context().Done()
+			return
+		}
+		http.ServeContent(w, req, "", time.Time{}, strings.NewReader("abcdef"))
+	})
+	stream, err := c.Steps.Log(t.Context(), repo, "1", "{s}", nil)
+	require.NoError(t, err)
+	defer stream.Close()
+	first := make([]byte, 3)
+	_, err = io.ReadFull(stream, first)
+	require.NoError(t, err)
+	proxy.fallSilent()
+	rest, err := io.ReadAll(stream)
+	require.NoError(t, err)
+	require.Equal(t, "abcdef", string(first)+string(rest))
+}
+
+func TestAStalledRequestLeavesALiveHTTP2ConnectionToTheOthers(t *testing.T) {
+	release := make(chan struct{})
+	c, proxy := overHTTP2(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Hang") != "" {
+			<-req.Context().Done()
+			return
+		}
+		w.Header().Set("Content-Type", "application/octet-stream")
+		for {
+			_, _ = io.WriteString(w, "line\n")
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-release:
+				return
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}, pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1}))
+	stream, err := c.Steps.Log(t.Context(), repo, "1", "{s}", nil)
+	require.NoError(t, err)
+	defer stream.Close()
+	read := make(chan error)
+	go func() {
+		_, err := io.Copy(io.Discard, stream)
+		read <- err
+	}()
+	_, err = c.Pipelines.Get(t.Context(), repo, "1", pipelines.WithHeader("Hang", "yes"))
+	require.ErrorContains(t, err, "stalled")
+	close(release)
+	require.NoError(t, <-read, "the log's connection is alive")
+	require.Equal(t, 1, proxy.conns())
+}

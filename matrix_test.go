@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
@@ -35,7 +36,9 @@ type fault struct {
 	says string // and what it says
 
 	refused   bool // the request certainly had no effect, and the client can tell
+	notAgain  bool // likewise, but a write isn't sent again all the same
 	final     bool // it is sent again once, whatever MaxAttempts is
+	deadToken bool // the client has its tokens from a source
 	applied   bool // the request took effect
 	inBody    bool // the fault lies in the answer's JSON, so that an answer without any doesn't have it
 	untrue    bool // the answer claims an effect that there wasn't
@@ -60,7 +63,7 @@ var matrixRetries = pipelines.RetryPolicy{MaxAttempts: 3, MaxQuotaWait: time.Nan
 
 // matrixFaults are all faults that there are.
 func matrixFaults() []fault {
-	return slices.Concat(statusFaults(false), connectionFaults(), lateFaults(), bodyFaults(), statusFaults(true), storageFaults())
+	return slices.Concat(statusFaults(false), refusalFaults(), connectionFaults(), lateFaults(), bodyFaults(), statusFaults(true), storageFaults())
 }
 
 // statusFaults are refusals and failures in the forms in which services and proxies write them. None of them has an effect.
@@ -84,6 +87,19 @@ func statusFaults(inStorage bool) []fault {
 		}
 	}
 	return all
+}
+
+// refusalFaults are refusals that the client knows what to do about. None of them has an effect.
+func refusalFaults() []fault {
+	timeout := &pipelinestest.Fault{Status: http.StatusRequestTimeout, Body: "Request Timeout"}
+	return []fault{
+		{name: "408", server: timeout, says: "408 Request Timeout", notAgain: true},
+		{name: "401 to a token that the service forgot", wire: forgetToken, is: pipelines.ErrUnauthorized, refused: true, final: true, deadToken: true},
+	}
+}
+
+func forgetToken(req *http.Request, _ func() (*http.Response, error)) (*http.Response, error) {
+	return respond(req, http.StatusUnauthorized, `{"type":"error","error":{"message":"Access token expired."}}`), nil
 }
 
 func connectionFaults() []fault {
@@ -216,7 +232,7 @@ func (o documentedOperation) public() bool { return strings.HasPrefix(o.sdk, "OI
 
 // concerns tells the operations that can meet the fault. A lie about an effect can be found out only by reading what should be JSON.
 func (f fault) concerns(o documentedOperation) bool {
-	return (!f.inStorage || o.readsLog()) && (!f.untrue || o.readsJSON())
+	return (!f.inStorage || o.readsLog()) && (!f.untrue || o.readsJSON()) && (!f.deadToken || !o.public())
 }
 
 // expect says how often the operation is sent, and whether it fails. The fault stays, or strikes the first attempt only.
@@ -226,6 +242,8 @@ func (f fault) expect(o documentedOperation, stays bool) (sends int, fails bool)
 		return 1, false
 	case f.deadline || o.once() && !f.refused:
 		return 1, true
+	case f.deadToken && stays && o.id == "createRepositoryPipelineSchedule":
+		return 4, true // 401 may mean that there are too many schedules: the list tells, and is refused twice too
 	case f.progress || !stays:
 		return 2, false
 	case f.final:
@@ -365,11 +383,20 @@ func (w *world) state(t *testing.T) string {
 }
 
 // call carries the operation out in this world.
-func (w *world) call(ctx context.Context, o documentedOperation, way http.RoundTripper) (any, error) {
-	client := w.srv.Client(
+func (w *world) call(ctx context.Context, o documentedOperation, way http.RoundTripper, opts ...pipelines.Option) (any, error) {
+	client := w.srv.Client(append([]pipelines.Option{
 		pipelines.WithHTTPClient(&http.Client{Transport: way}), pipelines.WithRetry(matrixRetries), pipelines.WithStallTimeout(matrixStall),
-	)
+	}, opts...)...)
 	return o.do(session{client, ctx, w.paramsOf(o)})
+}
+
+// newTokens is a source of tokens, each another.
+func newTokens() pipelines.Option {
+	n := 0
+	return pipelines.WithTokenSource(tokenSource(func() (*oauth2.Token, error) {
+		n++
+		return &oauth2.Token{AccessToken: fmt.Sprintf("token-%d", n), Expiry: time.Now().Add(time.Hour)}, nil
+	}))
 }
 
 // tamperer is a transport that counts what is sent to the API, and tampers with it.
@@ -460,7 +487,11 @@ func (c cell) check(t *testing.T) {
 		ctx, cancel = context.WithTimeout(ctx, matrixDeadline)
 		defer cancel()
 	}
-	answer, err := w.call(ctx, c.documentedOperation, way)
+	var opts []pipelines.Option
+	if c.deadToken {
+		opts = append(opts, newTokens())
+	}
+	answer, err := w.call(ctx, c.documentedOperation, way, opts...)
 	sends, fails := c.expect(c.documentedOperation, c.stays)
 	require.EqualValues(t, sends, way.sends.Load(), "sends; the error is %v", err)
 	c.checkArrivals(t, w, int(way.passed.Load()))
@@ -509,7 +540,7 @@ func (c cell) checkError(t *testing.T, err error) {
 		require.ErrorIs(t, err, c.is)
 	}
 	require.ErrorContains(t, err, c.says)
-	require.Equal(t, c.once() && !c.refused, errors.Is(err, pipelines.ErrOutcomeUnknown), "%v", err)
+	require.Equal(t, c.once() && !c.refused && !c.notAgain, errors.Is(err, pipelines.ErrOutcomeUnknown), "%v", err)
 	require.NotErrorIs(t, err, pipelines.ErrNotFound)
 }
 

@@ -87,17 +87,20 @@ func (p *silentProxy) conns() int {
 	return len(p.all)
 }
 
-// overHTTP2 makes a client that reaches a server by TLS and HTTP/2 through a proxy.
-func overHTTP2(t *testing.T, handler http.HandlerFunc, opts ...pipelines.Option) (*pipelines.Client, *silentProxy) {
-	t.Helper()
+// silentServer makes a server of HTTP/2 over TLS behind a proxy, and a transport that trusts it.
+func silentServer(t *testing.T, handler http.Handler) (*http.Transport, *silentProxy) {
 	srv := httptest.NewUnstartedServer(handler)
 	srv.EnableHTTP2 = true
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	proxy := newSilentProxy(t, srv.Listener.Addr().String())
-	transport, ok := srv.Client().Transport.(*http.Transport)
-	require.True(t, ok)
+	return srv.Client().Transport.(*http.Transport), newSilentProxy(t, srv.Listener.Addr().String())
+}
+
+// overHTTP2 makes a client that reaches a server by TLS and HTTP/2 through a proxy.
+func overHTTP2(t *testing.T, handler http.HandlerFunc, opts ...pipelines.Option) (*pipelines.Client, *silentProxy) {
+	t.Helper()
+	transport, proxy := silentServer(t, handler)
 	opts = append([]pipelines.Option{
 		pipelines.WithHTTPClient(&http.Client{Transport: transport}), pipelines.WithStallTimeout(time.Second),
 	}, opts...)
@@ -197,4 +200,57 @@ func TestAStalledRequestLeavesALiveHTTP2ConnectionToTheOthers(t *testing.T) {
 	close(release)
 	require.NoError(t, <-read, "the log's connection is alive")
 	require.Equal(t, 1, proxy.conns())
+}
+
+// TestEveryOperationLeavesASilentHTTP2Connection is the column of the fault matrix that needs sockets.
+func TestEveryOperationLeavesASilentHTTP2Connection(t *testing.T) {
+	const together = 16
+	limit := make(chan struct{}, together)
+	var all sync.WaitGroup
+	for _, o := range matrixOperations(t) {
+		r, w := newRow(t, o), newWorld(t)
+		limit <- struct{}{}
+		all.Go(func() {
+			defer func() { <-limit }()
+			r.overSilence(t, w)
+		})
+	}
+	all.Wait()
+}
+
+// overSilence carries the operation out over a connection that has just fallen silent.
+func (r row) overSilence(t *testing.T, w *world) {
+	secure, proxy := silentServer(t, w.srv.Handler())
+	way := roundTripper(func(req *http.Request) (*http.Response, error) {
+		if strings.HasPrefix(req.URL.Host, "storage.") {
+			return w.srv.Transport().RoundTrip(req)
+		}
+		return secure.RoundTrip(req)
+	})
+	call := func(o documentedOperation) error {
+		_, err := w.call(t.Context(), o, way, pipelines.WithBaseURL("https://"+proxy.Addr().String()+"/2.0"), pipelines.WithStallTimeout(time.Second))
+		return err
+	}
+	warm, err := http.NewRequest(http.MethodGet, "https://"+proxy.Addr().String()+"/", http.NoBody)
+	if !assert.NoError(t, err) {
+		return
+	}
+	resp, err := secure.RoundTrip(warm)
+	if !assert.NoError(t, err) {
+		return
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	assert.Equal(t, 1, proxy.fallSilent())
+
+	err = call(r.documentedOperation)
+	if r.once() {
+		assert.ErrorIs(t, err, pipelines.ErrOutcomeUnknown, r.sdk)
+		err = call(r.documentedOperation)
+	}
+	assert.NoError(t, err, r.sdk)
+	assert.Equal(t, 2, proxy.conns(), "%s: connections", r.sdk)
+	if err == nil {
+		assert.Equal(t, r.after, w.state(t), "%s: took effect once", r.sdk)
+	}
 }

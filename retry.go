@@ -124,15 +124,16 @@ func (k *call) judgeResponse(ctx context.Context, resp *http.Response) verdict {
 	e := newAPIError(k, resp)
 	resp.Body = http.NoBody
 	k.refusal = resp
+	if !k.client.transport.own(resp.Request) {
+		return k.judgeStorage(ctx, e)
+	}
 	once := k.at.op.safety == once
 	switch {
 	case e.StatusCode == http.StatusNotFound && e.Method == http.MethodDelete && k.unknown:
 		return verdict{} // an earlier attempt deleted it
-	case e.StatusCode == http.StatusTooManyRequests && !k.client.transport.own(resp.Request): // a storage host has its own quota
-		return k.retryVerdict(ctx, e, e.RetryAfter)
 	case e.StatusCode == http.StatusTooManyRequests: // it had no effect
 		return k.quotaVerdict(ctx, e)
-	case e.StatusCode == http.StatusUnauthorized && k.renewCredentials(ctx, resp): // neither had this
+	case e.StatusCode == http.StatusUnauthorized && k.renewCredentials(ctx): // neither had this
 		return verdict{err: e, retry: ctx.Err() == nil}
 	case mayHaveTakenEffect(e.StatusCode) && once:
 		return verdict{err: &OutcomeUnknownError{Operation: k.at.op.Name, Err: e}}
@@ -141,12 +142,26 @@ func (k *call) judgeResponse(ctx context.Context, resp *http.Response) verdict {
 		return k.retryVerdict(ctx, e, e.RetryAfter)
 	case e.StatusCode == http.StatusRequestTimeout && !once:
 		return k.retryVerdict(ctx, e, e.RetryAfter)
-	case k.streams && k.expiredLink(resp):
-		expired := &expiredLinkError{e, k.url != nil}
-		if expired.direct {
-			return verdict{err: expired}
+	}
+	return verdict{err: e}
+}
+
+// judgeStorage decides about the response of a storage host. Only requests that read lead there.
+func (k *call) judgeStorage(ctx context.Context, e *APIError) verdict {
+	switch e.StatusCode {
+	case http.StatusTooManyRequests, http.StatusRequestTimeout:
+		return k.retryVerdict(ctx, e, e.RetryAfter)
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusGone:
+		if !k.streams {
+			return verdict{err: e}
 		}
-		return k.retryVerdict(ctx, expired, e.RetryAfter) // the API redirects to a fresh link
+		if k.url != nil { // no redirect led there, so that the same request would go there again
+			return verdict{err: &expiredLinkError{e, true}}
+		}
+		return k.retryVerdict(ctx, &expiredLinkError{e, false}, e.RetryAfter) // the API redirects to a fresh link
+	}
+	if mayHaveTakenEffect(e.StatusCode) {
+		return k.retryVerdict(ctx, e, e.RetryAfter)
 	}
 	return verdict{err: e}
 }
@@ -198,31 +213,19 @@ func (k *call) quotaWaitLeft() time.Duration {
 }
 
 // renewCredentials reports whether there is another token than the one that the API has just refused. It is asked for once.
-func (k *call) renewCredentials(ctx context.Context, resp *http.Response) bool {
-	t := k.client.transport
-	if k.renewed || t.credentials == nil || k.authorization == "" || !t.own(resp.Request) {
+func (k *call) renewCredentials(ctx context.Context) bool {
+	source := k.client.transport.credentials
+	if k.renewed || source == nil || k.authorization == "" {
 		return false
 	}
 	k.renewed = true
-	return t.credentials.renew(ctx, k.authorization)
+	return source.renew(ctx, k.authorization)
 }
 
 // mayHaveTakenEffect reports whether a request with this status may have taken effect: server errors don't say how far it
 // got.
 func mayHaveTakenEffect(status int) bool {
 	return status >= 500 && status != http.StatusNotImplemented && status != http.StatusHTTPVersionNotSupported
-}
-
-// expiredLink reports whether a storage host refuses a signed link that the API gave out before.
-func (k *call) expiredLink(resp *http.Response) bool {
-	if k.client.transport.own(resp.Request) {
-		return false
-	}
-	switch resp.StatusCode {
-	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusGone:
-		return true
-	}
-	return false
 }
 
 // expiredLinkError is a storage host's refusal of a link. Another link may do.

@@ -201,7 +201,7 @@ func foreignHeader(header http.Header) http.Header {
 func (t *transport) send(req *http.Request, header http.Header, k *call) (*http.Response, error) {
 	exchange := t.guard.Start(req.Context())
 	a := k.attempt
-	out := req.WithContext(httptrace.WithClientTrace(exchange.Context(), a.trace(exchange, k.at.op.Method)))
+	out := req.WithContext(httptrace.WithClientTrace(exchange.Context(), a.trace(exchange, k.at.op.Method))) //nolint:contextcheck // it is made of the request's own
 	u := *req.URL
 	out.Header, out.URL = header, &u // the transport may take them for its own
 	a.handedOver = true

@@ -3,6 +3,7 @@ package stall_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http/httptrace"
@@ -22,7 +23,7 @@ func gotConn(x *stall.Exchange, conn net.Conn, reused bool) {
 func closed(conn net.Conn) bool {
 	_ = conn.SetReadDeadline(time.Now())
 	_, err := conn.Read(make([]byte, 1))
-	return err == io.ErrClosedPipe
+	return errors.Is(err, io.ErrClosedPipe)
 }
 
 func TestAnExchangeWithoutAConnectionIsCancelled(t *testing.T) {

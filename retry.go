@@ -85,7 +85,7 @@ func success(resp *http.Response) bool { return resp.StatusCode >= 200 && resp.S
 
 // classifyAnswer looks at an answer that is no success.
 func (k *call) classifyAnswer(ctx context.Context, resp *http.Response) bool {
-	e := newAPIError(k, resp)
+	e := k.apiError(resp)
 	resp.Body = http.NoBody
 	k.err = e
 	again := false

@@ -232,7 +232,7 @@ func (t *transport) guarded(req *http.Request, header http.Header, k *call) (*ht
 	if resp.Body == nil {
 		resp.Body = http.NoBody
 	}
-	resp.Body = &guardedBody{body: resp.Body, ctx: ctx, cancel: cancel, timer: timer, stall: t.stall}
+	resp.Body = &guardedBody{body: resp.Body, ctx: ctx, cancel: cancel, timer: timer, stall: t.stall, mask: k.maskError}
 	return resp, nil
 }
 
@@ -261,6 +261,7 @@ type guardedBody struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	stall  time.Duration
+	mask   func(error) error // hides secrets: net/http quotes trailers that it can't read
 }
 
 func (b *guardedBody) Read(p []byte) (int, error) {
@@ -268,7 +269,7 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	b.timer.Stop()
 	if err != nil && !isEnd(err) {
-		err = stallCause(b.ctx, err)
+		err = b.mask(stallCause(b.ctx, err))
 	}
 	return n, err
 }
@@ -290,7 +291,7 @@ func (t *transport) log(ctx context.Context, k *call, resp *http.Response, err e
 	if err != nil {
 		attrs = append(attrs, slog.String("error", k.maskError(stripURL(err)).Error()))
 	} else {
-		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("request_id", k.masker().Replace(requestID(resp.Header))))
+		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("request_id", k.masker().Text(requestID(resp.Header))))
 	}
 	t.logger.LogAttrs(ctx, slog.LevelDebug, "pipelines: request", attrs...)
 }

@@ -7,8 +7,8 @@ import (
 	"unicode/utf16"
 )
 
-// maxNesting is how many encodings around a secret are taken off: a URL within a quoted text within JSON.
-const maxNesting = 3
+// maxNesting is how many encodings around a secret are taken off: JSON of a page of a quoted text of a URL.
+const maxNesting = 4
 
 // escapes are the encodings that leave most characters as they are and escape the others.
 var escapes = []struct {
@@ -137,7 +137,7 @@ func utf16Escape(s, prefix string) (string, int) {
 			return 0, false
 		}
 		n, err := strconv.ParseUint(s[2:6], 16, 16)
-		return rune(n), err == nil //nolint:gosec // it has 16 bits
+		return rune(n), err == nil
 	}
 	r, ok := unit(s)
 	if !ok {

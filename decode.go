@@ -127,10 +127,3 @@ func jsonError(err error) error {
 	}
 	return errors.New("not JSON")
 }
-
-// readSome reads at most n bytes of a body and closes it. What can't be read is left out.
-func readSome(body io.ReadCloser, n int64) []byte {
-	defer body.Close()
-	some, _ := io.ReadAll(io.LimitReader(body, n))
-	return some
-}

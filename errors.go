@@ -4,11 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"mime"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +15,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/loosejson"
 )
 
 // The kinds of error, for [errors.Is].
@@ -49,19 +48,13 @@ type APIError struct {
 	Message    string // the service's words; for HTML pages the status's text
 	Detail     string
 	Key        string              // the service's own key of the error, such as "result-service.pipeline-id.not-found"
-	Fields     map[string][]string // what is wrong, by field of the request
-	Data       map[string]any      // more, as the service gives it; missing scopes are under "required" and "granted"
+	Fields     map[string][]string // what is wrong, by field of the request; "": of no certain field
+	Data       map[string]any      // more, as the service gives it, and what has no field here; missing scopes are under "required" and "granted"
 	RequestID  string
 	RetryAfter time.Duration // how long the service asks to wait; 0: it doesn't say
 	Attempts   int           // how often the request was sent
-	Body       []byte        // the first 4 KiB of the body as it came, credentials taken out
+	Body       []byte        // the first 4 KiB of the body as it came, secrets masked
 }
-
-// maxErrorBody bounds what is read of an error's body, maxErrorKept what is kept of it.
-const (
-	maxErrorBody = 64 << 10
-	maxErrorKept = 4 << 10
-)
 
 // Error tells operation, method, path, status and the service's words on one line.
 func (e *APIError) Error() string {
@@ -73,14 +66,40 @@ func (e *APIError) Error() string {
 	if e.Detail != "" {
 		b.WriteString(": " + oneLine(e.Detail))
 	}
-	for _, field := range sortedKeys(e.Fields) {
-		b.WriteString("; " + oneLine(field) + ": " + oneLine(strings.Join(e.Fields[field], ", ")))
-	}
+	b.WriteString(e.reasons())
 	if e.RetryAfter > 0 {
 		b.WriteString("; retry after " + e.RetryAfter.String())
 	}
 	if e.Attempts > 1 {
 		b.WriteString(" (after " + strconv.Itoa(e.Attempts) + " attempts)")
+	}
+	return b.String()
+}
+
+// reasons are the words in fields and data.
+func (e *APIError) reasons() string {
+	fields := make(map[string]any, len(e.Fields))
+	for name, texts := range e.Fields {
+		fields[name] = texts
+	}
+	arguments, ok := e.Data["arguments"].(map[string]any)
+	if !ok {
+		arguments = map[string]any{"": e.Data["arguments"]}
+	}
+	return namedReasons(fields) + namedReasons(arguments) + namedReasons(map[string]any{"": e.Data["data"]})
+}
+
+// namedReasons writes "; name: text" for each value, and leaves out the rest where that becomes too long.
+func namedReasons(values map[string]any) string {
+	const limit = 1 << 10
+	var b strings.Builder
+	for _, name := range sortedKeys(values) {
+		if b.Len() > limit {
+			return b.String() + "; …"
+		}
+		if reason := loosejson.Named(oneLine(name), oneLine(loosejson.InWords(values[name]))); reason != "" {
+			b.WriteString("; " + reason)
+		}
 	}
 	return b.String()
 }
@@ -156,115 +175,6 @@ func formatError(f fmt.State, verb rune, err error) {
 	fmt.Fprint(f, err.Error())
 }
 
-// errorBody is every known form of an error's JSON. Members of more than one form are decoded by [looseStrings].
-type errorBody struct {
-	Error   jsontext.Value `json:"error"`
-	Message string         `json:"message"`           // at the top: seen once on a 500
-	Key     string         `json:"key"`               // likewise
-	OAuth   string         `json:"error_description"` // of the token endpoint
-}
-
-type errorObject struct {
-	Message string                    `json:"message"`
-	Detail  jsontext.Value            `json:"detail"` // text, or {required, granted}
-	Fields  map[string]jsontext.Value `json:"fields"` // text or list of text
-	Data    map[string]any            `json:"data"`
-	ID      string                    `json:"id"`
-}
-
-// serviceKey is the form of the keys that stand in "message" where there is no data.key.
-var serviceKey = regexp.MustCompile(`^[a-z0-9]+([.-][a-z0-9]+)+$`)
-
-// newAPIError makes the error from the answer to k's last attempt and closes its body.
-func newAPIError(k *call, resp *http.Response) *APIError {
-	foreign := k.client != nil && !k.client.transport.own(resp.Request)
-	mask := k.redactor(resp, foreign)
-	body := k.readError(resp.Body)
-	masked := []byte(mask.Replace(string(body)))
-	e := &APIError{
-		Operation: k.at.op.Name, Method: k.at.op.Method, Path: k.at.path, StatusCode: resp.StatusCode,
-		RequestID: requestID(resp.Header), RetryAfter: retryAfter(resp.Header), Attempts: k.attempts,
-		Body: masked[:min(len(masked), maxErrorKept)],
-	}
-	switch {
-	case foreign: // a storage host has nothing to say but its status
-		e.Message = http.StatusText(e.StatusCode)
-	case !e.parse(body):
-		e.Message = textMessage(resp.Header, e.StatusCode, masked) // masked first: cut or on one line, a secret isn't found
-	}
-	e.redact(mask)
-	return e
-}
-
-// readError reads an error's body, for as long as a connection may stall in all and not after every byte anew.
-func (k *call) readError(body io.ReadCloser) []byte {
-	if k.client != nil {
-		timer := time.AfterFunc(k.client.transport.stall, func() { body.Close() })
-		defer timer.Stop()
-	}
-	return readSome(body, maxErrorBody)
-}
-
-// parse fills the error from a JSON body and reports whether it found anything.
-func (e *APIError) parse(body []byte) bool {
-	var b errorBody
-	if json.Unmarshal(body, &b, decodeOptions) != nil {
-		return false
-	}
-	var o errorObject
-	switch {
-	case b.Error.Kind() == '"': // the token endpoint
-		_ = json.Unmarshal(b.Error, &e.Key, decodeOptions)
-		e.Message = b.OAuth
-	case json.Unmarshal(b.Error, &o, decodeOptions) == nil:
-		e.fromObject(o)
-	}
-	e.Message, e.Key = cmp.Or(e.Message, b.Message, e.Key), cmp.Or(e.Key, b.Key)
-	if e.Key == "" && serviceKey.MatchString(e.Message) {
-		e.Key = e.Message
-	}
-	return e.Message != "" || e.Detail != "" || e.Key != ""
-}
-
-func (e *APIError) fromObject(o errorObject) {
-	e.Message, e.Data, e.RequestID = o.Message, o.Data, cmp.Or(e.RequestID, o.ID)
-	e.Key, _ = o.Data["key"].(string)
-	for name, value := range o.Fields {
-		if texts := looseStrings(value); texts != nil {
-			if e.Fields == nil {
-				e.Fields = make(map[string][]string, len(o.Fields))
-			}
-			e.Fields[name] = texts
-		}
-	}
-	if o.Detail.Kind() == '"' {
-		_ = json.Unmarshal(o.Detail, &e.Detail, decodeOptions)
-		return
-	}
-	e.scopes(o.Detail)
-}
-
-// scopes reads the detail of a missing scope.
-func (e *APIError) scopes(detail jsontext.Value) {
-	var scopes struct {
-		Required jsontext.Value `json:"required"`
-		Granted  jsontext.Value `json:"granted"`
-	}
-	if json.Unmarshal(detail, &scopes, decodeOptions) != nil {
-		return
-	}
-	required, granted := looseStrings(scopes.Required), looseStrings(scopes.Granted)
-	if required == nil && granted == nil {
-		e.Detail = string(detail)
-		return
-	}
-	e.Detail = "required scopes: " + strings.Join(required, ", ") + "; granted: " + strings.Join(granted, ", ")
-	if e.Data == nil {
-		e.Data = make(map[string]any, 2)
-	}
-	e.Data["required"], e.Data["granted"] = required, granted
-}
-
 // looseStrings decodes a text or a list of texts, and nil from anything else.
 func looseStrings(v jsontext.Value) []string {
 	var one string
@@ -278,35 +188,30 @@ func looseStrings(v jsontext.Value) []string {
 	return nil
 }
 
-// textMessage is the message of a body that is no JSON: a line of plain text, or the status's words where it is a page.
-func textMessage(h http.Header, status int, body []byte) string {
-	mediaType, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
-	text := strings.TrimSpace(string(body))
-	if text == "" || strings.HasPrefix(text, "<") || (mediaType != "" && !strings.HasPrefix(mediaType, "text/plain")) {
-		return http.StatusText(status)
-	}
-	return oneLine(text)
-}
+// maxLine bounds what oneLine makes of a text.
+const maxLine = 500
 
-// oneLine makes a text of the service fit to be printed: one line, no control characters (a terminal would obey them), 500
-// bytes.
+// oneLine makes a text of the service fit to be printed: on one line and not too long.
 func oneLine(s string) string {
-	const limit = 500
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, s)
-	if len(s) <= limit {
+	if s = printable(s); len(s) <= maxLine {
 		return s
 	}
-	cut := limit
+	cut := maxLine
 	for !utf8.RuneStart(s[cut]) {
 		cut--
 	}
 	return s[:cut] + "…"
+}
+
+// printable takes out of a text what a terminal would obey: ends of lines, other control characters, and those that change
+// the direction of writing.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
 func requestID(h http.Header) string {

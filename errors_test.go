@@ -58,7 +58,7 @@ func TestEveryFormOfErrorBodyIsRead(t *testing.T) {
 				Message: "Bad request", Detail: "Nope.", Key: "result-service.pipeline-id.not-found",
 				Data: map[string]any{"key": "result-service.pipeline-id.not-found", "arguments": map[string]any{"id": "7"}},
 			},
-			"400 Bad Request: Nope.",
+			"400 Bad Request: Nope.; id: 7",
 		},
 		"with the key as its message": {
 			400, jsonType, `{"error":{"message":"hostname-not-allowed"}}`,
@@ -66,7 +66,7 @@ func TestEveryFormOfErrorBodyIsRead(t *testing.T) {
 		},
 		"with fields as text and lists": {
 			400, jsonType, `{"error":{"message":"Bad","fields":{"b":["x","y"],"a":"z","c":7}}}`,
-			pipelines.APIError{Message: "Bad", Fields: map[string][]string{"a": {"z"}, "b": {"x", "y"}}}, "400 Bad Request: Bad; a: z; b: x, y",
+			pipelines.APIError{Message: "Bad", Fields: map[string][]string{"a": {"z"}, "b": {"x", "y"}, "c": {"7"}}}, "400 Bad Request: Bad; a: z; b: x, y; c: 7",
 		},
 		"of a missing scope": {
 			403, jsonType, `{"type":"error","error":{"message":"Your credentials lack one or more required privilege scopes.","detail":{"required":["pipeline:write"],"granted":["pipeline"]}}}`,
@@ -86,7 +86,8 @@ func TestEveryFormOfErrorBodyIsRead(t *testing.T) {
 		},
 		"without the envelope": {
 			500, jsonType, `{"message":"There was an error","arguments":{"a":"b"},"key":"rest-service.error"}`,
-			pipelines.APIError{Message: "There was an error", Key: "rest-service.error"}, "500 Internal Server Error: There was an error",
+			pipelines.APIError{Message: "There was an error", Key: "rest-service.error", Data: map[string]any{"arguments": map[string]any{"a": "b"}}},
+			"500 Internal Server Error: There was an error; a: b",
 		},
 		"of the token endpoint": {
 			400, jsonType, `{"error":"invalid_grant","error_description":"No such client"}`,
@@ -104,7 +105,7 @@ func TestEveryFormOfErrorBodyIsRead(t *testing.T) {
 			502, http.Header{"Content-Type": {"text/plain"}}, "<html>", pipelines.APIError{Message: "Bad Gateway"}, "502 Bad Gateway",
 		},
 		"empty":                {503, nil, "", pipelines.APIError{Message: "Service Unavailable"}, "503 Service Unavailable"},
-		"JSON of another kind": {400, jsonType, `["no"]`, pipelines.APIError{Message: "Bad Request"}, "400 Bad Request"},
+		"JSON of another kind": {400, jsonType, `[7, null]`, pipelines.APIError{Message: "Bad Request"}, "400 Bad Request"},
 		"JSON that ends early": {400, jsonType, `{"error":{"message":"B`, pipelines.APIError{Message: "Bad Request"}, "400 Bad Request"},
 		"with the request's own ID": {
 			404, http.Header{"Content-Type": {"application/json"}, "X-Request-Id": {"r-1"}}, `{"error":{"message":"No","id":"x"}}`,

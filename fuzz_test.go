@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -150,6 +151,8 @@ func FuzzErrorBody(f *testing.F) {
 	for _, body := range []string{
 		`{"type":"error","error":{"message":"m","detail":{"required":["a"],"granted":[]},"fields":{"a":["b"],"c":"d"},"data":{"key":"k.k"}}}`,
 		`{"error":"invalid_client","error_description":"d"}`, `{"message":"m","key":"k"}`, `<html>`, "Rate limit\x1b[2J", "\xff\xfe", `{"error":[[[[`, `null`, `"x"`,
+		`{"errors":[{"message":"m"},"n",{"field":"f","message":["t0ken"]}],"errorMessages":{"a":[1,true]}}`, "\xef\xbb\xbf" + `{"title":"t","detail":["d"],"data":"x"}`,
+		`{"error":{"message":"a-key: t0\u006ben","fields":["x"],"data":{"arguments":{"t%30ken":[{"a":"\n"}]}},"id":7`, `Bearer t0&#107;en dDBrZW4=`, `{"detail":{"required":"a"}}`,
 	} {
 		f.Add(400, "application/json", body)
 		f.Add(503, "text/plain", body)
@@ -169,6 +172,9 @@ func FuzzErrorBody(f *testing.F) {
 		require.Equal(t, status, e.StatusCode)
 		require.LessOrEqual(t, len(e.Body), 4<<10)
 		require.False(t, strings.ContainsFunc(err.Error(), unicode.IsControl), "%q", err)
+		require.True(t, utf8.ValidString(err.Error()), "%q", err)
+		require.Less(t, len(err.Error()), 8<<10)
+		require.NotContains(t, fmt.Sprint(err, string(e.Body), e.Message, e.Detail, e.Key, e.Fields, e.Data), "t0ken")
 	})
 }
 

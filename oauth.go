@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/redact"
 )
 
 // opToken is the token endpoint, for the errors that come from there.
@@ -168,12 +170,14 @@ func clientCredentials(id, secret string, cfg *config) func(context.Context) (*o
 
 // tokenError makes an answer of the token endpoint that is no token an [APIError] like any other.
 func tokenError(err error, authorization, secret string) error {
-	k := &call{at: endpoint{op: opToken, path: opToken.Path}, attempts: 1, authorization: authorization, secrets: []string{secret}}
+	mask := redact.New(append(credentialSecrets(authorization), secret)...)
 	var answer *oauth2.RetrieveError
 	if !errors.As(err, &answer) || answer.Response == nil {
-		return k.maskError(stripURL(err))
+		return maskError(stripURL(err), mask)
 	}
 	resp := *answer.Response
 	resp.Body = io.NopCloser(bytes.NewReader(answer.Body))
-	return newAPIError(k, &resp)
+	e := &APIError{Operation: opToken.Name, Method: opToken.Method, Path: opToken.Path, Attempts: 1}
+	e.read(&resp, mask, false)
+	return e
 }

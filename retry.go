@@ -121,7 +121,7 @@ func success(resp *http.Response) bool { return resp.StatusCode >= 200 && resp.S
 
 // judgeResponse decides about a response that is no 2xx.
 func (k *call) judgeResponse(ctx context.Context, resp *http.Response) verdict {
-	e := newAPIError(k, resp)
+	e := k.apiError(resp)
 	resp.Body = http.NoBody
 	k.refusal = resp
 	if !k.client.transport.own(resp.Request) {

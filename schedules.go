@@ -175,7 +175,7 @@ func (s *SchedulesService) Create(ctx context.Context, repo Repo, schedule Sched
 	}
 	disabled, err := s.Update(ctx, repo, created.UUID, ScheduleUpdate{Enabled: schedule.Enabled})
 	if err != nil {
-		return created, fmt.Errorf("pipelines: Schedules.Create: schedule %s was created, but it is enabled: %w", created.UUID, err)
+		return created, fmt.Errorf("pipelines: Schedules.Create: schedule %s was created, but it is enabled: %w", oneLine(created.UUID), err)
 	}
 	return disabled, nil
 }

@@ -182,7 +182,7 @@ func (e *SyncError) Error() string {
 	if len(e.Done) > 0 {
 		done = fmt.Sprintf("done before: %s", strings.Join(e.Done, ", "))
 	}
-	return fmt.Sprintf("pipelines: Variables.Apply: %s: %s (%s; %d not tried)", e.Failed, errorText(e.Err), done, e.Left)
+	return printable(fmt.Sprintf("pipelines: Variables.Apply: %s: %s (%s; %d not tried)", e.Failed, errorText(e.Err), done, e.Left))
 }
 
 // Unwrap returns the cause.

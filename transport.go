@@ -217,8 +217,8 @@ func (t *transport) send(req *http.Request, header http.Header, k *call) (*http.
 	if own.Body == nil {
 		own.Body = http.NoBody
 	}
-	own.Body = exchange.Body(own.Body)
-	own.Request = req // the one that came in, which has no credentials
+	own.Body = exchange.Body(own.Body, k.maskError) // net/http quotes trailers that it can't read
+	own.Request = req                               // the one that came in, which has no credentials
 	return &own, nil
 }
 
@@ -233,7 +233,7 @@ func (t *transport) log(ctx context.Context, k *call, resp *http.Response, err e
 	if err != nil {
 		attrs = append(attrs, slog.String("error", k.maskError(stripURL(err)).Error()))
 	} else {
-		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("request_id", k.masker().Replace(requestID(resp.Header))))
+		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("request_id", k.masker().Text(requestID(resp.Header))))
 	}
 	t.logger.LogAttrs(ctx, slog.LevelDebug, "pipelines: request", attrs...)
 }

@@ -87,20 +87,25 @@ func (x *Exchange) GotConn(info httptrace.GotConnInfo) {
 func (x *Exchange) Fail(err error) error {
 	x.timer.Stop()
 	x.end()
-	return x.cause(err)
+	if x.stalled.Load() {
+		return ErrStalled
+	}
+	return err
 }
 
 // Body returns the response body that ends the exchange when it is closed. Its Read fails with [ErrStalled] where nothing
-// arrives for too long. The time between two calls of Read doesn't count.
-func (x *Exchange) Body(body io.ReadCloser) io.ReadCloser {
+// arrives for too long. The time between two calls of Read doesn't count. failed gets the error of any other Read that fails,
+// and returns the one to show.
+func (x *Exchange) Body(body io.ReadCloser, failed func(error) error) io.ReadCloser {
 	x.timer.Stop()
 	x.heard()
-	return &guardedBody{x, body}
+	return &guardedBody{x, body, failed}
 }
 
 type guardedBody struct {
 	exchange *Exchange
 	body     io.ReadCloser
+	failed   func(error) error
 }
 
 func (b *guardedBody) Read(p []byte) (int, error) {
@@ -112,23 +117,19 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 	if n > 0 {
 		x.heard()
 	}
-	if err != nil && err != io.EOF { //nolint:errorlint // a wrapped io.EOF is a lost connection
-		err = x.cause(err)
+	switch {
+	case err == nil || err == io.EOF: //nolint:errorlint // a wrapped io.EOF is a lost connection
+		return n, err
+	case x.stalled.Load():
+		return n, ErrStalled
 	}
-	return n, err
+	return n, b.failed(err)
 }
 
 func (b *guardedBody) Close() error {
 	b.exchange.timer.Stop()
 	b.exchange.end()
 	return b.body.Close()
-}
-
-func (x *Exchange) cause(err error) error {
-	if x.stalled.Load() {
-		return ErrStalled
-	}
-	return err
 }
 
 func (x *Exchange) end() {

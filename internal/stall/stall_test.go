@@ -20,6 +20,8 @@ func gotConn(x *stall.Exchange, conn net.Conn, reused bool) {
 	x.GotConn(httptrace.GotConnInfo{Conn: conn, Reused: reused})
 }
 
+func unchanged(err error) error { return err }
+
 func closed(conn net.Conn) bool {
 	_ = conn.SetReadDeadline(time.Now())
 	_, err := conn.Read(make([]byte, 1))
@@ -58,7 +60,7 @@ func TestAConnectionThatAnotherExchangeHearsFromStaysOpen(t *testing.T) {
 		gotConn(silent, conn, true)
 		gotConn(heard, conn, true)
 		time.Sleep(30 * time.Second)
-		body := heard.Body(io.NopCloser(bytes.NewReader(make([]byte, 10))))
+		body := heard.Body(io.NopCloser(bytes.NewReader(make([]byte, 10))), unchanged)
 		defer body.Close()
 		<-silent.Context().Done()
 		require.False(t, closed(conn))
@@ -84,7 +86,7 @@ func TestTheTimeBetweenTwoReadsDoesNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := stall.New(time.Minute).Start(t.Context())
 		r, w := io.Pipe()
-		body := x.Body(r)
+		body := x.Body(r, unchanged)
 		defer body.Close()
 		go func() { _, _ = w.Write([]byte("ab")) }()
 		one := make([]byte, 1)

@@ -1,0 +1,293 @@
+package pipelines_test
+
+import (
+	"bytes"
+	stdjson "encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// createError is the error of creating a secured variable, which the service refuses so.
+func createError(t *testing.T, value, contentType, body string, opts ...pipelines.Option) *pipelines.APIError {
+	t.Helper()
+	srv := record(t, answer(400, contentType, body))
+	_, err := newClient(t, srv.base(), opts...).Variables.InRepository(repo).Create(t.Context(), pipelines.Variable{Key: "K", Value: value, Secured: true})
+	var e *pipelines.APIError
+	require.ErrorAs(t, err, &e)
+	return e
+}
+
+func TestASecretOfLessThanFourBytesLeavesErrorsAsTheyAre(t *testing.T) {
+	const body = `{"error":{"message":"Not found: no such o","detail":"on or off","fields":{"on":["no"]},"data":{"key":"result-service.pipeline-id.not-found","arguments":{"not":"on"}},"id":"no1"}}`
+	want := createError(t, "a plain secret", "application/json", body)
+	for _, secret := range []string{"o", "n", ".", "no", "on", "ot-", "not", "ö", "€", " o ", "o\n"} {
+		got := createError(t, secret, "application/json", body)
+		assert.Equal(t, want, got, "%q", secret)
+		assert.Equal(t, body, string(got.Body), "%q", secret)
+		assert.Equal(t, "Not found", createError(t, secret, "text/plain", "Not found").Message, "%q", secret)
+	}
+	e := apiError(t, 404, asJSON, body, pipelines.WithBasicAuth("me", "not"))
+	require.Equal(t, "result-service.pipeline-id.not-found", e.Key)
+	require.Equal(t, "Not found: no such o", e.Message)
+}
+
+func TestNamesOfAnErrorThatContainALongerSecretAreMasked(t *testing.T) {
+	const body = `{"error":{"message":"m","fields":{"a hunter2":["x"]},"data":{"key":"hunter2.not-found","more":{"hunter2":1}},"id":"r-hunter2"}}`
+	e := createError(t, "hunter2", "application/json", body)
+	require.Equal(t, "******.not-found", e.Key)
+	require.Equal(t, "r-******", e.RequestID)
+	require.Equal(t, map[string][]string{"a ******": {"x"}}, e.Fields)
+	require.Equal(t, map[string]any{"key": "******.not-found", "more": map[string]any{"******": 1.0}}, e.Data)
+}
+
+func unquote(quoted string) string { return quoted[1 : len(quoted)-1] }
+
+func quoteJSON(s string) string {
+	quoted, _ := stdjson.Marshal(s)
+	return unquote(string(quoted))
+}
+
+func TestErrorsNeverRepeatASecretInWhateverSpelling(t *testing.T) {
+	const secret = "pä/ss \"wörd\"<&'>🔑+100%=x"
+	lower := func(s string) string {
+		for i := 0; i+2 < len(s); i++ {
+			if s[i] == '%' {
+				s = s[:i] + strings.ToLower(s[i:i+3]) + s[i+3:]
+			}
+		}
+		return s
+	}
+	spelled := map[string]string{
+		"as it is":            secret,
+		"JSON":                quoteJSON(secret),
+		"JSON in ASCII":       strings.ReplaceAll(unquote(strconv.QuoteToASCII(secret)), `\U0001f511`, `\ud83d\udd11`),
+		"JSON in capitals":    strings.NewReplacer("ä", `\u00E4`, "ö", `\u00F6`, `"`, `\"`, "🔑", `\uD83D\uDD11`, "/", `\/`).Replace(secret),
+		"%q":                  fmt.Sprintf("%q", secret),
+		"%+q":                 fmt.Sprintf("%+q", secret),
+		"a query":             url.QueryEscape(secret),
+		"a query, lower case": lower(url.QueryEscape(secret)),
+		"a path":              url.PathEscape(secret),
+		"a path, lower case":  lower(url.PathEscape(secret)),
+		"HTML":                html.EscapeString(secret),
+		"HTML, by numbers":    strings.NewReplacer("&", "&#38;", "<", "&#x3C;", ">", "&#x3e;", `"`, "&quot;", "'", "&#x27;", "ä", "&auml;", "ö", "&#246;").Replace(secret),
+		"a query in JSON":     quoteJSON("https://x/?q=" + url.QueryEscape(secret)),
+		"JSON in JSON":        quoteJSON(quoteJSON(secret)),
+		"HTML in JSON":        quoteJSON(html.EscapeString(secret)),
+		"%+q in JSON in HTML": html.EscapeString(quoteJSON(fmt.Sprintf("%+q", secret))),
+		"mixed":               strings.NewReplacer("ä", `\u00e4`, "ö", "%c3%B6", "<", "&lt;").Replace(secret),
+	}
+	for name, spelling := range spelled {
+		quoted := strconv.Quote(spelling)
+		for place, tc := range map[string]struct{ contentType, body string }{
+			"text":            {"text/plain", "you sent " + spelling + " to us"},
+			"the message":     {"application/json", `{"error":{"message":` + quoted + `,"detail":` + quoted + `}}`},
+			"the fields":      {"application/json", `{"error":{"message":"m","fields":{` + quoted + `:[` + quoted + `]}}}`},
+			"the arguments":   {"application/json", `{"error":{"message":"m","data":{"arguments":{` + quoted + `:{"x":[` + quoted + `]}}}}}`},
+			"an unknown form": {"application/json", `[{"x":[` + quoted + `]}]`},
+			"a page":          {"text/html", "<p>you sent " + spelling + "</p>"},
+		} {
+			e := createError(t, secret, tc.contentType, tc.body)
+			shown := fmt.Sprint(e.Error(), string(e.Body), e.Message, e.Detail, e.Key, e.Fields, e.Data)
+			for _, part := range []string{"/ss", "ss ", "ss+", "ss%", `ss\`, "rd", "100", "u00e4", "u00E4", "auml"} {
+				assert.NotContains(t, shown, part, "%s in %s", name, place)
+			}
+			assert.Contains(t, shown, "******", "%s in %s", name, place)
+		}
+	}
+}
+
+func TestErrorsNeverRepeatABasicPasswordInBase64(t *testing.T) {
+	e := apiError(t, 401, nil, "Basic bWVAZXhhbXBsZS5jb206czNjcmV0UGFzcw== and b3RoZXI6czNjcmV0UGFzcw==", pipelines.WithBasicAuth("me@example.com", "s3cretPass"))
+	for _, part := range []string{"czNjcmV0", "MzY3JldF", "bWVAZXhh", "zNjcmV0UGFzcw"} {
+		require.NotContains(t, e.Error()+string(e.Body), part)
+	}
+}
+
+// The body is read up to 64 KiB and kept up to 4 KiB of what is left when its secrets are masked.
+func TestASecretThatTheBoundOfABodyCutsIsNotShown(t *testing.T) {
+	secret := strings.Repeat("0123456789äbcdef", 60)
+	for _, spelling := range []string{secret, quoteJSON(secret), url.QueryEscape(secret), unquote(strconv.QuoteToASCII(secret))} {
+		for shift := range 40 {
+			body := strings.Repeat("x", shift) + strings.Repeat(spelling+"\n", 64<<10/len(spelling)+1)
+			e := createError(t, secret, "text/plain", body)
+			shown := e.Error() + string(e.Body)
+			require.NotContains(t, shown, "0123")
+			require.NotContains(t, shown, "cdef")
+			require.Less(t, len(e.Body), 4<<10, "or else the end isn't seen")
+		}
+	}
+}
+
+func TestASecretThatALostConnectionCutsIsNotShown(t *testing.T) {
+	const secret, start = "pässwörd/1234567", "The request was refused: "
+	for _, spelling := range []string{secret, unquote(strconv.QuoteToASCII(secret)), url.QueryEscape(secret), html.EscapeString(secret)} {
+		for end := range len(spelling) {
+			c := inProcess(t, 1, func(req *http.Request) *http.Response {
+				resp := respond(req, 400, "")
+				resp.Header.Set("Content-Type", "text/plain")
+				resp.Body = lostBody{io.MultiReader(strings.NewReader(start+spelling[:end]), failingReader{})}
+				return resp
+			})
+			_, err := c.Variables.InRepository(repo).Create(t.Context(), pipelines.Variable{Key: "K", Value: secret, Secured: true})
+			var e *pipelines.APIError
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, start, string(e.Body), "after %q", spelling[:end])
+			require.Equal(t, strings.TrimSpace(start), e.Message)
+		}
+	}
+}
+
+func TestAHugeSecretAndAHostileBodyTakeLittleTime(t *testing.T) {
+	key := "-----BEGIN RSA PRIVATE KEY-----\n" + strings.Repeat("MIIEowIBAAKCAQEA1234567890abcdefghijklmnopqrstuvwxyzABCDEFGHIJKL\n", 500)
+	for name, body := range map[string]string{
+		"the key again and again begun": strings.Repeat(key[:600], 110),
+		"escapes within escapes":        strings.Repeat(`\\u0025%2525&amp;amp;`, 3<<10),
+		"many names":                    `{"error":{"message":"m","fields":{` + strings.Repeat(`"a%41":["\\u0041"],`, 3<<10) + `"b":"c"}}}`,
+	} {
+		start := time.Now()
+		createError(t, key, "application/json", body)
+		require.Less(t, time.Since(start), 20*time.Second, name) // it takes less than one
+	}
+}
+
+// quotingError is an error of somebody else's transport that repeats what it was given.
+type quotingError struct{ said string }
+
+func (e *quotingError) Error() string { return "cannot send " + e.said }
+
+// coyError says nothing of what is in it.
+type coyError struct{ inner error }
+
+func (*coyError) Error() string   { return "boom" }
+func (e *coyError) Unwrap() error { return e.inner }
+
+func TestNoErrorWithinAnErrorShowsASecret(t *testing.T) {
+	const secret = "hunter2hunter2"
+	variable := pipelines.Variable{Key: "K", Value: secret, Secured: true}
+	errDown := errors.New("down")
+	for name, cause := range map[string]error{
+		"quoting":          fmt.Errorf("%w: %w", errDown, &quotingError{secret}),
+		"under a coy one":  &coyError{fmt.Errorf("%w: %w", errDown, &quotingError{secret})},
+		"beside a coy one": errors.Join(&coyError{errDown}, &coyError{&quotingError{url.QueryEscape(secret)}}),
+		"of net/http":      &url.Error{Op: "Post", URL: "https://x/?" + secret, Err: fmt.Errorf("%w: %w", errDown, textproto.ProtocolError("malformed "+secret))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			hc := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, cause })}
+			c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+			_, err := c.Variables.InRepository(repo).Create(t.Context(), variable)
+			require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+			require.ErrorIs(t, err, errDown)
+
+			var quoting *quotingError
+			require.NotErrorAs(t, err, &quoting)
+			require.Nil(t, quoting)
+			var protocol textproto.ProtocolError
+			require.NotErrorAs(t, err, &protocol)
+			require.Empty(t, protocol)
+			assertHides(t, err, secret)
+			require.NotContains(t, log.String(), secret)
+		})
+	}
+}
+
+func TestAnErrorWithoutASecretWithinIsFound(t *testing.T) {
+	cause := &coyError{fmt.Errorf("one: %w", &quotingError{"nothing"})}
+	hc := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.Join(&quotingError{"t0ken"}, cause) })}
+	_, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Pipelines.Get(t.Context(), repo, "1")
+	require.NotContains(t, err.Error(), "t0ken")
+	var coy *coyError
+	require.ErrorAs(t, err, &coy)
+	require.Same(t, cause, coy)
+	var quoting *quotingError
+	require.ErrorAs(t, err, &quoting)
+	require.Equal(t, "nothing", quoting.said, "the other one has the secret")
+}
+
+func TestAnErrorAtTheEndOfALogShowsNoSecret(t *testing.T) {
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if !assert.NoError(t, err) {
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n5\r\nhello\r\n0\r\nno colon "+req.Header.Get("Authorization")+"\r\n\r\n")
+	})
+	log, err := newClient(t, srv.base()).Steps.Log(t.Context(), repo, "1", "{s}", nil)
+	require.NoError(t, err)
+	defer log.Close()
+	_, err = io.ReadAll(log)
+	require.ErrorContains(t, err, "no colon")
+	assertHides(t, err, "t0ken")
+}
+
+func TestErrorsOfNetHTTPShowNoControlCharacters(t *testing.T) {
+	var logs bytes.Buffer
+	srv := record(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if !assert.NoError(t, err) {
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n \x1b[2J\u202eno header\r\n\r\n")
+	})
+	_, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "1")
+	require.ErrorContains(t, err, "no header")
+	require.NotContains(t, err.Error(), "\x1b")
+	require.NotContains(t, err.Error(), "\u202e")
+
+	cause := errors.Join(&quotingError{"one\r"}, &quotingError{"two"})
+	hc := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, cause })}
+	logger := slog.New(slog.NewTextHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	_, err = newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithLogger(logger)).Pipelines.Get(t.Context(), repo, "1")
+	require.EqualError(t, err, "pipelines: Pipelines.Get: GET /repositories/acme/site/pipelines/1: cannot send one  cannot send two (after 3 attempts)")
+	require.ErrorIs(t, err, cause)
+	var quoting *quotingError
+	require.ErrorAs(t, err, &quoting, "there is no secret in it")
+	require.Contains(t, logs.String(), "cannot send one  cannot send two")
+}
+
+// assertHides asserts that neither an error nor any that errors.Unwrap finds in it shows a secret.
+func assertHides(t *testing.T, err error, secret string) {
+	t.Helper()
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		require.NotContains(t, fmt.Sprintf("%v %+v %#v %q", e, e, e, e), secret)
+	}
+}
+
+func TestASyncErrorShowsNoControlCharacters(t *testing.T) {
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodGet {
+			answerJSON(`{"values":[]}`)(w, req)
+			return
+		}
+		answer(400, "text/plain", "no\x1b[2J\nway")(w, req)
+	})
+	variables := newClient(t, srv.base()).Variables.InRepository(repo)
+	plan, err := variables.Plan(t.Context(), []pipelines.Variable{{Key: "K\x1b[2J\n\u202eX", Value: "v"}}, nil)
+	require.NoError(t, err)
+	err = variables.Apply(t.Context(), plan)
+	var stopped *pipelines.SyncError
+	require.ErrorAs(t, err, &stopped)
+	require.NotContains(t, err.Error(), "\x1b")
+	require.NotContains(t, err.Error(), "\n")
+	require.NotContains(t, err.Error(), "\u202e")
+
+	long := &pipelines.SyncError{Done: []string{"create " + strings.Repeat("A", 700), "create B\r"}, Failed: "create C\x00", Err: errors.Join(errors.New("one"), errors.New("two"))}
+	require.Equal(t, "pipelines: Variables.Apply: create C : one two (done before: create "+strings.Repeat("A", 700)+", create B ; 0 not tried)", long.Error())
+}

@@ -136,7 +136,7 @@ func TestRunSendsItsTargetAndVariables(t *testing.T) {
 		},
 		"variables": {
 			pipelines.RunRequest{Target: pipelines.BranchTarget("<main>&"), Variables: []pipelines.Variable{{Key: "A", Value: "1"}, {Key: "B"}, {Key: "C", Value: "s3cret", Secured: true, UUID: "{x}"}}},
-			`{"target":{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"<main>&"},"variables":[{"key":"A","value":"1"},{"key":"B","value":""},{"key":"C","value":"s3cret","secured":true}]}`,
+			`{"target":{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"<main>&"},"variables":[{"key":"A","value":"1","secured":false},{"key":"B","value":"","secured":false},{"key":"C","value":"s3cret","secured":true}]}`,
 		},
 		"a target of a type to come": {pipelines.RunRequest{Target: pipelines.Target{Type: "pipeline_moon_target"}}, `{"target":{"type":"pipeline_moon_target"}}`},
 	} {

@@ -101,7 +101,7 @@ func encodeVariable(enc *jsontext.Encoder, v Variable) error {
 	return json.MarshalEncode(enc, struct {
 		Key     string `json:"key"`
 		Value   string `json:"value"`
-		Secured bool   `json:"secured,omitzero"`
+		Secured bool   `json:"secured"`
 	}{v.Key, v.Value, v.Secured})
 }
 

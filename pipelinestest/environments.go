@@ -79,7 +79,7 @@ func (r *Repository) addEnvironment(name string, typ pipelines.EnvironmentTypeNa
 	if e := r.environmentNamed(name); e != nil {
 		return e
 	}
-	e := &Environment{variableSet: newVariableSet(r.server, "deployment_variable"), current: pipelines.Environment{
+	e := &Environment{variableSet: newVariableSet(r.server, "pipeline_variable"), current: pipelines.Environment{
 		Type: "deployment_environment", UUID: r.server.newUUID(), Name: name, Slug: slugOf(name), Rank: r.countEnvironments(typ),
 		Category: &pipelines.EnvironmentCategory{Name: typ},
 		EnvironmentType: &pipelines.EnvironmentType{

@@ -130,7 +130,7 @@ func credential(r *http.Request) string {
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") {
-		return token
+		return strings.TrimSpace(token)
 	}
 	return ""
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/seed-85ed9bfd/pipelines"
 )
@@ -18,7 +17,7 @@ type cache struct {
 func (c *cache) id() string { return c.UUID }
 
 // object is where the content lies in the storage.
-func (c *cache) object() string { return "/caches/" + strings.Trim(c.UUID, "{}") }
+func (c *cache) object() string { return "/caches/" + bare(c.UUID) }
 
 // AddCache adds a cache, or a further version where there is one of this name, and returns it as it is kept.
 func (r *Repository) AddCache(name string, content []byte) *pipelines.Cache {

@@ -65,6 +65,9 @@ func (c *call) pipelineURL(uuid string) string {
 	return c.base() + "/repositories/" + escaped(c.repo.workspace.uuid) + "/" + escaped(c.repo.uuid) + "/pipelines/" + escaped(uuid)
 }
 
+// bare takes the braces off a UUID.
+func bare(uuid string) string { return strings.Trim(uuid, "{}") }
+
 // escaped writes braces as they have to be in a path.
 func escaped(uuid string) string { return url.PathEscape(uuid) }
 
@@ -155,7 +158,7 @@ var pipelineOrders = map[string]func(a, b *pipelines.Pipeline) int{
 
 // pipelineFilters say whether a pipeline fits a word. They compare as the service does: by case, and to nothing where the word is unknown.
 var pipelineFilters = map[string]func(p *pipelines.Pipeline, word string) bool{
-	"creator.uuid":       func(p *pipelines.Pipeline, word string) bool { return p.Creator.UUID == word },
+	"creator.uuid":       func(p *pipelines.Pipeline, word string) bool { return bare(p.Creator.UUID) == bare(word) },
 	"created_on":         createdOn,
 	"trigger_type":       byTrigger,
 	"status":             hasStatus,

@@ -412,7 +412,7 @@ func TestListFilters(t *testing.T) {
 		"trigger_type=SCHEDULE":                  {},
 		"trigger_type=PUSH":                      {5.0},
 		"creator.uuid=%7B0%7D":                   {5.0},
-		"creator.uuid=0":                         {},
+		"creator.uuid=0":                         {5.0},
 		"created_on=2026-03-01T12:58:00%2B01:00": {3.0},
 		"created_on=yesterday":                   {},
 		"q=state%3D1":                            {5.0, 4.0, 3.0, 2.0, 1.0},

@@ -1,6 +1,8 @@
 package pipelinestest
 
 import (
+	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -48,8 +50,12 @@ var routes = slices.Concat(
 	runnerRoutes(workspacePath+"/pipelines-config/runners", workspaceRunners),
 )
 
-// findRoute returns the route of a path and the path's parameters. Where only the method doesn't fit, known is true.
+// findRoute returns the route of a path and the path's parameters. A HEAD takes the route of a GET. Where only the method doesn't fit,
+// known is true.
 func findRoute(method string, elements []string) (found *route, params map[string]string, known bool) {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
 	for i := range routes {
 		params, ok := matchPath(routes[i].template, elements)
 		if !ok {
@@ -61,6 +67,21 @@ func findRoute(method string, elements []string) (found *route, params map[strin
 		known = true
 	}
 	return nil, nil, known
+}
+
+var braces = strings.NewReplacer("{", "%7B", "}", "%7D")
+
+// withEncodedBraces returns the request as if the braces in its path had been percent-encoded, as most clients do. The service takes
+// both forms.
+func withEncodedBraces(r *http.Request) *http.Request {
+	if !strings.ContainsAny(r.URL.RawPath, "{}") {
+		return r
+	}
+	u := *r.URL
+	u.RawPath = braces.Replace(u.RawPath)
+	encoded := r.WithContext(r.Context()) // a copy
+	encoded.URL = &u
+	return encoded
 }
 
 // splitPath takes a path apart and decodes its elements one by one, so that an encoded slash stays within its element. A slash
@@ -154,6 +175,9 @@ func (c *call) admit(route *route) *reply {
 	if refusal := c.refuseAPIToken(route); refusal != nil {
 		return refusal
 	}
+	if route.scope != public && c.emptyJSON() {
+		return textReply(http.StatusBadRequest, "text/plain", "Bad Request")
+	}
 	if !route.onRepository() {
 		return c.checkIdentifiers()
 	}
@@ -168,6 +192,14 @@ func (c *call) admit(route *route) *reply {
 		return textReply(http.StatusNotFound, "text/html; charset=utf-8", notFoundPage)
 	}
 	return nil
+}
+
+// emptyJSON reports whether the request says that its body is JSON and has none. That was seen to be refused of a POST and a PUT, before
+// anything else looks into it; whether the service minds it of a DELETE is unknown.
+func (c *call) emptyJSON() bool {
+	mediaType, _, _ := mime.ParseMediaType(c.request.Header.Get("Content-Type"))
+	writes := c.request.Method == http.MethodPost || c.request.Method == http.MethodPut
+	return writes && len(c.body) == 0 && mediaType == "application/json"
 }
 
 // spendQuota counts the request, unless the rolling hour is full.
@@ -192,11 +224,8 @@ func (c *call) recentHits() []time.Time {
 
 var bareUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-// checkIdentifiers refuses UUIDs that lack their braces, and braces that aren't percent-encoded.
+// checkIdentifiers refuses UUIDs that lack their braces.
 func (c *call) checkIdentifiers() *reply {
-	if strings.ContainsAny(c.request.URL.RawPath, "{}") {
-		return failure(http.StatusBadRequest, "Bad request", "Braces in a path have to be percent-encoded.")
-	}
 	for _, value := range c.params {
 		if bareUUID.MatchString(value) {
 			return failure(http.StatusBadRequest, "Bad request", "A UUID in a path has to be in braces.")
@@ -218,7 +247,18 @@ func (c *call) created(uuid string, v any) *reply {
 // base is the URL that links begin with, as the caller addresses the API.
 func (c *call) base() string { return origin(c.request) + c.prefix }
 
-func origin(r *http.Request) string { return scheme(r) + "://" + r.Host }
+func origin(r *http.Request) string { return scheme(r) + "://" + host(r) }
+
+// host is how the sender of a request addresses the server. In HTTP/1.0 it needn't say.
+func host(r *http.Request) string {
+	if r.Host != "" {
+		return r.Host
+	}
+	if address, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		return address.String()
+	}
+	return apiHost
+}
 
 func scheme(r *http.Request) string {
 	if r.TLS != nil {

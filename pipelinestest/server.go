@@ -1,13 +1,11 @@
 package pipelinestest
 
 import (
-	"cmp"
 	"crypto/rsa"
 	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"time"
 
@@ -149,7 +147,7 @@ func (s *Server) URL() string {
 	if s.socketless() {
 		return "http://" + apiHost + apiPrefix
 	}
-	return s.api.url(s.Handler()) + apiPrefix
+	return "http://" + s.api.serve(s.Handler()) + apiPrefix
 }
 
 // Client returns a client of the server. It has credentials that the server accepts; opts come after and may replace anything.
@@ -184,6 +182,7 @@ func (s *Server) Handler() http.Handler { return s.endpoint(false, s.answerAPI) 
 // endpoint does what happens to every request at both origins: it is recorded, suffers the fault that strikes it, and is answered.
 func (s *Server) endpoint(storage bool, answer func(*http.Request, []byte) *reply) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = withEncodedBraces(r)
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			panic(http.ErrAbortHandler) // the caller went away
@@ -221,36 +220,4 @@ func (s *Server) newUUID() string {
 	id := []byte(identifier("uuid", s.ids))
 	id[12], id[16] = '4', '8'
 	return fmt.Sprintf("{%s-%s-%s-%s-%s}", id[:8], id[8:12], id[12:16], id[16:20], id[20:])
-}
-
-// nowhere is the address of a server that was closed before it was opened. Nothing can listen there.
-const nowhere = "http://127.0.0.1:0"
-
-// socket is a loopback server that opens when its URL is first asked for, and once closed never again.
-type socket struct {
-	mu      sync.Mutex
-	server  *httptest.Server // nil unless it is open
-	address string           // which it keeps for good
-}
-
-func (l *socket) url(h http.Handler) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.address == "" {
-		l.server = httptest.NewServer(h)
-		l.address = l.server.URL
-	}
-	return l.address
-}
-
-func (l *socket) close() {
-	l.mu.Lock()
-	server := l.server
-	l.server, l.address = nil, cmp.Or(l.address, nowhere)
-	l.mu.Unlock()
-	if server == nil {
-		return
-	}
-	server.CloseClientConnections()
-	server.Close()
 }

@@ -53,18 +53,12 @@ func TestARepositoryIsFoundBySlugAndByUUID(t *testing.T) {
 	require.Equal(t, pipelines.Repo{Workspace: "acme", Slug: "other"}, other.Repo())
 }
 
-func TestUUIDsNeedEncodedBraces(t *testing.T) {
+func TestAUUIDNeedsItsBraces(t *testing.T) {
 	f := setup(t)
 	uuid := f.run(mainBranch).At("uuid").(string)
 	require.Equal(t, http.StatusOK, f.get(site+"/pipelines/"+escape(uuid)).StatusCode)
 	require.Equal(t, http.StatusOK, f.get(site+"/pipelines/1").StatusCode)
 	require.Equal(t, http.StatusBadRequest, f.get(site+"/pipelines/"+strings.Trim(uuid, "{}")).StatusCode)
-
-	raw := httptest.NewRequest(http.MethodGet, "/2.0"+site+"/pipelines/"+uuid, nil)
-	raw.Header.Set("Authorization", "Bearer token")
-	w := httptest.NewRecorder()
-	f.srv.Handler().ServeHTTP(w, raw)
-	require.Equal(t, http.StatusBadRequest, w.Code)
 }
 
 func TestThePathPrefixIsOptional(t *testing.T) {

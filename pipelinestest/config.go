@@ -54,10 +54,11 @@ func (c *call) putConfig() *reply {
 	var req struct {
 		Enabled *bool `json:"enabled"`
 	}
-	if !c.decode(&req) || req.Enabled == nil {
+	if !c.decode(&req) {
 		return invalid(configService, "The request body contains invalid properties")
 	}
-	c.repo.enabled = req.Enabled
+	enabled := or(req.Enabled, c.repo.runsPipelines())
+	c.repo.enabled = &enabled
 	return c.getConfig()
 }
 

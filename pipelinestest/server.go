@@ -28,7 +28,8 @@ type Server struct {
 	linkLifetime time.Duration
 	clientToken  string
 
-	lateVariables time.Duration
+	lateVariables, lateEnvironments time.Duration
+
 	scheduleLimit int // 0: none
 	runnerLimit   int // 0: none
 
@@ -98,9 +99,14 @@ func WithLinkLifetime(d time.Duration) ServerOption {
 }
 
 // WithLateVariables sets how long a variable that was created in a deployment environment is missing from the environment's list,
-// by default five seconds. Its key is taken at once.
+// by default five seconds; 0: not at all. Its key is taken at once.
 func WithLateVariables(d time.Duration) ServerOption {
 	return func(s *Server) { s.lateVariables = d }
+}
+
+// WithLateEnvironments sets how long an environment looks as before after it was changed, by default one second; 0: not at all.
+func WithLateEnvironments(d time.Duration) ServerOption {
+	return func(s *Server) { s.lateEnvironments = d }
 }
 
 // WithScheduleLimit sets how many schedules a repository may have before another one is answered with 401, by default ten; 0: any
@@ -118,13 +124,14 @@ func WithRunnerLimit(n int) ServerOption {
 // NewServer makes a server without repositories. It opens no socket; [Server.URL] does.
 func NewServer(opts ...ServerOption) *Server {
 	s := &Server{
-		clock:         time.Now,
-		linkLifetime:  time.Hour,
-		lateVariables: defaultLateness,
-		scheduleLimit: defaultScheduleLimit,
-		runnerLimit:   defaultRunnerLimit,
-		objects:       map[string]object{},
-		access:        newAccess(),
+		clock:            time.Now,
+		linkLifetime:     time.Hour,
+		lateVariables:    defaultLateness,
+		lateEnvironments: defaultStaleness,
+		scheduleLimit:    defaultScheduleLimit,
+		runnerLimit:      defaultRunnerLimit,
+		objects:          map[string]object{},
+		access:           newAccess(),
 	}
 	s.creator = pipelines.Account{
 		Type: "user", UUID: s.newUUID(), DisplayName: "Pipelines Test", Nickname: "pipelinestest", AccountID: "557058:" + identifier("account", 1),

@@ -42,8 +42,8 @@ func (c *call) getConfig() *reply {
 	if c.repo.enabled == nil {
 		return neverEnabled()
 	}
-	r := pipelines.Repository{Type: "repository", UUID: c.repo.uuid, Name: c.repo.slug, FullName: c.repo.Repo().String()}
-	return c.json(http.StatusOK, wireConfig{pipelines.Config{Type: "pipelines_config", Repository: c.linkedRepository(r)}, *c.repo.enabled})
+	config := pipelines.Config{Type: "pipelines_config", Repository: c.linkedRepository(c.repo)}
+	return c.json(http.StatusOK, wireConfig{config, *c.repo.enabled})
 }
 
 func neverEnabled() *reply {

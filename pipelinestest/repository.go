@@ -20,6 +20,7 @@ type Repository struct {
 	workspace *Workspace
 	slug      string
 	uuid      string
+	created   time.Time
 
 	branches, tags map[string]string // commit by name
 	scripts        map[selector]Script
@@ -91,7 +92,7 @@ func (s *Server) AddRepository(workspace, slug string) *Repository {
 	enabled := true
 	r := &Repository{
 		variableSet: newVariableSet(s, "pipeline_variable"), runnerSet: runnerSet{server: s},
-		server: s, workspace: s.addWorkspace(workspace), slug: slug, uuid: s.newUUID(), enabled: &enabled,
+		server: s, workspace: s.addWorkspace(workspace), slug: slug, uuid: s.newUUID(), created: s.now(), enabled: &enabled,
 		branches: map[string]string{"main": commitHash("main")}, tags: map[string]string{}, scripts: map[selector]Script{},
 	}
 	s.repositories = append(s.repositories, r)

@@ -34,6 +34,7 @@ type Server struct {
 	runnerLimit   int // 0: none
 
 	api, storage socket
+	added        *http.ServeMux // the endpoints of [Server.Handle]
 
 	mu           sync.Mutex
 	ids          int // counts UUIDs
@@ -132,6 +133,7 @@ func NewServer(opts ...ServerOption) *Server {
 		runnerLimit:      defaultRunnerLimit,
 		objects:          map[string]object{},
 		access:           newAccess(),
+		added:            http.NewServeMux(),
 	}
 	s.creator = pipelines.Account{
 		Type: "user", UUID: s.newUUID(), DisplayName: "Pipelines Test", Nickname: "pipelinestest", AccountID: "557058:" + identifier("account", 1),

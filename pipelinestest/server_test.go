@@ -19,7 +19,7 @@ import (
 
 func TestAnUnknownURLIsNotHosted(t *testing.T) {
 	f := setup(t)
-	for _, path := range []string{"/nothing", "/repositories/acme", site + "/pipelines/1/nothing", "/", "/repositories//site/pipelines"} {
+	for _, path := range []string{"/nothing", "/repositories", site + "/pipelines/1/nothing", "/", "/repositories//site/pipelines"} {
 		a := f.get(path)
 		require.Equal(t, http.StatusNotFound, a.StatusCode, path)
 		require.Equal(t, map[string]any{"type": "error", "error": map[string]any{
@@ -124,7 +124,7 @@ func TestAnswersTellAboutTheCredentials(t *testing.T) {
 	f := setup(t, pipelinestest.WithQuota(10), pipelinestest.WithOAuthConsumer("id", "secret", "pipeline"))
 	issued := f.token("grant_type=client_credentials", "id", "secret")
 	require.Empty(t, issued.Header.Get("X-OAuth-Scopes"))
-	const all = "pipeline, pipeline:write, pipeline:variable, repository:admin, runner, runner:write"
+	const all = "pipeline, pipeline:write, pipeline:variable, repository, repository:admin, runner, runner:write"
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("me@example.com:secret"))
 	for name, c := range map[string]struct{ authorization, path, kind, granted, limit string }{
 		"an access token":      {"Bearer x", site + "/pipelines", "access_token", all, "10"},

@@ -92,7 +92,7 @@ func (c *call) store(path string, o object) string {
 // storageURL is the storage's origin as the sender of a request can reach it: over a socket only if there may be one. It has another host
 // name than the API, because what most clients keep to themselves on a redirect depends on the name and not on the port.
 func (s *Server) storageURL(r *http.Request) string {
-	if inProcess(r) || s.socketless() {
+	if inProcess(r) || s.inProcess || inBubble() {
 		return scheme(r) + "://" + storageHost
 	}
 	address := s.storage.serve(s.storageHandler())

@@ -22,7 +22,7 @@ const (
 // Server is a fake of Bitbucket Pipelines. Make one with [NewServer]. It is safe for concurrent use.
 type Server struct {
 	clock        func() time.Time
-	inProcess    bool
+	inProcess    bool // without sockets; of a server that was made in a bubble, too
 	withoutNext  bool
 	quota        int // 0: none
 	linkLifetime time.Duration
@@ -122,10 +122,12 @@ func WithRunnerLimit(n int) ServerOption {
 	return func(s *Server) { s.runnerLimit = n }
 }
 
-// NewServer makes a server without repositories. It opens no socket; [Server.URL] does.
+// NewServer makes a server without repositories. It opens no socket; [Server.URL] does. One that is made in a bubble of testing/synctest
+// is [InProcess].
 func NewServer(opts ...ServerOption) *Server {
 	s := &Server{
 		clock:            time.Now,
+		inProcess:        inBubble(),
 		linkLifetime:     time.Hour,
 		lateVariables:    defaultLateness,
 		lateEnvironments: defaultStaleness,
@@ -149,26 +151,31 @@ func NewServer(opts ...ServerOption) *Server {
 // Format implements [fmt.Formatter]: every verb prints the name of the type only, because the server holds credentials.
 func (s *Server) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pipelinestest.Server") }
 
-// URL returns the base URL of the API and opens a loopback socket for it when first called. In a bubble of testing/synctest
-// and with [InProcess] it opens none, and only [Server.Transport] serves the URL. After [Server.Close] it opens none either: the URL
-// stays what it was, and nobody answers there.
+// URL returns the base URL of the API and opens a loopback socket for it when first called. With [InProcess], and where the server was made
+// in a bubble of testing/synctest, it opens none, and only [Server.Transport] serves the URL. After [Server.Close] it opens none either: the
+// URL stays what it was, and nobody answers there. URL panics in a bubble where the server was made outside of it.
 func (s *Server) URL() string {
-	if s.socketless() {
+	switch {
+	case s.inProcess:
 		return "http://" + apiHost + apiPrefix
+	case inBubble():
+		panic(madeOutside)
 	}
 	return "http://" + s.api.serve(s.Handler()) + apiPrefix
 }
 
 // Client returns a client of the server. It has credentials that the server accepts; opts come after and may replace anything.
-// It panics where opts are invalid.
+// It panics where opts are invalid, and where [Server.URL] does.
 func (s *Server) Client(opts ...pipelines.Option) *pipelines.Client {
 	token := s.clientToken
 	if token == "" {
 		token = defaultToken
 	}
 	own := []pipelines.Option{pipelines.WithBaseURL(s.URL()), pipelines.WithToken(token)}
-	if s.socketless() {
+	if s.inProcess {
 		own = append(own, pipelines.WithHTTPClient(&http.Client{Transport: s.Transport()}))
+	} else {
+		own = append(own, pipelines.WithLimiter(outsideBubbles{}))
 	}
 	client, err := pipelines.NewClient(append(own, opts...)...)
 	if err != nil {
@@ -210,12 +217,6 @@ func (s *Server) endpoint(storage bool, answer func(*http.Request, []byte) *repl
 }
 
 func (s *Server) now() time.Time { return s.clock().UTC() }
-
-func (s *Server) socketless() bool { return s.inProcess || inBubble() }
-
-// inBubble reports whether the caller runs in a bubble of testing/synctest. There is no call that tells; but a bubble's clock
-// starts at midnight UTC 2000-01-01, and no other does today.
-func inBubble() bool { return time.Now().Year() < 2001 }
 
 // identifier returns 32 hexadecimal digits that look random and are the same in every run of a test.
 func identifier(kind string, n int) string {

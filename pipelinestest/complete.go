@@ -13,19 +13,10 @@ func mainTarget() pipelines.Target {
 	return pipelines.BranchTarget("main").With(pipelines.Selector{Type: pipelines.SelectorDefault})
 }
 
-// completeTarget fills in the type of a target from what the target says, and main where it says nothing.
+// completeTarget fills in the types within a target from what the target says, and main where it says nothing.
 func completeTarget(t *pipelines.Target) {
-	switch {
-	case t.Type != "":
-	case t.Pullrequest != nil || t.Source != "" || t.Destination != "":
-		t.Type = pipelines.TargetPullRequest
-	case t.TargetBranch != "" || len(t.PullrequestIDs) > 0:
-		t.Type = pipelines.TargetMergeQueueRef
-	case t.RefName != "":
-		t.Type = pipelines.TargetRef
-	case t.Commit != nil:
-		t.Type = pipelines.TargetCommit
-	default:
+	t.Type = cmp.Or(t.Type, targetType(*t))
+	if t.Type == "" {
 		*t = mainTarget().With(*cmp.Or(t.Selector, mainTarget().Selector))
 	}
 	if t.Type == pipelines.TargetRef || t.Type == pipelines.TargetMergeQueueRef {
@@ -37,6 +28,21 @@ func completeTarget(t *pipelines.Target) {
 	if pr := t.Pullrequest; pr != nil {
 		pr.Title = cmp.Or(pr.Title, fmt.Sprintf("Pull request %d", pr.ID))
 	}
+}
+
+// targetType is the type of a target that says what it is of, or empty.
+func targetType(t pipelines.Target) pipelines.TargetType {
+	switch {
+	case t.Pullrequest != nil || t.Source != "" || t.Destination != "":
+		return pipelines.TargetPullRequest
+	case t.TargetBranch != "" || len(t.PullrequestIDs) > 0:
+		return pipelines.TargetMergeQueueRef
+	case t.RefName != "":
+		return pipelines.TargetRef
+	case t.Commit != nil:
+		return pipelines.TargetCommit
+	}
+	return ""
 }
 
 // selectorType is the type of a target's selector, as its pattern tells: one that fits the reference is of the reference's own section,

@@ -98,6 +98,7 @@ func populate(v reflect.Value, depth int) {
 				populate(v.Field(i), depth)
 			}
 		}
+	default: // nothing that could have a type
 	}
 }
 
@@ -122,6 +123,7 @@ func withoutType(v reflect.Value, path string) []string {
 				found = append(found, withoutType(v.Field(i), path+"."+f.Name)...)
 			}
 		}
+	default: // nothing that could have a type
 	}
 	return found
 }

@@ -80,7 +80,7 @@ func (r *Repository) addEnvironment(name string, typ pipelines.EnvironmentTypeNa
 		return e
 	}
 	rank := slices.Index(environmentTypes, typ)
-	e := &Environment{variableSet: newVariableSet(r.server, "pipeline_variable"), current: pipelines.Environment{
+	e := &Environment{variableSet: variableSet{server: r.server}, current: pipelines.Environment{
 		Type: "deployment_environment", UUID: r.server.newUUID(), Name: name, Slug: slugOf(name), Rank: rank,
 		Category:            &pipelines.EnvironmentCategory{Name: typ},
 		EnvironmentType:     &pipelines.EnvironmentType{Type: "deployment_environment_type", Name: typ, Rank: rank},

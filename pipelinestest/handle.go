@@ -2,6 +2,7 @@ package pipelinestest
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -37,10 +38,10 @@ type addedEndpoint struct {
 	request *http.Request // with the path below the base URL
 }
 
-// findAdded returns the endpoint that the test has added for a request. Known is true where there is one for another method. Own says
-// whether the server has an endpoint itself.
-func (s *Server) findAdded(r *http.Request, own bool) (found *addedEndpoint, known bool) {
-	below := strings.TrimPrefix(r.URL.EscapedPath(), apiPrefix)
+// findAdded returns the endpoint that the test has added for a request, whose path has a prefix. Known is true where there is one for
+// another method. Own says whether the server has an endpoint itself.
+func (s *Server) findAdded(r *http.Request, prefix string, own bool) (found *addedEndpoint, known bool) {
+	below := cmp.Or(strings.TrimPrefix(r.URL.EscapedPath(), prefix), "/")
 	shortened := strings.TrimSuffix(below, "/")
 	if cleaned := path.Clean(below); cleaned != below && cleaned != shortened {
 		return nil, false // a ServeMux would redirect it

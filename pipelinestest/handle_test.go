@@ -49,6 +49,7 @@ func TestATestAddsEndpoints(t *testing.T) {
 		require.Equal(t, "access_token", a.Header.Get("X-Credential-Type"))
 	}
 	bare := strings.TrimSuffix(f.srv.URL(), "/2.0")
+	require.Equal(t, http.StatusNotFound, f.get(bare+"/2.0user").StatusCode, "another element")
 	require.Equal(t, "/user", f.get(bare+"/user").At("path"))
 	require.Equal(t, "/user", f.send(http.MethodDelete, "/user", "").At("path"))
 	require.Equal(t, http.StatusAccepted, f.send(http.MethodHead, "/user", "").StatusCode)
@@ -100,6 +101,7 @@ func TestAnAddedEndpointGoesBeforeTheServersOwn(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, f.get(site+"/pullrequests").StatusCode)
 	require.Equal(t, http.StatusAccepted, f.get("/user/emails").StatusCode)
 	require.Equal(t, http.StatusAccepted, f.get("/").StatusCode)
+	require.Equal(t, http.StatusAccepted, f.get("").StatusCode, "the base URL itself")
 }
 
 func TestAnAddedEndpointMayUseTheServer(t *testing.T) {

@@ -91,7 +91,7 @@ func (s *Server) AddRepository(workspace, slug string) *Repository {
 	}
 	enabled := true
 	r := &Repository{
-		variableSet: newVariableSet(s, "pipeline_variable"), runnerSet: runnerSet{server: s},
+		variableSet: variableSet{server: s}, runnerSet: runnerSet{server: s},
 		server: s, workspace: s.addWorkspace(workspace), slug: slug, uuid: s.newUUID(), created: s.now(), enabled: &enabled,
 		branches: map[string]string{"main": commitHash("main")}, tags: map[string]string{}, scripts: map[selector]Script{},
 	}
@@ -226,7 +226,7 @@ func (r *Repository) AddPipeline(p pipelines.Pipeline) *pipelines.Pipeline {
 	}
 	seeded := copyPipeline(p)
 	for i := range seeded.Variables {
-		seeded.Variables[i].Type = cmp.Or(seeded.Variables[i].Type, "pipeline_variable")
+		seeded.Variables[i].Type = cmp.Or(seeded.Variables[i].Type, variableType)
 	}
 	r.complete(seeded)
 	r.runs = append(r.runs, &run{repo: r, model: *seeded, seeded: true})

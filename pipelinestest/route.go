@@ -150,7 +150,7 @@ type call struct {
 func (s *Server) answerAPI(r *http.Request, body []byte) *reply {
 	prefix, elements := splitPath(r.URL.EscapedPath())
 	own, params, known := findRoute(r.Method, elements)
-	added, addedKnown := s.findAdded(r, own != nil)
+	added, addedKnown := s.findAdded(r, prefix, own != nil)
 	c := &call{server: s, request: r, body: body, query: r.URL.Query(), params: params, prefix: prefix}
 	switch {
 	case added != nil:

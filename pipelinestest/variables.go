@@ -23,17 +23,15 @@ func (v *variable) id() string { return v.UUID }
 // variableSet is the variables of one owner.
 type variableSet struct {
 	server    *Server
-	typ       string // of its variables
-	late      bool   // those that the API creates are listed late, and answered without type
+	late      bool // those that the API creates are listed late, and answered without type
 	variables collection[*variable]
 }
 
 // Format implements [fmt.Formatter], for the owners too: nothing is printed of what they hold.
-func (s *variableSet) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "pipelinestest: owner of %s", s.typ)
-}
+func (s *variableSet) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pipelinestest: owner of variables") }
 
-func newVariableSet(s *Server, typ string) variableSet { return variableSet{server: s, typ: typ} }
+// variableType is the type of the variables of all owners. In a list an environment's have it too.
+const variableType = "pipeline_variable"
 
 // AddVariable adds a variable, or replaces the one with its key, and returns it as it is kept. The list has it at once. Keys that
 // differ in case only are the same key, as they are to the API.
@@ -72,7 +70,7 @@ func (s *variableSet) withKey(key string) *variable {
 }
 
 func (s *variableSet) add(key string) *variable {
-	v := &variable{Variable: pipelines.Variable{Type: s.typ, UUID: s.server.newUUID(), Key: key}}
+	v := &variable{Variable: pipelines.Variable{Type: variableType, UUID: s.server.newUUID(), Key: key}}
 	s.variables = append(s.variables, v)
 	return v
 }

@@ -90,7 +90,7 @@ func TestTheStorageIsReachedWhateverLocalhostMeans(t *testing.T) {
 	}
 }
 
-// raw sends a request as it is written, without a client, and returns the answer.
+// raw sends a request as it is written, without a client, and returns the response.
 func (f *fixture) raw(text string) answer {
 	f.t.Helper()
 	u, err := url.Parse(f.srv.URL())

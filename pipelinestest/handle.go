@@ -80,8 +80,8 @@ func refusesMethod(refusal http.Handler, r *http.Request) bool {
 	return w.Code == http.StatusMethodNotAllowed
 }
 
-// answer runs the handler, which may call the server.
-func (e *addedEndpoint) answer(body []byte) *reply {
+// serve runs the handler, which may call the server.
+func (e *addedEndpoint) serve(body []byte) *reply {
 	e.request.Body = io.NopCloser(bytes.NewReader(body))
 	w := httptest.NewRecorder()
 	e.mux.ServeHTTP(w, e.request)

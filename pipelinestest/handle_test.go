@@ -15,7 +15,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// echo answers with what it got.
+// echo sends back what it got.
 func echo(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	w.Header().Set("Content-Type", "application/json")

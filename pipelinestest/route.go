@@ -154,17 +154,17 @@ func (s *Server) answerAPI(r *http.Request, body []byte) *reply {
 	c := &call{server: s, request: r, body: body, query: r.URL.Query(), params: params, prefix: prefix}
 	switch {
 	case added != nil:
-		return c.answerAdded(added)
+		return c.serveAdded(added)
 	case own != nil:
-		return c.answer(own)
+		return c.serve(own)
 	case known || addedKnown:
 		return failure(http.StatusMethodNotAllowed, "Method not allowed", nil)
 	}
 	return failure(http.StatusNotFound, "Resource not found", "There is no API hosted at this URL")
 }
 
-// answer answers by a route of the server's own.
-func (c *call) answer(route *route) *reply {
+// serve serves the request by a route of the server's own.
+func (c *call) serve(route *route) *reply {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
 	c.now = c.server.now()
@@ -176,15 +176,15 @@ func (c *call) answer(route *route) *reply {
 	return a
 }
 
-// answerAdded answers by an endpoint of the test's. Its handler runs without the lock.
-func (c *call) answerAdded(endpoint *addedEndpoint) *reply {
+// serveAdded serves the request by an endpoint of the test's. Its handler runs without the lock.
+func (c *call) serveAdded(endpoint *addedEndpoint) *reply {
 	route := &route{template: endpoint.request.URL.Path}
 	c.server.mu.Lock()
 	c.now = c.server.now()
 	a := c.refused(route, addedChecks...)
 	c.server.mu.Unlock()
 	if a == nil {
-		a = endpoint.answer(c.body)
+		a = endpoint.serve(c.body)
 	}
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()

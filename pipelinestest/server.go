@@ -153,7 +153,7 @@ func (s *Server) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pipelinestest.Serv
 
 // URL returns the base URL of the API and opens a loopback socket for it when first called. With [InProcess], and where the server was made
 // in a bubble of testing/synctest, it opens none, and only [Server.Transport] serves the URL. After [Server.Close] it opens none either: the
-// URL stays what it was, and nobody answers there. URL panics in a bubble where the server was made outside of it.
+// URL stays what it was, and nothing listens there. URL panics in a bubble where the server was made outside of it.
 func (s *Server) URL() string {
 	switch {
 	case s.inProcess:

@@ -110,7 +110,7 @@ func TestKnownHostsThatAreRefused(t *testing.T) {
 	require.Panics(t, func() { f.repo.AddKnownHost(pipelines.KnownHost{PublicKey: &pipelines.SSHPublicKey{Key: "!"}}) })
 }
 
-// The answer is as recorded: it came although the request had no public_key either.
+// The response is as recorded: it came although the request had no public_key either.
 func TestHostsThatTheServiceKnowsItselfAreRefused(t *testing.T) {
 	f := setup(t)
 	path := site + "/pipelines_config/ssh/known_hosts"

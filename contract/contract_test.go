@@ -403,6 +403,7 @@ func TestASpoiltRequestIsInvalid(t *testing.T) {
 		{"half a key pair", "updateRepositoryPipelineKeyPair", `,"public_key":"ssh-rsa AAAA"`, "", `"public_key" is missing`},
 		{"a build number that is text", "updateRepositoryBuildNumber", "42", `"42"`, `"/next": value must be an integer`},
 		{"a variable without a key", "createPipelineVariableForWorkspace", `"key":"TOKEN",`, "", `"key" is missing`},
+		{"a variable that doesn't say whether it is secured", "createRepositoryPipelineVariable", `,"secured":true`, "", `"secured" is missing`},
 		{"a variable with a member of the answer", "createDeploymentVariable", `"key":`, `"uuid":"x","key":`, `"uuid" is unsupported`},
 		{"an update of a variable that changes nothing", "updatePipelineVariableForTeam", `"key":"REGION"`, "", "at least 1 properties"},
 		{"a runner without a name", "createWorkspaceRunner", `"name":"arm",`, "", `"name" is missing`},

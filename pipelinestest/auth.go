@@ -13,7 +13,7 @@ import (
 const tokenLifetime = 2 * time.Hour
 
 // allScopes is what a consumer without scopes of its own is granted.
-var allScopes = []string{"pipeline", "pipeline:write", "pipeline:variable", "repository:admin", "runner", "runner:write"}
+var allScopes = []string{readPipeline, writePipeline, writeVariable, readRepository, adminRepository, readRunner, writeRunner}
 
 // access is who may do what. Without scopes, everything is allowed.
 type access struct {
@@ -89,7 +89,7 @@ func (c *call) tellCaller(header http.Header, route *route) {
 	if route.scope != "" {
 		header.Set("X-Accepted-Oauth-Scopes", route.scope)
 	}
-	if quota := c.server.quota; quota > 0 && c.caller.credential == accessToken && route.onRepository() {
+	if quota := c.server.quota; quota > 0 && c.caller.credential == accessToken && route.counts() {
 		left := quota - len(c.recentHits())
 		header.Set("X-Ratelimit-Limit", strconv.Itoa(quota))
 		header.Set("X-Ratelimit-Resource", "api")
@@ -98,7 +98,11 @@ func (c *call) tellCaller(header http.Header, route *route) {
 }
 
 // authorize finds out who the caller is, and refuses one that may not use the route.
-func (c *call) authorize(required string) *reply {
+func (c *call) authorize(route *route) *reply {
+	required := route.scope
+	if required == public {
+		return nil
+	}
 	granted, refusal := c.server.access.scopes(credential(c.request), c.now)
 	if refusal != nil {
 		return refusal
@@ -130,15 +134,15 @@ func credential(r *http.Request) string {
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") {
-		return token
+		return strings.TrimSpace(token)
 	}
 	return ""
 }
 
-// allows reports whether the granted scopes cover the required one. A scope with a suffix implies the one without.
+// allows reports whether the granted scopes cover the required one. A scope with a suffix implies the one without, except the administrator's.
 func allows(granted []string, required string) bool {
 	for _, scope := range granted {
-		if scope == required || strings.HasPrefix(scope, required+":") {
+		if scope == required || scope != adminRepository && strings.HasPrefix(scope, required+":") {
 			return true
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
 )
@@ -18,15 +18,20 @@ type cache struct {
 func (c *cache) id() string { return c.UUID }
 
 // object is where the content lies in the storage.
-func (c *cache) object() string { return "/caches/" + strings.Trim(c.UUID, "{}") }
+func (c *cache) object() string { return "/caches/" + bare(c.UUID) }
 
-// AddCache adds a cache, or a further version where there is one of this name, and returns it as it is kept.
-func (r *Repository) AddCache(name string, content []byte) *pipelines.Cache {
+// AddCache adds a cache, or a further version where there is one of this name, and returns it as it is kept. It was created at the time
+// that is given, or else now. No age makes it expire.
+func (r *Repository) AddCache(name string, content []byte, createdOn ...time.Time) *pipelines.Cache {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
+	created := r.server.now()
+	if len(createdOn) > 0 {
+		created = createdOn[0].UTC()
+	}
 	kept := &cache{pipelines.Cache{
 		Type: "pipeline_cache", UUID: r.server.newUUID(), Name: name, KeyHash: fmt.Sprintf("%x", sha256.Sum256(content)),
-		Path: "~/." + name, FileSizeBytes: int64(len(content)), CreatedOn: r.server.now(),
+		Path: "~/." + name, FileSizeBytes: int64(len(content)), CreatedOn: created,
 	}, string(content)}
 	r.caches = append(r.caches, kept)
 	c := kept.Cache

@@ -2,6 +2,8 @@ package pipelinestest
 
 import (
 	"cmp"
+	"fmt"
+	"reflect"
 
 	"github.com/seed-85ed9bfd/pipelines"
 )
@@ -11,48 +13,140 @@ func mainTarget() pipelines.Target {
 	return pipelines.BranchTarget("main").With(pipelines.Selector{Type: pipelines.SelectorDefault})
 }
 
-// completeTarget fills in the type of a target from what the target says, and main where it says nothing.
+// completeTarget fills in the types within a target from what the target says, and main where it says nothing.
 func completeTarget(t *pipelines.Target) {
-	switch {
-	case t.Type != "":
-	case t.Pullrequest != nil || t.Source != "" || t.Destination != "":
-		t.Type = pipelines.TargetPullRequest
-	case t.RefName != "":
-		t.Type = pipelines.TargetRef
-	case t.Commit != nil:
-		t.Type = pipelines.TargetCommit
-	default:
+	t.Type = cmp.Or(t.Type, targetType(*t))
+	if t.Type == "" {
 		*t = mainTarget().With(*cmp.Or(t.Selector, mainTarget().Selector))
 	}
-	if t.Type == pipelines.TargetRef {
+	if t.Type == pipelines.TargetRef || t.Type == pipelines.TargetMergeQueueRef {
 		t.RefType = cmp.Or(t.RefType, pipelines.RefBranch)
 	}
-}
-
-func completeTrigger(t *pipelines.Trigger) {
-	if t.Name != "" {
-		t.Type = cmp.Or(t.Type, discriminator("pipeline_trigger", t.Name))
+	if t.Selector != nil && t.Selector.Type == "" {
+		t.Selector.Type = selectorType(*t)
+	}
+	if pr := t.Pullrequest; pr != nil {
+		pr.Title = cmp.Or(pr.Title, fmt.Sprintf("Pull request %d", pr.ID))
 	}
 }
 
-// completeState fills in the types within a run's state. A run that says nothing about it was successful.
+// targetType is the type of a target that says what it is of, or empty.
+func targetType(t pipelines.Target) pipelines.TargetType {
+	switch {
+	case t.Pullrequest != nil || t.Source != "" || t.Destination != "":
+		return pipelines.TargetPullRequest
+	case t.TargetBranch != "" || len(t.PullrequestIDs) > 0:
+		return pipelines.TargetMergeQueueRef
+	case t.RefName != "":
+		return pipelines.TargetRef
+	case t.Commit != nil:
+		return pipelines.TargetCommit
+	}
+	return ""
+}
+
+// selectorType is the type of a target's selector, as its pattern tells: one that fits the reference is of the reference's own section,
+// and any other one names a custom pipeline.
+func selectorType(t pipelines.Target) pipelines.SelectorType {
+	section := selector{sectionOf(t), t.Selector.Pattern}
+	switch {
+	case section.pattern == "":
+		return pipelines.SelectorDefault
+	case section.fits(selector{section.section, cmp.Or(t.RefName, t.Source)}):
+		return section.section
+	}
+	return pipelines.SelectorCustom
+}
+
+// completeState fills in a run's state. A run that says nothing about it was successful.
 func completeState(s *pipelines.PipelineState) {
 	if s.Name == "" {
 		s.Name = pipelines.StateCompleted
 		s.Result = cmp.Or(s.Result, &pipelines.Result{Name: pipelines.ResultSuccessful})
 	}
-	s.Type = cmp.Or(s.Type, discriminator("pipeline_state", s.Name))
-	if s.Stage != nil {
-		s.Stage.Type = cmp.Or(s.Stage.Type, discriminator(s.Type, s.Stage.Name))
-	}
-	if s.Result != nil {
-		s.Result.Type = cmp.Or(s.Result.Type, discriminator(s.Type, s.Result.Name))
+}
+
+// fixedTypes are the discriminators of what has the same one wherever it stands. Links have none in any payload.
+var fixedTypes = map[reflect.Type]string{
+	reflect.TypeFor[pipelines.Author]():                 "author",
+	reflect.TypeFor[pipelines.Commit]():                 "commit",
+	reflect.TypeFor[pipelines.Deployment]():             "deployment",
+	reflect.TypeFor[pipelines.DeploymentRelease]():      "deployment_release",
+	reflect.TypeFor[pipelines.DeploymentRestrictions](): "deployment_restrictions_configuration",
+	reflect.TypeFor[pipelines.Environment]():            "deployment_environment",
+	reflect.TypeFor[pipelines.EnvironmentType]():        "deployment_environment_type",
+	reflect.TypeFor[pipelines.ErrorDetail]():            "pipeline_error",
+	reflect.TypeFor[pipelines.Participant]():            "participant",
+	reflect.TypeFor[pipelines.Pipeline]():               "pipeline",
+	reflect.TypeFor[pipelines.PipelineRef]():            "pipeline",
+	reflect.TypeFor[pipelines.Project]():                "project",
+	reflect.TypeFor[pipelines.Pullrequest]():            "pullrequest",
+	reflect.TypeFor[pipelines.Ref]():                    "branch",
+	reflect.TypeFor[pipelines.Repository]():             "repository",
+	reflect.TypeFor[pipelines.Runner]():                 "pipeline_runner",
+	reflect.TypeFor[pipelines.RunnerOAuthClient]():      "pipeline_runner_oauth_client",
+	reflect.TypeFor[pipelines.RunnerState]():            "pipeline_runner_state",
+	reflect.TypeFor[pipelines.RunnerVersion]():          "pipeline_runner_version",
+	reflect.TypeFor[pipelines.Schedule]():               "pipeline_schedule",
+}
+
+// completeTypes fills in the discriminators that v and what is in it lack. V is a pointer and shares nothing with the test's own values.
+func completeTypes(v any) { completeValue(reflect.ValueOf(v)) }
+
+func completeValue(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			completeValue(v.Elem())
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			completeValue(v.Index(i))
+		}
+	case reflect.Struct:
+		completeType(v.Addr().Interface())
+		if typ := v.FieldByName("Type"); typ.IsValid() && typ.IsZero() {
+			typ.SetString(fixedTypes[v.Type()])
+		}
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				completeValue(v.Field(i))
+			}
+		}
+	default: // nothing that could have a type
 	}
 }
 
-func completeDeploymentState(s *pipelines.DeploymentState) {
-	s.Type = cmp.Or(s.Type, discriminator("deployment_state", s.Name))
-	if s.Status != nil {
-		s.Status.Type = cmp.Or(s.Status.Type, discriminator(s.Type, s.Status.Name))
+// completeType fills in the discriminators that depend on what else is said.
+func completeType(v any) {
+	switch v := v.(type) {
+	case *pipelines.Account:
+		if v.Kind != "" {
+			v.Type = cmp.Or(v.Type, "app_user")
+		}
+		v.Type = cmp.Or(v.Type, "user")
+	case *pipelines.Target:
+		completeTarget(v)
+	case *pipelines.Trigger:
+		if v.Type == "" {
+			v.Name = cmp.Or(v.Name, pipelines.TriggerManual)
+			v.Type = discriminator("pipeline_trigger", v.Name)
+		}
+	case *pipelines.PipelineState:
+		v.Type = cmp.Or(v.Type, discriminator("pipeline_state", v.Name))
+		if v.Stage != nil {
+			v.Stage.Type = cmp.Or(v.Stage.Type, discriminator(v.Type, v.Stage.Name))
+		}
+		if v.Result != nil {
+			v.Result.Type = cmp.Or(v.Result.Type, discriminator(v.Type, v.Result.Name))
+		}
+	case *pipelines.DeploymentState:
+		v.Type = cmp.Or(v.Type, discriminator("deployment_state", v.Name))
+		if v.Status != nil {
+			v.Status.Type = cmp.Or(v.Status.Type, discriminator(v.Type, v.Status.Name))
+		}
+	case *pipelines.EnvironmentLock:
+		v.Name = cmp.Or(v.Name, "OPEN")
+		v.Type = cmp.Or(v.Type, discriminator("deployment_environment_lock", v.Name))
 	}
 }

@@ -42,8 +42,8 @@ func (c *call) getConfig() *reply {
 	if c.repo.enabled == nil {
 		return neverEnabled()
 	}
-	r := pipelines.Repository{Type: "repository", UUID: c.repo.uuid, Name: c.repo.slug, FullName: c.repo.Repo().String()}
-	return c.json(http.StatusOK, wireConfig{pipelines.Config{Type: "pipelines_config", Repository: c.linkedRepository(r)}, *c.repo.enabled})
+	config := pipelines.Config{Type: "pipelines_config", Repository: c.linkedRepository(c.repo)}
+	return c.json(http.StatusOK, wireConfig{config, *c.repo.enabled})
 }
 
 func neverEnabled() *reply {
@@ -54,10 +54,11 @@ func (c *call) putConfig() *reply {
 	var req struct {
 		Enabled *bool `json:"enabled"`
 	}
-	if !c.decode(&req) || req.Enabled == nil {
+	if !c.decode(&req) {
 		return invalid(configService, "The request body contains invalid properties")
 	}
-	c.repo.enabled = req.Enabled
+	enabled := or(req.Enabled, c.repo.runsPipelines())
+	c.repo.enabled = &enabled
 	return c.getConfig()
 }
 

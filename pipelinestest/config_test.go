@@ -30,7 +30,28 @@ func TestThereIsNoConfigurationUntilPipelinesIsEnabled(t *testing.T) {
 	require.Equal(t, false, f.send(http.MethodPut, path, `{"enabled":false}`).At("enabled"))
 	require.Equal(t, false, f.get(path).At("enabled"))
 	require.Equal(t, http.StatusBadRequest, f.run(mainBranch).StatusCode)
-	require.Equal(t, http.StatusBadRequest, f.send(http.MethodPut, path, `{}`).StatusCode)
+	for _, body := range []string{`{"enabled":1}`, `[]`, ``} {
+		require.Equal(t, http.StatusBadRequest, f.send(http.MethodPut, path, body).StatusCode, body)
+	}
+}
+
+// The Terraform provider sends that for each repository that is to have no pipelines.
+func TestAConfigurationWithoutEnabledIsAcceptedAndChangesNothing(t *testing.T) {
+	for _, body := range []string{`{"type":""}`, `{}`, `{"enabled":null}`, `{"type":"pipelines_config"}`} {
+		f := setup(t)
+		path := site + "/pipelines_config"
+		a := f.send(http.MethodPut, path, body)
+		require.Equal(t, http.StatusOK, a.StatusCode, body)
+		require.Equal(t, true, a.At("enabled"), body)
+		require.True(t, f.repo.PipelinesEnabled())
+
+		f.repo.DisablePipelines()
+		a = f.send(http.MethodPut, path, body)
+		require.Equal(t, http.StatusOK, a.StatusCode, body)
+		require.Equal(t, false, a.At("enabled"), body)
+		require.Equal(t, a.JSON(), f.get(path).JSON(), "there is one from now on")
+		require.False(t, f.repo.PipelinesEnabled())
+	}
 }
 
 func TestTheBuildNumberOnlyGrows(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,34 +19,48 @@ func (d *deployment) id() string { return d.UUID }
 type stepDeployment struct{ uuid, release, environment string }
 
 // AddDeployment adds a deployment that was there before the test, and returns it as it is kept. What d leaves out is filled in: a
-// successful deployment of main to the environment Test, now. The environment is named by its UUID.
+// successful deployment of main to the environment Test, now, of the run that d.Release names by its UUID. The environment is named by
+// its UUID.
 func (r *Repository) AddDeployment(d pipelines.Deployment) *pipelines.Deployment {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
 	now := r.server.now()
 	d = clone(d)
-	d.Type, d.UUID = "deployment", cmp.Or(d.UUID, r.server.newUUID())
+	d.UUID = cmp.Or(d.UUID, r.server.newUUID())
 	if d.Environment == nil {
 		d.Environment = &pipelines.Environment{UUID: r.addEnvironment(pipelines.EnvironmentTest, pipelines.EnvironmentTest).UUID()}
 	}
 	if d.State == nil {
 		d.State = completedDeployment(pipelines.ResultSuccessful, now, now)
 	}
-	completeDeploymentState(d.State)
 	if d.Commit == nil {
-		d.Commit = &pipelines.Commit{Type: "commit", Hash: r.branches["main"]}
+		d.Commit = &pipelines.Commit{Hash: r.branches["main"]}
 	}
-	if d.Release == nil {
-		d.Release = &pipelines.DeploymentRelease{
-			Type: "deployment_release", UUID: r.server.newUUID(), Commit: d.Commit, CreatedOn: cmp.Or(d.State.StartedOn, now),
-		}
-	}
+	d.Release = cmp.Or(d.Release, d.Deployable, &pipelines.DeploymentRelease{
+		UUID: r.server.newUUID(), Commit: d.Commit, CreatedOn: cmp.Or(d.State.StartedOn, now),
+	})
 	d.Deployable = cmp.Or(d.Deployable, d.Release)
+	for _, release := range []*pipelines.DeploymentRelease{d.Release, d.Deployable} {
+		release.Name = cmp.Or(release.Name, r.releaseName(release.Pipeline))
+	}
 	d.LastUpdateTime = cmp.Or(d.LastUpdateTime, d.State.CompletedOn, d.State.StartedOn, now)
+	completeTypes(&d)
 	r.deployments = append(r.deployments, &deployment{d})
 	kept := clone(d)
 	return &kept
 }
+
+// releaseName is the build number of the run that a release comes from. Where the test names no run, the deployments are counted.
+func (r *Repository) releaseName(of *pipelines.PipelineRef) string {
+	if of != nil {
+		if run := r.find(of.UUID); run != nil {
+			return run.releaseName()
+		}
+	}
+	return "#" + strconv.Itoa(len(r.deployments)+1)
+}
+
+func (r *run) releaseName() string { return "#" + strconv.Itoa(r.model.BuildNumber) }
 
 // Deployments returns all deployments as they are now: those that were added, then those of the runs.
 func (r *Repository) Deployments() []pipelines.Deployment {
@@ -76,13 +91,13 @@ func (r *Repository) deployed(now time.Time) collection[*deployment] {
 // deployment is what the deployment of a step looks like at a moment.
 func (r *run) deployment(s *step, planned span, now time.Time) pipelines.Deployment {
 	release := &pipelines.DeploymentRelease{
-		Type: "deployment_release", UUID: s.deployment.release, Key: "pipelines-" + r.model.UUID, CreatedOn: r.model.CreatedOn,
+		Type: "deployment_release", UUID: s.deployment.release, Name: r.releaseName(), Key: "pipelines-" + r.model.UUID, CreatedOn: r.model.CreatedOn,
 		Commit: r.model.Target.Commit, Pipeline: &pipelines.PipelineRef{Type: "pipeline", UUID: r.model.UUID},
 		URL: r.model.WebURL(r.repo.Repo()),
 	}
 	d := pipelines.Deployment{
 		Type: "deployment", UUID: s.deployment.uuid, Key: "steps-" + s.uuid, Step: &pipelines.StepRef{UUID: s.uuid},
-		Environment: &pipelines.Environment{UUID: s.deployment.environment},
+		Environment: &pipelines.Environment{Type: "deployment_environment", UUID: s.deployment.environment},
 		Release:     release, Deployable: release, Commit: r.model.Target.Commit,
 	}
 	switch {
@@ -97,7 +112,7 @@ func (r *run) deployment(s *step, planned span, now time.Time) pipelines.Deploym
 		d.Version, d.LastUpdateTime = 3, planned.end
 		d.State = completedDeployment(planned.result, planned.start, planned.end)
 	}
-	d.State.URL, d.State.Deployer = release.URL, linkedAccount(*r.model.Creator)
+	d.State.URL, d.State.Deployer = release.URL, r.model.Creator
 	return d
 }
 
@@ -137,14 +152,17 @@ func (c *call) writeDeployment(d *deployment) any {
 	if e, ok := c.repo.environments.find(d.Environment.UUID); ok && strings.Contains(c.query.Get("fields"), "environment.") {
 		w.Environment = writeEnvironment(e.seen(c.now))
 	}
-	w.Commit = c.linkedCommit(*d.Commit)
+	w.Commit = c.linkedCommit(d.Commit)
 	w.Release, w.Deployable = c.linkedRelease(*d.Release), c.linkedRelease(*d.Deployable)
+	state := *d.State
+	state.Deployer = c.linkedAccount(state.Deployer)
+	w.State = &state
 	return w
 }
 
 func (c *call) linkedRelease(r pipelines.DeploymentRelease) *pipelines.DeploymentRelease {
 	if r.Commit != nil {
-		r.Commit = c.linkedCommit(*r.Commit)
+		r.Commit = c.linkedCommit(r.Commit)
 	}
 	return &r
 }

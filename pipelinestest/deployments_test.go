@@ -32,6 +32,7 @@ func TestAStepDeploysWhileItRuns(t *testing.T) {
 	require.Equal(t, "pipelines-"+run, a.At("values.0.release.key"))
 	require.Equal(t, run, a.At("values.0.release.pipeline.uuid"))
 	require.Equal(t, a.At("values.0.release"), a.At("values.0.deployable"))
+	require.Equal(t, "#1", a.At("values.0.release.name"))
 	require.NotEmpty(t, a.At("values.0.commit.links.self.href"))
 	one := site + "/deployments/" + escape(a.At("values.0.uuid").(string))
 
@@ -40,6 +41,7 @@ func TestAStepDeploysWhileItRuns(t *testing.T) {
 	require.Equal(t, "deployment_state_in_progress", a.At("state.type"))
 	require.Equal(t, "2026-03-01T12:02:00Z", a.At("state.started_on"))
 	require.NotContains(t, a.At("state"), "completed_on")
+	require.NotEmpty(t, a.At("state.deployer.links.self.href"))
 
 	f.clock.Advance(time.Minute)
 	a = f.get(one)
@@ -48,6 +50,22 @@ func TestAStepDeploysWhileItRuns(t *testing.T) {
 	require.Equal(t, "2026-03-01T12:03:00Z", a.At("state.completed_on"))
 	require.Equal(t, "2026-03-01T12:03:00Z", a.At("last_update_time"))
 	require.NotContains(t, a.At("state"), "completion_date")
+}
+
+func TestReleasesAreNamedByBuildNumbers(t *testing.T) {
+	f := setup(t)
+	f.repo.AddPipeline(pipelines.Pipeline{BuildNumber: 11})
+	f.repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{Deployment: "Staging"}, {Deployment: "Production"}}})
+	run := f.run(mainBranch)
+	of := &pipelines.DeploymentRelease{Pipeline: &pipelines.PipelineRef{UUID: run.At("uuid").(string)}}
+	f.repo.AddDeployment(pipelines.Deployment{})
+	f.repo.AddDeployment(pipelines.Deployment{Release: of})
+	f.repo.AddDeployment(pipelines.Deployment{Release: &pipelines.DeploymentRelease{Name: "v1"}})
+	f.repo.AddDeployment(pipelines.Deployment{Deployable: &pipelines.DeploymentRelease{Name: "v2"}})
+	a := f.get(site + "/deployments")
+	require.Equal(t, []any{"#1", "#12", "v1", "v2", "#12", "#12"}, a.Values("release.name"))
+	require.Equal(t, a.Values("release.name"), a.Values("deployable.name"))
+	require.Empty(t, of.Type, "what the test gave stays as it was")
 }
 
 func TestHowADeploymentEnds(t *testing.T) {

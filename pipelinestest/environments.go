@@ -13,8 +13,8 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// staleness is how long an environment looks as before after it was changed.
-const staleness = time.Second
+// defaultStaleness is how long an environment looks as before after it was changed.
+const defaultStaleness = time.Second
 
 // Environment is a deployment environment of a [Repository]: a test seeds its variables, and looks at them afterwards. It is safe for
 // concurrent use.
@@ -30,9 +30,9 @@ func (e *Environment) id() string { return e.current.UUID }
 // UUID returns the environment's UUID, in braces.
 func (e *Environment) UUID() string { return e.current.UUID }
 
-// seen is what the API shows at a moment: for a second after a change still what was there before.
+// seen is what the API shows at a moment: for a while after a change still what was there before.
 func (e *Environment) seen(now time.Time) pipelines.Environment {
-	if now.Before(e.changed.Add(staleness)) {
+	if now.Before(e.changed.Add(e.server.lateEnvironments)) {
 		return e.before
 	}
 	return e.current
@@ -79,12 +79,11 @@ func (r *Repository) addEnvironment(name string, typ pipelines.EnvironmentTypeNa
 	if e := r.environmentNamed(name); e != nil {
 		return e
 	}
-	e := &Environment{variableSet: newVariableSet(r.server, "deployment_variable"), current: pipelines.Environment{
-		Type: "deployment_environment", UUID: r.server.newUUID(), Name: name, Slug: slugOf(name), Rank: r.countEnvironments(typ),
-		Category: &pipelines.EnvironmentCategory{Name: typ},
-		EnvironmentType: &pipelines.EnvironmentType{
-			Type: "deployment_environment_type", Name: typ, Rank: slices.Index(environmentTypes, typ),
-		},
+	rank := slices.Index(environmentTypes, typ)
+	e := &Environment{variableSet: variableSet{server: r.server}, current: pipelines.Environment{
+		Type: "deployment_environment", UUID: r.server.newUUID(), Name: name, Slug: slugOf(name), Rank: rank,
+		Category:            &pipelines.EnvironmentCategory{Name: typ},
+		EnvironmentType:     &pipelines.EnvironmentType{Type: "deployment_environment_type", Name: typ, Rank: rank},
 		Restrictions:        &pipelines.DeploymentRestrictions{Type: "deployment_restrictions_configuration"},
 		Lock:                &pipelines.EnvironmentLock{Type: "deployment_environment_lock_open", Name: "OPEN"},
 		ChangeRequestConfig: &pipelines.ChangeRequestConfig{},
@@ -101,16 +100,6 @@ func (r *Repository) environmentNamed(name string) *Environment {
 		}
 	}
 	return nil
-}
-
-func (r *Repository) countEnvironments(typ pipelines.EnvironmentTypeName) int {
-	n := 0
-	for _, e := range r.environments {
-		if e.current.EnvironmentType.Name == typ {
-			n++
-		}
-	}
-	return n
 }
 
 func slugOf(name string) string { return strings.ToLower(strings.Join(strings.Fields(name), "-")) }
@@ -171,6 +160,9 @@ func (c *call) createEnvironment() *reply {
 	var req struct {
 		Name            string         `json:"name"`
 		EnvironmentType jsontext.Value `json:"environment_type"`
+		Restrictions    struct {
+			AdminOnly bool `json:"admin_only"`
+		} `json:"restrictions"`
 	}
 	if !c.decode(&req) {
 		return invalidEnvironment("The request body contains invalid properties")
@@ -189,6 +181,7 @@ func (c *call) createEnvironment() *reply {
 		return environments.conflict("There is an environment " + req.Name + " already.")
 	}
 	e := c.repo.addEnvironment(req.Name, typ.Name)
+	e.current.Restrictions.AdminOnly = req.Restrictions.AdminOnly
 	return c.created(e.UUID(), writeEnvironment(e.current))
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
 func TestAnEnvironmentIsCreatedWhole(t *testing.T) {
@@ -16,7 +17,7 @@ func TestAnEnvironmentIsCreatedWhole(t *testing.T) {
 	a := f.send(http.MethodPost, site+"/environments", `{"name":"My Live","environment_type":{"name":"Production"}}`)
 	require.Equal(t, http.StatusCreated, a.StatusCode, a.text)
 	want := map[string]any{
-		"type": "deployment_environment", "uuid": a.At("uuid"), "name": "My Live", "slug": "my-live", "rank": 1., "hidden": false,
+		"type": "deployment_environment", "uuid": a.At("uuid"), "name": "My Live", "slug": "my-live", "rank": 2., "hidden": false,
 		"category":         map[string]any{"name": "Production"},
 		"environment_type": map[string]any{"type": "deployment_environment_type", "name": "Production", "rank": 2.},
 		"restrictions":     map[string]any{"type": "deployment_restrictions_configuration", "admin_only": false},
@@ -31,16 +32,43 @@ func TestAnEnvironmentIsCreatedWhole(t *testing.T) {
 	require.Panics(t, func() { f.repo.AddEnvironment("X", "Live") })
 }
 
+func TestAnEnvironmentHasTheRankOfItsType(t *testing.T) {
+	f := setup(t)
+	f.repo.AddEnvironment("Live", pipelines.EnvironmentProduction)
+	f.repo.AddEnvironment("Canary", pipelines.EnvironmentProduction)
+	f.repo.AddEnvironment("Pre-Live", pipelines.EnvironmentStaging)
+	f.repo.AddEnvironment("QA", pipelines.EnvironmentTest)
+	require.Equal(t, []any{2., 2., 1., 0.}, f.get(site+"/environments").Values("rank"))
+}
+
+func TestACreatedEnvironmentKeepsItsRestrictions(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{"name":"A","environment_type":{"name":"Test"},"restrictions":{"admin_only":true}}`:                                                                    true,
+		`{"type":"","name":"A","environment_type":{"type":"","name":"Test"},"restrictions":{"type":"deployment_restrictions_configuration","admin_only":true}}`: true,
+		`{"name":"A","environment_type":{"name":"Test"},"restrictions":{"admin_only":false}}`:                                                                   false,
+		`{"name":"A","environment_type":{"name":"Test"},"restrictions":{}}`:                                                                                     false,
+		`{"name":"A","environment_type":{"name":"Test"},"restrictions":null}`:                                                                                   false,
+	} {
+		f := setup(t)
+		a := f.send(http.MethodPost, site+"/environments", body)
+		require.Equal(t, http.StatusCreated, a.StatusCode, body+" "+a.text)
+		require.Equal(t, want, a.At("restrictions.admin_only"), body)
+		require.Equal(t, a.JSON(), f.get(site+"/environments/"+escape(a.At("uuid").(string))).JSON(), body)
+		require.Equal(t, want, f.repo.Environments()[0].Restrictions.AdminOnly, body)
+	}
+}
+
 func TestEnvironmentsThatAreRefused(t *testing.T) {
 	f := setup(t)
 	f.repo.AddEnvironment("Staging", pipelines.EnvironmentStaging)
 	for body, status := range map[string]int{
-		`{"name":"A"}`:                                          400,
-		`{"name":"A","environment_type":"Test"}`:                400,
-		`{"name":"A","environment_type":{}}`:                    400,
-		`{"name":"A","environment_type":{"name":"Live"}}`:       400,
-		`{"environment_type":{"name":"Test"}}`:                  400,
-		`{"name":"Staging","environment_type":{"name":"Test"}}`: 409,
+		`{"name":"A"}`:                                    400,
+		`{"name":"A","environment_type":"Test"}`:          400,
+		`{"name":"A","environment_type":{}}`:              400,
+		`{"name":"A","environment_type":{"name":"Live"}}`: 400,
+		`{"environment_type":{"name":"Test"}}`:            400,
+		`{"name":"A","environment_type":{"name":"Test"},"restrictions":{"admin_only":"yes"}}`: 400,
+		`{"name":"Staging","environment_type":{"name":"Test"}}`:                               409,
 	} {
 		a := f.send(http.MethodPost, site+"/environments", body)
 		require.Equal(t, status, a.StatusCode, body)
@@ -67,6 +95,20 @@ func TestAnEnvironmentLooksAsBeforeForAMoment(t *testing.T) {
 	require.Equal(t, "Pre-Live", f.get(path).At("name"))
 	require.Equal(t, "pre-live", f.get(path).At("slug"))
 	require.Equal(t, true, f.get(path).At("restrictions.admin_only"))
+}
+
+func TestHowLateAChangeShowsIsForTheTestToSay(t *testing.T) {
+	for _, late := range []time.Duration{0, time.Minute} {
+		f := setup(t, pipelinestest.WithLateEnvironments(late))
+		path := site + "/environments/" + escape(f.repo.AddEnvironment("Staging", pipelines.EnvironmentStaging).UUID())
+		f.send(http.MethodPost, path+"/changes", `{"change":{"name":"Pre-Live"}}`)
+		if late > 0 {
+			f.clock.Advance(late - time.Nanosecond)
+			require.Equal(t, "Staging", f.get(path).At("name"))
+			f.clock.Advance(time.Nanosecond)
+		}
+		require.Equal(t, "Pre-Live", f.get(path).At("name"))
+	}
 }
 
 func TestChangesThatAreRefused(t *testing.T) {

@@ -26,6 +26,9 @@ type Fault struct {
 	Storage bool
 	// Skip lets so many matching requests pass first, then the fault strikes Times of them; Times 0: all.
 	Skip, Times int
+	// For is how long the fault strikes, counted from its first strike by the server's clock; 0: for good. With Times, whichever ends
+	// first counts.
+	For time.Duration
 
 	// Latency is waited before anything else happens.
 	Latency time.Duration
@@ -56,15 +59,19 @@ const (
 type activeFault struct {
 	Fault
 	skipped, struck int
+	since           time.Time // when it first struck
 }
 
 // Inject adds a fault. A request suffers the first fault, in the order of injection, that matches it and is neither skipping nor
-// used up. It panics on a fault that could never strike: where the path is malformed or the method unknown, such as one in lower
-// case, or where there is a Header or a Body without a Status.
+// used up. It panics on a fault that could never strike: where the path is malformed, the method unknown, such as one in lower case, or
+// For negative, or where there is a Header or a Body without a Status.
 func (s *Server) Inject(f Fault) {
 	f.Path = checkedPath(f.Method, f.Path)
 	if f.Status == 0 && (len(f.Header) > 0 || f.Body != "") {
 		panic("pipelinestest: a Fault with a Header or a Body needs a Status")
+	}
+	if f.For < 0 {
+		panic(fmt.Sprintf("pipelinestest: a Fault cannot last for %s", f.For))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,8 +105,12 @@ func (s *Server) spend(f *activeFault) bool {
 		f.skipped++
 		return false
 	}
-	if f.Times > 0 && f.struck >= f.Times {
+	now := s.now()
+	if f.Times > 0 && f.struck >= f.Times || f.For > 0 && f.struck > 0 && now.Sub(f.since) >= f.For {
 		return false
+	}
+	if f.struck == 0 {
+		f.since = now
 	}
 	f.struck++
 	return true

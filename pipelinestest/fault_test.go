@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
@@ -61,6 +62,50 @@ func TestFaultsAreUsedUpInOrder(t *testing.T) {
 	require.Equal(t, []int{200, 500, 500, 502, 503, 503}, seen)
 }
 
+func TestAFaultLastsFromItsFirstStrike(t *testing.T) {
+	f := setup(t)
+	f.srv.Inject(pipelinestest.Fault{For: 10 * time.Minute, Status: 429})
+	f.clock.Advance(time.Hour)
+	var seen []int
+	for _, wait := range []time.Duration{0, 5 * time.Minute, 5*time.Minute - 1, 1, time.Hour} {
+		f.clock.Advance(wait)
+		seen = append(seen, f.get(site+"/pipelines").StatusCode)
+	}
+	require.Equal(t, []int{429, 429, 429, 200, 200}, seen)
+}
+
+func TestAFaultThatLastsMayHaveOtherBoundsToo(t *testing.T) {
+	f := setup(t)
+	f.srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Path: pipelinesTemplate, Skip: 1, Times: 2, For: time.Minute, Status: 500})
+	f.srv.Inject(pipelinestest.Fault{Skip: 3, For: time.Minute, Status: 503})
+	require.Equal(t, http.StatusCreated, f.run(mainBranch).StatusCode)
+	var seen []int
+	for range 6 {
+		seen = append(seen, f.get(site+"/pipelines").StatusCode)
+		f.clock.Advance(25 * time.Second)
+	}
+	require.Equal(t, []int{200, 500, 500, 200, 503, 503}, seen)
+}
+
+func TestTenMinutesOfA429AreWaitedForInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer()
+		repo := srv.AddRepository("acme", "site")
+		repo.AddPipelines(1)
+		srv.Inject(pipelinestest.Fault{For: 10 * time.Minute, Status: 429})
+		client, start := srv.Client(pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1})), time.Now()
+		for {
+			_, err := client.Pipelines.Get(t.Context(), repo.Repo(), "1")
+			if err == nil {
+				break
+			}
+			require.ErrorIs(t, err, pipelines.ErrRateLimited)
+			time.Sleep(time.Minute)
+		}
+		require.Equal(t, 10*time.Minute, time.Since(start))
+	})
+}
+
 func TestAFaultAnswersInPlaceOfTheServer(t *testing.T) {
 	f := setup(t)
 	f.srv.Inject(pipelinestest.Fault{Times: 1, Status: 429, Header: http.Header{"retry-after": {"7"}}, Body: "slow down"})
@@ -92,6 +137,7 @@ func TestAFaultThatCanNeverStrikePanics(t *testing.T) {
 		`there is no method "get"`:                       {Method: "get"},
 		`there is no method "FETCH"`:                     {Method: "FETCH"},
 		"a Fault with a Header or a Body needs a Status": {Body: "slow down"},
+		"a Fault cannot last for -1s":                    {For: -time.Second},
 	} {
 		require.PanicsWithValue(t, "pipelinestest: "+message, func() { setup(t).srv.Inject(fault) })
 	}

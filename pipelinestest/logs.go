@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -45,7 +46,7 @@ func (c *call) log(id string) *reply {
 		return a
 	}
 	a := emptyReply(http.StatusTemporaryRedirect)
-	a.header.Set("Location", c.store("/logs/"+strings.Trim(r.steps[i].uuid, "{}")+"/"+strings.Trim(id, "{}"), stored))
+	a.header.Set("Location", c.store("/logs/"+bare(r.steps[i].uuid)+"/"+bare(id), stored))
 	return a
 }
 
@@ -88,12 +89,19 @@ func (c *call) store(path string, o object) string {
 	return s.storageURL(c.request) + path + "?" + query.Encode()
 }
 
-// storageURL is the storage's origin as the sender of a request can reach it: over a socket only if there may be one.
+// storageURL is the storage's origin as the sender of a request can reach it: over a socket only if there may be one. It has another host
+// name than the API, because what most clients keep to themselves on a redirect depends on the name and not on the port.
 func (s *Server) storageURL(r *http.Request) string {
-	if inProcess(r) || s.socketless() {
+	if inProcess(r) || s.inProcess || inBubble() {
 		return scheme(r) + "://" + storageHost
 	}
-	return s.storage.url(s.storageHandler())
+	address := s.storage.serve(s.storageHandler())
+	const name = "localhost"
+	if api := (&url.URL{Host: host(r)}).Hostname(); !strings.EqualFold(api, name) {
+		_, port, _ := net.SplitHostPort(address) // it is a listener's
+		address = net.JoinHostPort(name, port)
+	}
+	return "http://" + address
 }
 
 func (s *Server) storageHandler() http.Handler { return s.endpoint(true, s.answerStorage) }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -125,7 +124,7 @@ func (r *run) claims(s *step, issuer string, now time.Time) pipelines.StepClaims
 	}
 	issuedAt := now.Truncate(time.Second)
 	claims := pipelines.StepClaims{
-		Issuer: issuer, Subject: subject.String(), Audience: []string{"ari:cloud:bitbucket::workspace/" + strings.Trim(r.repo.workspace.uuid, "{}")},
+		Issuer: issuer, Subject: subject.String(), Audience: []string{"ari:cloud:bitbucket::workspace/" + bare(r.repo.workspace.uuid)},
 		IssuedAt: issuedAt, Expiry: issuedAt.Add(stepTokenLifetime),
 		WorkspaceUUID: r.repo.workspace.uuid, RepositoryUUID: r.repo.uuid, PipelineUUID: r.model.UUID, StepUUID: s.uuid,
 		AccountUUID: r.model.Creator.UUID, DeploymentEnvironmentUUID: subject.EnvironmentUUID,

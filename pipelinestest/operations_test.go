@@ -76,17 +76,17 @@ func fill(template string, params map[string]string) string {
 
 // bodies are what the operations that change something are sent.
 var bodies = map[string]string{
-	"createDeploymentVariable": `{"key":"A","value":"b"}`, "updateDeploymentVariable": `{"value":"c"}`,
+	"createDeploymentVariable": `{"key":"A","secured":true,"value":"b"}`, "updateDeploymentVariable": `{"value":"c"}`,
 	"createPipelineForRepository":    `{"target":` + mainBranch + `}`,
 	"updateRepositoryPipelineConfig": `{"enabled":true}`, "updateRepositoryBuildNumber": `{"next":100}`,
 	"createRepositoryPipelineSchedule":  `{"target":` + scheduled + `,"cron_pattern":"0 0 12 * * ? *"}`,
 	"updateRepositoryPipelineSchedule":  `{"enabled":false}`,
 	"updateRepositoryPipelineKeyPair":   `{"private_key":"` + secret + `","public_key":"ssh-rsa AAAA"}`,
 	"createRepositoryPipelineKnownHost": knownHost("example.org", "ssh-ed25519"), "updateRepositoryPipelineKnownHost": knownHost("example.org", "ssh-rsa"),
-	"createRepositoryPipelineVariable": `{"key":"A","value":"b"}`, "updateRepositoryPipelineVariable": `{"key":"B"}`,
-	"createPipelineVariableForTeam": `{"key":"A","value":"b"}`, "updatePipelineVariableForTeam": `{"key":"B"}`,
-	"createPipelineVariableForUser": `{"key":"A","value":"b"}`, "updatePipelineVariableForUser": `{"key":"B"}`,
-	"createPipelineVariableForWorkspace": `{"key":"A","value":"b"}`, "updatePipelineVariableForWorkspace": `{"key":"B"}`,
+	"createRepositoryPipelineVariable": `{"key":"A","secured":true,"value":"b"}`, "updateRepositoryPipelineVariable": `{"key":"B"}`,
+	"createPipelineVariableForTeam": `{"key":"A","secured":true,"value":"b"}`, "updatePipelineVariableForTeam": `{"key":"B"}`,
+	"createPipelineVariableForUser": `{"key":"A","secured":true,"value":"b"}`, "updatePipelineVariableForUser": `{"key":"B"}`,
+	"createPipelineVariableForWorkspace": `{"key":"A","secured":true,"value":"b"}`, "updatePipelineVariableForWorkspace": `{"key":"B"}`,
 	"createRepositoryRunner": `{"name":"a"}`, "updateRepositoryRunner": `{"name":"z"}`,
 	"createWorkspaceRunner": `{"name":"a"}`, "updateWorkspaceRunner": `{"name":"z"}`,
 	"createEnvironment": `{"name":"QA","environment_type":{"name":"Test"}}`, "updateEnvironmentForRepository": `{"change":{"name":"QA"}}`,
@@ -219,7 +219,7 @@ func TestNoAnswerToAWriterRepeatsASecret(t *testing.T) {
 		if o.method == http.MethodGet || bodies[o.id] == "" {
 			continue
 		}
-		body := strings.NewReplacer(`"b"}`, `"`+secret+`","secured":true}`, `"c"}`, `"`+secret+`"}`).Replace(bodies[o.id])
+		body := strings.NewReplacer(`"b"}`, `"`+secret+`"}`, `"c"}`, `"`+secret+`"}`).Replace(bodies[o.id])
 		require.NotContains(t, f.send(o.method, fill(o.template, params), body).text, secret, o.id)
 	}
 }

@@ -41,7 +41,15 @@ type wirePipeline struct {
 
 type wireTarget struct {
 	pipelines.Target
-	Selector *pipelines.Selector `json:"selector"`
+	Selector    *pipelines.Selector `json:"selector"`
+	Pullrequest *wirePullrequest    `json:"pullrequest,omitzero"`
+}
+
+// wirePullrequest is a pull request as the service writes it: with what is false.
+type wirePullrequest struct {
+	pipelines.Pullrequest
+	Draft  bool `json:"draft"`
+	Queued bool `json:"queued"`
 }
 
 // wire writes a pipeline down. Variables are for nobody to read.
@@ -51,44 +59,19 @@ func (c *call) wire(p pipelines.Pipeline) any {
 		Self:  &pipelines.Link{Href: c.pipelineURL(p.UUID)},
 		Steps: &pipelines.Link{Href: c.pipelineURL(p.UUID) + "/steps"},
 	}
-	p.Repository = c.linkedRepository(*p.Repository)
-	p.Creator = linkedAccount(*p.Creator)
-	p.Target.Commit = c.linkedCommit(*p.Target.Commit)
+	p.Repository = c.linkedRepository(c.repo)
+	p.Creator = c.linkedAccount(p.Creator)
+	p.Target.Commit = c.linkedCommit(p.Target.Commit)
+	if result := p.State.Result; result != nil {
+		linked := *result
+		linked.Terminator = c.linkedAccount(result.Terminator)
+		p.State.Result = &linked
+	}
 	return wirePipeline{
-		Pipeline: p, Target: wireTarget{p.Target, p.Target.Selector}, DurationInSeconds: p.DurationInSeconds, BuildSecondsUsed: p.BuildSecondsUsed,
+		Pipeline: p, Target: wireTarget{p.Target, p.Target.Selector, c.linkedPullrequest(p.Target.Pullrequest)},
+		DurationInSeconds: p.DurationInSeconds, BuildSecondsUsed: p.BuildSecondsUsed,
 		FirstSuccessful: p.FirstSuccessful, Expired: p.Expired, HasVariables: p.HasVariables, Labels: p.Labels,
 	}
-}
-
-// pipelineURL is where a pipeline is found, by UUIDs only, as the service links it.
-func (c *call) pipelineURL(uuid string) string {
-	return c.base() + "/repositories/" + escaped(c.repo.workspace.uuid) + "/" + escaped(c.repo.uuid) + "/pipelines/" + escaped(uuid)
-}
-
-// escaped writes braces as they have to be in a path.
-func escaped(uuid string) string { return url.PathEscape(uuid) }
-
-func (c *call) linkedRepository(r pipelines.Repository) *pipelines.Repository {
-	name := c.repo.Repo().String()
-	r.Links = &pipelines.RepositoryLinks{
-		Self: &pipelines.Link{Href: c.base() + "/repositories/" + name}, HTML: &pipelines.Link{Href: "https://bitbucket.org/" + name},
-	}
-	return &r
-}
-
-func (c *call) linkedCommit(commit pipelines.Commit) *pipelines.Commit {
-	name := c.repo.Repo().String()
-	commit.Type = "commit"
-	commit.Links = &pipelines.CommitLinks{
-		Self: &pipelines.Link{Href: c.base() + "/repositories/" + name + "/commit/" + commit.Hash},
-		HTML: &pipelines.Link{Href: "https://bitbucket.org/" + name + "/commits/" + commit.Hash},
-	}
-	return &commit
-}
-
-func linkedAccount(a pipelines.Account) *pipelines.Account {
-	a.Links = cmp.Or(a.Links, &pipelines.AccountLinks{HTML: &pipelines.Link{Href: "https://bitbucket.org/" + escaped(a.UUID) + "/"}})
-	return &a
 }
 
 // run finds the pipeline that the path names by its UUID or build number.
@@ -155,7 +138,7 @@ var pipelineOrders = map[string]func(a, b *pipelines.Pipeline) int{
 
 // pipelineFilters say whether a pipeline fits a word. They compare as the service does: by case, and to nothing where the word is unknown.
 var pipelineFilters = map[string]func(p *pipelines.Pipeline, word string) bool{
-	"creator.uuid":       func(p *pipelines.Pipeline, word string) bool { return p.Creator.UUID == word },
+	"creator.uuid":       func(p *pipelines.Pipeline, word string) bool { return bare(p.Creator.UUID) == bare(word) },
 	"created_on":         createdOn,
 	"trigger_type":       byTrigger,
 	"status":             hasStatus,

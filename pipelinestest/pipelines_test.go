@@ -3,6 +3,7 @@ package pipelinestest_test
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,9 +49,18 @@ func TestARunIsAnsweredInParsing(t *testing.T) {
 		"duration_in_seconds": 0.0, "build_seconds_used": 0.0, "first_successful": false, "expired": false, "has_variables": false,
 		"labels": map[string]any{}, "links": whole["links"],
 	}, whole)
+	creator := escape(a.At("creator.uuid").(string))
 	require.Equal(t, "user", a.At("creator.type"))
-	require.Equal(t, "acme/site", a.At("repository.full_name"))
-	require.Equal(t, f.repo.UUID(), a.At("repository.uuid"))
+	require.Equal(t, f.srv.URL()+"/users/"+creator, a.At("creator.links.self.href"))
+	require.Equal(t, "https://bitbucket.org/"+creator+"/", a.At("creator.links.html.href"))
+	require.Contains(t, a.At("creator.links.avatar.href"), "https://secure.gravatar.com/avatar/")
+	require.Equal(t, map[string]any{
+		"type": "repository", "uuid": f.repo.UUID(), "name": "site", "full_name": "acme/site", "links": map[string]any{
+			"self":   map[string]any{"href": f.srv.URL() + site},
+			"html":   map[string]any{"href": "https://bitbucket.org/acme/site"},
+			"avatar": map[string]any{"href": "https://bytebucket.org/ravatar/" + escape(f.repo.UUID()) + "?ts=default"},
+		},
+	}, a.At("repository"))
 	require.Equal(t, "STATIC_LOCAL", a.At("configuration_sources.0.source"))
 }
 
@@ -90,6 +100,7 @@ func TestARunMovesWithTime(t *testing.T) {
 	step := f.get(f.step(path, 0)).JSON()
 	require.Equal(t, map[string]any{
 		"type": "pipeline_step", "uuid": step["uuid"], "name": "Build", "run_number": 1.0, "maxTime": 120.0,
+		"setup_commands": step["setup_commands"], "teardown_commands": step["teardown_commands"],
 		"state": map[string]any{"type": "pipeline_step_state_completed", "name": "COMPLETED", "result": map[string]any{
 			"type": "pipeline_step_state_completed_successful", "name": "SUCCESSFUL",
 		}},
@@ -98,6 +109,68 @@ func TestARunMovesWithTime(t *testing.T) {
 		"pipeline":        map[string]any{"type": "pipeline", "uuid": a.At("uuid")},
 		"started_on":      "2026-03-01T12:00:05Z", "completed_on": "2026-03-01T12:00:15Z", "duration_in_seconds": 10.0, "build_seconds_used": 10.0,
 	}, step)
+}
+
+func TestAStepHasItsSetupAndTeardown(t *testing.T) {
+	f := setup(t)
+	path := f.started()
+	hash := f.get(path).At("target.commit.hash").(string)
+	step := f.get(f.step(path, 0))
+	require.Equal(t, "umask 000", step.At("setup_commands.0.command"))
+	for _, command := range step.At("setup_commands").([]any) {
+		require.Equal(t, at(command, "name"), at(command, "command"))
+		require.Equal(t, "user", at(command, "commandType"), "as the service says of its own, too")
+	}
+	require.Contains(t, step.text, "git reset --hard "+hash)
+	require.Contains(t, step.text, "git clone --branch=\\\"main\\\"")
+	require.Equal(t, map[string]any{
+		"commandType": "system", "action": "UPLOAD_METRICS", "name": "Upload Metrics", "command": `echo "Uploading metrics"`,
+	}, step.At("teardown_commands.0"))
+	require.Equal(t, "PROCESS_TEST_REPORTS", step.At("teardown_commands.1.action"))
+}
+
+func TestAPullRequestsRunNamesThePullRequest(t *testing.T) {
+	f := setup(t)
+	started := f.run(`{"type":"pipeline_pullrequest_target","source":"dev","destination":"main","commit":{"hash":"1"},` +
+		`"destination_commit":{"hash":"2"},"pullrequest":{"id":"7","title":"mine"}}`)
+	require.Equal(t, http.StatusCreated, started.StatusCode, started.text)
+	f.repo.AddPipeline(pipelines.Pipeline{Target: pipelines.Target{Source: "dev", Destination: "main", Pullrequest: &pipelines.Pullrequest{
+		ID: 62, Title: "Add keys", Draft: true, Queued: true,
+	}}})
+	want := func(id, title string, flag bool) map[string]any {
+		n, err := strconv.ParseFloat(id, 64)
+		require.NoError(t, err)
+		return map[string]any{
+			"type": "pullrequest", "id": n, "title": title, "draft": flag, "queued": flag, "links": map[string]any{
+				"self": map[string]any{"href": f.srv.URL() + site + "/pullrequests/" + id},
+				"html": map[string]any{"href": "https://bitbucket.org/acme/site/pull-requests/" + id},
+			},
+		}
+	}
+	require.Equal(t, want("7", "Pull request 7", false), started.At("target.pullrequest"))
+	require.Equal(t, want("62", "Add keys", true), f.get(site+"/pipelines/2").At("target.pullrequest"))
+	require.Equal(t, []any{7., 62.}, f.get(site+"/pipelines").Values("target.pullrequest.id"))
+	require.Equal(t, "commit", started.At("target.destination_commit.type"))
+	require.Equal(t, "Pull request 7", f.repo.Pipelines()[0].Target.Pullrequest.Title)
+	require.NotContains(t, f.run(mainBranch).At("target"), "pullrequest")
+}
+
+func TestWhoStoppedARunHasLinks(t *testing.T) {
+	f := setup(t)
+	f.repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}})
+	path := f.started()
+	f.send(http.MethodPost, path+"/stopPipeline", "")
+	f.clock.Advance(time.Minute)
+	seeded := f.repo.AddPipeline(pipelines.Pipeline{State: pipelines.PipelineState{Result: &pipelines.Result{
+		Name: pipelines.ResultStopped, Terminator: &pipelines.Account{UUID: service, DisplayName: "Ada"},
+	}}})
+	for _, path := range []string{path, site + "/pipelines/" + strconv.Itoa(seeded.BuildNumber)} {
+		a := f.get(path)
+		uuid := a.At("state.result.terminator.uuid").(string)
+		require.Equal(t, f.srv.URL()+"/users/"+escape(uuid), a.At("state.result.terminator.links.self.href"))
+		require.NotEmpty(t, a.At("state.result.terminator.links.avatar.href"))
+		require.Equal(t, "user", a.At("state.result.terminator.type"))
+	}
 }
 
 func TestAFailedStepEndsTheRun(t *testing.T) {
@@ -160,6 +233,124 @@ func TestAManualStepWaitsToBeResumed(t *testing.T) {
 	f.clock.Advance(time.Minute)
 	require.Equal(t, "COMPLETED SUCCESSFUL", f.state(path))
 	require.ErrorContains(t, f.repo.Resume("7"), "no pipeline 7")
+}
+
+func TestAHaltedRunEndsWhenItIsResumedOrStopped(t *testing.T) {
+	const passed, failed, skipped, halted = "COMPLETED SUCCESSFUL", "COMPLETED FAILED", "COMPLETED NOT_RUN", "PENDING HALTED"
+	steps := []pipelinestest.Step{{Duration: time.Minute}, {Duration: time.Minute}, {Duration: time.Minute}}
+	failing := slices.Clone(steps)
+	failing[1].Result = pipelines.ResultFailed
+	for name, c := range map[string]struct {
+		script         pipelinestest.Script
+		act            func(f *fixture, path string)
+		state          string
+		waiting, ended []string
+	}{
+		"resumed after all went well": {
+			pipelinestest.Script{Steps: steps, Halted: true}, resume, passed, []string{passed, passed, passed}, []string{passed, passed, passed},
+		},
+		"resumed after a failure": {
+			pipelinestest.Script{Steps: failing, Halted: true}, resume, failed, []string{passed, failed, halted}, []string{passed, failed, skipped},
+		},
+		"stopped": {
+			pipelinestest.Script{Steps: failing, Halted: true}, stop, "COMPLETED STOPPED", []string{passed, failed, halted}, []string{passed, failed, skipped},
+		},
+		"without steps": {pipelinestest.Script{Halted: true}, resume, passed, []string{}, []string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := setup(t)
+			f.repo.Script("main", c.script)
+			path := f.started()
+			if len(c.waiting) > 0 {
+				require.Equal(t, "IN_PROGRESS RUNNING", f.state(path))
+				require.ErrorContains(t, f.repo.Resume("1"), "waits for no manual step")
+			}
+			f.clock.Advance(time.Hour)
+			require.Equal(t, "IN_PROGRESS HALTED", f.state(path))
+			require.Equal(t, c.waiting, f.steps(path))
+			a := f.get(path)
+			require.Equal(t, "pipeline_state_in_progress_halted", a.At("state.stage.type"))
+			require.NotContains(t, a.JSON(), "completed_on")
+			require.Len(t, f.get(site+"/pipelines?status=HALTED").At("values"), 1)
+			for i, state := range c.waiting {
+				if step := f.get(f.step(path, i)); state == halted {
+					require.Equal(t, "pipeline_step_state_pending_halted", step.At("state.stage.type"))
+					require.NotContains(t, step.JSON(), "completed_on")
+				}
+			}
+			c.act(f, path)
+			f.clock.Advance(time.Second)
+			require.Equal(t, c.state, f.state(path))
+			require.Equal(t, c.ended, f.steps(path))
+			require.NotEmpty(t, f.get(path).At("completed_on"))
+			require.ErrorContains(t, f.repo.Resume("1"), "waits for no manual step")
+		})
+	}
+	require.PanicsWithValue(t, "pipelinestest: a script with an Error ends at once and cannot be Halted", func() {
+		setup(t).repo.Script("main", pipelinestest.Script{Error: &pipelines.ErrorDetail{}, Halted: true})
+	})
+}
+
+func resume(f *fixture, _ string) { require.NoError(f.t, f.repo.Resume("1")) }
+
+func stop(f *fixture, path string) {
+	require.Equal(f.t, http.StatusNoContent, f.send(http.MethodPost, path+"/stopPipeline", "").StatusCode)
+}
+
+func TestAHaltedRunMayHaveWaitedForAPersonBefore(t *testing.T) {
+	f := setup(t)
+	f.repo.Script("main", pipelinestest.Script{Halted: true, Steps: []pipelinestest.Step{{}, {Manual: true, Duration: time.Minute}}})
+	path := f.started()
+	require.Equal(t, "IN_PROGRESS PAUSED", f.state(path))
+	resume(f, path)
+	require.Equal(t, "IN_PROGRESS RUNNING", f.state(path))
+	f.clock.Advance(time.Minute)
+	require.Equal(t, "IN_PROGRESS HALTED", f.state(path))
+	resume(f, path)
+	require.Equal(t, "COMPLETED SUCCESSFUL", f.state(path))
+}
+
+func TestAStepsErrorIsTheRunsToo(t *testing.T) {
+	given := &pipelines.ErrorDetail{Key: "plan-service.memory", Message: "Container exceeded its memory", Arguments: map[string]any{"limit": "4096"}}
+	for result, want := range map[pipelines.ResultName]string{"": "ERROR", pipelines.ResultError: "ERROR", pipelines.ResultFailed: "FAILED"} {
+		f := setup(t)
+		f.repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{
+			{}, {Result: result, Error: given}, {Parallel: true, Result: pipelines.ResultFailed}, {},
+		}})
+		path := f.started()
+		a := f.get(path)
+		require.Equal(t, "COMPLETED "+want, f.state(path))
+		require.Equal(t, "pipeline_state_completed_"+strings.ToLower(want), a.At("state.result.type"))
+		require.Equal(t, map[string]any{
+			"type": "pipeline_error", "key": given.Key, "message": given.Message, "arguments": map[string]any{"limit": "4096"},
+		}, a.At("state.result.error"))
+		require.Equal(t, []string{"COMPLETED SUCCESSFUL", "COMPLETED " + want, "COMPLETED FAILED", "COMPLETED NOT_RUN"}, f.steps(path))
+		step := f.get(f.step(path, 1))
+		require.Equal(t, "pipeline_step_error", step.At("state.result.error.type"))
+		require.Equal(t, given.Message, step.At("state.result.error.message"))
+		require.NotContains(t, f.get(f.step(path, 2)).At("state.result"), "error")
+
+		run, err := f.srv.Client().Pipelines.Get(t.Context(), f.repo.Repo(), "1")
+		require.NoError(t, err)
+		require.Equal(t, given.Message, run.State.Result.Error.Message)
+	}
+	require.Empty(t, given.Type, "what the test gave stays as it was")
+	for _, result := range []pipelines.ResultName{pipelines.ResultSuccessful, pipelines.ResultStopped, pipelines.ResultExpired} {
+		require.PanicsWithValue(t, `pipelinestest: step "Test" has an Error and cannot end with the result `+string(result), func() {
+			setup(t).repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Test", Result: result, Error: given}}})
+		})
+	}
+}
+
+func TestARunThatWasStoppedHasNoStepsError(t *testing.T) {
+	f := setup(t)
+	f.repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour, Error: &pipelines.ErrorDetail{Key: "k"}}}})
+	path := f.started()
+	stop(f, path)
+	f.clock.Advance(time.Minute)
+	require.Equal(t, "COMPLETED STOPPED", f.state(path))
+	require.NotContains(t, f.get(path).At("state.result"), "error")
+	require.NotContains(t, f.get(f.step(path, 0)).At("state.result"), "error")
 }
 
 func TestStopping(t *testing.T) {
@@ -412,7 +603,7 @@ func TestListFilters(t *testing.T) {
 		"trigger_type=SCHEDULE":                  {},
 		"trigger_type=PUSH":                      {5.0},
 		"creator.uuid=%7B0%7D":                   {5.0},
-		"creator.uuid=0":                         {},
+		"creator.uuid=0":                         {5.0},
 		"created_on=2026-03-01T12:58:00%2B01:00": {3.0},
 		"created_on=yesterday":                   {},
 		"q=state%3D1":                            {5.0, 4.0, 3.0, 2.0, 1.0},
@@ -458,64 +649,17 @@ func TestSeededPipelines(t *testing.T) {
 func TestASeededPipelineCanBeStopped(t *testing.T) {
 	f := setup(t)
 	f.repo.AddPipeline(pipelines.Pipeline{State: pipelines.PipelineState{Name: pipelines.StateInProgress, Stage: &pipelines.Stage{Name: pipelines.StageRunning}}})
+	f.repo.AddPipeline(pipelines.Pipeline{State: pipelines.PipelineState{Name: pipelines.StateInProgress, Stage: &pipelines.Stage{Name: pipelines.StagePaused}}})
 	f.repo.AddPipeline(pipelines.Pipeline{State: pipelines.PipelineState{Name: pipelines.StateInProgress, Stage: &pipelines.Stage{Name: pipelines.StageHalted}}})
-	for _, id := range []string{"1", "2"} {
+	for _, id := range []string{"1", "2", "3"} {
 		require.Equal(t, http.StatusNoContent, f.send(http.MethodPost, site+"/pipelines/"+id+"/stopPipeline", "").StatusCode)
 	}
 	require.Equal(t, "IN_PROGRESS RUNNING", f.state(site+"/pipelines/1"))
 	f.clock.Advance(2 * time.Second)
 	require.Equal(t, "COMPLETED STOPPED", f.state(site+"/pipelines/1"))
 	require.Equal(t, "2026-03-01T12:00:01Z", f.get(site+"/pipelines/1").At("completed_on"))
-	require.Equal(t, "IN_PROGRESS HALTED", f.state(site+"/pipelines/2"))
-}
-
-func TestWhatIsSeededGetsItsDiscriminators(t *testing.T) {
-	f := setup(t)
-	commit := &pipelines.Commit{Hash: "1f4a9c"}
-	for i, c := range []struct {
-		seed pipelines.Pipeline
-		want map[string]string
-	}{
-		{
-			pipelines.Pipeline{Target: pipelines.Target{RefName: "dev"}, State: pipelines.PipelineState{
-				Name: pipelines.StateInProgress, Stage: &pipelines.Stage{Name: pipelines.StageHalted},
-			}},
-			map[string]string{
-				"state.type": "pipeline_state_in_progress", "state.stage.type": "pipeline_state_in_progress_halted",
-				"target.type": "pipeline_ref_target", "target.ref_type": "branch", "trigger.type": "pipeline_trigger_manual",
-			},
-		}, {
-			pipelines.Pipeline{Target: pipelines.Target{Commit: commit}, State: pipelines.PipelineState{
-				Result: &pipelines.Result{Name: pipelines.ResultFailed},
-			}, Trigger: &pipelines.Trigger{Name: pipelines.TriggerPush}},
-			map[string]string{
-				"state.type": "pipeline_state_completed", "state.name": "COMPLETED", "state.result.type": "pipeline_state_completed_failed",
-				"target.type": "pipeline_commit_target", "target.commit.hash": "1f4a9c", "trigger.type": "pipeline_trigger_push",
-			},
-		}, {
-			pipelines.Pipeline{Target: pipelines.Target{Source: "dev", Destination: "main"}, Trigger: &pipelines.Trigger{Type: "pipeline_trigger_other"}},
-			map[string]string{
-				"target.type": "pipeline_pullrequest_target", "trigger.type": "pipeline_trigger_other",
-				"state.result.type": "pipeline_state_completed_successful",
-			},
-		}, {
-			pipelines.Pipeline{Target: pipelines.Target{Selector: &pipelines.Selector{Type: pipelines.SelectorCustom, Pattern: "deploy"}}},
-			map[string]string{"target.type": "pipeline_ref_target", "target.ref_name": "main", "target.selector.pattern": "deploy"},
-		},
-	} {
-		f.repo.AddPipeline(c.seed)
-		a := f.get(site + "/pipelines/" + strconv.Itoa(i+1))
-		for path, want := range c.want {
-			require.Equal(t, want, a.At(path), path)
-		}
-	}
-	schedule := f.repo.AddSchedule(pipelines.Schedule{Target: &pipelines.Target{RefName: "dev"}})
-	require.Equal(t, pipelines.TargetRef, schedule.Target.Type)
-	deployment := f.repo.AddDeployment(pipelines.Deployment{State: &pipelines.DeploymentState{
-		Name: pipelines.StateCompleted, Status: &pipelines.DeploymentStatus{Name: pipelines.ResultFailed},
-	}})
-	require.Equal(t, "deployment_state_completed", deployment.State.Type)
-	require.Equal(t, "deployment_state_completed_failed", deployment.State.Status.Type)
+	require.Equal(t, "IN_PROGRESS PAUSED", f.state(site+"/pipelines/2"), "a paused run doesn't stop")
+	require.Equal(t, "COMPLETED STOPPED", f.state(site+"/pipelines/3"))
 }
 
 func TestASeededRunHasStepsAndLogs(t *testing.T) {

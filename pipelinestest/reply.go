@@ -112,7 +112,12 @@ const (
 
 // page answers with the page that the caller asks for.
 func page[T any](c *call, items []T, wire func(T) any) *reply {
-	pageLen, refusal := c.count("pagelen", defaultPageLen, maxPageLen)
+	return pageUpTo(maxPageLen, c, items, wire)
+}
+
+// pageUpTo is page for a list with another bound of its pages.
+func pageUpTo[T any](longest int, c *call, items []T, wire func(T) any) *reply {
+	pageLen, refusal := c.count("pagelen", defaultPageLen, longest)
 	if refusal != nil {
 		return refusal
 	}

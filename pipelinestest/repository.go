@@ -20,6 +20,7 @@ type Repository struct {
 	workspace *Workspace
 	slug      string
 	uuid      string
+	created   time.Time
 
 	branches, tags map[string]string // commit by name
 	scripts        map[selector]Script
@@ -45,6 +46,9 @@ type Script struct {
 	Steps []Step
 	// Error ends the run after Parsing with the result ERROR and without steps, as YAML does that can't be parsed.
 	Error *pipelines.ErrorDetail
+	// Halted keeps the run from ending: once its steps have run it is in the stage HALTED, and the steps behind one that failed are PENDING
+	// and HALTED. [Repository.Resume] lets it end as it would have, and a request to stop it stops it.
+	Halted bool
 }
 
 // Step is a step of a [Script].
@@ -53,9 +57,11 @@ type Step struct {
 	Duration time.Duration
 	// Log is written evenly over Duration, line by line. A step without text has no log.
 	Log string
-	// Result is how the step ends; empty: SUCCESSFUL. FAILED, ERROR, STOPPED and EXPIRED become the run's result too, and later steps
-	// are NOT_RUN then, which can't be asked for here.
+	// Result is how the step ends; empty: SUCCESSFUL, or ERROR where there is an Error. FAILED, ERROR, STOPPED and EXPIRED become the run's
+	// result too, and later steps are NOT_RUN then, which can't be asked for here.
 	Result pipelines.ResultName
+	// Error says why the step ends with FAILED or ERROR. The result of the run carries it too.
+	Error *pipelines.ErrorDetail
 	// Parallel makes the step run side by side with the one before it.
 	Parallel bool
 	// Manual makes the run pause before the step, and before those that are parallel to it, until [Repository.Resume].
@@ -85,8 +91,8 @@ func (s *Server) AddRepository(workspace, slug string) *Repository {
 	}
 	enabled := true
 	r := &Repository{
-		variableSet: newVariableSet(s, "pipeline_variable"), runnerSet: runnerSet{server: s},
-		server: s, workspace: s.addWorkspace(workspace), slug: slug, uuid: s.newUUID(), enabled: &enabled,
+		variableSet: variableSet{server: s}, runnerSet: runnerSet{server: s},
+		server: s, workspace: s.addWorkspace(workspace), slug: slug, uuid: s.newUUID(), created: s.now(), enabled: &enabled,
 		branches: map[string]string{"main": commitHash("main")}, tags: map[string]string{}, scripts: map[selector]Script{},
 	}
 	s.repositories = append(s.repositories, r)
@@ -109,6 +115,11 @@ func commitHash(name string) string { return fmt.Sprintf("%x", sha1.Sum([]byte(n
 // Repo returns the repository's name, as the client's methods take it.
 func (r *Repository) Repo() pipelines.Repo {
 	return pipelines.Repo{Workspace: r.workspace.slug, Slug: r.slug}
+}
+
+// model is the repository as it stands inside other resources.
+func (r *Repository) model() *pipelines.Repository {
+	return &pipelines.Repository{Type: "repository", UUID: r.uuid, Name: r.slug, FullName: r.Repo().String()}
 }
 
 // UUID returns the repository's UUID, in braces.
@@ -137,7 +148,8 @@ func (r *Repository) AddTag(name, hash string) {
 // a section before a bare one, and a longer pattern before a shorter. A branch or tag with a script of exactly its name, bare or in its
 // section, exists without being added.
 //
-// Script panics where the selector is malformed, and where a step has a Result that no step ends with.
+// Script panics where the selector is malformed, and where the script contradicts itself: where a step has a Result that no step ends with,
+// or an Error and another Result than FAILED or ERROR, and where a script with an Error is to be Halted.
 func (r *Repository) Script(selector string, s Script) {
 	parsed, checked := parseSelector(selector), s.checked()
 	r.server.mu.Lock()
@@ -147,13 +159,40 @@ func (r *Repository) Script(selector string, s Script) {
 
 // checked returns a copy of the script. It panics where the script can't be carried out.
 func (s Script) checked() Script {
+	if s.Error != nil && s.Halted {
+		panic("pipelinestest: a script with an Error ends at once and cannot be Halted")
+	}
+	s.Error = cloned(s.Error)
 	s.Steps = slices.Clone(s.Steps)
-	for _, step := range s.Steps {
-		if !slices.Contains(stepResults, step.Result) {
+	for i, step := range s.Steps {
+		switch {
+		case !slices.Contains(stepResults, step.Result):
 			panic(fmt.Sprintf("pipelinestest: step %q cannot end with the result %s", step.Name, step.Result))
+		case step.Error != nil && step.result() != pipelines.ResultFailed && step.result() != pipelines.ResultError:
+			panic(fmt.Sprintf("pipelinestest: step %q has an Error and cannot end with the result %s", step.Name, step.Result))
 		}
+		s.Steps[i].Error = cloned(step.Error)
 	}
 	return s
+}
+
+// cloned returns a pointer to a copy, or nil.
+func cloned[T any](v *T) *T {
+	if v == nil {
+		return nil
+	}
+	return new(clone(*v))
+}
+
+// result is how the step ends.
+func (s *Step) result() pipelines.ResultName {
+	switch {
+	case s.Result != "":
+		return s.Result
+	case s.Error != nil:
+		return pipelines.ResultError
+	}
+	return pipelines.ResultSuccessful
 }
 
 // stepResults are the results that a step which runs can end with.
@@ -161,7 +200,8 @@ var stepResults = []pipelines.ResultName{
 	"", pipelines.ResultSuccessful, pipelines.ResultFailed, pipelines.ResultError, pipelines.ResultStopped, pipelines.ResultExpired,
 }
 
-// Resume starts the manual step that a run waits for, as a person would in the browser. The run is named by its UUID or build number.
+// Resume starts the manual step that a run waits for, or ends one that is halted, as a person would in the browser. The run is named by its
+// UUID or build number.
 func (r *Repository) Resume(id string) error {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -170,7 +210,7 @@ func (r *Repository) Resume(id string) error {
 		return fmt.Errorf("pipelinestest: no pipeline %s in %s", id, r.Repo())
 	}
 	if !run.resume(r.server.now()) {
-		return fmt.Errorf("pipelinestest: pipeline %s waits for no manual step", id)
+		return fmt.Errorf("pipelinestest: pipeline %s waits for no manual step and is not halted", id)
 	}
 	return nil
 }
@@ -185,23 +225,35 @@ func (r *Repository) AddPipeline(p pipelines.Pipeline) *pipelines.Pipeline {
 		panic(fmt.Sprintf("pipelinestest: build number %d is taken in %s", p.BuildNumber, r.Repo()))
 	}
 	seeded := copyPipeline(p)
+	for i := range seeded.Variables {
+		seeded.Variables[i].Type = cmp.Or(seeded.Variables[i].Type, variableType)
+	}
 	r.complete(seeded)
 	r.runs = append(r.runs, &run{repo: r, model: *seeded, seeded: true})
 	return copyPipeline(*seeded)
 }
 
-// AddRun adds a run of a script on main that was started at a moment up to now, and returns it as it looks now. Unlike one of
-// [Repository.AddPipeline] it has steps, logs, test reports and deployments, and moves on if it hasn't ended yet. AddRun panics where
-// [Repository.Script] does, and where at is still to come.
-func (r *Repository) AddRun(script Script, at time.Time) *pipelines.Pipeline {
+// AddRun adds a run of a script that was started at a moment up to now, and returns it as it looks now. It is a run of the target, such as
+// [pipelines.BranchTarget]; without one, of main. Unlike one of [Repository.AddPipeline] it has steps, logs, test reports and deployments,
+// and moves on if it hasn't ended yet. AddRun panics where [Repository.Script] does, and where at is still to come.
+func (r *Repository) AddRun(script Script, at time.Time, target ...pipelines.Target) *pipelines.Pipeline {
+	if len(target) > 1 {
+		panic(fmt.Sprintf("pipelinestest: a run has one target, not %d", len(target)))
+	}
 	script = script.checked()
+	of := mainTarget()
+	if len(target) > 0 {
+		of = clone(target[0])
+	}
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
 	now := r.server.now()
 	if at.After(now) {
 		panic(fmt.Sprintf("pipelinestest: a run cannot have been started at %s, which is still to come", at.UTC()))
 	}
-	added := r.begin(pipelines.Pipeline{Target: mainTarget()}, script, at.UTC())
+	completeTarget(&of)
+	_, matched := r.choose(of)
+	added := r.begin(pipelines.Pipeline{Target: withSelector(of, matched)}, script, at.UTC())
 	return copyPipeline(added.snapshot(now))
 }
 
@@ -237,24 +289,23 @@ func copyPipeline(p pipelines.Pipeline) *pipelines.Pipeline {
 // complete fills in what a run leaves out.
 func (r *Repository) complete(p *pipelines.Pipeline) {
 	creator := r.server.creator
-	p.Type = "pipeline"
 	p.UUID = cmp.Or(p.UUID, r.server.newUUID())
 	p.BuildNumber = cmp.Or(p.BuildNumber, max(r.latest+1, r.next))
 	r.latest = max(r.latest, p.BuildNumber)
 	p.RunNumber = cmp.Or(p.RunNumber, 1)
 	p.Creator = cmp.Or(p.Creator, &creator)
 	p.Trigger = cmp.Or(p.Trigger, &pipelines.Trigger{Name: pipelines.TriggerManual})
-	completeTrigger(p.Trigger)
-	p.Repository = &pipelines.Repository{Type: "repository", UUID: r.uuid, Name: r.slug, FullName: r.Repo().String()}
+	p.Repository = r.model()
 	if p.CreatedOn.IsZero() {
 		p.CreatedOn = r.server.now()
 	}
 	completeTarget(&p.Target)
 	if p.Target.Commit == nil {
 		name := cmp.Or(p.Target.RefName, p.Target.Source)
-		p.Target.Commit = &pipelines.Commit{Type: "commit", Hash: cmp.Or(r.branches[name], commitHash(name))}
+		p.Target.Commit = &pipelines.Commit{Hash: cmp.Or(r.branches[name], commitHash(name))}
 	}
 	completeState(&p.State)
+	completeTypes(p)
 	if p.State.Done() && p.CompletedOn.IsZero() {
 		p.CompletedOn = p.CreatedOn.Add(time.Duration(p.DurationInSeconds) * time.Second)
 	}
@@ -281,9 +332,7 @@ func (r *Repository) find(id string) *run {
 // start starts a run, of which target, variables and trigger may be given.
 func (r *Repository) start(model pipelines.Pipeline, now time.Time) *run {
 	script, matched := r.choose(model.Target)
-	if model.Target.Selector == nil {
-		model.Target.Selector = selectorFor(model.Target, matched)
-	}
+	model.Target = withSelector(model.Target, matched)
 	return r.begin(model, script, now)
 }
 

@@ -1,6 +1,8 @@
 package pipelinestest
 
 import (
+	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -18,7 +20,10 @@ type route struct {
 	handle                  func(*call) *reply
 }
 
-func (r *route) onRepository() bool { return strings.HasPrefix(r.template, "/repositories/") }
+func (r *route) onRepository() bool { return strings.HasPrefix(r.template, repositoryPath) }
+
+// counts reports whether requests count against the quota.
+func (r *route) counts() bool { return strings.HasPrefix(r.template, "/repositories/") }
 
 // Scopes of the API. Public routes ask for no credentials.
 const (
@@ -26,6 +31,7 @@ const (
 	readPipeline    = "pipeline"
 	writePipeline   = "pipeline:write"
 	writeVariable   = "pipeline:variable"
+	readRepository  = "repository"
 	adminRepository = "repository:admin"
 	readRunner      = "runner"
 	writeRunner     = "runner:write"
@@ -38,7 +44,7 @@ const (
 )
 
 var routes = slices.Concat(
-	oauthRoutes, pipelineRoutes, stepRoutes, logRoutes, testReportRoutes,
+	oauthRoutes, repositoryRoutes, pipelineRoutes, stepRoutes, logRoutes, testReportRoutes,
 	variableRoutes(configPath+"/variables", repositoryVariables),
 	variableRoutes(workspacePath+"/pipelines-config/variables", workspaceVariables),
 	variableRoutes("/teams/{username}/pipelines_config/variables", teamVariables),
@@ -48,8 +54,12 @@ var routes = slices.Concat(
 	runnerRoutes(workspacePath+"/pipelines-config/runners", workspaceRunners),
 )
 
-// findRoute returns the route of a path and the path's parameters. Where only the method doesn't fit, known is true.
+// findRoute returns the route of a path and the path's parameters. A HEAD takes the route of a GET. Where only the method doesn't fit,
+// known is true.
 func findRoute(method string, elements []string) (found *route, params map[string]string, known bool) {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
 	for i := range routes {
 		params, ok := matchPath(routes[i].template, elements)
 		if !ok {
@@ -61,6 +71,21 @@ func findRoute(method string, elements []string) (found *route, params map[strin
 		known = true
 	}
 	return nil, nil, known
+}
+
+var braces = strings.NewReplacer("{", "%7B", "}", "%7D")
+
+// withEncodedBraces returns the request as if the braces in its path had been percent-encoded, as most clients do. The service takes
+// both forms.
+func withEncodedBraces(r *http.Request) *http.Request {
+	if !strings.ContainsAny(r.URL.RawPath, "{}") {
+		return r
+	}
+	u := *r.URL
+	u.RawPath = braces.Replace(u.RawPath)
+	encoded := r.WithContext(r.Context()) // a copy
+	encoded.URL = &u
+	return encoded
 }
 
 // splitPath takes a path apart and decodes its elements one by one, so that an encoded slash stays within its element. A slash
@@ -124,19 +149,26 @@ type call struct {
 // answerAPI answers one request to the API.
 func (s *Server) answerAPI(r *http.Request, body []byte) *reply {
 	prefix, elements := splitPath(r.URL.EscapedPath())
-	route, params, known := findRoute(r.Method, elements)
+	own, params, known := findRoute(r.Method, elements)
+	added, addedKnown := s.findAdded(r, prefix, own != nil)
+	c := &call{server: s, request: r, body: body, query: r.URL.Query(), params: params, prefix: prefix}
 	switch {
-	case route == nil && known:
+	case added != nil:
+		return c.serveAdded(added)
+	case own != nil:
+		return c.serve(own)
+	case known || addedKnown:
 		return failure(http.StatusMethodNotAllowed, "Method not allowed", nil)
-	case route == nil:
-		return failure(http.StatusNotFound, "Resource not found", "There is no API hosted at this URL")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := &call{
-		server: s, request: r, body: body, query: r.URL.Query(), params: params, prefix: prefix, now: s.now(),
-	}
-	a := c.admit(route)
+	return failure(http.StatusNotFound, "Resource not found", "There is no API hosted at this URL")
+}
+
+// serve serves the request by a route of the server's own.
+func (c *call) serve(route *route) *reply {
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	c.now = c.server.now()
+	a := c.refused(route, checks...)
 	if a == nil {
 		a = route.handle(c)
 	}
@@ -144,43 +176,64 @@ func (s *Server) answerAPI(r *http.Request, body []byte) *reply {
 	return a
 }
 
-// admit refuses what is refused on every route alike, and finds the repository.
-func (c *call) admit(route *route) *reply {
-	if route.scope != public {
-		if refusal := c.authorize(route.scope); refusal != nil {
+// serveAdded serves the request by an endpoint of the test's. Its handler runs without the lock.
+func (c *call) serveAdded(endpoint *addedEndpoint) *reply {
+	route := &route{template: endpoint.request.URL.Path}
+	c.server.mu.Lock()
+	c.now = c.server.now()
+	a := c.refused(route, addedChecks...)
+	c.server.mu.Unlock()
+	if a == nil {
+		a = endpoint.serve(c.body)
+	}
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	c.tellCaller(a.header, route)
+	return a
+}
+
+// check refuses a request, or returns nil.
+type check = func(*call, *route) *reply
+
+// What is refused on every route alike, in the order in which it is looked into, and on those of the test's.
+var (
+	checks = []check{
+		(*call).authorize, (*call).refuseAPIToken, (*call).refuseEmptyJSON, (*call).spendQuota, (*call).checkIdentifiers, (*call).findRepository,
+	}
+	addedChecks = []check{(*call).authorize, (*call).refuseEmptyJSON, (*call).spendQuota}
+)
+
+func (c *call) refused(route *route, checks ...check) *reply {
+	for _, check := range checks {
+		if refusal := check(c, route); refusal != nil {
 			return refusal
 		}
 	}
-	if refusal := c.refuseAPIToken(route); refusal != nil {
-		return refusal
-	}
-	if !route.onRepository() {
-		return c.checkIdentifiers()
-	}
-	if !c.spendQuota() {
-		return textReply(http.StatusTooManyRequests, "text/plain", "Rate limit for this resource has been exceeded")
-	}
-	if refusal := c.checkIdentifiers(); refusal != nil {
-		return refusal
-	}
-	c.repo = c.server.findRepository(c.params["workspace"], c.params["repo_slug"])
-	if c.repo == nil {
-		return textReply(http.StatusNotFound, "text/html; charset=utf-8", notFoundPage)
+	return nil
+}
+
+// refuseEmptyJSON refuses a request that says that its body is JSON and has none. That was seen of a POST and a PUT; whether the service
+// minds it of a DELETE is unknown.
+func (c *call) refuseEmptyJSON(route *route) *reply {
+	mediaType, _, _ := mime.ParseMediaType(c.request.Header.Get("Content-Type"))
+	writes := c.request.Method == http.MethodPost || c.request.Method == http.MethodPut
+	if writes && len(c.body) == 0 && mediaType == "application/json" && route.scope != public {
+		return textReply(http.StatusBadRequest, "text/plain", "Bad Request")
 	}
 	return nil
 }
 
 // spendQuota counts the request, unless the rolling hour is full.
-func (c *call) spendQuota() bool {
+func (c *call) spendQuota(route *route) *reply {
 	s := c.server
-	if s.quota <= 0 {
-		return true
+	if s.quota <= 0 || !route.counts() {
+		return nil
 	}
 	if len(c.recentHits()) >= s.quota {
-		return false
+		return textReply(http.StatusTooManyRequests, "text/plain", "Rate limit for this resource has been exceeded")
 	}
 	s.hits = append(s.hits, c.now)
-	return true
+	return nil
 }
 
 // recentHits are the requests of the last hour that count against the quota. Older ones are forgotten.
@@ -192,15 +245,23 @@ func (c *call) recentHits() []time.Time {
 
 var bareUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-// checkIdentifiers refuses UUIDs that lack their braces, and braces that aren't percent-encoded.
-func (c *call) checkIdentifiers() *reply {
-	if strings.ContainsAny(c.request.URL.RawPath, "{}") {
-		return failure(http.StatusBadRequest, "Bad request", "Braces in a path have to be percent-encoded.")
-	}
+// checkIdentifiers refuses UUIDs that lack their braces.
+func (c *call) checkIdentifiers(*route) *reply {
 	for _, value := range c.params {
 		if bareUUID.MatchString(value) {
 			return failure(http.StatusBadRequest, "Bad request", "A UUID in a path has to be in braces.")
 		}
+	}
+	return nil
+}
+
+func (c *call) findRepository(route *route) *reply {
+	if !route.onRepository() {
+		return nil
+	}
+	c.repo = c.server.findRepository(c.params["workspace"], c.params["repo_slug"])
+	if c.repo == nil {
+		return textReply(http.StatusNotFound, "text/html; charset=utf-8", notFoundPage)
 	}
 	return nil
 }
@@ -218,7 +279,18 @@ func (c *call) created(uuid string, v any) *reply {
 // base is the URL that links begin with, as the caller addresses the API.
 func (c *call) base() string { return origin(c.request) + c.prefix }
 
-func origin(r *http.Request) string { return scheme(r) + "://" + r.Host }
+func origin(r *http.Request) string { return scheme(r) + "://" + host(r) }
+
+// host is how the sender of a request addresses the server. In HTTP/1.0 it needn't say.
+func host(r *http.Request) string {
+	if r.Host != "" {
+		return r.Host
+	}
+	if address, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		return address.String()
+	}
+	return apiHost
+}
 
 func scheme(r *http.Request) string {
 	if r.TLS != nil {

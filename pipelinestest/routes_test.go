@@ -31,7 +31,7 @@ func operations(t *testing.T) map[string]map[string]string {
 func TestTheRoutesAreTheServicesOperations(t *testing.T) {
 	rows := operations(t)
 	require.Len(t, rows, 75)
-	want := map[string]string{"POST /site/oauth2/access_token": public}
+	want := map[string]string{"POST /site/oauth2/access_token": public, "GET /repositories/{workspace}": readRepository}
 	for name, row := range rows {
 		want[name] = strings.Replace(row["oauth_scope"], "-", public, 1)
 	}

@@ -24,6 +24,7 @@ type run struct {
 	script  Script
 	steps   []*step
 	stopped time.Time // when it was told to stop; zero: never
+	resumed time.Time // when somebody ended its halt; zero: not yet
 }
 
 // step is a step of a run.
@@ -38,13 +39,16 @@ type step struct {
 // plan is when the parts of a run happen, as far as that can be foretold.
 type plan struct {
 	parsed, ready, end time.Time
+	halts              time.Time // when it begins to be halted
 	result             pipelines.ResultName
-	spans              []span // of the steps
+	reason             *pipelines.ErrorDetail // of the result; nil: none
+	spans              []span                 // of the steps
 }
 
 // span is when a step runs.
 type span struct {
-	waits      time.Time // when it begins to wait for a person
+	waits      time.Time           // when it begins to wait for a person
+	stage      pipelines.StageName // in which it waits
 	start, end time.Time
 	result     pipelines.ResultName
 }
@@ -78,22 +82,40 @@ func later(a, b time.Time) time.Time {
 }
 
 func (r *run) plan() plan {
-	p := plan{parsed: r.model.CreatedOn.Add(r.script.Parsing), result: pipelines.ResultSuccessful}
+	p := plan{parsed: r.model.CreatedOn.Add(r.script.Parsing), halts: never, result: pipelines.ResultSuccessful}
 	p.ready = p.parsed.Add(r.script.Pending)
 	p.end = p.ready
 	if r.script.Error != nil {
-		p.end, p.result = p.parsed, pipelines.ResultError
+		p.end, p.result, p.reason = p.parsed, pipelines.ResultError, r.script.Error
 	}
 	for rest := r.steps; len(rest) > 0; {
 		group := sideBySide(rest)
 		p.add(group)
 		rest = rest[len(group):]
 	}
+	if r.script.Halted {
+		p.halt(r.resumed)
+	}
 	if !r.stopped.IsZero() {
 		p.cutOff(r.stopped.Add(stopDelay))
 	}
 	return p
 }
+
+// halt keeps the run from ending until somebody resumes it. Steps that it won't run wait meanwhile.
+func (p *plan) halt(resumed time.Time) {
+	p.halts, p.end = p.end, never
+	if !resumed.IsZero() {
+		p.end = resumed
+	}
+	for i := range p.spans {
+		if s := &p.spans[i]; s.result == pipelines.ResultNotRun {
+			s.waits, s.stage, s.end = p.halts, pipelines.StageHalted, p.end
+		}
+	}
+}
+
+func (p *plan) halted(now time.Time) bool { return !now.Before(p.halts) && now.Before(p.end) }
 
 // sideBySide returns the steps that run together with the first one.
 func sideBySide(steps []*step) []*step {
@@ -116,13 +138,12 @@ func (p *plan) add(group []*step) {
 	waits, start := begin(group, p.end)
 	for _, s := range group {
 		planned := span{
-			waits: waits, start: start, end: start.Add(s.script.Duration),
-			result: cmp.Or(s.script.Result, pipelines.ResultSuccessful),
+			waits: waits, stage: pipelines.StagePaused, start: start, end: start.Add(s.script.Duration), result: s.script.result(),
 		}
 		p.spans = append(p.spans, planned)
 		p.end = later(p.end, planned.end)
 		if p.result == pipelines.ResultSuccessful {
-			p.result = planned.result
+			p.result, p.reason = planned.result, s.script.Error
 		}
 	}
 }
@@ -156,7 +177,7 @@ func (p *plan) cutOff(end time.Time) {
 			p.spans[i] = notRun(end)
 		}
 	}
-	p.end, p.result = end, pipelines.ResultStopped
+	p.end, p.result, p.reason = end, pipelines.ResultStopped, nil
 }
 
 func (p *plan) waiting(now time.Time) bool {
@@ -166,9 +187,13 @@ func (p *plan) waiting(now time.Time) bool {
 // known reports whether the YAML has been parsed by now, and with it selector and steps are known.
 func (p *plan) known(now time.Time) bool { return !now.Before(p.parsed) && !p.end.Before(p.parsed) }
 
-// resume starts the steps that wait for a person, if any do.
+// resume starts the steps that wait for a person, or ends the halt of the run. It reports whether there was something to resume.
 func (r *run) resume(now time.Time) bool {
 	p := r.plan()
+	if p.halted(now) {
+		r.resumed = now
+		return true
+	}
 	for i, s := range p.spans {
 		if s.waiting(now) {
 			r.steps[i].resumed = now
@@ -177,9 +202,10 @@ func (r *run) resume(now time.Time) bool {
 	return p.waiting(now)
 }
 
-// stop tells the run to stop. One that waits for a person doesn't listen.
+// stop tells the run to stop. One that is paused before a manual step doesn't listen.
 func (r *run) stop(now time.Time) {
-	if r.stopped.IsZero() && !r.snapshot(now).State.Paused() {
+	stage := r.snapshot(now).State.Stage
+	if paused := stage != nil && stage.Name == pipelines.StagePaused; r.stopped.IsZero() && !paused {
 		r.stopped = now
 	}
 }
@@ -211,21 +237,24 @@ func (r *run) seededSnapshot(now time.Time) pipelines.Pipeline {
 	if r.stopped.IsZero() || now.Before(end) {
 		return p
 	}
-	p.State, p.CompletedOn = r.completed(pipelines.ResultStopped), end
+	p.State, p.CompletedOn = r.completed(pipelines.ResultStopped, nil), end
 	p.DurationInSeconds = seconds(end.Sub(p.CreatedOn))
 	return p
 }
 
-func seconds(d time.Duration) int { return int(d / time.Second) }
+// seconds are never negative, though the clock of a bubble may be years behind that of the seeding.
+func seconds(d time.Duration) int { return max(0, int(d/time.Second)) }
 
 func (r *run) state(p plan, now time.Time) pipelines.PipelineState {
 	switch {
 	case !now.Before(p.end):
-		return r.completed(p.result)
+		return r.completed(p.result, p.reason)
 	case now.Before(p.parsed):
 		return runState(pipelines.StateParsing, pipelines.StageParsing)
 	case now.Before(p.ready):
 		return runState(pipelines.StatePending, pipelines.StagePending)
+	case p.halted(now):
+		return runState(pipelines.StateInProgress, pipelines.StageHalted)
 	case p.waiting(now):
 		return runState(pipelines.StateInProgress, pipelines.StagePaused)
 	}
@@ -233,18 +262,24 @@ func (r *run) state(p plan, now time.Time) pipelines.PipelineState {
 }
 
 // completed is the state of the run once it has ended.
-func (r *run) completed(result pipelines.ResultName) pipelines.PipelineState {
+func (r *run) completed(result pipelines.ResultName, reason *pipelines.ErrorDetail) pipelines.PipelineState {
 	state := completedState(result)
+	state.Result.Error = typedError(reason, "pipeline_error")
 	if result == pipelines.ResultStopped && !r.stopped.IsZero() {
 		terminator := r.repo.server.creator
 		state.Result.Terminator = &terminator
 	}
-	if result == pipelines.ResultError && r.script.Error != nil {
-		detail := *r.script.Error
-		detail.Type = cmp.Or(detail.Type, "pipeline_error")
-		state.Result.Error = &detail
-	}
 	return state
+}
+
+// typedError is an error with a type, unless the test has given one.
+func typedError(detail *pipelines.ErrorDetail, typ string) *pipelines.ErrorDetail {
+	if detail == nil {
+		return nil
+	}
+	typed := *detail
+	typed.Type = cmp.Or(typed.Type, typ)
+	return &typed
 }
 
 func completedState(result pipelines.ResultName) pipelines.PipelineState {
@@ -273,8 +308,10 @@ func (r *run) step(i int, now time.Time) pipelines.Step {
 		Image:    &pipelines.Image{Name: cmp.Or(s.script.Image, "atlassian/default-image:latest")},
 		Pipeline: &pipelines.PipelineRef{Type: "pipeline", UUID: r.model.UUID},
 	}
-	for _, command := range s.script.Commands {
-		model.ScriptCommands = append(model.ScriptCommands, pipelines.Command{Name: command, Command: command, CommandType: pipelines.CommandUser})
+	model.SetupCommands, model.TeardownCommands = userCommands(r.setup()), teardown()
+	model.ScriptCommands = userCommands(s.script.Commands)
+	if model.State.Result != nil && planned.result == s.script.result() {
+		model.State.Result.Error = typedError(s.script.Error, "pipeline_step_error")
 	}
 	if planned.started(now) {
 		model.StartedOn = planned.start
@@ -311,7 +348,7 @@ func stepState(s span, now time.Time) pipelines.StepState {
 	case s.started(now):
 		return state(pipelines.StateInProgress)
 	case s.waiting(now):
-		return pending(pipelines.StagePaused)
+		return pending(s.stage)
 	}
 	return pending(pipelines.StagePending)
 }

@@ -67,14 +67,14 @@ func (s *runnerSet) SetRunnerState(id string, state pipelines.RunnerState) error
 }
 
 func (r *runner) setState(state pipelines.RunnerState) {
-	state.Type = "pipeline_runner_state"
+	completeTypes(&state)
 	r.State = &state
 }
 
 func (s *runnerSet) add(r pipelines.Runner) *runner {
 	now := s.server.now()
 	kept := &runner{clone(r)}
-	kept.Type, kept.UUID = "pipeline_runner", cmp.Or(r.UUID, s.server.newUUID())
+	kept.UUID = cmp.Or(r.UUID, s.server.newUUID())
 	kept.CreatedOn = cmp.Or(r.CreatedOn, now)
 	kept.UpdatedOn = cmp.Or(r.UpdatedOn, kept.CreatedOn)
 	if kept.State == nil {
@@ -82,6 +82,7 @@ func (s *runnerSet) add(r pipelines.Runner) *runner {
 	}
 	kept.setState(*kept.State)
 	kept.OAuthClient = s.newClient(r.OAuthClient)
+	completeTypes(&kept.Runner)
 	s.runners = append(s.runners, kept)
 	return kept
 }
@@ -93,7 +94,6 @@ func (s *runnerSet) newClient(given *pipelines.RunnerOAuthClient) *pipelines.Run
 		c = *given
 	}
 	s.server.ids++
-	c.Type = "pipeline_runner_oauth_client"
 	c.ID = cmp.Or(c.ID, identifier("runner client", s.server.ids))
 	c.Secret = cmp.Or(c.Secret, identifier("runner secret", s.server.ids))
 	c.TokenEndpoint = cmp.Or(c.TokenEndpoint, "https://auth.atlassian.com/oauth/token")
@@ -168,6 +168,11 @@ func listed(r *runner) any {
 	client := *r.OAuthClient
 	w.Type, w.State.Type, client.Type = "", "", ""
 	w.OAuthClient = &client
+	if w.State.Version != nil {
+		version := *w.State.Version
+		version.Type = ""
+		w.State.Version = &version
+	}
 	return w
 }
 

@@ -59,8 +59,9 @@ func TestARunnerIsChanged(t *testing.T) {
 	}))
 	require.Equal(t, map[string]any{
 		"type": "pipeline_runner_state", "status": "ONLINE", "updated_on": "2026-03-01T12:01:00Z", "cordoned": true,
-		"version": map[string]any{"version": "3.1"},
+		"version": map[string]any{"type": "pipeline_runner_version", "version": "3.1"},
 	}, f.get(path).At("state"))
+	require.Equal(t, map[string]any{"version": "3.1"}, f.get(site+"/pipelines-config/runners").At("values.0.state.version"), "pages show no type")
 	require.ErrorContains(t, f.repo.SetRunnerState("{1}", pipelines.RunnerState{}), "no runner {1}")
 }
 

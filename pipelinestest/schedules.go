@@ -64,12 +64,16 @@ func (r *Repository) FireSchedule(id string) error {
 
 func (r *Repository) addSchedule(s pipelines.Schedule) *schedule {
 	now := r.server.now()
-	s.Type, s.UUID = "pipeline_schedule", cmp.Or(s.UUID, r.server.newUUID())
+	s.UUID = cmp.Or(s.UUID, r.server.newUUID())
 	s.CronPattern = cmp.Or(s.CronPattern, "0 0 12 * * ? *")
 	s.CreatedOn = cmp.Or(s.CreatedOn, now)
 	s.UpdatedOn = cmp.Or(s.UpdatedOn, s.CreatedOn)
 	s.Target = cmp.Or(s.Target, &pipelines.Target{})
 	completeTarget(s.Target)
+	if s.Target.Selector == nil {
+		s.Target.Selector = &pipelines.Selector{Type: sectionOf(*s.Target), Pattern: s.Target.RefName}
+	}
+	completeTypes(&s)
 	kept := &schedule{Schedule: s}
 	r.schedules = append(r.schedules, kept)
 	return kept

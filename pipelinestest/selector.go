@@ -99,10 +99,20 @@ func sectionOf(target pipelines.Target) pipelines.SelectorType {
 	switch {
 	case target.Type == pipelines.TargetPullRequest:
 		return pipelines.SelectorPullRequests
+	case target.Type == pipelines.TargetMergeQueueRef:
+		return pipelines.SelectorMergeQueues
 	case target.RefType == pipelines.RefTag || target.RefType == pipelines.RefAnnotatedTag:
 		return pipelines.SelectorTags
 	}
 	return pipelines.SelectorBranches
+}
+
+// withSelector returns a target with the selector that it has or that the service finds while parsing.
+func withSelector(target pipelines.Target, matched selector) pipelines.Target {
+	if target.Selector == nil {
+		target.Selector = selectorFor(target, matched)
+	}
+	return target
 }
 
 // selectorFor is the selector that the service finds while parsing where the caller gave none.

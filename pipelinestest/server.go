@@ -1,13 +1,11 @@
 package pipelinestest
 
 import (
-	"cmp"
 	"crypto/rsa"
 	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"time"
 
@@ -24,17 +22,19 @@ const (
 // Server is a fake of Bitbucket Pipelines. Make one with [NewServer]. It is safe for concurrent use.
 type Server struct {
 	clock        func() time.Time
-	inProcess    bool
+	inProcess    bool // without sockets; of a server that was made in a bubble, too
 	withoutNext  bool
 	quota        int // 0: none
 	linkLifetime time.Duration
 	clientToken  string
 
-	lateVariables time.Duration
+	lateVariables, lateEnvironments time.Duration
+
 	scheduleLimit int // 0: none
 	runnerLimit   int // 0: none
 
 	api, storage socket
+	added        *http.ServeMux // the endpoints of [Server.Handle]
 
 	mu           sync.Mutex
 	ids          int // counts UUIDs
@@ -100,9 +100,14 @@ func WithLinkLifetime(d time.Duration) ServerOption {
 }
 
 // WithLateVariables sets how long a variable that was created in a deployment environment is missing from the environment's list,
-// by default five seconds. Its key is taken at once.
+// by default five seconds; 0: not at all. Its key is taken at once.
 func WithLateVariables(d time.Duration) ServerOption {
 	return func(s *Server) { s.lateVariables = d }
+}
+
+// WithLateEnvironments sets how long an environment looks as before after it was changed, by default one second; 0: not at all.
+func WithLateEnvironments(d time.Duration) ServerOption {
+	return func(s *Server) { s.lateEnvironments = d }
 }
 
 // WithScheduleLimit sets how many schedules a repository may have before another one is answered with 401, by default ten; 0: any
@@ -117,16 +122,20 @@ func WithRunnerLimit(n int) ServerOption {
 	return func(s *Server) { s.runnerLimit = n }
 }
 
-// NewServer makes a server without repositories. It opens no socket; [Server.URL] does.
+// NewServer makes a server without repositories. It opens no socket; [Server.URL] does. One that is made in a bubble of testing/synctest
+// is [InProcess].
 func NewServer(opts ...ServerOption) *Server {
 	s := &Server{
-		clock:         time.Now,
-		linkLifetime:  time.Hour,
-		lateVariables: defaultLateness,
-		scheduleLimit: defaultScheduleLimit,
-		runnerLimit:   defaultRunnerLimit,
-		objects:       map[string]object{},
-		access:        newAccess(),
+		clock:            time.Now,
+		inProcess:        inBubble(),
+		linkLifetime:     time.Hour,
+		lateVariables:    defaultLateness,
+		lateEnvironments: defaultStaleness,
+		scheduleLimit:    defaultScheduleLimit,
+		runnerLimit:      defaultRunnerLimit,
+		objects:          map[string]object{},
+		access:           newAccess(),
+		added:            http.NewServeMux(),
 	}
 	s.creator = pipelines.Account{
 		Type: "user", UUID: s.newUUID(), DisplayName: "Pipelines Test", Nickname: "pipelinestest", AccountID: "557058:" + identifier("account", 1),
@@ -142,26 +151,31 @@ func NewServer(opts ...ServerOption) *Server {
 // Format implements [fmt.Formatter]: every verb prints the name of the type only, because the server holds credentials.
 func (s *Server) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pipelinestest.Server") }
 
-// URL returns the base URL of the API and opens a loopback socket for it when first called. In a bubble of testing/synctest
-// and with [InProcess] it opens none, and only [Server.Transport] serves the URL. After [Server.Close] it opens none either: the URL
-// stays what it was, and nobody answers there.
+// URL returns the base URL of the API and opens a loopback socket for it when first called. With [InProcess], and where the server was made
+// in a bubble of testing/synctest, it opens none, and only [Server.Transport] serves the URL. After [Server.Close] it opens none either: the
+// URL stays what it was, and nothing listens there. URL panics in a bubble where the server was made outside of it.
 func (s *Server) URL() string {
-	if s.socketless() {
+	switch {
+	case s.inProcess:
 		return "http://" + apiHost + apiPrefix
+	case inBubble():
+		panic(madeOutside)
 	}
-	return s.api.url(s.Handler()) + apiPrefix
+	return "http://" + s.api.serve(s.Handler()) + apiPrefix
 }
 
 // Client returns a client of the server. It has credentials that the server accepts; opts come after and may replace anything.
-// It panics where opts are invalid.
+// It panics where opts are invalid, and where [Server.URL] does.
 func (s *Server) Client(opts ...pipelines.Option) *pipelines.Client {
 	token := s.clientToken
 	if token == "" {
 		token = defaultToken
 	}
 	own := []pipelines.Option{pipelines.WithBaseURL(s.URL()), pipelines.WithToken(token)}
-	if s.socketless() {
+	if s.inProcess {
 		own = append(own, pipelines.WithHTTPClient(&http.Client{Transport: s.Transport()}))
+	} else {
+		own = append(own, pipelines.WithLimiter(outsideBubbles{}))
 	}
 	client, err := pipelines.NewClient(append(own, opts...)...)
 	if err != nil {
@@ -184,6 +198,7 @@ func (s *Server) Handler() http.Handler { return s.endpoint(false, s.answerAPI) 
 // endpoint does what happens to every request at both origins: it is recorded, suffers the fault that strikes it, and is answered.
 func (s *Server) endpoint(storage bool, answer func(*http.Request, []byte) *reply) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = withEncodedBraces(r)
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			panic(http.ErrAbortHandler) // the caller went away
@@ -203,12 +218,6 @@ func (s *Server) endpoint(storage bool, answer func(*http.Request, []byte) *repl
 
 func (s *Server) now() time.Time { return s.clock().UTC() }
 
-func (s *Server) socketless() bool { return s.inProcess || inBubble() }
-
-// inBubble reports whether the caller runs in a bubble of testing/synctest. There is no call that tells; but a bubble's clock
-// starts at midnight UTC 2000-01-01, and no other does today.
-func inBubble() bool { return time.Now().Year() < 2001 }
-
 // identifier returns 32 hexadecimal digits that look random and are the same in every run of a test.
 func identifier(kind string, n int) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", kind, n))
@@ -221,36 +230,4 @@ func (s *Server) newUUID() string {
 	id := []byte(identifier("uuid", s.ids))
 	id[12], id[16] = '4', '8'
 	return fmt.Sprintf("{%s-%s-%s-%s-%s}", id[:8], id[8:12], id[12:16], id[16:20], id[20:])
-}
-
-// nowhere is the address of a server that was closed before it was opened. Nothing can listen there.
-const nowhere = "http://127.0.0.1:0"
-
-// socket is a loopback server that opens when its URL is first asked for, and once closed never again.
-type socket struct {
-	mu      sync.Mutex
-	server  *httptest.Server // nil unless it is open
-	address string           // which it keeps for good
-}
-
-func (l *socket) url(h http.Handler) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.address == "" {
-		l.server = httptest.NewServer(h)
-		l.address = l.server.URL
-	}
-	return l.address
-}
-
-func (l *socket) close() {
-	l.mu.Lock()
-	server := l.server
-	l.server, l.address = nil, cmp.Or(l.address, nowhere)
-	l.mu.Unlock()
-	if server == nil {
-		return
-	}
-	server.CloseClientConnections()
-	server.Close()
 }

@@ -1,10 +1,12 @@
 package pipelinestest
 
 import (
+	"cmp"
 	"crypto/md5" //nolint:gosec // one of the two fingerprints is MD5
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -171,22 +173,22 @@ func (c *call) updateKnownHost() *reply {
 func invalidKey() *reply { return invalid(sshService, "The key is not base64.") }
 
 // knownOnes are the hosts that the service knows by itself.
-var knownOnes = []string{"bitbucket.org", "github.com"}
+var knownOnes = []string{"bitbucket.org", "github.com", "gitlab.com"}
 
-// knownHostRequest reads a known host that is to be made, or to take the place of the one with a UUID.
+// knownHostRequest reads a known host that is to be made, or to take the place of the one with a UUID. Its types may be missing or empty.
 func (c *call) knownHostRequest(uuid string) (pipelines.KnownHost, *reply) {
 	var h pipelines.KnownHost
-	if !c.decode(&h) || h.Type != "pipeline_known_host" || h.PublicKey != nil && h.PublicKey.Type != "pipeline_ssh_public_key" {
-		return h, invalid(sshService, "An invalid field was found in the JSON payload")
-	}
+	decoded := c.decode(&h)
+	key := cmp.Or(h.PublicKey, &pipelines.SSHPublicKey{})
 	switch {
-	case h.PublicKey == nil || h.PublicKey.Key == "" || h.PublicKey.KeyType == "":
+	case !decoded || !fitsType(h.Type, "pipeline_known_host") || !fitsType(key.Type, "pipeline_ssh_public_key"):
+		return h, invalid(sshService, "An invalid field was found in the JSON payload")
+	case slices.Contains(knownOnes, bareHost(h.Hostname)):
+		return h, failure(http.StatusBadRequest, "hostname-not-allowed: SSH for this hostname is already configured by Bitbucket", nil)
+	case key.Key == "" || key.KeyType == "":
 		return h, invalid(sshService, "A known host needs a public_key with key_type and key.")
 	case h.Hostname == "":
 		return h, invalid(sshService, "A known host needs a hostname.")
-	case slices.Contains(knownOnes, bareHost(h.Hostname)):
-		return h, serviceFailure(http.StatusBadRequest, "hostname-not-allowed", "The service knows "+h.Hostname+" itself.",
-			map[string]string{"hostname": h.Hostname})
 	}
 	duplicate := func(other *knownHost) bool {
 		return other.UUID != uuid && other.Hostname == h.Hostname && other.PublicKey.KeyType == h.PublicKey.KeyType
@@ -197,8 +199,13 @@ func (c *call) knownHostRequest(uuid string) (pipelines.KnownHost, *reply) {
 	return h, nil
 }
 
-// bareHost takes brackets and port off a host's name.
+func fitsType(given, want string) bool { return given == "" || given == want }
+
+// bareHost takes brackets, port and a final dot off a host's name.
 func bareHost(name string) string {
-	host, _, _ := strings.Cut(strings.TrimPrefix(name, "["), "]")
-	return strings.ToLower(host)
+	if host, _, err := net.SplitHostPort(name); err == nil {
+		name = host
+	}
+	name = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+	return strings.ToLower(strings.TrimSuffix(name, "."))
 }

@@ -1,7 +1,9 @@
 package pipelinestest
 
 import (
+	"cmp"
 	"net/http"
+	"strconv"
 
 	"github.com/seed-85ed9bfd/pipelines"
 )
@@ -66,4 +68,36 @@ func (c *call) step() (*run, int, *reply) {
 		}
 	}
 	return nil, 0, serviceFailure(http.StatusNotFound, "result-service.step-id.not-found", "There is no step "+id+".", map[string]string{"stepId": id})
+}
+
+// setup are the commands that prepare a step, as the service lists them.
+func (r *run) setup() []string {
+	target := r.model.Target
+	clone := "retry 6 git clone"
+	if ref := cmp.Or(target.RefName, target.Source); ref != "" {
+		clone += " --branch=" + strconv.Quote(ref)
+	}
+	return []string{
+		"umask 000", "export GIT_LFS_SKIP_SMUDGE=1",
+		clone + " --depth 50 $BITBUCKET_GIT_HTTP_ORIGIN $BUILD_DIR",
+		"git reset --hard " + target.Commit.Hash,
+		"git config user.name bitbucket-pipelines", "git config user.email commits-noreply@bitbucket.org", "chmod 777 $BUILD_DIR",
+	}
+}
+
+// userCommands are commands as the service lists an author's and those of the setup.
+func userCommands(lines []string) []pipelines.Command {
+	var commands []pipelines.Command
+	for _, line := range lines {
+		commands = append(commands, pipelines.Command{Name: line, Command: line, CommandType: pipelines.CommandUser})
+	}
+	return commands
+}
+
+// teardown are the commands that the service adds to each step.
+func teardown() []pipelines.Command {
+	return []pipelines.Command{
+		{Name: "Upload Metrics", Command: `echo "Uploading metrics"`, CommandType: pipelines.CommandSystem, Action: "UPLOAD_METRICS"},
+		{Name: "Process Test Reports", Command: `echo "Processing test reports"`, CommandType: pipelines.CommandSystem, Action: "PROCESS_TEST_REPORTS"},
+	}
 }

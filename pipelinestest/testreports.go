@@ -87,6 +87,9 @@ func (c *call) testReport() *reply {
 	return c.json(http.StatusOK, report)
 }
 
+// maxTestCases is the longest page of test cases that a client of the service is known to ask for.
+const maxTestCases = 300
+
 func (c *call) testCases() *reply {
 	s, refusal := c.tested()
 	if refusal != nil {
@@ -98,7 +101,7 @@ func (c *call) testCases() *reply {
 			listed = append(listed, test)
 		}
 	}
-	return page(c, listed, func(test pipelines.TestCase) any { return test })
+	return pageUpTo(maxTestCases, c, listed, func(test pipelines.TestCase) any { return test })
 }
 
 func (c *call) testCaseReasons() *reply {

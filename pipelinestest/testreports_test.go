@@ -57,6 +57,18 @@ func TestAllTestsPassed(t *testing.T) {
 	require.Equal(t, map[string]any{"page": 1., "values": []any{}, "size": 0., "pagelen": 0.}, cases.JSON())
 }
 
+// As a client of the service asks for them.
+func TestTestCasesComeInLongPages(t *testing.T) {
+	f := setup(t)
+	f.repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{TestReport: &pipelinestest.TestReport{Cases: make([]pipelines.TestCase, 301)}}}})
+	cases := f.step(f.started(), 0) + "/test_reports/test_cases"
+	a := f.get(cases + "?pagelen=300")
+	require.Len(t, a.Values("uuid"), 300)
+	require.Len(t, f.get(a.At("next").(string)).Values("uuid"), 1)
+	require.Len(t, f.get(cases).Values("uuid"), 10)
+	require.Equal(t, http.StatusBadRequest, f.get(cases+"?pagelen=301").StatusCode)
+}
+
 func TestAStoppedStepHasNoTestReport(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", tested)

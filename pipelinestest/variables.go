@@ -23,19 +23,18 @@ func (v *variable) id() string { return v.UUID }
 // variableSet is the variables of one owner.
 type variableSet struct {
 	server    *Server
-	typ       string // of its variables
-	late      bool   // those that the API creates are listed late, and answered without type
+	late      bool // those that the API creates are listed late, and answered without type
 	variables collection[*variable]
 }
 
 // Format implements [fmt.Formatter], for the owners too: nothing is printed of what they hold.
-func (s *variableSet) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "pipelinestest: owner of %s", s.typ)
-}
+func (s *variableSet) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pipelinestest: owner of variables") }
 
-func newVariableSet(s *Server, typ string) variableSet { return variableSet{server: s, typ: typ} }
+// variableType is the type of the variables of all owners. In a list an environment's have it too.
+const variableType = "pipeline_variable"
 
-// AddVariable adds a variable, or replaces the one with its key, and returns it as it is kept. The list has it at once.
+// AddVariable adds a variable, or replaces the one with its key, and returns it as it is kept. The list has it at once. Keys that
+// differ in case only are the same key, as they are to the API.
 func (s *variableSet) AddVariable(v pipelines.Variable) *pipelines.Variable {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
@@ -43,7 +42,7 @@ func (s *variableSet) AddVariable(v pipelines.Variable) *pipelines.Variable {
 	if kept == nil {
 		kept = s.add(v.Key)
 	}
-	kept.Value, kept.Secured, kept.listed = v.Value, v.Secured, time.Time{}
+	kept.Key, kept.Value, kept.Secured, kept.listed = v.Key, v.Value, v.Secured, time.Time{}
 	c := kept.Variable
 	return &c
 }
@@ -60,9 +59,10 @@ func (s *variableSet) Variables() []pipelines.Variable {
 	return all
 }
 
+// withKey returns the variable that has a key, in upper or lower case.
 func (s *variableSet) withKey(key string) *variable {
 	for _, v := range s.variables {
-		if v.Key == key {
+		if strings.EqualFold(v.Key, key) {
 			return v
 		}
 	}
@@ -70,7 +70,7 @@ func (s *variableSet) withKey(key string) *variable {
 }
 
 func (s *variableSet) add(key string) *variable {
-	v := &variable{Variable: pipelines.Variable{Type: s.typ, UUID: s.server.newUUID(), Key: key}}
+	v := &variable{Variable: pipelines.Variable{Type: variableType, UUID: s.server.newUUID(), Key: key}}
 	s.variables = append(s.variables, v)
 	return v
 }
@@ -130,7 +130,7 @@ var environmentVariableRoutes = slices.DeleteFunc(
 	},
 )
 
-const variableService = "pipeline-variable-service"
+const variableService = "variable-service"
 
 func (in variableOwner) kind() kind[*variable] {
 	return kind[*variable]{"variable", variableService, func(c *call) (*collection[*variable], *reply) {
@@ -184,18 +184,17 @@ func (in variableOwner) create(c *call) *reply {
 		return refusal
 	}
 	var req variableRequest
-	switch {
-	case !c.decode(&req):
-		return invalid(variableService, "The request body contains invalid properties")
-	case req.Key == nil || *req.Key == "":
-		return invalid(variableService, "The variable has no key.")
-	case req.Value == nil:
-		return invalid(variableService, "The variable has no value.")
-	case s.withKey(*req.Key) != nil:
-		return in.keyTaken(*req.Key)
+	if !c.decode(&req) {
+		return invalidVariable()
+	}
+	if missing := req.missing(); len(missing) > 0 {
+		return invalidVariable(missing...)
+	}
+	if s.withKey(*req.Key) != nil {
+		return keyTaken(*req.Key)
 	}
 	v := s.add(*req.Key)
-	v.Value, v.Secured = *req.Value, req.Secured != nil && *req.Secured
+	v.Value, v.Secured = *req.Value, *req.Secured
 	shown := *v
 	if s.late {
 		v.listed = c.now.Add(c.server.lateVariables)
@@ -204,8 +203,34 @@ func (in variableOwner) create(c *call) *reply {
 	return c.created(v.UUID, wireVariable(c, &shown))
 }
 
-func (in variableOwner) keyTaken(key string) *reply {
-	return in.kind().conflict("There is a variable " + key + " already.")
+// missing names what a creation needs and the request lacks.
+func (req *variableRequest) missing() []string {
+	var names []string
+	if req.Key == nil || *req.Key == "" {
+		names = append(names, "key")
+	}
+	if req.Value == nil {
+		names = append(names, "value")
+	}
+	if req.Secured == nil {
+		names = append(names, "secured")
+	}
+	return names
+}
+
+// invalidVariable refuses a body. What it lacks is told by the arguments alone, as the service does.
+func invalidVariable(missing ...string) *reply {
+	arguments := map[string]string{}
+	for _, name := range missing {
+		arguments[name+"-required"] = "Property " + name + " is required"
+	}
+	return serviceFailure(http.StatusBadRequest, variableService+".request.validation-error",
+		"The request body contains invalid properties", arguments)
+}
+
+func keyTaken(key string) *reply {
+	return serviceFailure(http.StatusConflict, variableService+".variable.duplicate",
+		"There is a variable "+key+" already.", map[string]string{"key": key})
 }
 
 func (in variableOwner) update(c *call) *reply {
@@ -217,13 +242,13 @@ func (in variableOwner) update(c *call) *reply {
 	var req variableRequest
 	switch {
 	case !c.decode(&req):
-		return invalid(variableService, "The request body contains invalid properties")
+		return invalidVariable()
 	case req.Key != nil && *req.Key == "":
-		return invalid(variableService, "The variable has no key.")
-	case req.Key != nil && *req.Key != v.Key && s.withKey(*req.Key) != nil:
-		return in.keyTaken(*req.Key)
+		return invalidVariable("key")
+	case req.Key != nil && !strings.EqualFold(*req.Key, v.Key) && s.withKey(*req.Key) != nil:
+		return keyTaken(*req.Key)
 	case v.Secured && req.Secured != nil && !*req.Secured && req.Value == nil: // or the secret could be read
-		return invalid(variableService, "A variable that is no longer secured needs a value.")
+		return invalidVariable("value")
 	}
 	v.Key, v.Value, v.Secured = or(req.Key, v.Key), or(req.Value, v.Value), or(req.Secured, v.Secured)
 	return c.json(http.StatusOK, wireVariable(c, v))

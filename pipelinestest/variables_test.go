@@ -27,14 +27,17 @@ func TestVariablesOfAllOwners(t *testing.T) {
 		"/users/ada/pipelines_config/variables":                                                user.Variables,
 		site + "/deployments_config/environments/" + escape(environment.UUID()) + "/variables": environment.Variables,
 	} {
-		a := f.send(http.MethodPost, path, `{"key":"REGION","value":"eu","type":"pipeline_variable"}`)
+		a := f.send(http.MethodPost, path, `{"key":"REGION","value":"eu","secured":false,"type":""}`)
 		require.Equal(t, http.StatusCreated, a.StatusCode, a.text)
 		require.Equal(t, "eu", a.At("value"))
 		require.Equal(t, false, a.At("secured"))
 		one := path + "/" + escape(a.At("uuid").(string))
-		duplicate := f.send(http.MethodPost, path, `{"key":"REGION","value":"us"}`)
-		require.Equal(t, http.StatusConflict, duplicate.StatusCode)
-		require.Equal(t, "Conflict", duplicate.At("error.message"))
+		for _, key := range []string{"REGION", "Region"} {
+			duplicate := f.send(http.MethodPost, path, `{"key":"`+key+`","value":"us","secured":true}`)
+			require.Equal(t, http.StatusConflict, duplicate.StatusCode)
+			require.Equal(t, "Conflict", duplicate.At("error.message"))
+			require.Equal(t, "variable-service.variable.duplicate", duplicate.At("error.data.key"))
+		}
 
 		changed := f.send(http.MethodPut, one, `{"secured":true}`)
 		require.Equal(t, http.StatusOK, changed.StatusCode, changed.text)
@@ -43,6 +46,9 @@ func TestVariablesOfAllOwners(t *testing.T) {
 		require.NotContains(t, fmt.Sprintf("%v %+v %#v", variables(), variables(), variables()), "eu")
 		require.Equal(t, http.StatusNoContent, f.send(http.MethodDelete, one, "").StatusCode)
 		require.Empty(t, variables())
+		missing := f.send(http.MethodPut, one, `{"value":"us"}`)
+		require.Equal(t, http.StatusNotFound, missing.StatusCode)
+		require.Equal(t, "variable-service.variable.not-found", missing.At("error.data.key"))
 	}
 }
 
@@ -55,12 +61,11 @@ func TestVariablesThatAreRefused(t *testing.T) {
 		method, path, body string
 		status             int
 	}{
-		{"POST", path, `{"value":"x"}`, 400},
-		{"POST", path, `{"key":"","value":"x"}`, 400},
-		{"POST", path, `{"key":"A"}`, 400},
-		{"POST", path, `{"key":"A","value":1}`, 400},
+		{"POST", path, `{"key":"A","value":1,"secured":false}`, 400},
+		{"POST", path, `{"key":"A","value":"x","secured":"false"}`, 400},
 		{"PUT", one, `{"key":""}`, 400},
 		{"PUT", one, `{"key":"OTHER"}`, 409},
+		{"PUT", one, `{"key":"other"}`, 409},
 		{"PUT", one, `{"secured":false}`, 400},
 	} {
 		a := f.send(c.method, c.path, c.body)
@@ -71,6 +76,42 @@ func TestVariablesThatAreRefused(t *testing.T) {
 	require.Len(t, f.repo.Variables(), 2)
 	require.Equal(t, "new", f.send(http.MethodPut, one, `{"secured":false,"value":"new","key":"TOKEN"}`).At("value"))
 	require.Equal(t, http.StatusOK, f.send(http.MethodPut, one, `{}`).StatusCode)
+	require.Equal(t, "token", f.send(http.MethodPut, one, `{"key":"token"}`).At("key"), "its own key in another case")
+}
+
+// As captured from the service for a creation without secured.
+func TestACreationOfAVariableSaysWhatItLacks(t *testing.T) {
+	f := setup(t)
+	environment := f.repo.AddEnvironment("Test", pipelines.EnvironmentTest)
+	f.srv.AddTeam("devs")
+	f.srv.AddUser("ada")
+	for _, path := range []string{
+		site + "/pipelines_config/variables", "/workspaces/acme/pipelines-config/variables", "/teams/devs/pipelines_config/variables",
+		"/users/ada/pipelines_config/variables", site + "/deployments_config/environments/" + escape(environment.UUID()) + "/variables",
+	} {
+		for body, lacks := range map[string][]string{
+			`{"key":"A","value":"b"}`:                 {"secured"},
+			`{"key":"A","value":"b","secured":null}`:  {"secured"},
+			`{"type":"","key":"A","value":"b"}`:       {"secured"},
+			`{"value":"b","secured":false}`:           {"key"},
+			`{"key":"","value":"b","secured":false}`:  {"key"},
+			`{"key":"A","secured":true}`:              {"value"},
+			`{"key":"A","value":null,"secured":true}`: {"value"},
+			`{}`: {"key", "value", "secured"},
+		} {
+			arguments := map[string]any{}
+			for _, name := range lacks {
+				arguments[name+"-required"] = "Property " + name + " is required"
+			}
+			a := f.send(http.MethodPost, path, body)
+			require.Equal(t, http.StatusBadRequest, a.StatusCode, path+" "+body)
+			require.Equal(t, map[string]any{"error": map[string]any{
+				"message": "Bad request", "detail": "The request body contains invalid properties",
+				"data": map[string]any{"key": "variable-service.request.validation-error", "arguments": arguments},
+			}}, a.JSON(), path+" "+body)
+		}
+	}
+	require.Empty(t, f.repo.Variables())
 }
 
 func TestAnEnvironmentListsItsVariablesLate(t *testing.T) {
@@ -78,26 +119,26 @@ func TestAnEnvironmentListsItsVariablesLate(t *testing.T) {
 	environment := f.repo.AddEnvironment("Test", pipelines.EnvironmentTest)
 	environment.AddVariable(pipelines.Variable{Key: "SEEDED", Value: "x"})
 	path := site + "/deployments_config/environments/" + escape(environment.UUID()) + "/variables"
-	a := f.send(http.MethodPost, path, `{"key":"A","value":"b"}`)
+	a := f.send(http.MethodPost, path, `{"key":"A","value":"b","secured":false}`)
 	require.Equal(t, http.StatusCreated, a.StatusCode)
 	require.NotContains(t, a.JSON(), "type")
 	require.Equal(t, []any{"SEEDED"}, f.get(path).Values("key"))
 	require.Len(t, environment.Variables(), 2)
-	require.Equal(t, http.StatusConflict, f.send(http.MethodPost, path, `{"key":"A","value":"b"}`).StatusCode)
+	require.Equal(t, http.StatusConflict, f.send(http.MethodPost, path, `{"key":"A","value":"b","secured":false}`).StatusCode)
 	one := path + "/" + escape(a.At("uuid").(string))
 	require.Equal(t, http.StatusMethodNotAllowed, f.get(one).StatusCode)
 	require.Equal(t, http.StatusOK, f.send(http.MethodPut, one, `{"value":"c"}`).StatusCode)
 
 	f.clock.Advance(5 * time.Second)
 	require.Equal(t, []any{"SEEDED", "A"}, f.get(path).Values("key"))
-	require.Equal(t, []any{"deployment_variable", "deployment_variable"}, f.get(path).Values("type"))
+	require.Equal(t, []any{"pipeline_variable", "pipeline_variable"}, f.get(path).Values("type"))
 }
 
 func TestAnEnvironmentMayListItsVariablesAtOnce(t *testing.T) {
 	f := setup(t, pipelinestest.WithLateVariables(0))
 	environment := f.repo.AddEnvironment("Test", pipelines.EnvironmentTest)
 	path := site + "/deployments_config/environments/" + escape(environment.UUID()) + "/variables"
-	f.send(http.MethodPost, path, `{"key":"A","value":"b"}`)
+	f.send(http.MethodPost, path, `{"key":"A","value":"b","secured":false}`)
 	require.Equal(t, []any{"A"}, f.get(path).Values("key"))
 }
 

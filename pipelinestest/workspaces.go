@@ -22,7 +22,7 @@ func (s *Server) addWorkspace(slug string) *Workspace {
 	if w := s.findWorkspace(slug); w != nil {
 		return w
 	}
-	w := &Workspace{newVariableSet(s, "pipeline_variable"), runnerSet{server: s}, slug, s.newUUID()}
+	w := &Workspace{variableSet{server: s}, runnerSet{server: s}, slug, s.newUUID()}
 	s.workspaces = append(s.workspaces, w)
 	return w
 }
@@ -69,7 +69,7 @@ func (s *Server) addOwner(all *[]*Owner, name string) *Owner {
 	if o := findOwner(*all, name); o != nil {
 		return o
 	}
-	o := &Owner{newVariableSet(s, "pipeline_variable"), name, s.newUUID()}
+	o := &Owner{variableSet{server: s}, name, s.newUUID()}
 	*all = append(*all, o)
 	return o
 }

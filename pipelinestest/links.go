@@ -1,0 +1,74 @@
+package pipelinestest
+
+import (
+	"crypto/md5" //nolint:gosec // an address of a picture is no secret
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// bare takes the braces off a UUID.
+func bare(uuid string) string { return strings.Trim(uuid, "{}") }
+
+// escaped writes braces as they have to be in a path.
+func escaped(uuid string) string { return url.PathEscape(uuid) }
+
+// web is a page of the service in the browser.
+func web(path string) *pipelines.Link { return &pipelines.Link{Href: "https://bitbucket.org" + path} }
+
+// api is a link to a resource of the API, as the caller addresses it.
+func (c *call) api(path string) *pipelines.Link { return &pipelines.Link{Href: c.base() + path} }
+
+// pipelineURL is where a pipeline is found, by UUIDs only, as the service links it.
+func (c *call) pipelineURL(uuid string) string {
+	return c.base() + "/repositories/" + escaped(c.repo.workspace.uuid) + "/" + escaped(c.repo.uuid) + "/pipelines/" + escaped(uuid)
+}
+
+// linkedRepository is a repository as it stands inside other resources.
+func (c *call) linkedRepository(r *Repository) *pipelines.Repository {
+	model := r.model()
+	name := "/" + r.Repo().String()
+	model.Links = &pipelines.RepositoryLinks{
+		Self: c.api("/repositories" + name), HTML: web(name),
+		Avatar: &pipelines.Link{Href: "https://bytebucket.org/ravatar/" + escaped(r.uuid) + "?ts=default"},
+	}
+	return model
+}
+
+func (c *call) linkedCommit(commit *pipelines.Commit) *pipelines.Commit {
+	linked := *commit
+	name := "/" + c.repo.Repo().String()
+	linked.Type = "commit"
+	linked.Links = &pipelines.CommitLinks{
+		Self: c.api("/repositories" + name + "/commit/" + commit.Hash), HTML: web(name + "/commits/" + commit.Hash),
+	}
+	return &linked
+}
+
+// linkedAccount adds the links that an account has, unless the test has given some.
+func (c *call) linkedAccount(a *pipelines.Account) *pipelines.Account {
+	if a == nil || a.Links != nil || a.UUID == "" {
+		return a
+	}
+	linked := *a
+	linked.Links = &pipelines.AccountLinks{
+		Self: c.api("/users/" + escaped(a.UUID)), HTML: web("/" + escaped(a.UUID) + "/"),
+		Avatar: &pipelines.Link{Href: fmt.Sprintf("https://secure.gravatar.com/avatar/%x", md5.Sum([]byte(a.UUID)))}, //nolint:gosec // see above
+	}
+	return &linked
+}
+
+func (c *call) linkedPullrequest(pr *pipelines.Pullrequest) *wirePullrequest {
+	if pr == nil {
+		return nil
+	}
+	linked := *pr
+	name, id := "/"+c.repo.Repo().String(), strconv.Itoa(pr.ID)
+	linked.Links = &pipelines.PullrequestLinks{
+		Self: c.api("/repositories" + name + "/pullrequests/" + id), HTML: web(name + "/pull-requests/" + id),
+	}
+	return &wirePullrequest{linked, pr.Draft, pr.Queued}
+}

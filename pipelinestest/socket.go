@@ -1,0 +1,79 @@
+package pipelinestest
+
+import (
+	"cmp"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+)
+
+// nowhere is the address of a server that was closed before it was opened. Nothing can listen there.
+const nowhere = "127.0.0.1:0"
+
+// socket is a loopback server that opens when its address is first asked for, and once closed never again.
+type socket struct {
+	mu      sync.Mutex
+	servers []*httptest.Server // one for each listener; none unless it is open
+	address string             // host and port, which it keeps for good
+}
+
+// serve returns the address at which h is served.
+func (l *socket) serve(h http.Handler) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.address != "" {
+		return l.address
+	}
+	for _, listener := range listenOnLoopback() {
+		server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: h}} //nolint:gosec // its clients are the test's own
+		server.Start()
+		l.servers = append(l.servers, server)
+	}
+	l.address = l.servers[0].Listener.Addr().String()
+	return l.address
+}
+
+func (l *socket) close() {
+	l.mu.Lock()
+	servers := l.servers
+	l.servers, l.address = nil, cmp.Or(l.address, nowhere)
+	l.mu.Unlock()
+	for _, server := range servers {
+		server.CloseClientConnections()
+		server.Close()
+	}
+}
+
+// listenOnLoopback listens on one port of the loopback interface, by IPv4 and by IPv6 where the machine has both: localhost may mean
+// either, and some clients try the first only.
+func listenOnLoopback() []net.Listener {
+	const tries = 10 // the port may be taken on one of the two
+	for try := 1; ; try++ {
+		listeners, err := listenOnPort()
+		switch {
+		case len(listeners) == 2 || len(listeners) == 1 && try == tries:
+			return listeners
+		case try == tries:
+			panic("pipelinestest: no port of the loopback interface is free: " + err.Error())
+		}
+		for _, l := range listeners {
+			_ = l.Close() // nobody has connected yet
+		}
+	}
+}
+
+// listenOnPort listens on a port by IPv4 and IPv6, as far as that works. The error is the last one.
+func listenOnPort() (listeners []net.Listener, err error) {
+	port := "0"
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		l, failed := net.Listen("tcp", net.JoinHostPort(host, port)) //nolint:noctx // it doesn't wait
+		if failed != nil {
+			err = failed
+			continue
+		}
+		_, port, _ = net.SplitHostPort(l.Addr().String()) // an address of TCP has a port
+		listeners = append(listeners, l)
+	}
+	return listeners, err
+}

@@ -99,8 +99,11 @@ func (f *failureCount) tolerate(ctx context.Context, err error) error {
 func passing(err error) bool {
 	var gone *vanishedError
 	var link *expiredLinkError
+	var encoded *encodingError
 	var answer *APIError
 	switch {
+	case errors.As(err, &encoded):
+		return false
 	case errors.As(err, &gone), errors.As(err, &link), errors.Is(err, errHeldBack):
 		return true
 	case errors.As(err, &answer):

@@ -111,9 +111,8 @@ func (s *CachesService) Download(ctx context.Context, repo Repo, id string, w io
 	if err != nil {
 		return 0, err
 	}
-	n, err := r.WriteTo(w)
-	_ = r.Close() // all that it has to tell is in err
-	return n, err
+	defer r.Close()
+	return r.WriteTo(w)
 }
 
 // openURL sends a GET to a URL that the service gave.
@@ -131,5 +130,5 @@ func (c *Client) openURL(ctx context.Context, o *operation, uri string, header h
 		return nil, k.wrap(errors.New("the service's URI is neither https nor of the base URL's scheme"))
 	}
 	k.url = u
-	return k.sendStream(ctx, header)
+	return k.fetch(ctx, header)
 }

@@ -2,7 +2,6 @@ package pipelines
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -16,11 +15,13 @@ type FollowOptions struct {
 }
 
 // FollowLog reads the log of a step as it grows, until the step is done and its log read to the end. It may begin before the
-// step does. A step that does not exist, or that has ended without a log, is an [ErrNotFound].
+// step does. A step that has ended may have no log for a while: where it has run, FollowLog asks for a minute before that is an
+// [ErrNotFound]. So is a step that ended without running, at once, and one that doesn't exist, after ten seconds, because a new
+// run may not be found at first.
 //
-// Each byte is transferred once, and each poll is one request: for the log while it grows, for the step's state where it
-// doesn't. The reader is bound to ctx and has to be closed; Close may be called while another goroutine reads. A step that
-// waits for a person is waited for as long as ctx lasts.
+// Each byte is transferred once, unless the log lies compressed in the service's storage, and each poll is one request: for
+// the log while it grows, for the step's state where it doesn't. The reader is bound to ctx and has to be closed; Close may be
+// called while another goroutine reads. A step that waits for a person is waited for as long as ctx lasts.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}
@@ -39,33 +40,17 @@ func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, ste
 	}
 	quiet := rhythm{quiet: 30 * time.Second, slowest: 30 * time.Second, stretch: stretchState}
 	f := &follower{budget: b, rhythm: quiet, look: func(ctx context.Context) (*Step, error) {
-		return s.Get(ctx, repo, pipelineID, stepID, b.charge(), WithQuery("fields", "uuid,state"))
+		return s.Get(ctx, repo, pipelineID, stepID, b.charge(), WithQuery("fields", "uuid,state,started_on"))
 	}}
 	at := opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID)
 	err = f.log.open(ctx, s.client, at.op.Name, LogOptions{Offset: o.Offset}, s.client.logFetcher(at, []CallOption{b.charge()}))
-	if err == nil {
+	switch {
+	case err == nil:
 		f.open = true
-		return f, nil
-	}
-	if !errors.Is(err, ErrNotFound) {
-		return nil, err
-	}
-	step, err := f.look(ctx)
-	if err != nil {
-		return nil, err
-	}
-	f.log.ctx, f.log.cancel = context.WithCancel(ctx)
-	f.log.atEnd() // of what there is so far: nothing
-	if !step.State.Done() {
-		return f, nil
-	}
-	f.done = true // it has ended since the log was asked for, or has none
-	err = f.readOn()
-	if err == nil && f.done && !f.open {
-		err = f.none
+	case missing(err):
+		err = f.await(ctx)
 	}
 	if err != nil {
-		f.log.cancel()
 		return nil, err
 	}
 	return f, nil
@@ -79,12 +64,27 @@ type follower struct {
 	rhythm rhythm
 
 	failures  failureCount
-	open      bool  // the log exists
-	grown     bool  // since the last poll
-	stepAsked bool  // by the last poll
-	polled    bool  // at least once
-	done      bool  // the step has ended, so what the log has now is all
-	none      error // the service's word that there is no log
+	step      *Step   // as last seen; nil before
+	open      bool    // the log exists
+	missing   absence // of a log that has to exist
+	grown     bool    // since the last poll
+	stepAsked bool    // by the last poll
+	polled    bool    // at least once
+	last      bool    // the log was read on since the step ended, so what it has now is all
+	err       error   // that Read goes on to return
+}
+
+// await polls until there is a log, or a step that may yet write one.
+func (f *follower) await(ctx context.Context) error {
+	f.log.ctx, f.log.cancel = context.WithCancel(ctx)
+	f.log.atEnd() // of what there is so far: nothing
+	for !f.open && (f.step == nil || f.step.State.Done()) {
+		if err := f.poll(); err != nil {
+			_ = f.log.Close()
+			return err
+		}
+	}
+	return nil
 }
 
 // Read implements [io.Reader].
@@ -92,44 +92,43 @@ func (f *follower) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	for {
+	for f.err == nil {
 		n, err := f.log.Read(p)
 		if n > 0 {
 			f.grown = true
 			return n, nil
 		}
-		if f.done && isEnd(err) {
-			if !f.open {
-				return 0, f.none
-			}
-			return 0, io.EOF
-		}
-		if !isEnd(err) {
-			err = f.failures.tolerate(f.log.ctx, err)
-		} else {
-			err = nil
-		}
-		if err == nil {
-			err = f.poll()
-		}
-		switch {
-		case err == nil:
-		case f.log.isClosed():
-			return 0, fs.ErrClosed
-		default:
-			return 0, err
-		}
+		f.err = f.after(err)
 	}
+	return 0, f.err
+}
+
+// after decides what the end of what was there means: nil if there may be more now.
+func (f *follower) after(err error) error {
+	switch {
+	case !isEnd(err):
+		err = f.failures.tolerate(f.log.ctx, err)
+	case f.last:
+		return io.EOF
+	default:
+		err = nil
+	}
+	if err == nil {
+		err = f.poll()
+	}
+	if err != nil && f.log.isClosed() {
+		return fs.ErrClosed
+	}
+	return err
 }
 
 // poll waits, then sends the one request that may bring news: for the log, or, where that has just brought nothing, for the
 // step. The first asks for the step at once: the log may have ended long ago.
 func (f *follower) poll() error {
 	f.rhythm.beat(f.grown)
-	askStep, wait := !f.open || (!f.grown && !f.stepAsked), f.rhythm.interval(f.budget)
-	if f.open && !f.polled {
-		askStep, wait = true, 0
-	}
+	ended := f.step != nil && f.step.State.Done()
+	askStep := !ended && (!f.open || !f.polled || (!f.grown && !f.stepAsked))
+	wait := f.wait()
 	f.grown, f.stepAsked, f.polled = false, askStep, true
 	if err := f.budget.pause(f.log.ctx, max(wait, f.failures.delay)); err != nil {
 		return f.log.wrap(err)
@@ -139,29 +138,48 @@ func (f *follower) poll() error {
 		if err != nil {
 			return f.failures.tolerate(f.log.ctx, err)
 		}
-		f.done = step.State.Done()
-		if !f.done && (f.open || !running(step.State)) {
-			return nil
+		f.step = step
+		if !step.State.Done() && (f.open || !running(step.State)) {
+			return f.failures.tolerate(f.log.ctx, nil)
 		}
 	}
 	return f.readOn()
 }
 
+// wait is the time to the next poll.
+func (f *follower) wait() time.Duration {
+	switch {
+	case !f.polled:
+		return 0
+	case !f.missing.since.IsZero():
+		return f.missing.delay(logPatience)
+	case !f.failures.missing.since.IsZero():
+		return f.failures.missing.delay(runPatience)
+	}
+	return f.rhythm.interval(f.budget)
+}
+
 // readOn opens the log at the place where it ended before.
 func (f *follower) readOn() error {
+	ended := f.step != nil && f.step.State.Done()
 	err := f.log.next()
-	if err != nil {
-		f.log.atEnd() // of what there is so far
+	f.last = ended && err == nil
+	if err == nil {
+		f.open, f.missing = true, absence{}
+		return f.failures.tolerate(f.log.ctx, nil)
 	}
+	f.log.atEnd() // of what there is so far
 	switch {
-	case err == nil:
-		f.open = true
-	case !f.open && errors.Is(err, ErrNotFound):
-		f.none, err = err, nil // no log yet, or none at all
-	default:
-		f.done = false // to be confirmed once the log can be read
+	case !missing(err):
+		return f.failures.tolerate(f.log.ctx, err)
+	case f.open, ended && hasRun(f.step): // it may be on its way to storage
+		if f.missing.outlasts(logPatience) {
+			return err
+		}
+	case ended:
+		return err
 	}
-	return f.failures.tolerate(f.log.ctx, vanished(err))
+	return f.failures.tolerate(f.log.ctx, nil)
 }
 
 // Close implements [io.Closer].

@@ -91,8 +91,21 @@ func (c *Client) logFetcher(at endpoint, opts []CallOption) fetcher {
 		if err != nil {
 			return nil, err
 		}
-		return k.sendStream(ctx, header)
+		return k.fetch(ctx, header)
 	}
+}
+
+// fetch asks for content. Its error is a [pastEndError] where the range is past the end.
+func (k *call) fetch(ctx context.Context, header http.Header) (*http.Response, error) {
+	var last *http.Response
+	if k.into == nil {
+		k.into = &last
+	}
+	resp, err := k.sendStream(ctx, header)
+	if last := *k.into; err != nil && last != nil && last.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		return nil, newPastEndError(err, last.Header)
+	}
+	return resp, err
 }
 
 // pause waits for d or until the context ends.

@@ -509,27 +509,6 @@ func TestFollowLogReadsAGrowingLogToItsEnd(t *testing.T) {
 	}
 }
 
-func TestFollowLogOfNothingIsNotFound(t *testing.T) {
-	none := answer(404, "application/json", `{"error":{"message":"no"}}`)
-	missing := record(t, none)
-	_, err := newClient(t, missing.base()).Steps.FollowLog(t.Context(), repo, "8", "{s}", nil)
-	require.ErrorIs(t, err, pipelines.ErrNotFound)
-
-	skipped := record(t, func(w http.ResponseWriter, req *http.Request) {
-		if strings.HasSuffix(req.URL.Path, "/log") {
-			none(w, req)
-			return
-		}
-		answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"NOT_RUN"}}}`)(w, req)
-	})
-	_, err = newClient(t, skipped.base()).Steps.FollowLog(t.Context(), repo, "8", "{s}", nil)
-	require.ErrorIs(t, err, pipelines.ErrNotFound)
-
-	forbidden := record(t, answer(403, "text/plain", ""))
-	_, err = newClient(t, forbidden.base()).Steps.FollowLog(t.Context(), repo, "8", "{s}", nil)
-	require.ErrorIs(t, err, pipelines.ErrForbidden)
-}
-
 func TestFollowLogEndsWhereItIsClosedOrItsContextEnds(t *testing.T) {
 	for name, end := range map[string]func(io.Closer, context.CancelFunc){
 		"closed":    func(r io.Closer, _ context.CancelFunc) { _ = r.Close() },

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/http"
 	"time"
 )
 
@@ -52,10 +53,33 @@ func stretchState(fill float64) float64 { return max(1, 1/(4*fill)) }
 // Logs are many and grow all the time: they make room for the states early.
 func stretchLog(fill float64) float64 { return 1 / (fill * fill * fill * fill) }
 
+// absence is how long something is missing that may still come.
+type absence struct{ since time.Time } // zero: it isn't missing
+
+const (
+	runPatience = 10 * time.Second // a run may be missing right after its start
+	logPatience = time.Minute      // a log may be missing while it moves to storage
+)
+
+// outlasts notes that it is missing and reports whether it has been for longer than may be.
+func (a *absence) outlasts(patience time.Duration) bool {
+	if a.since.IsZero() {
+		a.since = time.Now()
+	}
+	return time.Since(a.since) >= patience
+}
+
+// delay is the time to the next look: the longer it has been missing the longer, but the last one comes when patience ends.
+func (a *absence) delay(patience time.Duration) time.Duration {
+	missing := time.Since(a.since)
+	return min(max(fastest, missing/2), patience-missing)
+}
+
 // failureCount decides how many failed polls are a moment's.
 type failureCount struct {
-	inARow int
-	delay  time.Duration // before the next poll
+	inARow  int
+	missing absence       // of the run or step
+	delay   time.Duration // before the next poll
 }
 
 const (
@@ -64,13 +88,20 @@ const (
 )
 
 // tolerate returns an error that ends the polling, and nil for none or one that may pass. A quota that is used up passes for
-// sure: it delays the polling and doesn't count.
+// sure: it delays the polling and doesn't count. What is missing may be too new to be found.
 func (f *failureCount) tolerate(ctx context.Context, err error) error {
 	if err == nil {
 		*f = failureCount{}
 		return nil
 	}
-	if ctx.Err() != nil || !passing(err) {
+	if ctx.Err() != nil {
+		return err
+	}
+	if missing(err) && !f.missing.outlasts(runPatience) {
+		f.delay = 0
+		return nil
+	}
+	if !passing(err) {
 		return err
 	}
 	var answer *APIError
@@ -95,13 +126,21 @@ func (f *failureCount) tolerate(ctx context.Context, err error) error {
 	return nil
 }
 
+// missing reports whether the service says that what was asked for doesn't exist, or not yet.
+func missing(err error) bool {
+	var answer *APIError
+	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound && answer.Operation != opToken.Name
+}
+
 // passing holds for errors that the next poll may not meet.
 func passing(err error) bool {
-	var gone *vanishedError
 	var link *expiredLinkError
+	var encoded *encodingError
 	var answer *APIError
 	switch {
-	case errors.As(err, &gone), errors.As(err, &link), errors.Is(err, errHeldBack):
+	case errors.As(err, &encoded):
+		return false
+	case errors.As(err, &link), errors.Is(err, errHeldBack):
 		return true
 	case errors.As(err, &answer):
 		return errors.Is(err, ErrServer) || errors.Is(err, ErrRateLimited)
@@ -109,18 +148,6 @@ func passing(err error) bool {
 		return false
 	}
 	return !permanent(err)
-}
-
-// vanishedError is the absence of a log that was there before: one that is on its way to storage, perhaps.
-type vanishedError struct{ error }
-
-func (e *vanishedError) Unwrap() error { return e.error }
-
-func vanished(err error) error {
-	if errors.Is(err, ErrNotFound) {
-		return &vanishedError{err}
-	}
-	return err
 }
 
 // budget is a token bucket of requests. It is used by one goroutine.

@@ -30,7 +30,8 @@ func (o *WaitOptions) settled(p *Pipeline) bool {
 //
 // It asks soon after a change and less often in quiet, at most 180 times in the first hour and 120 in each further one by
 // default. An unknown state counts as running. Polls that fail, each after retries of its own, end it when there are five in
-// a row; a used-up quota is waited out.
+// a row; a used-up quota is waited out. A run that isn't found is an [ErrNotFound] after ten seconds, because a new one may not
+// be found at first.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
 //
@@ -154,21 +155,27 @@ func (w *waiter) wanted() (places []int, whole bool) {
 	return partial, true
 }
 
-// look brings the runs at some places up to date: from the repository's newest, and one by one where they are not among those.
+// look brings the runs at some places up to date: from the repository's newest, and one by one where they are not among those. A
+// run that isn't found keeps the others from nothing.
 func (w *waiter) look(ctx context.Context, places []int, whole bool) (changed bool, err error) {
 	if len(places) > 1 {
 		if places, changed, err = w.lookAtNewest(ctx, places, whole); err != nil {
 			return changed, err
 		}
 	}
+	var notFound error
 	for _, i := range places {
 		p, err := w.service.Get(ctx, w.repo, w.ids[i], w.budget.charge())
-		if err != nil {
+		switch {
+		case missing(err):
+			notFound = err
+		case err != nil:
 			return changed, err
+		default:
+			changed = w.see(i, awaited{p, true}) || changed
 		}
-		changed = w.see(i, awaited{p, true}) || changed
 	}
-	return changed, nil
+	return changed, notFound
 }
 
 // lookAtNewest reads pages of the newest runs while that is cheaper than asking for each, and returns the places that are left.

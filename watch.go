@@ -26,12 +26,15 @@ type Event struct {
 
 // Watch follows a pipeline to its end: it yields an [Event] for each change of the pipeline's or a step's state and for each
 // piece of log, with the logs of parallel steps side by side. What is there when it starts comes first. A step's end comes
-// after the last of its log, and the pipeline's end comes last. A pipeline that waits for a person is watched on; leave the
-// range to stop. An error is yielded once, with a nil event, and ends the range; the end of ctx is one.
+// after the last of its log. The pipeline's end comes last, and a pause after everything that happened before it: whoever leaves
+// the range at an event has missed nothing up to there. A pipeline that waits for a person is watched on; leave the range to
+// stop. An error is yielded once, with a nil event, and ends the range; the end of ctx is one.
 //
 // By default it sends at most 300 requests in the first hour and 240 in each further one, however many steps there are and
-// however much their logs grow; each byte of log is transferred once. Polls that fail, each after retries of its own, end it
-// when there are five in a row; a used-up quota is waited out.
+// however much their logs grow; each byte of log is transferred once, unless the log lies compressed in the service's storage.
+// Polls that fail, each after retries of its own, end it when there are five in a row; a used-up quota is waited out. A run that
+// isn't found is an [ErrNotFound] after ten seconds, because a new one may not be found at first. The log of a step that has run
+// and ended is waited for as long as a minute, and everything else goes on meanwhile.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps
@@ -70,7 +73,9 @@ type watcher struct {
 	budget *budget
 	yield  func(*Event, error) bool
 
-	pipeline      *Pipeline
+	pipeline      *Pipeline // as last seen
+	untold        bool      // its state is told once everything before it has been
+	looks         int       // at the steps, since then
 	pipelineCheck check
 	stepsCheck    check
 	steps         []*Step // as last seen
@@ -81,8 +86,17 @@ type watcher struct {
 
 // check is one thing to look at again and again.
 type check struct {
-	rhythm rhythm
-	due    time.Time
+	rhythm  rhythm
+	due     time.Time
+	missing absence // it isn't there, though it has to be
+}
+
+func (c *check) schedule(b *budget) {
+	wait := c.rhythm.interval(b)
+	if !c.missing.since.IsZero() {
+		wait = c.missing.delay(logPatience)
+	}
+	c.due = time.Now().Add(wait)
 }
 
 // stepLog is the log of one step, and what was told of the step.
@@ -91,19 +105,27 @@ type stepLog struct {
 	step    *Step        // as last seen
 	told    string       // its state as last told
 	reader  *rangeReader // nil before the log exists, and after its end
-	missing int          // how often the log of a step that has run was not there
+	found   bool         // by the last look
+	current bool         // it was read since the pipeline's untold state was seen
 	drained bool         // nothing more will come of this run of the step
 }
 
 func (w *watcher) run() error {
 	w.pipelineCheck.rhythm = rhythm{quiet: time.Minute, slowest: time.Minute, stretch: stretchState}
 	w.stepsCheck.rhythm = rhythm{quiet: 4 * time.Second, relax: 10, slowest: 30 * time.Second, stretch: stretchState}
-	for w.pipeline == nil || !w.pipeline.State.Done() {
+	for w.untold || w.pipeline == nil || !w.pipeline.State.Done() {
 		if err := w.step(); err != nil {
 			return err
 		}
+		if !w.untold || !w.caughtUp() {
+			continue
+		}
+		w.untold = false
+		if err := w.emit(&Event{Pipeline: w.pipeline}); err != nil {
+			return err
+		}
 	}
-	return w.finish()
+	return nil
 }
 
 // step looks at whatever is due first, waiting until it is.
@@ -119,10 +141,13 @@ func (w *watcher) step() error {
 	if err == nil {
 		next.rhythm.beat(changed)
 	}
-	if next == &w.pipelineCheck && w.stepsTell() {
+	switch {
+	case next == &w.pipelineCheck && w.stepsTell():
 		next.rhythm.current = next.rhythm.quiet
+	case next == &w.stepsCheck && w.untold && !w.stepsAgree():
+		next.rhythm.current = fastest
 	}
-	next.due = time.Now().Add(next.rhythm.interval(w.budget))
+	next.schedule(w.budget)
 	w.notBefore = time.Now().Add(w.failures.delay)
 	switch {
 	case next == &w.pipelineCheck && changed: // they change together
@@ -133,19 +158,23 @@ func (w *watcher) step() error {
 	return nil
 }
 
-// due tells what to look at next, and how.
-func (w *watcher) due() (*check, func() (changed bool, err error)) {
-	next, look := &w.pipelineCheck, w.lookAtPipeline
-	if w.pipeline == nil {
-		return next, look
+// due tells what to look at next, and how. While the pipeline's state is untold it isn't looked at, and neither are the steps once
+// all of them have ended with it.
+func (w *watcher) due() (next *check, look func() (changed bool, err error)) {
+	offer := func(c *check, how func() (bool, error)) {
+		if next == nil || c.due.Before(next.due) {
+			next, look = c, how
+		}
 	}
-	if w.stepsCheck.due.Before(next.due) {
-		next, look = &w.stepsCheck, w.lookAtSteps
+	if !w.untold {
+		offer(&w.pipelineCheck, w.lookAtPipeline)
+	}
+	if w.pipeline != nil && !(w.untold && w.pipeline.State.Done() && w.looks > 0 && w.stepsAgree()) {
+		offer(&w.stepsCheck, w.lookAtSteps)
 	}
 	for _, step := range w.steps { // in the pipeline's order, so that nothing depends on the map's
-		l := w.logs[step.UUID]
-		if l != nil && !l.drained && running(step.State) && l.due.Before(next.due) {
-			next, look = &l.check, func() (bool, error) { return w.readLog(l) }
+		if l := w.logs[step.UUID]; !l.drained && (running(step.State) || step.State.Done()) {
+			offer(&l.check, func() (bool, error) { return w.lookAtLog(l) })
 		}
 	}
 	return next, look
@@ -162,16 +191,43 @@ func (w *watcher) stepsTell() bool {
 		slices.ContainsFunc(w.steps, func(step *Step) bool { return running(step.State) })
 }
 
-// pipelineTurns reports whether the pipeline's own state must be another by now, going by its steps'.
-func (w *watcher) pipelineTurns() bool {
-	done, paused, active := len(w.steps) > 0, false, false
+// stepsShow sums up the steps' states.
+func (w *watcher) stepsShow() (ended, paused, active bool) {
+	ended = true
 	for _, step := range w.steps {
-		done = done && step.State.Done()
+		ended = ended && step.State.Done()
 		paused = paused || step.State.Paused()
 		active = active || running(step.State)
 	}
+	return ended, paused, active
+}
+
+// pipelineTurns reports whether the pipeline's own state must be another by now, going by its steps'.
+func (w *watcher) pipelineTurns() bool {
+	ended, paused, active := w.stepsShow()
 	state := w.pipeline.State
-	return done || (state.Paused() && !paused) || (!state.Paused() && paused && !active) || (active && state.Name != StateInProgress)
+	return (ended && len(w.steps) > 0) || (state.Paused() && !paused) || (!state.Paused() && paused && !active) || (active && state.Name != StateInProgress)
+}
+
+// stepsAgree reports whether the steps show the end or the pause that the pipeline is in. They may do so a little later than it.
+func (w *watcher) stepsAgree() bool {
+	ended, paused, active := w.stepsShow()
+	if w.pipeline.State.Done() {
+		return ended
+	}
+	return paused || !active
+}
+
+// caughtUp reports whether everything was told that happened before the pipeline's untold state. A step whose state nobody knows
+// may never end: after some looks its log is read all the same, and that is all.
+func (w *watcher) caughtUp() bool {
+	if w.looks == 0 || (w.looks < maxPollFailures && !w.stepsAgree()) {
+		return false
+	}
+	return !slices.ContainsFunc(w.steps, func(step *Step) bool {
+		l := w.logs[step.UUID]
+		return (step.State.Done() && !l.drained) || (running(step.State) && !l.current)
+	})
 }
 
 func (w *watcher) lookAtPipeline() (changed bool, err error) {
@@ -181,29 +237,51 @@ func (w *watcher) lookAtPipeline() (changed bool, err error) {
 	}
 	changed = w.pipeline == nil || p.State.String() != w.pipeline.State.String()
 	w.pipeline = p
-	if !changed || p.State.Done() { // the end is told last
-		return changed, nil
+	switch {
+	case !changed:
+		return false, nil
+	case p.State.Done() || p.State.Paused():
+		w.untold, w.looks = true, 0
+		return true, nil
 	}
 	return true, w.emit(&Event{Pipeline: p})
 }
 
+// lookAtSteps tells of the steps that have changed. One whose log can't be read keeps nothing of the others back.
 func (w *watcher) lookAtSteps() (changed bool, err error) {
 	steps, err := w.client.Steps.List(w.ctx, w.repo, w.id, nil, w.budget.charge()).Collect()
-	if errors.Is(err, ErrNotFound) && len(w.steps) == 0 {
-		return false, nil // not parsed yet
+	if missing(err) && len(w.steps)+len(steps) == 0 {
+		err = nil // not parsed yet
 	}
 	if err != nil {
 		return false, err
 	}
+	w.looks++
 	w.steps = steps
+	var failed error
 	for _, step := range steps {
 		stepChanged, err := w.update(step)
-		if err != nil {
+		if errors.Is(err, errLeft) {
 			return changed, err
 		}
 		changed = changed || stepChanged
+		if failed == nil {
+			failed = err
+		}
 	}
-	return changed, nil
+	if w.untold && (w.looks == 1 || w.looks == maxPollFailures) {
+		w.hurry()
+	}
+	return changed, failed
+}
+
+// hurry makes the logs that may be growing due at once.
+func (w *watcher) hurry() {
+	for _, step := range w.steps {
+		if l := w.logs[step.UUID]; running(step.State) {
+			l.current, l.due = false, time.Time{}
+		}
+	}
 }
 
 // update tells of a step that has changed. The log of one that has ended is read to its end first.
@@ -220,7 +298,7 @@ func (w *watcher) update(step *Step) (changed bool, err error) {
 	}
 	if step.State.Done() {
 		if err := w.drain(l); err != nil || !l.drained {
-			return false, err // the next look tries again
+			return false, err // a later look tries again
 		}
 	}
 	l.told = step.State.String()
@@ -228,16 +306,17 @@ func (w *watcher) update(step *Step) (changed bool, err error) {
 }
 
 // drain reads the rest of the log of a step that has ended. One that is not there though the step has run may be on its way
-// to storage: it gets two more chances.
+// to storage.
 func (w *watcher) drain(l *stepLog) error {
-	if l.drained {
+	awaited := !l.missing.since.IsZero()
+	if l.drained || (awaited && time.Now().Before(l.due)) {
 		return nil
 	}
 	if _, err := w.readLog(l); err != nil {
 		return err
 	}
-	if l.reader == nil && !l.step.StartedOn.IsZero() && !notRun(l.step) && l.missing < 2 {
-		l.missing++
+	if !l.found && (hasRun(l.step) || l.reader != nil) && !l.missing.outlasts(logPatience) {
+		l.schedule(w.budget)
 		return nil
 	}
 	l.drained = true
@@ -245,32 +324,52 @@ func (w *watcher) drain(l *stepLog) error {
 	return nil
 }
 
+// hasRun reports whether a step that has ended did anything before.
+func hasRun(step *Step) bool { return !step.StartedOn.IsZero() && !notRun(step) }
+
 func notRun(step *Step) bool {
 	return step.State.Result != nil && step.State.Result.Name == ResultNotRun
+}
+
+func (w *watcher) lookAtLog(l *stepLog) (changed bool, err error) {
+	if l.step.State.Done() {
+		return w.update(l.step)
+	}
+	return w.readLog(l)
 }
 
 // readLog tells what has been written to a step's log since the last time.
 func (w *watcher) readLog(l *stepLog) (grown bool, err error) {
 	if notRun(l.step) || l.step.UUID == "" {
+		l.found, l.current = true, true // as far as there is one
 		return false, nil
 	}
+	err = w.openLog(l)
+	l.found = err == nil
+	if err != nil && !missing(err) {
+		return false, err
+	}
+	if l.found {
+		grown, err = w.copyLog(l)
+	} else {
+		err = nil // none yet, or none at all
+	}
+	l.current = err == nil
+	return grown, err
+}
+
+// openLog opens the log at the place where it ended before.
+func (w *watcher) openLog(l *stepLog) error {
 	if l.reader != nil {
-		if err := l.reader.next(); err != nil {
-			return false, vanished(err)
-		}
-		return w.copyLog(l)
+		return l.reader.next()
 	}
 	reader := new(rangeReader)
 	at := opStepsLog.at(w.repo.Workspace, w.repo.Slug, w.id, l.step.UUID)
-	err = reader.open(w.ctx, w.client, at.op.Name, LogOptions{}, w.client.logFetcher(at, []CallOption{w.budget.charge()}))
-	if errors.Is(err, ErrNotFound) {
-		return false, nil // none yet, or none at all
+	err := reader.open(w.ctx, w.client, at.op.Name, LogOptions{}, w.client.logFetcher(at, []CallOption{w.budget.charge()}))
+	if err == nil {
+		l.reader = reader
 	}
-	if err != nil {
-		return false, err
-	}
-	l.reader = reader
-	return w.copyLog(l)
+	return err
 }
 
 func (w *watcher) copyLog(l *stepLog) (grown bool, err error) {
@@ -290,46 +389,6 @@ func (w *watcher) copyLog(l *stepLog) (grown bool, err error) {
 			return grown, err
 		}
 	}
-}
-
-// finish tells what is left once the pipeline has ended, and then that it has. Steps may end a little later than their
-// pipeline, and a step whose state nobody knows may never: its log is read all the same.
-func (w *watcher) finish() error {
-	for try := 1; ; try++ {
-		_, err := w.lookAtSteps()
-		if err == nil && try >= maxPollFailures {
-			err = w.drainAll()
-		}
-		if ended := w.failures.tolerate(w.ctx, err); ended != nil {
-			return ended
-		}
-		if err == nil && (w.allTold() || try >= maxPollFailures) {
-			return w.emit(&Event{Pipeline: w.pipeline})
-		}
-		if err := w.budget.pause(w.ctx, max(fastest, w.failures.delay)); err != nil {
-			return fmt.Errorf("pipelines: Pipelines.Watch: %w", err)
-		}
-	}
-}
-
-// allTold reports whether every step has ended and its end been told.
-func (w *watcher) allTold() bool {
-	return !slices.ContainsFunc(w.steps, func(step *Step) bool {
-		return !step.State.Done() || w.logs[step.UUID].told != step.State.String()
-	})
-}
-
-func (w *watcher) drainAll() error {
-	for _, step := range w.steps {
-		l := w.logs[step.UUID]
-		if l.drained {
-			continue
-		}
-		if _, err := w.readLog(l); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (w *watcher) emit(e *Event) error {

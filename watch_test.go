@@ -478,3 +478,262 @@ func TestPollsComeSoonAfterAChangeAndSeldomInQuiet(t *testing.T) {
 		require.Equal(t, 3*time.Second, at[change+2]-at[change+1])
 	})
 }
+
+// told is what a watch yields, one line for each event: of pieces of a log, how many of its lines are complete by then.
+func told(t *testing.T, c *pipelines.Client, id string, until func(*pipelines.Event) bool) (events []string) {
+	t.Helper()
+	logs := map[string]string{}
+	for e, err := range c.Pipelines.Watch(t.Context(), repo, id, nil) {
+		require.NoError(t, err)
+		switch {
+		case e.Pipeline != nil:
+			events = append(events, "pipeline "+e.Pipeline.State.String())
+		case e.Log != nil:
+			logs[e.Step.Name] += string(e.Log)
+			events = append(events, fmt.Sprintf("%s: %d lines", e.Step.Name, strings.Count(logs[e.Step.Name], "\n")))
+		default:
+			events = append(events, e.Step.Name+" "+e.Step.State.String())
+		}
+		if until(e) {
+			break
+		}
+	}
+	return events
+}
+
+func atPause(e *pipelines.Event) bool { return e.Pipeline != nil && e.Pipeline.State.Paused() }
+
+func never(*pipelines.Event) bool { return false }
+
+// before reports whether all of some events stand before the first of another.
+func requireBefore(t *testing.T, events []string, last string, all ...string) {
+	t.Helper()
+	end := slices.Index(events, last)
+	require.NotEqual(t, -1, end, "%q is not in %q", last, events)
+	for _, e := range all {
+		require.Contains(t, events[:end], e, "not before %q", last)
+	}
+}
+
+func TestWatchTellsAPauseAfterEverythingBeforeIt(t *testing.T) {
+	for _, duration := range []time.Duration{time.Second, 2 * time.Second, 10 * time.Second, time.Minute, time.Hour} {
+		for late, delay := range map[string]time.Duration{"from the start": 0, "once it is paused": duration + time.Hour} {
+			t.Run(fmt.Sprint(duration, " ", late), func(t *testing.T) {
+				bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+					r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{
+						{Name: "Build", Duration: duration, Log: lines("b", 100)}, {Name: "Deploy", Manual: true, Duration: time.Minute, Log: lines("d", 10)},
+					}})
+					id := start(t, c).UUID
+					time.Sleep(delay)
+					events := told(t, c, id, atPause)
+					requireBefore(t, events, "pipeline PAUSED", "Build: 100 lines", "Build SUCCESSFUL", "Deploy PAUSED")
+					require.Equal(t, "pipeline PAUSED", events[len(events)-1])
+				})
+			})
+		}
+	}
+}
+
+func TestWatchTellsEveryPauseOfARun(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{
+			{Name: "Build", Duration: 30 * time.Second, Log: lines("b", 100)},
+			{Name: "Stage", Manual: true, Duration: 2 * time.Second, Log: lines("s", 200)},
+			{Name: "Deploy", Manual: true, Duration: time.Minute, Log: lines("d", 10)},
+		}})
+		id := start(t, c).UUID
+		srv.ResetRequests()
+		for _, after := range []time.Duration{time.Hour, 5 * time.Hour} {
+			time.AfterFunc(after, func() { assert.NoError(t, r.Resume(id)) })
+		}
+		begin := time.Now()
+		events := told(t, c, id, never)
+		require.Equal(t, "pipeline SUCCESSFUL", events[len(events)-1])
+		requireBefore(t, events, "pipeline PAUSED", "Build: 100 lines", "Build SUCCESSFUL", "Stage PAUSED")
+		requireBefore(t, events, "Deploy PAUSED", "Stage: 200 lines", "Stage SUCCESSFUL")
+		requireBefore(t, events, "pipeline SUCCESSFUL", "Deploy: 10 lines", "Deploy SUCCESSFUL")
+		sent := float64(len(srv.Requests()))
+		require.LessOrEqual(t, sent, 60+240*time.Since(begin).Hours())
+	})
+}
+
+// paused serves a run that is in a pause after 10 seconds, a step that has ended by then, and one beside it that goes on.
+func paused(begin time.Time, stage, lag string, besides bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		age := time.Since(begin)
+		late, _ := time.ParseDuration(lag)
+		state := func(s string) string { return `"state":` + s }
+		first, second := `{"name":"IN_PROGRESS"}`, `{"name":"PENDING"}`
+		if age >= 10*time.Second+late {
+			first, second = `{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}`, `{"name":"PENDING","stage":{"name":"`+stage+`"}}`
+		}
+		switch {
+		case strings.Contains(req.URL.Path, "B") && strings.HasSuffix(req.URL.Path, "/log"):
+			serveLog([]byte(lines("b", int(age/time.Second)+1)), "")(w, req)
+		case strings.HasSuffix(req.URL.Path, "/log"):
+			serveLog([]byte(lines("a", min(10, int(age/time.Second)+1))), "")(w, req)
+		case strings.HasSuffix(req.URL.Path, "/steps"):
+			steps := `{"uuid":"{A}","name":"A",` + state(first) + `},{"uuid":"{M}","name":"M",` + state(second) + `}`
+			if besides {
+				steps += `,{"uuid":"{B}","name":"B",` + state(`{"name":"IN_PROGRESS"}`) + `}`
+			}
+			answerJSON(`{"values":[`+steps+`]}`)(w, req)
+		case age >= 10*time.Second:
+			answerJSON(`{"state":{"name":"IN_PROGRESS","stage":{"name":"`+stage+`"}}}`)(w, req)
+		default:
+			answerJSON(`{"state":{"name":"IN_PROGRESS","stage":{"name":"RUNNING"}}}`)(w, req)
+		}
+	}
+}
+
+func TestWatchTellsAPauseWhateverTheStepsShow(t *testing.T) {
+	for name, tc := range map[string]struct {
+		stage, lag string
+		besides    bool
+		before     []string
+		within     time.Duration // of the pause
+	}{
+		"PAUSED":                           {"PAUSED", "0s", false, []string{"A: 10 lines", "A SUCCESSFUL", "M PAUSED"}, 61 * time.Second},
+		"HALTED":                           {"HALTED", "0s", false, []string{"A: 10 lines", "A SUCCESSFUL", "M HALTED"}, 61 * time.Second},
+		"steps that lag behind":            {"PAUSED", "5s", false, []string{"A: 10 lines", "A SUCCESSFUL", "M PAUSED"}, 70 * time.Second},
+		"a step beside it that goes on":    {"PAUSED", "0s", true, []string{"A: 10 lines", "A SUCCESSFUL", "M PAUSED"}, 61 * time.Second},
+		"steps that never show the pause":  {"PAUSED", "9h", false, []string{"A: 10 lines"}, 70 * time.Second},
+		"a halt that the steps never show": {"HALTED", "9h", true, []string{"A: 10 lines"}, 70 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				hc := &http.Client{Transport: hosts{"http://api.example": paused(begin, tc.stage, tc.lag, tc.besides)}}
+				events := told(t, newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)), "1", atPause)
+				requireBefore(t, events, "pipeline "+tc.stage, tc.before...)
+				at := time.Since(begin)
+				require.Less(t, at, 10*time.Second+tc.within)
+				if tc.besides {
+					wrote := 0
+					for _, e := range events {
+						_, _ = fmt.Sscanf(e, "B: %d lines", &wrote)
+					}
+					require.GreaterOrEqual(t, wrote, int(at/time.Second), "of the step beside it, all that was there at the pause")
+				}
+			})
+		})
+	}
+}
+
+func TestWatchGoesOnBesideAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		hc := &http.Client{Transport: hosts{"http://api.example": paused(begin, "PAUSED", "0s", true)}}
+		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
+		events := told(t, c, "1", func(*pipelines.Event) bool { return time.Since(begin) > 10*time.Minute })
+		after := events[slices.Index(events, "pipeline PAUSED"):]
+		require.Greater(t, len(after), 10)
+		require.NotContains(t, after[1:], "pipeline PAUSED", "once")
+	})
+}
+
+func TestWatchWaitsForALogThatIsOnItsWayToStorage(t *testing.T) {
+	for name, tc := range map[string]struct {
+		away    time.Duration // since the end of the first step, which takes 10 seconds
+		storage bool
+		lost    bool
+	}{
+		"for some seconds":            {7 * time.Second, false, false},
+		"for long":                    {55 * time.Second, false, false},
+		"that storage doesn't have":   {30 * time.Second, true, false},
+		"that never comes":            {time.Hour, false, true},
+		"that never comes to storage": {time.Hour, true, true},
+	} {
+		for how, rest := range map[string][]pipelinestest.Step{
+			"of the last step":                nil,
+			"while another step runs":         {{Name: "Test", Duration: 2 * time.Minute, Log: lines("t", 120)}},
+			"while others run beside it":      {{Name: "Test", Duration: 2 * time.Minute, Log: lines("t", 120), Parallel: true}},
+			"before a pause":                  {{Name: "Test", Manual: true}},
+			"before a short step and a pause": {{Name: "Test", Duration: 3 * time.Second, Log: lines("t", 3)}, {Name: "Stage", Manual: true}},
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+					steps := append([]pipelinestest.Step{{Name: "Build", Duration: 10 * time.Second, Log: lines("b", 100)}}, rest...)
+					r.Script("", pipelinestest.Script{Steps: steps})
+					id := start(t, c).UUID
+					begin := time.Now()
+					build, err := c.Steps.List(t.Context(), repo, id, nil).First()
+					require.NoError(t, err)
+					srv.Inject(pipelinestest.Fault{Status: 404, Storage: tc.storage, Match: func(req *http.Request) bool {
+						age := time.Since(begin) - 10*time.Second
+						return strings.Contains(req.URL.Path, strings.Trim(build.UUID, "{}")) && age >= 0 && age < tc.away
+					}})
+					srv.ResetRequests()
+					last := "pipeline SUCCESSFUL"
+					if len(rest) > 0 && rest[len(rest)-1].Manual {
+						last = "pipeline PAUSED"
+					}
+					var testBegan, built time.Duration
+					events := told(t, c, id, func(e *pipelines.Event) bool {
+						switch {
+						case e.Step != nil && e.Step.Name == "Test" && e.Step.State.Name == pipelines.StateInProgress && testBegan == 0:
+							testBegan = time.Since(begin)
+						case e.Step != nil && e.Log == nil && e.Step.Name == "Build" && e.Step.State.Done():
+							built = time.Since(begin)
+						}
+						return atPause(e)
+					})
+					require.Equal(t, last, events[len(events)-1])
+					requireBefore(t, events, last, "Build SUCCESSFUL")
+					if tc.lost {
+						require.NotContains(t, events, "Build: 100 lines")
+						require.Less(t, built, 10*time.Second+70*time.Second)
+						require.GreaterOrEqual(t, built, 70*time.Second, "a minute, at least")
+					} else {
+						requireBefore(t, events, "Build SUCCESSFUL", "Build: 100 lines")
+						require.Less(t, built, 10*time.Second+tc.away*3/2+10*time.Second)
+					}
+					if strings.HasPrefix(how, "while") {
+						require.Less(t, testBegan, 20*time.Second, "the other step isn't kept waiting")
+						requireBefore(t, events, "Test SUCCESSFUL", "Test: 120 lines")
+					}
+					require.LessOrEqual(t, len(srv.Requests()), 130, "the storage's share included")
+				})
+			})
+		}
+	}
+}
+
+func TestWatchWaitsNotForLogsOfStepsThatNeverRan(t *testing.T) {
+	for name, step := range map[string]string{
+		"that were not run": neverRan, "that were stopped before": stopped, "that have no UUID": `{"name":"A","started_on":"2026-01-01T00:00:00Z","state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, noLog(step), func(t *testing.T, c *pipelines.Client, asked func() int) {
+				start := time.Now()
+				seen, err := collect(t, t.Context(), c, "1")
+				require.NoError(t, err)
+				require.Equal(t, []string{"SUCCESSFUL"}, seen.pipeline)
+				require.Len(t, seen.steps, 1)
+				require.Zero(t, time.Since(start))
+				require.LessOrEqual(t, asked(), 3)
+			})
+		})
+	}
+}
+
+func TestWatchIsNotKeptFromOtherStepsByALogThatCannotBeRead(t *testing.T) {
+	var begin time.Time
+	const ended = `"started_on":"2026-01-01T00:00:00Z","state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}`
+	inBubble(t, func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case strings.Contains(req.URL.Path, "A}/log") && time.Since(begin) < 20*time.Second:
+			answer(503, "text/plain", "")(w, req)
+		case strings.HasSuffix(req.URL.Path, "/log"):
+			serveLog([]byte("all\n"), "")(w, req)
+		case strings.HasSuffix(req.URL.Path, "/steps"):
+			answerJSON(`{"values":[{"uuid":"{A}","name":"A",`+ended+`},{"uuid":"{B}","name":"B",`+ended+`}]}`)(w, req)
+		default:
+			answerJSON(`{`+ended+`}`)(w, req)
+		}
+	}, func(t *testing.T, c *pipelines.Client, _ func() int) {
+		begin = time.Now()
+		events := told(t, c, "1", never)
+		require.Equal(t, []string{"B: 1 lines", "B SUCCESSFUL", "A: 1 lines", "A SUCCESSFUL", "pipeline SUCCESSFUL"}, events)
+	})
+}

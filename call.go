@@ -263,7 +263,7 @@ func callFrom(ctx context.Context) *call {
 
 // encodeOptions write the secrets that the models leave out when anybody else marshals them.
 var encodeOptions = json.JoinOptions(json.Deterministic(true), json.WithMarshalers(json.JoinMarshalers(
-	json.MarshalToFunc(encodeVariable), json.MarshalToFunc(encodeVariableUpdate), json.MarshalToFunc(encodeKeyPair),
+	json.MarshalToFunc(encodeVariableRequest), json.MarshalToFunc(encodeVariableUpdate), json.MarshalToFunc(encodeKeyPair),
 )))
 
 // CallOption varies one call. Every method that sends a request takes them last.

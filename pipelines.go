@@ -217,8 +217,8 @@ func (q *ListPipelinesOptions) check() error {
 
 // RunRequest is a pipeline to start.
 type RunRequest struct {
-	Target    Target     `json:"target"`
-	Variables []Variable `json:"variables,omitempty"` // seen by this run only; whether runs that are not custom honour them is unknown
+	Target    Target            `json:"target"`
+	Variables []VariableRequest `json:"variables,omitempty"` // seen by this run only; whether runs that are not custom honour them is unknown
 }
 
 // plainRunRequest is a RunRequest without its methods.
@@ -301,7 +301,7 @@ func (r OnDemandRequest) query() url.Values {
 		prefix := "variables[" + strconv.Itoa(i) + "]."
 		q.Set(prefix+"key", v.Key)
 		q.Set(prefix+"value", v.Value)
-		if v.Secured {
+		if v.secured(nil) {
 			q.Set(prefix+"secured", "true")
 		}
 	}

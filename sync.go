@@ -28,17 +28,18 @@ const (
 // SyncPlan is what has to be done for a scope to have the wanted variables. Make one with [VariableSet.Plan], look at it, and
 // give it to [VariableSet.Apply].
 type SyncPlan struct {
-	Create    []Variable       // what is missing
-	Update    []VariableChange // what is another, or secured
-	Delete    []Variable       // what is not wanted; only with SyncOptions.Prune
-	Unchanged []Variable       // what is as wanted
+	Create    []VariableRequest // what is missing
+	Update    []VariableChange  // what has another value or protection, or is secured
+	Delete    []Variable        // what is not wanted; only with SyncOptions.Prune
+	Unchanged []Variable        // what is as wanted
 
 	scope string // the path of the list it was made from
 }
 
 // VariableChange is a variable as it is and as it is to be.
 type VariableChange struct {
-	Before, After Variable
+	Before Variable
+	After  VariableRequest // Secured is never nil
 }
 
 // plainVariableChange is a VariableChange without its methods.
@@ -57,8 +58,8 @@ func (p *SyncPlan) String() string {
 		return "no plan"
 	}
 	var b strings.Builder
-	for _, v := range p.Create {
-		fmt.Fprintf(&b, "+ %s = %s\n", oneLine(v.Key), shownValue(v))
+	for _, r := range p.Create {
+		fmt.Fprintf(&b, "+ %s = %s\n", oneLine(r.Key), shownValue(r))
 	}
 	for _, c := range p.Update {
 		fmt.Fprintf(&b, "~ %s = %s\n", oneLine(c.After.Key), c.shown())
@@ -82,19 +83,20 @@ func (p *SyncPlan) LogValue() slog.Value {
 		slog.Int("delete", len(p.Delete)), slog.Int("unchanged", len(p.Unchanged)))
 }
 
-func shownValue(v Variable) string {
-	if v.Secured {
+func shownValue(r VariableRequest) string {
+	if r.secured(nil) {
 		return masked + " (secured)"
 	}
-	return fmt.Sprintf("%q", v.Value)
+	return fmt.Sprintf("%q", r.Value)
 }
 
 // shown doesn't tell a value that becomes secured: it is often the secret already.
 func (c VariableChange) shown() string {
+	secured := c.After.secured(&c.Before)
 	switch {
-	case c.Before.Secured && c.After.Secured:
+	case c.Before.Secured && secured:
 		return shownValue(c.After) + ", written anew"
-	case c.After.Secured:
+	case secured:
 		return shownValue(c.After) + ", in the clear before"
 	case c.Before.Secured:
 		return shownValue(c.After) + ", secured before"
@@ -102,22 +104,23 @@ func (c VariableChange) shown() string {
 	return fmt.Sprintf("%q -> %q", c.Before.Value, c.After.Value)
 }
 
-// Plan compares the wanted variables, by their keys, with those that are there, and says what [VariableSet.Apply] would do.
-// It only reads, a request for each hundred variables. A wanted variable without a key and one that is wanted twice are an
-// [ErrInvalidArgument].
+// Plan compares the wanted variables, by their keys, with those that are there, and returns what [VariableSet.Apply] would do.
+// It only reads, a request for each hundred variables. A wanted variable without a key, one that is wanted twice, and an empty
+// value for a secured variable are an [ErrInvalidArgument]; under [SecuredIfMissing] the value of a secured variable that is
+// there may be empty.
 //
 // API: as [VariableSet.List].
 //
 // Scope: pipeline.
-func (v *VariableSet) Plan(ctx context.Context, desired []Variable, o *SyncOptions) (*SyncPlan, error) {
+func (v *VariableSet) Plan(ctx context.Context, wanted []VariableRequest, o *SyncOptions, opts ...CallOption) (*SyncPlan, error) {
 	if o == nil {
 		o = &SyncOptions{}
 	}
 	at := v.at(v.ops.list)
-	if err := checkDesired(desired); err != nil {
+	if err := checkWanted(wanted); err != nil {
 		return nil, fmt.Errorf("pipelines: Variables.Plan: %w", err)
 	}
-	there, err := v.List(ctx, nil).Collect()
+	there, err := v.List(ctx, nil, opts...).Collect()
 	if err != nil {
 		return nil, err
 	}
@@ -127,13 +130,15 @@ func (v *VariableSet) Plan(ctx context.Context, desired []Variable, o *SyncOptio
 	for _, one := range slices.Backward(there) { // the first of a key counts
 		byKey[one.Key] = one
 	}
-	wanted := make(map[string]bool, len(desired))
-	for _, one := range desired {
-		wanted[one.Key] = true
-		plan.compare(byKey[one.Key], one, o.Secured)
+	keys := make(map[string]bool, len(wanted))
+	for _, one := range wanted {
+		keys[one.Key] = true
+		if err := plan.compare(byKey[one.Key], one, o.Secured); err != nil {
+			return nil, fmt.Errorf("pipelines: Variables.Plan: %w", err)
+		}
 	}
 	for _, one := range there {
-		if o.Prune && !wanted[one.Key] {
+		if o.Prune && !keys[one.Key] {
 			plan.Delete = append(plan.Delete, *one)
 		}
 	}
@@ -141,31 +146,39 @@ func (v *VariableSet) Plan(ctx context.Context, desired []Variable, o *SyncOptio
 	return plan, nil
 }
 
-func checkDesired(desired []Variable) error {
-	seen := make(map[string]bool, len(desired))
-	for i, one := range desired {
+func checkWanted(wanted []VariableRequest) error {
+	seen := make(map[string]bool, len(wanted))
+	for i, one := range wanted {
 		switch {
 		case one.Key == "":
-			return invalidArgument("desired[%d] has no key", i)
+			return invalidArgument("wanted[%d] has no key", i)
 		case seen[one.Key]:
-			return invalidArgument("desired has %q twice", one.Key)
+			return invalidArgument("wanted has %q twice", one.Key)
 		}
 		seen[one.Key] = true
 	}
 	return nil
 }
 
-func (p *SyncPlan) compare(there *Variable, wanted Variable, secured SecuredSync) {
+func (p *SyncPlan) compare(there *Variable, wanted VariableRequest, policy SecuredSync) error {
+	secured := wanted.secured(there)
+	if there != nil && there.Secured && secured && policy == SecuredIfMissing {
+		p.Unchanged = append(p.Unchanged, *there)
+		return nil
+	}
+	if err := wanted.check(there); err != nil {
+		return err
+	}
+	wanted.Secured = &secured
 	switch {
 	case there == nil:
 		p.Create = append(p.Create, wanted)
-	case there.Secured && wanted.Secured && secured == SecuredIfMissing,
-		!there.Secured && !wanted.Secured && there.Value == wanted.Value:
+	case !there.Secured && !secured && there.Value == wanted.Value:
 		p.Unchanged = append(p.Unchanged, *there)
 	default:
-		wanted.Type, wanted.UUID = there.Type, there.UUID
 		p.Update = append(p.Update, VariableChange{*there, wanted})
 	}
+	return nil
 }
 
 // SyncError says where [VariableSet.Apply] has stopped. Unwrap gives the cause.
@@ -191,29 +204,31 @@ func (e *SyncError) Unwrap() error { return e.Err }
 // Apply does what a plan of this scope says: it creates, then changes, then deletes, and stops at the first error, a
 // [SyncError] that tells what was done. A new plan then has the rest.
 //
-// A plan may have grown old, and applying one twice does no harm: a variable that has come into being since is overwritten,
-// one to be changed that is gone is created, and one to be deleted that is gone counts as deleted. After a creation of
-// unknown outcome it looks, so that no key is created twice.
+// A plan may have grown old, and applying one twice does no harm: a variable that was created since is overwritten, and one to
+// be changed that is gone is created. One to be deleted that is gone counts as deleted once a list shows that it isn't there: a
+// 404 alone may mean that the credentials no longer see the scope. After a creation of unknown outcome it lists the variables
+// again, so that no key is created twice.
 //
-// API: as [VariableSet.Create], [VariableSet.Update] and [VariableSet.Delete].
+// API: as [VariableSet.Create], [VariableSet.Update], [VariableSet.Delete] and [VariableSet.List].
 //
 // Scope: pipeline:variable.
-func (v *VariableSet) Apply(ctx context.Context, plan *SyncPlan) error {
+func (v *VariableSet) Apply(ctx context.Context, plan *SyncPlan, opts ...CallOption) error {
 	switch {
 	case plan == nil:
 		return fmt.Errorf("pipelines: Variables.Apply: %w", invalidArgument("plan is nil"))
 	case plan.scope != v.at(v.ops.list).path:
 		return fmt.Errorf("pipelines: Variables.Apply: %w", invalidArgument("the plan was made for other variables"))
 	}
+	a := applier{ctx: ctx, set: v, opts: opts}
 	var changes []syncChange
 	for _, one := range plan.Create {
-		changes = append(changes, syncChange{"create " + one.Key, func() error { _, err := v.createOrOverwrite(ctx, one, nil); return err }})
+		changes = append(changes, syncChange{"create " + one.Key, func() error { return a.create(one) }})
 	}
 	for _, c := range plan.Update {
-		changes = append(changes, syncChange{"update " + c.After.Key, func() error { return v.overwriteOrCreate(ctx, c) }})
+		changes = append(changes, syncChange{"update " + c.After.Key, func() error { return a.update(c) }})
 	}
 	for _, one := range plan.Delete {
-		changes = append(changes, syncChange{"delete " + one.Key, func() error { return v.deleteIfThere(ctx, one.UUID) }})
+		changes = append(changes, syncChange{"delete " + one.Key, func() error { return a.delete(one.UUID) }})
 	}
 	return applyAll(changes)
 }
@@ -235,21 +250,53 @@ func applyAll(changes []syncChange) error {
 	return nil
 }
 
-func (v *VariableSet) overwriteOrCreate(ctx context.Context, c VariableChange) error {
-	_, err := v.overwrite(ctx, c.Before.UUID, c.After, nil)
-	if !errors.Is(err, ErrNotFound) {
-		return err
-	}
-	v.client.created.remove(v.at(v.ops.list).path, c.Before.UUID)
-	_, err = v.createOrOverwrite(ctx, c.After, nil)
+// applier is one Apply.
+type applier struct {
+	ctx    context.Context //nolint:containedctx // of one Apply
+	set    *VariableSet
+	opts   []CallOption
+	listed map[string]bool // UUIDs of the variables when a deletion was last answered 404; nil: none was
+}
+
+func (a *applier) create(one VariableRequest) error {
+	_, err := a.set.createOrOverwrite(a.ctx, one, a.opts)
 	return err
 }
 
-func (v *VariableSet) deleteIfThere(ctx context.Context, id string) error {
-	err := v.Delete(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		v.client.created.remove(v.at(v.ops.list).path, id)
-		return nil
+func (a *applier) update(c VariableChange) error {
+	_, err := a.set.overwrite(a.ctx, &c.Before, c.After, a.opts)
+	if !errors.Is(err, ErrNotFound) {
+		return err
 	}
-	return err
+	a.set.client.created.remove(a.set.at(a.set.ops.list).path, c.Before.UUID)
+	return a.create(c.After)
+}
+
+func (a *applier) delete(id string) error {
+	err := a.set.Delete(a.ctx, id, a.opts...)
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if a.listed == nil || a.listed[id] {
+		if listErr := a.list(); listErr != nil {
+			return fmt.Errorf("%w; whether the variable is gone is unknown: %w", err, listErr)
+		}
+	}
+	if a.listed[id] { // the service says both
+		return err
+	}
+	a.set.client.created.remove(a.set.at(a.set.ops.list).path, id)
+	return nil
+}
+
+func (a *applier) list() error {
+	there, err := a.set.List(a.ctx, nil, a.opts...).Collect()
+	if err != nil {
+		return err
+	}
+	a.listed = make(map[string]bool, len(there))
+	for _, one := range there {
+		a.listed[one.UUID] = true
+	}
+	return nil
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -51,16 +49,16 @@ func newEnvironmentVariableOps() *variableOps {
 	return ops
 }
 
-// Variable is a variable of a repository, workspace, deployment environment or run. The value of a secured one can be
-// written but never read.
+// Variable is a variable of a repository, workspace, deployment environment or run, as the service returns it. To create or
+// change one, use a [VariableRequest].
 //
 // Wherever a Variable is printed, a secured value is masked; in an unexported field of another struct fmt can't be told to.
-// Marshalled to JSON by a program, it leaves its value out, as the service does; requests of this package carry it.
+// Marshalled to JSON, it leaves its value out, as the service does.
 type Variable struct {
 	Type    string `json:"type,omitzero"` // may be missing for an environment's
 	UUID    string `json:"uuid,omitzero"`
 	Key     string `json:"key,omitzero"`
-	Value   string `json:"value,omitzero"` // empty where it is secured and was read
+	Value   string `json:"value,omitzero"` // empty for a secured one: it can be written but never read
 	Secured bool   `json:"secured,omitzero"`
 }
 
@@ -72,14 +70,6 @@ func (v Variable) masked() any {
 		v.Value = masked
 	}
 	return plainVariable(v)
-}
-
-// secrets are what no error may repeat.
-func (v Variable) secrets() []string {
-	if !v.Secured {
-		return nil
-	}
-	return []string{v.Value}
 }
 
 // Format implements [fmt.Formatter]: a secured value is masked under every verb.
@@ -96,23 +86,96 @@ func (v Variable) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plainVariable(v))
 }
 
-// encodeVariable writes the variable as requests carry it: with its value where that is empty too, and with secured where that
-// is false, without either of which the service refuses a creation.
-func encodeVariable(enc *jsontext.Encoder, v Variable) error {
+// VariableRequest is a variable to create or to set. It is no [Variable], so that a variable that was read, whose secured
+// value is missing, can't be written back by mistake.
+//
+// The value is masked wherever the request is printed, unless Secured points to false, and left out where a program marshals
+// it.
+type VariableRequest struct {
+	Key     string `json:"key"`
+	Value   string `json:"value"`
+	Secured *bool  `json:"secured,omitzero"` // nil: as the variable is; a new one is not secured then
+}
+
+// plainVariableRequest is a VariableRequest without its methods.
+type plainVariableRequest VariableRequest
+
+// secret reports whether the value has to be taken for one: only a request that says so has none.
+func (r VariableRequest) secret() bool { return r.Value != "" && (r.Secured == nil || *r.Secured) }
+
+// secured is what the variable is to be, there being the one that exists, or nil.
+func (r VariableRequest) secured(there *Variable) bool {
+	if r.Secured != nil {
+		return *r.Secured
+	}
+	return there != nil && there.Secured
+}
+
+// check refuses a request for a variable, there being the one that exists, or nil.
+func (r VariableRequest) check(there *Variable) error {
+	switch {
+	case r.Key == "":
+		return invalidArgument("variable has no key")
+	case r.Value == "" && r.secured(there):
+		return invalidArgument("variable %q is secured and its value is empty: a secured value can't be read, so what was read is none to write", r.Key)
+	}
+	return nil
+}
+
+// secrets are what no error may repeat.
+func (r VariableRequest) secrets() []string {
+	if !r.secret() {
+		return nil
+	}
+	return []string{r.Value}
+}
+
+// masked shows what the pointer points to.
+func (r VariableRequest) masked() any {
+	shown := struct {
+		Key, Value string
+		Secured    any
+	}{Key: r.Key, Value: r.Value}
+	if r.secret() {
+		shown.Value = masked
+	}
+	if r.Secured != nil {
+		shown.Secured = *r.Secured
+	}
+	return shown
+}
+
+// Format implements [fmt.Formatter]: the value is masked under every verb, unless it is not secured.
+func (r VariableRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
+
+// LogValue implements [slog.LogValuer]: the value is masked, unless it is not secured.
+func (r VariableRequest) LogValue() slog.Value { return slog.AnyValue(r.masked()) }
+
+// MarshalJSON implements [encoding/json.Marshaler]: the value is left out, unless it is not secured, because programs log what
+// they marshal.
+func (r VariableRequest) MarshalJSON() ([]byte, error) {
+	if r.secret() {
+		r.Value = ""
+	}
+	return json.Marshal(plainVariableRequest(r))
+}
+
+// encodeVariableRequest writes the request for the service: with its value where that is empty too, and with secured where
+// that is false, without either of which the service refuses a creation.
+func encodeVariableRequest(enc *jsontext.Encoder, r VariableRequest) error {
 	return json.MarshalEncode(enc, struct {
 		Key     string `json:"key"`
 		Value   string `json:"value"`
 		Secured bool   `json:"secured"`
-	}{v.Key, v.Value, v.Secured})
+	}{r.Key, r.Value, r.secured(nil)})
 }
 
-// VariableUpdate is what to change of a variable; what is empty or nil stays. The value is masked wherever the update is
-// printed, unless it says that it isn't secured, and left out where a program marshals it. Whether the service takes a
-// secured variable without its value is unknown.
+// VariableUpdate is what to change of a variable. The value is masked wherever the update is printed, unless Secured points to
+// false, and left out where a program marshals it. Whether the service takes a secured variable without its value is unknown.
 type VariableUpdate struct {
-	Key     string  `json:"key,omitzero"`
-	Value   *string `json:"value,omitzero"`
-	Secured *bool   `json:"secured,omitzero"`
+	Key     string  `json:"key,omitzero"`     // empty: as it is
+	Value   *string `json:"value,omitzero"`   // nil: as it is
+	Secured *bool   `json:"secured,omitzero"` // nil: as it is
 }
 
 // plainVariableUpdate is a VariableUpdate without its methods.
@@ -241,6 +304,9 @@ func (v *VariableSet) GetByKey(ctx context.Context, key string, opts ...CallOpti
 	return v.find(ctx, "Variables.GetByKey", func(one *Variable) bool { return one.Key == key }, opts)
 }
 
+// errNotListed says that a list which was read to its end lacks the variable. A 404 for the list itself is another thing.
+var errNotListed = fmt.Errorf("there is no such variable: %w", ErrNotFound)
+
 func (v *VariableSet) find(ctx context.Context, name string, match func(*Variable) bool, opts []CallOption) (*Variable, error) {
 	for one, err := range v.List(ctx, nil, opts...).All() {
 		if err != nil {
@@ -253,11 +319,12 @@ func (v *VariableSet) find(ctx context.Context, name string, match func(*Variabl
 	if one := v.client.created.find(v.at(v.ops.list).path, match); one != nil {
 		return one, nil
 	}
-	return nil, fmt.Errorf("pipelines: %s: there is no such variable: %w", name, ErrNotFound)
+	return nil, fmt.Errorf("pipelines: %s: %w", name, errNotListed)
 }
 
-// Create creates a variable from key, value and secured. A key that exists is an [ErrConflict]. A request that may have
-// reached the service is not sent again: the error is then an [ErrOutcomeUnknown].
+// Create creates a variable, which is not secured unless the request says so. A key that exists is an [ErrConflict]. An empty
+// value for a secured variable is an [ErrInvalidArgument]. A request that may have reached the service is not sent again: the
+// error is then an [ErrOutcomeUnknown].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines_config/variables
 // API: POST /workspaces/{workspace}/pipelines-config/variables
@@ -266,19 +333,12 @@ func (v *VariableSet) find(ctx context.Context, name string, match func(*Variabl
 // API: POST /users/{selected_user}/pipelines_config/variables
 //
 // Scope: pipeline:variable.
-func (v *VariableSet) Create(ctx context.Context, variable Variable, opts ...CallOption) (*Variable, error) {
-	one, err := send[Variable](ctx, v.client, v.at(v.ops.create).check(variable.check()), variable, opts)
+func (v *VariableSet) Create(ctx context.Context, variable VariableRequest, opts ...CallOption) (*Variable, error) {
+	one, err := send[Variable](ctx, v.client, v.at(v.ops.create).check(variable.check(nil)), variable, opts)
 	if err == nil && v.ops.late {
 		v.client.created.add(v.at(v.ops.list).path, one)
 	}
 	return one, err
-}
-
-func (v Variable) check() error {
-	if v.Key == "" {
-		return invalidArgument("variable has no key")
-	}
-	return nil
 }
 
 // Update changes the variable with a UUID. One that does not exist is an [ErrNotFound].
@@ -320,31 +380,34 @@ func (v *VariableSet) Delete(ctx context.Context, id string, opts ...CallOption)
 }
 
 // Set makes the variable with this key have this value and this protection: it creates it, or updates the one that is there.
-// It may be repeated: where a creation's outcome is unknown it looks, and an [ErrOutcomeUnknown] comes back only if there is
-// nothing to be seen. With several variables, [VariableSet.Plan] needs fewer requests.
+// A secured variable stays secured unless variable.Secured points to false. An empty value for a secured variable is an
+// [ErrInvalidArgument].
+//
+// It may be repeated: where a creation's outcome is unknown it lists the variables again, and an [ErrOutcomeUnknown] comes back
+// only if this one isn't there. With several variables, [VariableSet.Plan] needs fewer requests.
 //
 // API: as [VariableSet.List], [VariableSet.Create] and [VariableSet.Update].
 //
 // Scope: pipeline:variable.
-func (v *VariableSet) Set(ctx context.Context, variable Variable, opts ...CallOption) (*Variable, error) {
-	if err := variable.check(); err != nil {
+func (v *VariableSet) Set(ctx context.Context, variable VariableRequest, opts ...CallOption) (*Variable, error) {
+	if err := variable.check(nil); err != nil {
 		return nil, fmt.Errorf("pipelines: Variables.Set: %w", err)
 	}
 	there, err := v.GetByKey(ctx, variable.Key, opts...)
 	if err == nil {
-		updated, err := v.overwrite(ctx, there.UUID, variable, opts)
+		updated, err := v.overwrite(ctx, there, variable, opts)
 		if !errors.Is(err, ErrNotFound) {
 			return updated, err
 		}
 		v.client.created.remove(v.at(v.ops.list).path, there.UUID) // somebody has deleted it since
-	} else if !errors.Is(err, ErrNotFound) {
+	} else if !errors.Is(err, errNotListed) {
 		return nil, err
 	}
 	return v.createOrOverwrite(ctx, variable, opts)
 }
 
-// createOrOverwrite creates a variable, or overwrites the one that has come into being meanwhile.
-func (v *VariableSet) createOrOverwrite(ctx context.Context, variable Variable, opts []CallOption) (*Variable, error) {
+// createOrOverwrite creates a variable, or overwrites the one that was created meanwhile.
+func (v *VariableSet) createOrOverwrite(ctx context.Context, variable VariableRequest, opts []CallOption) (*Variable, error) {
 	created, err := v.Create(ctx, variable, opts...)
 	if err == nil {
 		return created, nil
@@ -353,15 +416,18 @@ func (v *VariableSet) createOrOverwrite(ctx context.Context, variable Variable, 
 	if err != nil {
 		return nil, err
 	}
-	return v.overwrite(ctx, there.UUID, variable, opts)
+	return v.overwrite(ctx, there, variable, opts)
 }
 
-func (v *VariableSet) overwrite(ctx context.Context, id string, variable Variable, opts []CallOption) (*Variable, error) {
-	return v.Update(ctx, id, VariableUpdate{Key: variable.Key, Value: &variable.Value, Secured: &variable.Secured}, opts...)
+// overwrite updates the variable that is there. Its protection is sent in any case, because what the service does without is
+// unknown.
+func (v *VariableSet) overwrite(ctx context.Context, there *Variable, variable VariableRequest, opts []CallOption) (*Variable, error) {
+	if err := variable.check(there); err != nil {
+		return nil, fmt.Errorf("pipelines: Variables.Set: %w", err)
+	}
+	secured := variable.secured(there)
+	return v.Update(ctx, there.UUID, VariableUpdate{Key: variable.Key, Value: &variable.Value, Secured: &secured}, opts...)
 }
-
-// lateness is how long an environment's variable may be missing from the list. Five seconds were seen.
-const lateness = 15 * time.Second
 
 // afterCreate finds the variable that a failed creation says or may have left. One that the service knows and does not list
 // yet is waited for.
@@ -374,7 +440,7 @@ func (v *VariableSet) afterCreate(ctx context.Context, key string, cause error, 
 		if err == nil {
 			return there, nil
 		}
-		if !errors.Is(err, ErrNotFound) {
+		if !errors.Is(err, errNotListed) {
 			return nil, fmt.Errorf("pipelines: Variables.Set: %w; looking for it failed: %w", cause, err)
 		}
 		if !v.ops.late || waited >= lateness {
@@ -382,88 +448,6 @@ func (v *VariableSet) afterCreate(ctx context.Context, key string, cause error, 
 		}
 		if err := pause(ctx, fastest); err != nil {
 			return nil, fmt.Errorf("pipelines: Variables.Set: %w while waiting for the variable to appear after: %w", err, cause)
-		}
-	}
-}
-
-// createdVariables remembers what a client created a moment ago, because the service lists an environment's variables late
-// and nothing must be created twice for that.
-type createdVariables struct {
-	mu  sync.Mutex
-	all map[string][]createdVariable // by the path of their list
-}
-
-type createdVariable struct {
-	Variable
-	at time.Time
-}
-
-func (c *createdVariables) add(path string, v *Variable) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.all == nil {
-		c.all = make(map[string][]createdVariable)
-	}
-	c.expire()
-	c.all[path] = append(c.all[path], createdVariable{*v, time.Now()})
-}
-
-// expire forgets what the service lists by now.
-func (c *createdVariables) expire() {
-	for path, variables := range c.all {
-		for len(variables) > 0 && time.Since(variables[0].at) > lateness {
-			variables = variables[1:]
-		}
-		if c.all[path] = variables; len(variables) == 0 {
-			delete(c.all, path)
-		}
-	}
-}
-
-func (c *createdVariables) find(path string, match func(*Variable) bool) *Variable {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.expire()
-	for _, one := range c.all[path] {
-		if match(&one.Variable) {
-			return &one.Variable
-		}
-	}
-	return nil
-}
-
-// addMissing adds what is remembered and not among those listed.
-func (c *createdVariables) addMissing(path string, listed []*Variable) []*Variable {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.expire()
-	for _, one := range c.all[path] {
-		if !slices.ContainsFunc(listed, func(v *Variable) bool { return v.UUID == one.UUID }) {
-			listed = append(listed, &one.Variable)
-		}
-	}
-	return listed
-}
-
-// update keeps what is remembered of a variable as it is now.
-func (c *createdVariables) update(path, id string, v *Variable) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i := range c.all[path] {
-		if c.all[path][i].UUID == id {
-			c.all[path][i].Variable = *v
-			c.all[path][i].UUID = id
-		}
-	}
-}
-
-func (c *createdVariables) remove(path, id string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i, one := range c.all[path] {
-		if one.UUID == id {
-			c.all[path] = append(c.all[path][:i:i], c.all[path][i+1:]...)
-			return
 		}
 	}
 }

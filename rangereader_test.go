@@ -313,7 +313,7 @@ func TestAPieceOfALogIsNoFailure(t *testing.T) {
 }
 
 // zip compresses content, in so many members.
-func zip(t *testing.T, content []byte, members int) []byte {
+func zip(t testing.TB, content []byte, members int) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	for i := range members {

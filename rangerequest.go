@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"net/http"
@@ -118,6 +118,7 @@ func (r *rangeReader) pastEnd(past *pastEndError) error {
 		r.size = size
 		return io.EOF
 	case !read:
+		r.nothing = true
 		return &unfitError{past.err}
 	case size < 0 && r.size < 0:
 		return &unfitError{errUnconfirmed}
@@ -129,6 +130,7 @@ func (r *rangeReader) pastEnd(past *pastEndError) error {
 
 // attach reads on from resp, at pos or so many bytes before the end. It returns io.EOF if there is nothing.
 func (r *rangeReader) attach(resp *http.Response, tail int64) error {
+	nothing := r.nothing
 	p, err := readPart(resp)
 	if err == nil {
 		err = r.accept(p)
@@ -137,6 +139,8 @@ func (r *rangeReader) attach(resp *http.Response, tail int64) error {
 	case err != nil:
 	case tail > 0:
 		err = r.seekTail(&p, tail)
+	case nothing && !p.encoded && p.size < 0: // so it was no compressed form that ended before pos
+		err = io.EOF
 	default:
 		err = r.seek(p)
 	}
@@ -159,7 +163,8 @@ func (r *rangeReader) accept(p part) error {
 	case p.size >= 0 && p.size < least, p.partial && r.version.differs(p.version):
 		return errChanged
 	}
-	r.size, r.end, r.framed, r.version, r.whole = p.size, p.end, p.framed, p.version, p.encoded
+	r.size, r.end, r.framed, r.version = p.size, p.end, p.framed, p.version
+	r.whole, r.nothing = p.encoded, false
 	return nil
 }
 
@@ -185,15 +190,14 @@ func (r *rangeReader) seek(p part) error {
 // skip reads what lies between the body's start and pos, making sure that it is what was read before.
 func (r *rangeReader) skip(body io.Reader, from int64) error {
 	if from <= r.begin {
-		var again maphash.Hash
-		again.SetSeed(r.sum.Seed())
+		again := crc32.New(castagnoli)
 		if _, err := io.CopyN(io.Discard, body, r.begin-from); err != nil {
 			return err
 		}
-		if _, err := io.CopyN(&again, body, r.pos-r.begin); err != nil {
+		if _, err := io.CopyN(again, body, r.pos-r.begin); err != nil {
 			return err
 		}
-		if again.Sum64() != r.sum.Sum64() {
+		if again.Sum32() != r.sum {
 			return errChanged
 		}
 		return nil

@@ -361,7 +361,7 @@ func (w *watcher) readLog(l *stepLog) (grown bool, err error) {
 // openLog opens the log at the place where it ended before.
 func (w *watcher) openLog(l *stepLog) error {
 	if l.reader != nil {
-		return l.reader.next()
+		return l.reader.poll(l.step.State.Done())
 	}
 	reader := new(rangeReader)
 	at := opStepsLog.at(w.repo.Workspace, w.repo.Slug, w.id, l.step.UUID)

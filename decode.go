@@ -23,6 +23,11 @@ const (
 // decodeOptions tolerate what the service may send. Unknown members and null are no error to begin with.
 var decodeOptions = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
+var (
+	errEmptyBody = errors.New("it is empty")
+	errNullBody  = errors.New("it is null")
+)
+
 // unreadableError says that the answer has a good status and a body that can't be used.
 type unreadableError struct {
 	status int
@@ -79,9 +84,9 @@ func (k *call) decodeBody(body []byte, resp *http.Response, out any) error {
 	case len(text) == 0 && k.mayBeEmpty(resp):
 		return nil
 	case len(text) == 0:
-		return errors.New("it is empty")
+		return errEmptyBody
 	case string(text) == "null" && !k.at.op.custom():
-		return errors.New("it is null")
+		return errNullBody
 	case len(body) > maxJSONObjects && bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("null")) > maxJSONObjects:
 		return ErrResponseTooLarge
 	}

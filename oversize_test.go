@@ -459,7 +459,7 @@ func TestJSONThatIsNoUTF8IsReadAsFarAsItIs(t *testing.T) {
 
 	runs, err := c.Pipelines.List(t.Context(), repo, nil).Collect()
 	require.ErrorContains(t, err, "read before", "a link is followed as far as it is one")
-	require.Len(t, runs, 1)
+	require.Len(t, runs, 2, "the page whose link leads back comes before the error")
 	require.Equal(t, "\uFFFD\uFFFD\uFFFD", runs[0].UUID)
 }
 

@@ -165,13 +165,15 @@ func (s *StepsService) TestReport(ctx context.Context, repo Repo, pipelineID, st
 }
 
 // TestCases lists the tests of a step that did not pass; the service leaves out those that did. A step without a report is
-// an [ErrNotFound].
+// an [ErrNotFound], or an empty list: the service documents the one and may do the other.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports/test_cases
 //
 // Scope: pipeline.
 func (s *StepsService) TestCases(ctx context.Context, repo Repo, pipelineID, stepID string, q *ListOptions, opts ...CallOption) *Pager[TestCase] {
-	return list[TestCase](ctx, s.client, opStepsTestCases.at(repo.Workspace, repo.Slug, pipelineID, stepID), q.params(), opts)
+	at := opStepsTestCases.at(repo.Workspace, repo.Slug, pipelineID, stepID)
+	at.emptyOK = true // as for the report: an empty 200 was reported too
+	return list[TestCase](ctx, s.client, at, q.params(), opts)
 }
 
 // TestCaseReasons lists why a test did not pass.
@@ -181,8 +183,9 @@ func (s *StepsService) TestCases(ctx context.Context, repo Repo, pipelineID, ste
 // Scope: pipeline.
 func (s *StepsService) TestCaseReasons(ctx context.Context, repo Repo, pipelineID, stepID, testCaseID string, q *ListOptions, opts ...CallOption) *Pager[TestCaseReason] {
 	at := opStepsTestCaseReasons.at(repo.Workspace, repo.Slug, pipelineID, stepID, testCaseID)
+	at.emptyOK = true
 	pager := list[TestCaseReason](ctx, s.client, at, q.params(), opts)
-	pager.loose, pager.at.emptyOK = true, true
+	pager.loose = true
 	return pager
 }
 

@@ -242,11 +242,15 @@ func (v *VariableSet) GetByKey(ctx context.Context, key string, opts ...CallOpti
 }
 
 func (v *VariableSet) find(ctx context.Context, name string, match func(*Variable) bool, opts []CallOption) (*Variable, error) {
+	read := false
 	for one, err := range v.List(ctx, nil, opts...).All() {
+		if err != nil && read {
+			return nil, restUnreadError{err}
+		}
 		if err != nil {
 			return nil, err
 		}
-		if match(one) {
+		if read = true; match(one) {
 			return one, nil
 		}
 	}

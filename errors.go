@@ -53,7 +53,7 @@ type APIError struct {
 	RequestID  string
 	RetryAfter time.Duration // how long the service asks to wait; 0: it doesn't say
 	Attempts   int           // how often the request was sent
-	Body       []byte        // the first 4 KiB of the body as it came, secrets masked
+	Body       []byte        // the first 4 KiB of the body, in UTF-8, secrets masked
 }
 
 // Error tells operation, method, path, status and the service's words on one line.

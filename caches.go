@@ -112,8 +112,9 @@ func (s *CachesService) Download(ctx context.Context, repo Repo, id string, w io
 	if err != nil {
 		return 0, err
 	}
-	defer r.Close()
-	return r.WriteTo(w)
+	n, err := r.WriteTo(w) // which closes r if w panics
+	_ = r.Close()          // all that it has to tell is in err
+	return n, err
 }
 
 // openURL sends a GET to a URL that the service gave.

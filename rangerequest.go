@@ -171,10 +171,8 @@ func (r *rangeReader) accept(p part) error {
 // seek reads up to pos, which may be in the middle of the body.
 func (r *rangeReader) seek(p part) error {
 	switch {
-	case r.pos > 0 && r.pos == r.begin && p.size >= 0 && p.size <= r.pos: // the offset is past the end
+	case r.nothingNew(p):
 		return io.EOF
-	case r.polling && p.from == 0 && r.pos > 0 && (p.size == r.pos || (p.version == r.read && p.version.strong() != "")):
-		return io.EOF // the whole again, and nothing new in it
 	case p.from > r.pos, p.partial && p.end < r.pos:
 		return fmt.Errorf("byte %d was asked for, and bytes %d to %d came", r.pos, p.from, p.end-1)
 	}
@@ -185,6 +183,18 @@ func (r *rangeReader) seek(p part) error {
 		return io.EOF
 	}
 	return nil
+}
+
+// nothingNew reports whether the content ends before anything new, without reading it.
+func (r *rangeReader) nothingNew(p part) bool {
+	if r.pos == 0 {
+		return false
+	}
+	if r.pos == r.begin {
+		return p.size >= 0 && p.size <= r.pos
+	}
+	same := p.version == r.read && p.version.strong() != ""
+	return r.polling && p.from == 0 && (p.size == r.pos || same)
 }
 
 // skip reads what lies between the body's start and pos, and compares it with what was read before.

@@ -290,7 +290,7 @@ func TestALogThatGoesCompressedIntoStorageIsFollowedToItsEnd(t *testing.T) {
 					time.Sleep(delay)
 					got, err := followed(t, c, "8", "{s}")
 					require.NoError(t, err)
-					require.True(t, string(content) == got, "got %d bytes, want %d", len(got), len(content))
+					require.True(t, bytes.Equal(content, []byte(got)), "got %d bytes, want %d", len(got), len(content))
 				})
 				inBubble(t, moving(&start, content, handle), func(t *testing.T, c *pipelines.Client, _ func() int) {
 					start = time.Now()

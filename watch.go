@@ -169,7 +169,7 @@ func (w *watcher) due() (next *check, look func() (changed bool, err error)) {
 	if !w.untold {
 		offer(&w.pipelineCheck, w.lookAtPipeline)
 	}
-	if w.pipeline != nil && !(w.untold && w.pipeline.State.Done() && w.looks > 0 && w.stepsAgree()) {
+	if w.pipeline != nil && !w.stepsSettled() {
 		offer(&w.stepsCheck, w.lookAtSteps)
 	}
 	for _, step := range w.steps { // in the pipeline's order, so that nothing depends on the map's
@@ -216,6 +216,11 @@ func (w *watcher) stepsAgree() bool {
 		return ended
 	}
 	return paused || !active
+}
+
+// stepsSettled reports whether all steps have ended with the pipeline.
+func (w *watcher) stepsSettled() bool {
+	return w.untold && w.pipeline.State.Done() && w.looks > 0 && w.stepsAgree()
 }
 
 // caughtUp reports whether everything was told that happened before the pipeline's untold state. A step whose state nobody knows

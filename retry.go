@@ -175,9 +175,10 @@ func (k *call) neverSent(err error) bool {
 func permanent(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	var redirect *redirectError
+	var shape *shapeError
 	var answer *APIError
 	switch {
-	case errors.As(err, &certificate), errors.As(err, &redirect), errors.Is(err, ErrResponseTooLarge), errors.Is(err, errHeldBack):
+	case errors.As(err, &certificate), errors.As(err, &redirect), errors.As(err, &shape), errors.Is(err, ErrResponseTooLarge), errors.Is(err, errHeldBack):
 		return true
 	case errors.As(err, &answer): // of the token endpoint
 		return answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests

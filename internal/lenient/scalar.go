@@ -1,6 +1,8 @@
 package lenient
 
 import (
+	"cmp"
+	"fmt"
 	"math"
 	"reflect"
 	"regexp"
@@ -87,21 +89,25 @@ func readTime(into reflect.Value, value jsontext.Value) error {
 	return nil
 }
 
-// timeForm is a date, or a date and a time of day, which may have a fraction and a zone.
-var timeForm = regexp.MustCompile(`^(\d{4}-\d\d-\d\d)(?:[Tt ]+(\d\d:\d\d)(:\d\d(?:[.,]\d+)?)?)? *(?:([+-]\d\d)(?::?(\d\d))?)? *(?:[Zz]|UTC|GMT)?$`)
+// timeForm is a date, or a date and a time of day, which may have a fraction and a zone. The signs between the digits may be missing.
+var timeForm = regexp.MustCompile(`^(\d{4})-?(\d\d)-?(\d\d)(?:[Tt ]+(\d\d):?(\d\d)(?::?(\d\d(?:[.,]\d+)?))?)? *(?:([+-]\d\d)(?::?(\d\d))?)? *(?:[Zz]|UTC|GMT)?$`)
 
 // parseTime reads a time in any form that comes close to RFC 3339, or as seconds or milliseconds since 1970. A time without a zone
 // is UTC.
 func parseTime(text string) (time.Time, bool) {
-	if seconds, ok := number(text); ok {
-		return fromEpoch(seconds)
+	if n, ok := number(text); ok {
+		if t, ok := fromEpoch(n); ok {
+			return t, true
+		}
 	}
 	m := timeForm.FindStringSubmatch(text)
 	if m == nil {
 		return time.Time{}, false
 	}
-	date, minute, second, hours, minutes := m[1], m[2], m[3], m[4], m[5]
-	t, err := time.Parse(time.RFC3339, date+"T"+or(minute, "00:00")+or(second, ":00")+or(hours, "+00")+":"+or(minutes, "00"))
+	for i, otherwise := range map[int]string{4: "00", 5: "00", 6: "00", 7: "+00", 8: "00"} {
+		m[i] = cmp.Or(m[i], otherwise)
+	}
+	t, err := time.Parse(time.RFC3339, fmt.Sprintf("%s-%s-%sT%s:%s:%s%s:%s", m[1], m[2], m[3], m[4], m[5], m[6], m[7], m[8]))
 	if err != nil {
 		return time.Time{}, false
 	}
@@ -110,13 +116,6 @@ func parseTime(text string) (time.Time, bool) {
 	}
 	_, err = t.MarshalText() // it refuses some of what Parse takes
 	return t, err == nil
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // Times since 1970 are taken for such between these years, in seconds; what is a thousand times as large is in milliseconds.

@@ -31,7 +31,7 @@ var (
 	ErrServer           = errors.New("server error")       // 5xx
 	ErrOutcomeUnknown   = errors.New("outcome unknown")    // see [OutcomeUnknownError]
 	ErrInvalidArgument  = errors.New("invalid argument")   // refused before anything was sent
-	ErrResponseTooLarge = errors.New("response too large") // a JSON answer of more than 32 MiB, or of more objects than anybody lists
+	ErrResponseTooLarge = errors.New("response too large") // a JSON answer of more than 32 MiB, or of more values than anybody lists
 )
 
 func invalidArgument(format string, args ...any) error {

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -53,13 +52,13 @@ type looseBody[T any] struct{ pageBody[T] }
 // UnmarshalJSON implements [encoding/json.Unmarshaler].
 func (b *looseBody[T]) UnmarshalJSON(data []byte) error {
 	if jsontext.Value(data).Kind() == '[' {
-		return json.Unmarshal(data, &b.Values, decodeOptions)
+		return models.Unmarshal(data, &b.Values)
 	}
-	if err := json.Unmarshal(data, &b.pageBody, decodeOptions); err != nil || b.Values != nil || b.Size != nil {
+	if err := models.Unmarshal(data, &b.pageBody); err != nil || b.Values != nil || b.Size != nil {
 		return err
 	}
 	var one *T
-	err := json.Unmarshal(data, &one, decodeOptions)
+	err := models.Unmarshal(data, &one)
 	b.Values = []*T{one}
 	return err
 }

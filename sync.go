@@ -121,6 +121,11 @@ func (v *VariableSet) Plan(ctx context.Context, desired []Variable, o *SyncOptio
 	if err != nil {
 		return nil, err
 	}
+	for _, one := range there {
+		if one.Key == "" { // which would be deleted as one that is not wanted
+			return nil, fmt.Errorf("pipelines: Variables.Plan: variable %q is listed without a key that can be read", one.UUID)
+		}
+	}
 	there = v.client.created.addMissing(at.path, there)
 	plan := &SyncPlan{scope: at.path}
 	byKey := make(map[string]*Variable, len(there))

@@ -273,7 +273,7 @@ func TestARetryThatSucceedsIsNoError(t *testing.T) {
 }
 
 func TestARetryStartsDecodingFromNothing(t *testing.T) {
-	srv := record(t, sequence(answerJSON(`{"uuid":"{stale}","build_number":"x"}`), answerJSON(`{"build_number":5}`)))
+	srv := record(t, sequence(answerJSON(`{"uuid":"{stale}","build_number":4,`), answerJSON(`{"build_number":5}`)))
 	p, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "5")
 	require.NoError(t, err)
 	require.Equal(t, &pipelines.Pipeline{BuildNumber: 5}, p)

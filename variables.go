@@ -272,7 +272,7 @@ func (v *VariableSet) find(ctx context.Context, name string, match func(*Variabl
 // Scope: pipeline:variable.
 func (v *VariableSet) Create(ctx context.Context, variable Variable, opts ...CallOption) (*Variable, error) {
 	one, err := send[Variable](ctx, v.client, v.at(v.ops.create).check(variable.check()), variable, opts)
-	if err == nil && v.ops.late {
+	if err == nil && v.ops.late && one.UUID != "" { // else nothing tells it from the one that is listed
 		v.client.created.add(v.at(v.ops.list).path, one)
 	}
 	return one, err

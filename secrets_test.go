@@ -662,7 +662,7 @@ func TestNoFailingCallShowsASecret(t *testing.T) {
 			for name, opts := range credentials(t) {
 				var logs strings.Builder
 				srv := record(t, handle)
-				opts = append(opts, pipelines.WithTokenURL(tokenServer(t)), pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 2, MinWait: 1, MaxWait: 1}),
+				opts = append(opts, pipelines.WithTokenURL(tokenServer(t)), pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 2, MinWait: 1, MaxWait: 1, MaxQuotaWait: 1}),
 					pipelines.WithLogger(slog.New(slog.NewJSONHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}))),
 					pipelines.WithResponseHook(func(resp *http.Response) { assertRequestSilent(t, resp) }))
 				failing := failingCalls(t, newClient(t, srv.base(), opts...))

@@ -89,7 +89,7 @@ func TestEveryTestThatTheGuaranteesNameExists(t *testing.T) {
 	guarantees, err := os.ReadFile("docs/guarantees.md")
 	require.NoError(t, err)
 	exists := map[string]bool{}
-	for _, pattern := range []string{"*_test.go", "*/*_test.go", "examples/*/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "*/*_test.go", "examples/*/*_test.go", "internal/*/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		require.NoError(t, err)
 		for _, file := range files {

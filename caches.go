@@ -93,8 +93,9 @@ func (s *CachesService) ContentURI(ctx context.Context, repo Repo, id string, op
 }
 
 // Download copies the content of a cache, a compressed archive, to w and returns how many bytes it wrote. Nothing of it is
-// kept in memory; a connection that is lost or stalls is replaced, and an expired URI too. Credentials go along only if the
-// content lies at the API's own origin. The options are those of the request for the URI.
+// kept in memory; a connection that is lost or stalls is replaced, and an expired URI too. It ends with an error if a later URI
+// leads to other content. A Content-Encoding of the storage host is undone. Credentials go along only if the content lies at
+// the API's own origin. The options are those of the request for the URI.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines-config/caches/{cache_uuid}/content-uri
 //
@@ -111,8 +112,9 @@ func (s *CachesService) Download(ctx context.Context, repo Repo, id string, w io
 	if err != nil {
 		return 0, err
 	}
-	defer r.Close()
-	return r.WriteTo(w)
+	n, err := r.WriteTo(w) // which closes r if w panics
+	_ = r.Close()          // all that it has to tell is in err
+	return n, err
 }
 
 // openURL sends a GET to a URL that the service gave.

@@ -113,7 +113,11 @@ func (k *call) encode(body any) (err error) {
 		}
 		k.body = bytes.Clone(b)
 	default:
-		k.body, err = json.Marshal(body, encodeOptions)
+		if k.at.op.custom() {
+			k.body, err = encodeCustom(body)
+		} else {
+			k.body, err = json.Marshal(body, encodeOptions)
+		}
 	}
 	k.header.Set("Content-Type", contentType)
 	return err
@@ -317,9 +321,11 @@ func WithResponse(into **http.Response) CallOption {
 // Do sends a request to any path below the base URL, such as "/repositories/acme/site/commits?pagelen=5", with the
 // credentials, limiter, retries and errors of every other call. GET, HEAD, PUT, DELETE and OPTIONS count as safe to repeat.
 //
-// A body is encoded as JSON; a []byte is sent as it is, as JSON unless [WithHeader] sets another Content-Type. The answer is
-// decoded into out, which may be nil; a *[]byte takes it as it is. An answer without content leaves out alone, unless it
-// claims to be JSON. A bare UUID is sent as it stands: put its braces around it, percent-encoded.
+// A body is encoded as [encoding/json] does; a []byte is sent as it is, as JSON unless [WithHeader] sets another Content-Type. The
+// response is decoded into out as encoding/json does; out may be nil, and a *[]byte takes the response as it is. Without content
+// out stays as it was, unless the response claims to be JSON; after an error it is zero. A type of this package, or a list or map
+// of one, is encoded and decoded as by the package's own methods: secrets are sent, and a member of another shape is read or left
+// at zero. A bare UUID in path is sent as it stands: put its braces around it, percent-encoded.
 func (c *Client) Do(ctx context.Context, method, path string, body, out any, opts ...CallOption) error {
 	at := customEndpoint(method, path)
 	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {

@@ -272,7 +272,7 @@ func TestALaterRefusalMayAskForALongerWait(t *testing.T) {
 			resp.Header.Set("Retry-After", []string{"1", "30"}[n-1])
 			return resp, nil
 		})}
-		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
+		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithRetry(pipelines.RetryPolicy{}))
 		var wg sync.WaitGroup
 		for range 2 {
 			wg.Go(func() { _, _ = c.Pipelines.Get(t.Context(), repo, "1") })

@@ -400,7 +400,7 @@ func TestLimiterIsAskedBeforeEveryAttempt(t *testing.T) {
 
 func TestLimiterThatFailsForAMomentIsAskedAgainForWritesToo(t *testing.T) {
 	asked := 0
-	srv := record(t, answer(http.StatusCreated, "application/json", `{}`))
+	srv := record(t, answer(http.StatusCreated, "application/json", `{"uuid":"{1}"}`))
 	c := newClient(t, srv.base(), pipelines.WithLimiter(limiterFunc(func(context.Context) error {
 		if asked++; asked < 3 {
 			return fmt.Errorf("limiter is away")

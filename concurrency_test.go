@@ -56,7 +56,7 @@ func (i *issuer) check(w http.ResponseWriter, req *http.Request) {
 		answer(http.StatusUnauthorized, "text/plain", "expired")(w, req)
 		return
 	}
-	answerJSON(`{}`)(w, req)
+	answerJSON(`{"uuid":"{1}"}`)(w, req)
 }
 
 func TestACrowdRefreshesAnExpiredTokenOnce(t *testing.T) {
@@ -106,7 +106,7 @@ func TestACrowdThatSharesALimiterPassesOneByOne(t *testing.T) {
 		var sent, succeeded, cancelled atomic.Int32
 		hc := &http.Client{Transport: hosts{"http://api.example": func(w http.ResponseWriter, req *http.Request) {
 			sent.Add(1)
-			answerJSON(`{}`)(w, req)
+			answerJSON(`{"uuid":"{1}"}`)(w, req)
 		}}}
 		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithLimiter(limiter))
 		ctx, cancel := context.WithCancel(t.Context())

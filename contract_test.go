@@ -328,7 +328,7 @@ func (o documentedOperation) succeed(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(o.status)
 	if o.status == http.StatusOK || o.status == http.StatusCreated {
-		_, _ = io.WriteString(w, `{"values":[],"uri":"https://storage.example/cache"}`)
+		_, _ = io.WriteString(w, `{"uuid":"{1}","values":[],"uri":"https://storage.example/cache"}`)
 	}
 }
 

@@ -88,13 +88,18 @@ func toUTF8(body []byte, charset string) string {
 // withoutMark removes a byte order mark.
 func withoutMark(text string) string { return strings.TrimPrefix(text, "\ufeff") }
 
-// textMessage is the message of a body that is not JSON: plain text, or the status's words for a page.
+// textMessage is the message of a body that has no words as JSON: its text, or the status's words for a page and for what is
+// no text. Gateways send plain text as JSON or HTML too.
 func textMessage(mediaType string, status int, body string) string {
 	text := strings.TrimSpace(withoutMark(body))
-	if text == "" || strings.HasPrefix(text, "<") || (mediaType != "" && mediaType != "text/plain") {
-		return http.StatusText(status)
+	asJSON := strings.HasSuffix(mediaType, "json")
+	switch {
+	case text == "" || text[0] == '<' || mediaType == "text/html" && strings.Contains(text, "<"):
+	case asJSON && (strings.ContainsRune(`{["`, rune(text[0])) || loosejson.Valid(jsontext.Value(text))):
+	case asJSON || mediaType == "" || strings.HasPrefix(mediaType, "text/"):
+		return oneLine(text)
 	}
-	return oneLine(text)
+	return http.StatusText(status)
 }
 
 var (

@@ -31,7 +31,7 @@ var (
 	ErrServer           = errors.New("server error")       // 5xx
 	ErrOutcomeUnknown   = errors.New("outcome unknown")    // see [OutcomeUnknownError]
 	ErrInvalidArgument  = errors.New("invalid argument")   // refused before anything was sent
-	ErrResponseTooLarge = errors.New("response too large") // a JSON answer of more than 32 MiB, or of more objects than anybody lists
+	ErrResponseTooLarge = errors.New("response too large") // a JSON answer of more than 32 MiB, or of more values than anybody lists
 )
 
 func invalidArgument(format string, args ...any) error {
@@ -53,7 +53,7 @@ type APIError struct {
 	RequestID  string
 	RetryAfter time.Duration // how long the service asks to wait; 0: it doesn't say
 	Attempts   int           // how often the request was sent
-	Body       []byte        // the first 4 KiB of the body as it came, secrets masked
+	Body       []byte        // the first 4 KiB of the body, in UTF-8, secrets masked
 }
 
 // Error tells operation, method, path, status and the service's words on one line.

@@ -104,6 +104,15 @@ func TestEveryFormOfErrorBodyIsRead(t *testing.T) {
 		"as a page that says it is text": {
 			502, http.Header{"Content-Type": {"text/plain"}}, "<html>", pipelines.APIError{Message: "Bad Gateway"}, "502 Bad Gateway",
 		},
+		"as text that says it is JSON": {
+			401, jsonType, "Unauthorized; scope does not match", pipelines.APIError{Message: "Unauthorized; scope does not match"}, "401 Unauthorized: Unauthorized; scope does not match",
+		},
+		"as text that says it is a page": {
+			403, http.Header{"Content-Type": {"text/html; charset=utf-8"}}, "Access denied", pipelines.APIError{Message: "Access denied"}, "403 Forbidden: Access denied",
+		},
+		"as words and a page":  {502, http.Header{"Content-Type": {"text/html"}}, "oops <p>no</p>", pipelines.APIError{Message: "Bad Gateway"}, "502 Bad Gateway"},
+		"as an image":          {502, http.Header{"Content-Type": {"image/png"}}, "\x89PNG", pipelines.APIError{Message: "Bad Gateway"}, "502 Bad Gateway"},
+		"JSON without words":   {400, jsonType, `null`, pipelines.APIError{Message: "Bad Request"}, "400 Bad Request"},
 		"empty":                {503, nil, "", pipelines.APIError{Message: "Service Unavailable"}, "503 Service Unavailable"},
 		"JSON of another kind": {400, jsonType, `[7, null]`, pipelines.APIError{Message: "Bad Request"}, "400 Bad Request"},
 		"JSON that ends early": {400, jsonType, `{"error":{"message":"B`, pipelines.APIError{Message: "Bad Request"}, "400 Bad Request"},

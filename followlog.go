@@ -43,14 +43,9 @@ func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, ste
 		return s.Get(ctx, repo, pipelineID, stepID, b.charge(), WithQuery("fields", "uuid,state,started_on"))
 	}}
 	at := opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID)
-	err = f.log.open(ctx, s.client, at.op.Name, LogOptions{Offset: o.Offset}, s.client.logFetcher(at, []CallOption{b.charge()}))
-	switch {
-	case err == nil:
-		f.open = true
-	case missing(err):
-		err = f.await(ctx)
-	}
-	if err != nil {
+	f.log.prepare(ctx, s.client, at.op.Name, LogOptions{Offset: o.Offset}, s.client.logFetcher(at, []CallOption{b.charge()}))
+	if err := f.begin(); err != nil {
+		_ = f.Close()
 		return nil, err
 	}
 	return f, nil
@@ -74,18 +69,25 @@ type follower struct {
 	err       error   // that Read goes on to return
 }
 
-// await polls until there is a log, or a step that may yet write one.
-func (f *follower) await(ctx context.Context) error {
-	f.log.ctx, f.log.cancel = context.WithCancel(ctx)
+// begin asks for the log. Where there is none it polls until there is, or until the step is known to be one that may yet write it.
+func (f *follower) begin() error {
+	f.log.polling = true
+	err := f.log.start(0)
+	if !missing(err) {
+		f.open = err == nil
+		return err
+	}
 	f.log.atEnd() // of what there is so far: nothing
-	for !f.open && (f.step == nil || f.step.State.Done()) {
+	for !f.open && (f.step == nil || f.ended()) {
 		if err := f.poll(); err != nil {
-			_ = f.log.Close()
 			return err
 		}
 	}
 	return nil
 }
+
+// ended reports whether the step has, as far as is known.
+func (f *follower) ended() bool { return f.step != nil && f.step.State.Done() }
 
 // Read implements [io.Reader].
 func (f *follower) Read(p []byte) (int, error) {
@@ -126,8 +128,7 @@ func (f *follower) after(err error) error {
 // step. The first asks for the step at once: the log may have ended long ago.
 func (f *follower) poll() error {
 	f.rhythm.beat(f.grown)
-	ended := f.step != nil && f.step.State.Done()
-	askStep := !ended && (!f.open || !f.polled || (!f.grown && !f.stepAsked))
+	askStep := !f.ended() && (!f.open || !f.polled || (!f.grown && !f.stepAsked))
 	wait := f.wait()
 	f.grown, f.stepAsked, f.polled = false, askStep, true
 	if err := f.budget.pause(f.log.ctx, max(wait, f.failures.delay)); err != nil {
@@ -161,9 +162,8 @@ func (f *follower) wait() time.Duration {
 
 // readOn opens the log at the place where it ended before.
 func (f *follower) readOn() error {
-	ended := f.step != nil && f.step.State.Done()
-	err := f.log.next()
-	f.last = ended && err == nil
+	err := f.log.poll(f.ended())
+	f.last = f.ended() && err == nil
 	if err == nil {
 		f.open, f.missing = true, absence{}
 		return f.failures.tolerate(f.log.ctx, nil)
@@ -172,11 +172,11 @@ func (f *follower) readOn() error {
 	switch {
 	case !missing(err):
 		return f.failures.tolerate(f.log.ctx, err)
-	case f.open, ended && hasRun(f.step): // it may be on its way to storage
+	case f.open, f.ended() && hasRun(f.step): // it may be on its way to storage
 		if f.missing.outlasts(logPatience) {
 			return err
 		}
-	case ended:
+	case f.ended():
 		return err
 	}
 	return f.failures.tolerate(f.log.ctx, nil)

@@ -208,17 +208,43 @@ func TestFollowLogTakesARangePastTheEndForNoNews(t *testing.T) {
 	}
 }
 
+func TestFollowLogFromAnOffsetReadsALogThatLiesCompressed(t *testing.T) {
+	content := text(100_000)
+	stored := zip(t, content, 1)
+	gzipped := withHeaders(serveLog(stored, ""), "Content-Encoding", "gzip")
+	for _, offset := range []int64{10, 60_000, 99_999, 100_000, 200_000} {
+		for name, delay := range map[string]time.Duration{"from the beginning": 0, "at the end": 50 * time.Second, "afterwards": 2 * time.Minute} {
+			t.Run(fmt.Sprint(offset, " ", name), func(t *testing.T) {
+				var start time.Time
+				inBubble(t, moving(&start, content, gzipped), func(t *testing.T, c *pipelines.Client, _ func() int) {
+					start = time.Now()
+					time.Sleep(delay)
+					r, err := c.Steps.FollowLog(t.Context(), repo, "8", "{s}", &pipelines.FollowOptions{Offset: offset})
+					require.NoError(t, err)
+					defer r.Close()
+					got, err := io.ReadAll(r)
+					require.NoError(t, err)
+					want := content[min(offset, 100_000):]
+					require.True(t, bytes.Equal(want, got), "got %d bytes, want %d", len(got), len(want))
+				})
+			})
+		}
+	}
+}
+
 func TestFollowLogWaitsForALogToReachItsOffset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &growing{start: time.Now(), ends: time.Minute, content: noise(3600)}
 		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: hosts{"http://api.example": g.ServeHTTP}}))
-		for _, offset := range []int64{40, 60, 99} {
+		for _, offset := range []int64{5, 40, 60} {
 			g.start = time.Now().Add(-10 * time.Second)
 			r, err := c.Steps.FollowLog(t.Context(), repo, "8", "{s}", &pipelines.FollowOptions{Offset: offset})
 			require.NoError(t, err)
 			got, err := io.ReadAll(r)
 			require.NoError(t, err)
 			require.Equal(t, string(g.content[min(offset, 60):60]), string(got))
+			require.Equal(t, len(got), g.transferred, "each byte once, and none before the offset")
+			g.transferred = 0
 			require.NoError(t, r.Close())
 		}
 	})
@@ -264,7 +290,7 @@ func TestALogThatGoesCompressedIntoStorageIsFollowedToItsEnd(t *testing.T) {
 					time.Sleep(delay)
 					got, err := followed(t, c, "8", "{s}")
 					require.NoError(t, err)
-					require.True(t, string(content) == got, "got %d bytes, want %d", len(got), len(content))
+					require.True(t, bytes.Equal(content, []byte(got)), "got %d bytes, want %d", len(got), len(content))
 				})
 				inBubble(t, moving(&start, content, handle), func(t *testing.T, c *pipelines.Client, _ func() int) {
 					start = time.Now()

@@ -204,13 +204,20 @@ func FuzzRange(f *testing.F) {
 	f.Add([]byte{0, 0}, uint16(0), uint16(0))
 	f.Add([]byte{1, 7, 2, 9, 3, 3, 4, 1, 5, 5, 6, 0}, uint16(10), uint16(0))
 	f.Add([]byte{2, 0, 2, 200, 0, 3, 1, 1}, uint16(100), uint16(500))
+	f.Add([]byte{10, 100, 8, 100, 10, 250, 8, 250}, uint16(0), uint16(0))
+	f.Add([]byte{5, 100, 11, 3, 9, 0, 8, 9}, uint16(300), uint16(0))
 	content := noise(1000)
+	stored := zip(f, content, 2)
 	f.Fuzz(func(t *testing.T, script []byte, offset, length uint16) {
-		asked := 0
+		asked, endIsTrue := 0, true
 		c := inProcess(t, 2, func(req *http.Request) *http.Response {
 			kind, n := byte(0), 0
 			if asked++; 2*asked <= len(script) {
-				kind, n = script[2*asked-2]%8, int(script[2*asked-1])
+				kind, n = script[2*asked-2]%12, int(script[2*asked-1])
+			}
+			endIsTrue = endIsTrue && kind != 7 && kind != 8
+			if kind == 9 || kind == 11 {
+				return lieCompressed(req, stored, kind == 11, n)
 			}
 			return lie(req, content, kind, n, asked > 50)
 		})
@@ -228,10 +235,25 @@ func FuzzRange(f *testing.F) {
 		if len(script) == 0 {
 			require.NoError(t, err)
 		}
+		if err == nil && length == 0 && endIsTrue {
+			require.Len(t, got, len(rest), "an end that is none")
+		}
 	})
 }
 
-// lie answers a request for a range in one of eight ways.
+// lieCompressed answers with the content as it lies in storage, or with the end of that.
+func lieCompressed(req *http.Request, stored []byte, end bool, n int) *http.Response {
+	resp := respond(req, 200, string(stored))
+	if end {
+		n = min(n, len(stored)-1)
+		resp = respond(req, 206, string(stored[n:]))
+		resp.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", n, len(stored)-1, len(stored)))
+	}
+	resp.Header.Set("Content-Encoding", "gzip")
+	return resp
+}
+
+// lie answers a request for a range in one of ten ways.
 func lie(req *http.Request, content []byte, kind byte, n int, stop bool) *http.Response {
 	var from int
 	_, _ = fmt.Sscanf(req.Header.Get("Range"), "bytes=%d-", &from)
@@ -265,6 +287,14 @@ func lie(req *http.Request, content []byte, kind byte, n int, stop bool) *http.R
 	case kind == 6: // no range that anybody understands
 		resp := respond(req, 206, string(content))
 		resp.Header.Set("Content-Range", strconv.Itoa(n))
+		return resp
+	case kind == 8: // past the end of nobody knows what
+		resp := respond(req, 416, "")
+		resp.Header.Set("Content-Range", fmt.Sprintf("bytes */%d", 4*n))
+		return resp
+	case kind == 10: // the whole or less of it, and nothing tells
+		resp := respond(req, 200, string(content[:min(4*n, len(content))]))
+		resp.ContentLength, resp.Close = -1, true
 		return resp
 	}
 	return respond(req, 416, "")

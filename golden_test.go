@@ -229,7 +229,12 @@ func fullPipeline() *pipelines.Pipeline {
 		Trigger: &pipelines.Trigger{Type: "pipeline_trigger_schedule", Name: pipelines.TriggerSchedule},
 		Creator: &pipelines.Account{Type: "app_user", Kind: "repository_access_token", DisplayName: "bot"},
 		Repository: &pipelines.Repository{
-			Type: "repository", UUID: "{33333333-2222-4333-8444-555555555555}", Name: "site", FullName: "acme/site", Description: "The site", IsPrivate: true,
+			Type: "repository", UUID: "{33333333-2222-4333-8444-555555555555}", Name: "site", FullName: "acme/site", Slug: "site",
+			Workspace: &pipelines.Workspace{
+				Type: "workspace", UUID: "{44444444-2222-4333-8444-555555555556}", Name: "Acme", Slug: "acme",
+				Links: &pipelines.WorkspaceLinks{Self: link("s"), HTML: link("h"), Avatar: link("a")},
+			},
+			Description: "The site", Website: "https://acme.example", IsPrivate: true,
 			Parent: &pipelines.Repository{Type: "repository", FullName: "acme/base"}, SCM: "git", Owner: &pipelines.Account{Type: "team", DisplayName: "Acme"},
 			CreatedOn: date("2019-01-01T00:00:00Z"), UpdatedOn: date("2026-01-01T00:00:00Z"), Size: 123456789012, Language: "go", HasIssues: true, HasWiki: true,
 			ForkPolicy: "no_forks",
@@ -248,7 +253,7 @@ func fullPipeline() *pipelines.Pipeline {
 				Downloads: link("d"), Clone: []pipelines.Link{{Name: "ssh", Href: "git@example"}}, Hooks: link("k"),
 			},
 		},
-		CreatedOn: date("2026-08-01T10:12:13.671Z"), CompletedOn: date("2026-08-01T10:15:13.109572944Z"), DurationInSeconds: 180, BuildSecondsUsed: 300,
+		CreatedOn: date("2026-08-01T10:12:13.671Z"), RunCreationDate: date("2026-08-01T10:12:14.5Z"), CompletedOn: date("2026-08-01T10:15:13.109572944Z"), DurationInSeconds: 180, BuildSecondsUsed: 300,
 		FirstSuccessful: true, Expired: true, HasVariables: true,
 		Variables: []pipelines.Variable{
 			{Type: "pipeline_variable", UUID: "{55555555-2222-4333-8444-555555555555}", Key: "K", Value: "v"}, {Key: "S", Secured: true},

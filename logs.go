@@ -12,7 +12,8 @@ var (
 	opStepsContainerLog = op("Steps.ContainerLog", http.MethodGet, stepPath+"/logs/{log_uuid}", idempotent)
 )
 
-// LogOptions pick a part of a log, in bytes. Tail goes with neither of the others.
+// LogOptions pick a part of a log, in bytes of its text. Tail goes with neither of the others. Of a log that lies compressed in
+// the service's storage all is transferred, whichever part is read.
 type LogOptions struct {
 	Offset int64 // bytes to leave out at the beginning
 	Length int64 // bytes to read at most; 0: to the end
@@ -20,7 +21,8 @@ type LogOptions struct {
 }
 
 // Log streams the log of a step: nothing of it is kept in memory. A connection that is lost or stalls is replaced, and
-// reading goes on at the byte where it stopped. A Log is an [io.ReadCloser] and an [io.WriterTo]; it has to be closed. Close
+// reading goes on at the byte where it stopped. It ends with an error if the log has been replaced by another one since, and if
+// nothing tells whether it is complete. A log that lies compressed is decoded if it can be. A Log is an [io.ReadCloser] and an [io.WriterTo]; it has to be closed. Close
 // may be called while another goroutine reads.
 type Log struct {
 	stream rangeReader
@@ -80,8 +82,8 @@ func (l *Log) WriteTo(w io.Writer) (int64, error) { return l.stream.WriteTo(w) }
 // Close ends the reading.
 func (l *Log) Close() error { return l.stream.Close() }
 
-// Size tells how many bytes the whole log had when the service last said so, whichever part is read. Of a running step's log
-// it is often not known.
+// Size tells how many bytes the whole log had when the service last said so, whichever part is read. It is often unknown while
+// the step runs, and where the log lies compressed.
 func (l *Log) Size() (n int64, known bool) { return max(0, l.stream.size), l.stream.size >= 0 }
 
 // logFetcher asks for a log.

@@ -45,6 +45,8 @@ type fault struct {
 	deadline  bool // the call's context ends meanwhile
 	progress  bool // each attempt gets further than the one before
 	inStorage bool // where the API redirects to
+	shape     bool // the answer is well-formed JSON, and not what was asked for
+	creation  bool // only of creations
 }
 
 // tampering stands between the client and the server: next sends the request on.
@@ -132,9 +134,11 @@ func bodyFaults() []fault {
 		{name: "body that stalls until the deadline", server: &pipelinestest.Fault{Stall: true}, is: context.DeadlineExceeded, deadline: true},
 		{name: "2xx with a web page", wire: replaceBody("text/html", htmlPage), says: unreadable},
 		{name: "2xx with a web page called JSON", wire: replaceBody("application/json", htmlPage), says: unreadable},
-		{name: "2xx with null", wire: replaceBody("application/json", "null"), says: unreadable},
+		{name: "2xx with null", wire: replaceBody("application/json", "null"), says: unreadable, shape: true},
 		{name: "2xx with half of an object", wire: replaceBody("application/json", `{"uuid":`), says: unreadable},
-		{name: "2xx with a number", wire: replaceBody("application/json", "42"), says: unreadable},
+		{name: "2xx with a number", wire: replaceBody("application/json", "42"), says: unreadable, shape: true},
+		{name: "2xx with a text", wire: replaceBody("application/json", `"maintenance"`), says: unreadable, shape: true},
+		{name: "2xx that names nothing created", wire: replaceBody("application/json", `{"message":"maintenance"}`), says: unreadable, shape: true, creation: true},
 	}
 	for i := range all {
 		all[i].inBody, all[i].applied = true, true
@@ -232,7 +236,7 @@ func (o documentedOperation) public() bool { return strings.HasPrefix(o.sdk, "OI
 
 // concerns tells the operations that can meet the fault. A lie about an effect can be found out only by reading what should be JSON.
 func (f fault) concerns(o documentedOperation) bool {
-	return (!f.inStorage || o.readsLog()) && (!f.untrue || o.readsJSON()) && (!f.deadToken || !o.public())
+	return (!f.inStorage || o.readsLog()) && (!f.untrue || o.readsJSON()) && (!f.deadToken || !o.public()) && (!f.creation || o.once())
 }
 
 // expect says how often the operation is sent, and whether it fails. The fault stays, or strikes the first attempt only.
@@ -240,7 +244,7 @@ func (f fault) expect(o documentedOperation, stays bool) (sends int, fails bool)
 	switch {
 	case f.inBody && !o.readsJSON():
 		return 1, false
-	case f.deadline || o.once() && !f.refused:
+	case f.deadline || f.shape || o.once() && !f.refused:
 		return 1, true
 	case f.deadToken && stays && o.id == "createRepositoryPipelineSchedule":
 		return 4, true // 401 may mean that there are too many schedules: the list tells, and is refused twice too

@@ -28,7 +28,7 @@ func consumer(t *testing.T, token http.HandlerFunc, opts ...pipelines.Option) (*
 			token(w, req)
 			return
 		}
-		answerJSON(`{}`)(w, req)
+		answerJSON(`{"uuid":"{1}"}`)(w, req)
 	})
 	return newClient(t, srv.base(), append([]pipelines.Option{pipelines.WithClientCredentials("id", "s3cret")}, opts...)...), srv
 }

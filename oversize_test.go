@@ -459,7 +459,7 @@ func TestJSONThatIsNoUTF8IsReadAsFarAsItIs(t *testing.T) {
 
 	runs, err := c.Pipelines.List(t.Context(), repo, nil).Collect()
 	require.ErrorContains(t, err, "read before", "a link is followed as far as it is one")
-	require.Len(t, runs, 1)
+	require.Len(t, runs, 2, "the page whose link leads back comes before the error")
 	require.Equal(t, "\uFFFD\uFFFD\uFFFD", runs[0].UUID)
 }
 
@@ -585,4 +585,121 @@ func TestAParallelListFindsALinkToAPageOfLongAgo(t *testing.T) {
 	_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(4).Collect()
 	require.ErrorContains(t, err, "read before")
 	require.Len(t, srv.seen(), 13)
+}
+
+func TestNestedReasonsTakeNoMoreMemoryThanTheyAreLong(t *testing.T) {
+	for _, levels := range []int{1, 100, 9_000} {
+		nest := func(inner string) string {
+			return strings.Repeat(`{"reason":`, levels) + inner + strings.Repeat("}", levels)
+		}
+		reason := nest(`{"message":["a","b"],"stack_trace":"s"}`)
+		bodies := map[string]string{
+			"in a test case": `{"values":[{"reason":` + reason + `}],"size":1}`, "in a list of reasons": `{"values":[` + reason + `],"size":1}`,
+			"in a bare list": `[` + reason + `]`, "alone": reason,
+		}
+		for place, body := range bodies {
+			c := inProcess(t, 1, func(req *http.Request) *http.Response { return respond(req, 200, body) })
+			var got *pipelines.TestCaseReason
+			memory := allocated(func() {
+				if place == "in a test case" {
+					one, err := c.Steps.TestCases(t.Context(), repo, "1", "{s}", nil).First()
+					require.NoError(t, err)
+					got = one.Reason
+					return
+				}
+				one, err := c.Steps.TestCaseReasons(t.Context(), repo, "1", "{s}", "{t}", nil).First()
+				require.NoError(t, err)
+				got = one
+			})
+			require.Equal(t, &pipelines.TestCaseReason{Message: "a\nb", StackTrace: "s", Raw: []byte(reason)}, got, "%d levels %s", levels, place)
+			require.Less(t, memory, uint64(1<<20+64*len(body)), "%d levels %s", levels, place)
+		}
+	}
+}
+
+func TestTheBoundOfAResponseCountsValuesOfEveryKind(t *testing.T) {
+	many := func(value string) string { return value + strings.Repeat(","+value, (8<<20)/(len(value)+1)) }
+	deep := strings.Repeat("[", 1000) + strings.Repeat("]", 1000)
+	for kind, values := range map[string]string{
+		"empty lists": many("[]"), "empty objects": many("{}"), "numbers": many("0"), "texts": many(`""`), "nulls": many("null"), "booleans": many("true"),
+		"lists of lists": many("[[]]"), "deep lists": many(deep), "objects": many(`{"a":[]}`), "texts that look like lists": many(`"[,[,{\"\\"`),
+	} {
+		for place, body := range map[string]string{
+			"labels":               `{"labels":{"a":[` + values + `]}}`,
+			"data":                 `{"state":{"result":{"error":{"arguments":{"a":[` + values + `]}}}}}`,
+			"members of labels":    `{"labels":{"":` + strings.ReplaceAll(values, ",", `,"":`) + `}}`,
+			"a list of structs":    `{"target":{"commit":{"parents":[` + values + `]}}}`,
+			"a list of texts":      `{"repository":{"mainbranch":{"merge_strategies":[` + values + `]}}}`,
+			"a list of numbers":    `{"target":{"pullrequest_ids":[` + values + `]}}`,
+			"members unheard of":   `{"x":[` + values + `]}`,
+			"what is no such list": `{"trigger":[` + values + `]}`,
+		} {
+			if place == "members of labels" && strings.ContainsAny(values[:10], `,"{`) {
+				continue // the commas are not all between members
+			}
+			t.Run(kind+" in "+place, func(t *testing.T) {
+				sent := 0
+				c := inProcess(t, 3, func(req *http.Request) *http.Response {
+					sent++
+					return respond(req, 200, body)
+				})
+				var err error
+				memory := allocated(func() { _, err = c.Pipelines.Get(t.Context(), repo, "1") })
+				require.ErrorIs(t, err, pipelines.ErrResponseTooLarge)
+				require.Equal(t, 1, sent)
+				require.Less(t, memory, doubling)
+			})
+		}
+	}
+}
+
+// What is as large as it may be stays affordable in the worst place.
+func TestAResponseJustBelowTheBoundTakesLittleMemory(t *testing.T) {
+	for kind, n := range map[string]int{"[]": 260_000, "{}": 260_000, "0": 520_000, `""`: 520_000, "null": 260_000} {
+		list := "[" + kind + strings.Repeat(","+kind, n) + "]"
+		for place, body := range map[string]string{
+			"labels": `{"labels":{"a":` + list + `}}`, "labels beside an odd member": `{"labels":{"a":` + list + `},"build_number":"7"}`,
+			"a list of texts": `{"repository":{"mainbranch":{"merge_strategies":` + list + `}}}`,
+		} {
+			t.Run(kind+" in "+place, func(t *testing.T) {
+				c := inProcess(t, 1, func(req *http.Request) *http.Response { return respond(req, 200, body) })
+				var err error
+				memory := allocated(func() { _, err = c.Pipelines.Get(t.Context(), repo, "1") })
+				require.NoError(t, err)
+				require.Less(t, memory, doubling)
+			})
+		}
+	}
+}
+
+func TestLargeListsThatAreWhatTheyShouldBeAreRead(t *testing.T) {
+	pipeline := golden(t, "pipeline_full.json")
+	trace := strings.Repeat(`\tat com.example, [line] {12}\n`, 3000)
+	testCase := `{"uuid":"{1}","name":"adds","fully_qualified_name":"a.b","class_name":"b","status":"FAILED","duration":"PT1S","reason":{"message":"null, null","stack_trace":"` + trace + `"}}`
+	list := func(item string, n int) string {
+		return fmt.Sprintf(`{"size":%d,"pagelen":%d,"values":[%s%s]}`, n, n, item, strings.Repeat(","+item, n-1))
+	}
+	body := ""
+	c := inProcess(t, 1, func(req *http.Request) *http.Response { return respond(req, 200, body) })
+
+	body = list(pipeline, 100)
+	runs, err := c.Pipelines.List(t.Context(), repo, nil).Collect()
+	require.NoError(t, err)
+	require.Len(t, runs, 100)
+
+	body = list(pipeline, 1000)
+	runs, err = c.Pipelines.List(t.Context(), repo, nil).Collect()
+	require.NoError(t, err)
+	require.Len(t, runs, 1000)
+
+	body = list(testCase, 300)
+	require.Greater(t, len(body), 24<<20)
+	cases, err := c.Steps.TestCases(t.Context(), repo, "1", "{s}", nil).Collect()
+	require.NoError(t, err)
+	require.Len(t, cases, 300)
+
+	body = list(`{"uuid":"{1}","key":"K","value":"v"}`, 100_000)
+	variables, err := c.Variables.InRepository(repo).List(t.Context(), nil).Collect()
+	require.NoError(t, err)
+	require.Len(t, variables, 100_000)
 }

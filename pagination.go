@@ -2,17 +2,15 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"hash/maphash"
 	"iter"
 	"net/http"
 	"net/url"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -40,7 +38,7 @@ type pageBody[T any] struct {
 
 func (b *pageBody[T]) page() *Page[T] {
 	page := &Page[T]{Values: b.Values, Number: b.Page, PageLen: b.PageLen, Size: -1, Next: b.Next, Previous: b.Previous}
-	// A null among the values is nothing that anybody should have to check for.
+	// Drop nulls so that callers need no nil check.
 	page.Values = slices.DeleteFunc(page.Values, func(value *T) bool { return value == nil })
 	if b.Size != nil && *b.Size >= 0 {
 		page.Size = *b.Size
@@ -54,13 +52,13 @@ type looseBody[T any] struct{ pageBody[T] }
 // UnmarshalJSON implements [encoding/json.Unmarshaler].
 func (b *looseBody[T]) UnmarshalJSON(data []byte) error {
 	if jsontext.Value(data).Kind() == '[' {
-		return json.Unmarshal(data, &b.Values, decodeOptions)
+		return models.Unmarshal(data, &b.Values)
 	}
-	if err := json.Unmarshal(data, &b.pageBody, decodeOptions); err != nil || b.Values != nil || b.Size != nil {
+	if err := models.Unmarshal(data, &b.pageBody); err != nil || b.Values != nil || b.Size != nil {
 		return err
 	}
 	var one *T
-	err := json.Unmarshal(data, &one, decodeOptions)
+	err := models.Unmarshal(data, &one)
 	b.Values = []*T{one}
 	return err
 }
@@ -68,9 +66,12 @@ func (b *looseBody[T]) UnmarshalJSON(data []byte) error {
 // Pager reads a list page by page. Nothing is sent until it is ranged over, each range starts anew, and what one range has
 // seen doesn't change another: a Pager may be used by many goroutines.
 //
-// The list is complete: pages are asked for with 100 items each and followed to the last. A link to a page that was seen
-// before or that leads to another origin is an error, and nothing is sent there. The service numbers its pages, so a list
-// that changes while it is read may repeat an item or miss one.
+// The list is complete, or ends with an error after the items that were read. Pages are asked for with 100 items each and
+// followed to the last. A link to the next page that has lost parameters of the first request gets them back. A link to
+// another origin is never followed: its page is asked of the API by its number. A link to a page that was read before is an
+// error, and so is a list that ends a page or more short of the size that the service tells.
+//
+// The service numbers its pages, so a list that changes while it is read may repeat an item or miss one.
 type Pager[T any] struct {
 	ctx      context.Context //nolint:containedctx // the list is read later than it is asked for
 	client   *Client
@@ -140,25 +141,19 @@ func (p *Pager[T]) All() iter.Seq2[*T, error] {
 // Pages ranges over the pages. An error is yielded once, with a nil page, and ends the range.
 func (p *Pager[T]) Pages() iter.Seq2[*Page[T], error] {
 	return func(yield func(*Page[T], error) bool) {
-		w := walk[T]{pager: p, seed: maphash.MakeSeed(), seen: make(map[uint64]struct{})}
+		w := newWalk(p)
 		if p.parallel > 1 {
 			w.ahead(yield)
 			return
 		}
-		link, more := pageLink{}, true
-		for more {
-			f := p.fetch(p.ctx, link)
-			f.publish()
-			if f.err == nil {
-				link, more, f.err = w.next(f.page, link)
-			}
-			if f.err != nil {
-				yield(nil, f.err)
+		for link, more := (pageLink{}), true; more; {
+			got := p.fetch(p.ctx, link)
+			got.publish()
+			s := w.step(got, link)
+			if !s.yield(yield) {
 				return
 			}
-			if !yield(f.page, nil) {
-				return
-			}
+			link, more = s.next, s.more
 		}
 	}
 }
@@ -185,15 +180,9 @@ func (p *Pager[T]) First() (*T, error) {
 	return nil, fmt.Errorf("pipelines: %s: the list is empty: %w", p.at.op.Name, ErrNotFound)
 }
 
-// pageLink says where a page is: behind a link of the service, or at a number. Zero: the first page.
-type pageLink struct {
-	url    *url.URL
-	number int
-}
-
 // fetched is a page as it was fetched. The response is handed to [WithResponse] by the goroutine that ranges, and in order.
 type fetched[T any] struct {
-	link pageLink
+	url  *url.URL // of the request
 	page *Page[T]
 	into **http.Response
 	resp *http.Response
@@ -206,13 +195,12 @@ func (f *fetched[T]) publish() {
 	}
 }
 
+// errNotAPage is the error of a JSON object that is not a page.
+var errNotAPage = errors.New("the service sent an object that is not a page of a list")
+
 func (p *Pager[T]) fetch(ctx context.Context, link pageLink) (f fetched[T]) {
-	f.link = link
 	at := p.at
 	at.query = mergeQuery(at.query, url.Values{"pagelen": {strconv.Itoa(p.pageLen)}})
-	if link.number > 0 {
-		at.query.Set("page", strconv.Itoa(link.number))
-	}
 	k, err := p.client.newCall(ctx, at, nil, p.opts)
 	if err != nil {
 		f.err = err
@@ -221,207 +209,80 @@ func (p *Pager[T]) fetch(ctx context.Context, link pageLink) (f fetched[T]) {
 	if f.into = k.into; f.into != nil {
 		k.into = &f.resp
 	}
-	switch {
-	case link.url != nil: // it has the options' parameters already
-		k.url, k.extraQuery = link.url, nil
-	case link.number > 0:
-		k.extraQuery.Del("page")
-	}
 	keepPaging(k.extraQuery)
+	if link.url != nil { // it has the options' parameters already
+		k.url, k.extraQuery = link.url, nil
+	}
+	if f.url, err = k.requestURL(); err != nil {
+		f.err = k.wrap(err)
+		return f
+	}
 	var body looseBody[T]
 	if p.loose {
 		f.err = k.sendJSON(ctx, &body)
 	} else {
 		f.err = k.sendJSON(ctx, &body.pageBody)
 	}
-	if f.err == nil {
+	switch {
+	case f.err != nil:
+	case link.url != nil && body.Values == nil && body.Next == "":
+		f.err = k.wrap(errNotAPage)
+	default:
 		f.page = body.page()
 	}
 	return f
 }
 
-// pagingFields are the members of a page that a list needs to be complete.
-const pagingFields = "next,size,page"
-
-// keepPaging asks for the members that lead to the next page where a partial response would leave them out.
-func keepPaging(query url.Values) {
-	for i, fields := range query["fields"] {
-		if !strings.HasPrefix(fields, "+") && !strings.HasPrefix(fields, "-") {
-			query["fields"][i] = fields + "," + pagingFields
-			return
+// keepPaging asks for the members that a list needs to be complete, where a partial response would leave them out. It reports
+// whether it has changed the query.
+func keepPaging(query url.Values) bool {
+	fields := strings.Split(strings.Join(query["fields"], ","), ",")
+	if !slices.ContainsFunc(fields, namesField) {
+		return false
+	}
+	changed := false
+	for _, member := range []string{"next", "size", "page"} {
+		if !slices.Contains(fields, member) && !slices.Contains(fields, "*") {
+			query["fields"][0] += "," + member
+			changed = true
 		}
 	}
+	return changed
 }
 
-// walk is one way through a list.
-type walk[T any] struct {
-	pager *Pager[T]
-	items int
-	empty int      // pages without items, in a row
-	last  *Page[T] // the one before
-	seed  maphash.Seed
-	seen  map[uint64]struct{} // links followed, as hashes to keep a long list's memory small
+// namesField reports whether an element of "fields" limits the response to what it names. "+a" and "-a" don't.
+func namesField(field string) bool {
+	return field != "" && !strings.HasPrefix(field, "+") && !strings.HasPrefix(field, "-")
 }
 
-// maxEmptyPages is how many pages without items a list may have in a row.
-const maxEmptyPages = 10
-
-// next tells where the page after this one is. link is where this one was.
-func (w *walk[T]) next(page *Page[T], link pageLink) (next pageLink, more bool, err error) {
-	if err := w.check(page, link); err != nil {
-		return next, false, err
+// leavesValuesOut reports whether a request asks for pages without their items.
+func leavesValuesOut(query url.Values) bool {
+	if query.Get("pagelen") == "0" {
+		return true
 	}
-	w.last = page
-	w.items += len(page.Values)
-	if page.Number <= 0 {
-		page.Number = max(1, link.number)
-	}
-	if page.Next != "" {
-		next.url, err = w.follow(page.Next)
-		return next, err == nil, err
-	}
-	// The service leaves "next" out on some lists though there are more pages.
-	if len(page.Values) > 0 && w.items < page.Size {
-		return pageLink{number: page.Number + 1}, true, nil
-	}
-	return next, false, nil
-}
-
-// check finds pages that lead round in circles.
-func (w *walk[T]) check(page *Page[T], link pageLink) error {
-	if w.empty++; len(page.Values) > 0 {
-		w.empty = 0
-	}
-	switch {
-	case page.Next != "" && w.empty > maxEmptyPages:
-		return w.errorf("%d pages in a row have no items and link to another", w.empty)
-	case link.number == 0:
-		return nil
-	case page.Number > 0 && page.Number != link.number:
-		return w.errorf("page %d was asked for and page %d came", link.number, page.Number)
-	case page.Number <= 0 && len(page.Values) > 0 && reflect.DeepEqual(page.Values, w.last.Values):
-		return w.errorf("page %d was asked for and the one before came again", link.number)
-	}
-	return nil
-}
-
-// follow checks a link of the service before anything is sent there.
-func (w *walk[T]) follow(link string) (*url.URL, error) {
-	u, err := url.Parse(link)
-	if err != nil {
-		return nil, w.errorf("the link to the next page is malformed")
-	}
-	base := w.pager.client.base
-	u = base.ResolveReference(u)
-	if !sameOrigin(u, base) || u.User != nil {
-		return nil, w.errorf("the link to the next page leads to another origin")
-	}
-	key := maphash.String(w.seed, u.String())
-	if _, again := w.seen[key]; again {
-		return nil, w.errorf("the link to the next page leads back to a page that was read before")
-	}
-	w.seen[key] = struct{}{}
-	return u, nil
-}
-
-func (w *walk[T]) errorf(format string, args ...any) error {
-	return fmt.Errorf("pipelines: %s: "+format, append([]any{w.pager.at.op.Name}, args...)...)
-}
-
-// ahead walks with fetches under way: pages by number where the first page tells how many there are, else the next page.
-func (w *walk[T]) ahead(yield func(*Page[T], error) bool) {
-	if w.pager.ctx == nil {
-		yield(nil, w.pager.fetch(nil, pageLink{}).err) //nolint:staticcheck // which says so
-		return
-	}
-	ctx, cancel := context.WithCancel(w.pager.ctx)
-	f := fetches[T]{ctx: ctx, pager: w.pager}
-	defer f.drain()
-	defer cancel()
-
-	limit := w.pager.parallel
-	f.start(pageLink{})
-	for first := true; len(f.pending) > 0; first = false {
-		got := f.receive()
-		got.publish()
-		var next pageLink
-		var more bool
-		if got.err == nil {
-			next, more, got.err = w.next(got.page, got.link)
+	limited := false
+	for field := range strings.SplitSeq(strings.Join(query["fields"], ","), ",") {
+		member, _, nested := strings.Cut(strings.TrimSpace(field), ".")
+		switch {
+		case member == "-values" && !nested:
+			return true
+		case member == "*" || member == "values":
+			return false
+		case namesField(member):
+			limited = true
 		}
-		if got.err != nil {
-			yield(nil, got.err)
-			return
-		}
-		page := got.page
-		if first {
-			f.plan(page, next, more)
-		}
-		if f.planned() {
-			f.fill(limit - 1) // the page at hand is the one more
-		} else if more && len(f.pending) == 0 {
-			f.start(next)
-		}
-		if !yield(page, nil) || (!more && len(page.Values) == 0) {
-			return
-		}
-		f.fill(limit)
 	}
+	return limited
 }
 
-// fetches are pages under way, in their order.
-type fetches[T any] struct {
-	ctx        context.Context //nolint:containedctx // of one walk
-	pager      *Pager[T]
-	pending    []chan fetched[T]
-	template   *url.URL // of a link with a page number; nil: the list's own URL
-	next, last int      // numbers of the planned pages that were not started yet
+// restUnreadError is the error of a search through a list of which only a part was read. It is no [ErrNotFound], even where the
+// service answered 404 in the place of a later page: what was searched for may be there.
+type restUnreadError struct{ err error }
+
+func (e restUnreadError) Error() string { return e.err.Error() }
+
+func (e restUnreadError) Is(target error) bool {
+	return target != ErrNotFound && errors.Is(e.err, target)
 }
 
-func (f *fetches[T]) start(link pageLink) {
-	ch := make(chan fetched[T], 1)
-	f.pending = append(f.pending, ch)
-	go func() { ch <- f.pager.fetch(f.ctx, link) }()
-}
-
-func (f *fetches[T]) receive() fetched[T] {
-	got := <-f.pending[0]
-	f.pending = f.pending[1:]
-	return got
-}
-
-// drain waits for the fetches that nobody will receive.
-func (f *fetches[T]) drain() {
-	for _, ch := range f.pending {
-		<-ch
-	}
-}
-
-// plan works out from the first page which numbers the others have. "pagelen" isn't to be relied on; how many items came is.
-func (f *fetches[T]) plan(first *Page[T], next pageLink, more bool) {
-	if !more || first.Size <= 0 || len(first.Values) == 0 {
-		return
-	}
-	if next.url != nil && next.url.Query().Get("page") != strconv.Itoa(first.Number+1) {
-		return // the service links pages in a way of its own
-	}
-	f.template = next.url
-	f.next, f.last = first.Number+1, (first.Size+len(first.Values)-1)/len(first.Values)
-}
-
-func (f *fetches[T]) planned() bool { return f.next > 0 && f.next <= f.last }
-
-// fill starts planned pages until there are n under way.
-func (f *fetches[T]) fill(n int) {
-	for ; f.planned() && len(f.pending) < n; f.next++ {
-		link := pageLink{number: f.next}
-		if f.template != nil {
-			u := *f.template
-			query := u.Query()
-			query.Set("page", strconv.Itoa(f.next))
-			u.RawQuery = query.Encode()
-			link.url = &u
-		}
-		f.start(link)
-	}
-}
+func (e restUnreadError) As(target any) bool { return errors.As(e.err, target) }

@@ -45,6 +45,7 @@ type Pipeline struct {
 	Creator              *Account              `json:"creator,omitzero"`
 	Repository           *Repository           `json:"repository,omitzero"`
 	CreatedOn            time.Time             `json:"created_on,omitzero"`
+	RunCreationDate      time.Time             `json:"run_creation_date,omitzero"`
 	CompletedOn          time.Time             `json:"completed_on,omitzero"`        // zero until it ends; may lie before CreatedOn
 	DurationInSeconds    int                   `json:"duration_in_seconds,omitzero"` // seconds
 	BuildSecondsUsed     int                   `json:"build_seconds_used,omitzero"`  // seconds, summed over the steps

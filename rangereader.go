@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"sync"
@@ -14,6 +14,9 @@ import (
 func isEnd(err error) bool {
 	return err == io.EOF //nolint:errorlint // not inside
 }
+
+// castagnoli is the polynomial that processors know: its sums cost next to nothing.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // overlap is how much of what was read is kept, to compare it with a response that starts in the middle of it.
 const overlap = 1 << 10
@@ -31,11 +34,11 @@ type rangeReader struct {
 	body   io.ReadCloser
 	closed bool
 
-	begin int64 // where reading began
-	pos   int64 // of the next byte
-	limit int64 // where the caller wants to stop; -1: at the end
-	last  []byte
-	sum   maphash.Hash // of the bytes from begin to pos; last are the newest of them
+	begin int64  // where reading began
+	pos   int64  // of the next byte
+	limit int64  // where the caller wants to stop; -1: at the end
+	sum   uint32 // of the bytes from begin to pos
+	last  []byte // the newest of them, at most overlap
 
 	size    int64   // of the whole content; -1: unknown
 	end     int64   // where the response that is being read says it ends; -1: it doesn't
@@ -43,7 +46,8 @@ type rangeReader struct {
 	version version // likewise
 	read    version // of the content that was last read to its end
 	whole   bool    // ask for everything: ranges are of no use
-	polling bool    // for news past the end, until a response has some
+	nothing bool    // a 416 said so of pos before anything was read
+	polling bool    // there may be nothing at pos yet, until a response has something
 
 	failures int   // in a row, without a byte between
 	breaks   int   // of connections, in all
@@ -53,6 +57,15 @@ type rangeReader struct {
 
 // open sends the first request. It is bound to ctx, and to Close.
 func (r *rangeReader) open(ctx context.Context, c *Client, name string, o LogOptions, fetch fetcher) error {
+	r.prepare(ctx, c, name, o, fetch)
+	err := r.start(o.Tail)
+	if err != nil && r.cancel != nil {
+		r.cancel()
+	}
+	return err
+}
+
+func (r *rangeReader) prepare(ctx context.Context, c *Client, name string, o LogOptions, fetch fetcher) {
 	*r = rangeReader{policy: c.policy, name: name, fetch: fetch, begin: o.Offset, pos: o.Offset, limit: -1, size: -1, end: -1}
 	if o.Length > 0 {
 		r.limit = o.Offset + o.Length
@@ -60,11 +73,6 @@ func (r *rangeReader) open(ctx context.Context, c *Client, name string, o LogOpt
 	if ctx != nil { // else request says so
 		r.ctx, r.cancel = context.WithCancel(ctx)
 	}
-	err := r.start(o.Tail)
-	if err != nil && r.cancel != nil {
-		r.cancel()
-	}
-	return err
 }
 
 // start asks for the first time, or anew. An end is no error to start with: Read tells of it.
@@ -76,10 +84,10 @@ func (r *rangeReader) start(tail int64) error {
 	return err
 }
 
-// next asks for what has come since the end was reached.
-func (r *rangeReader) next() error {
+// poll asks for what has come since the end was reached. last says that no more will come than there is now.
+func (r *rangeReader) poll(last bool) error {
 	r.err, r.version, r.failures, r.breaks = nil, version{}, 0, 0 // a growing log is another version each time
-	r.polling = true
+	r.polling = !last || r.pos > r.begin
 	return r.start(0)
 }
 
@@ -132,7 +140,7 @@ func (r *rangeReader) clip(p []byte) []byte {
 
 func (r *rangeReader) advance(read []byte) {
 	r.pos += int64(len(read))
-	_, _ = r.sum.Write(read) // it never fails
+	r.sum = crc32.Update(r.sum, castagnoli, read)
 	r.last = append(r.last, read[max(0, len(read)-overlap):]...)
 	if excess := len(r.last) - overlap; excess > 0 {
 		r.last = append(r.last[:0], r.last[excess:]...)

@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"net/http"
@@ -24,16 +24,16 @@ var (
 	errPiece = fmt.Errorf("the response was only a piece: %w", io.ErrUnexpectedEOF)
 )
 
-// unfitError is a response that can't be read on from. The whole content may do better, since all of it that was read before is
-// compared; err is the error where it doesn't.
+// unfitError says that reading can't continue with a response. A request for the whole content may help, because everything that
+// was read before is then compared; err is the error if it doesn't.
 type unfitError struct{ err error }
 
 func (e *unfitError) Error() string { return e.err.Error() }
 
 func (e *unfitError) Unwrap() error { return e.err }
 
-// connect asks until there is a response to read on from. cause is why the last one was left, nil if there was none. It returns
-// io.EOF where nothing is left.
+// connect sends requests until reading can continue with a response. cause is why the last one ended, nil if there was none. It
+// returns io.EOF where nothing is left to read.
 func (r *rangeReader) connect(cause error, tail int64) error {
 	ended := (cause == errPiece || cause == errUnconfirmed) && r.pos > r.resumed //nolint:errorlint // not inside
 	for {
@@ -50,7 +50,7 @@ func (r *rangeReader) connect(cause error, tail int64) error {
 	}
 }
 
-// ask sends one request and makes its response what is read. again reports whether another may do better.
+// ask sends one request and continues with its response. again reports whether another request may help.
 func (r *rangeReader) ask(tail int64) (again bool, err error) {
 	resp, err := r.request(tail)
 	var past *pastEndError
@@ -107,8 +107,8 @@ func (r *rangeReader) rangeSpec(tail int64) string {
 	return ""
 }
 
-// pastEnd judges the service's word that nothing lies at pos. It is an end, io.EOF, if the content has as many bytes as were
-// read, or if none was missing.
+// pastEnd decides what a 416 means: io.EOF, the end, if its size is the position, or if it tells no size and nothing is known to
+// be missing.
 func (r *rangeReader) pastEnd(past *pastEndError) error {
 	read := r.pos > r.begin
 	switch size := past.size; {
@@ -118,6 +118,7 @@ func (r *rangeReader) pastEnd(past *pastEndError) error {
 		r.size = size
 		return io.EOF
 	case !read:
+		r.nothing = true
 		return &unfitError{past.err}
 	case size < 0 && r.size < 0:
 		return &unfitError{errUnconfirmed}
@@ -127,8 +128,9 @@ func (r *rangeReader) pastEnd(past *pastEndError) error {
 	return &unfitError{errChanged}
 }
 
-// attach reads on from resp, at pos or so many bytes before the end. It returns io.EOF if there is nothing.
+// attach continues with resp at pos, or tail bytes before the end. It returns io.EOF if there is nothing.
 func (r *rangeReader) attach(resp *http.Response, tail int64) error {
+	nothing := r.nothing
 	p, err := readPart(resp)
 	if err == nil {
 		err = r.accept(p)
@@ -137,6 +139,8 @@ func (r *rangeReader) attach(resp *http.Response, tail int64) error {
 	case err != nil:
 	case tail > 0:
 		err = r.seekTail(&p, tail)
+	case nothing && !p.encoded && p.size < 0: // so the 416 wasn't about a compressed form
+		err = io.EOF
 	default:
 		err = r.seek(p)
 	}
@@ -147,7 +151,7 @@ func (r *rangeReader) attach(resp *http.Response, tail int64) error {
 	return r.swap(p.body)
 }
 
-// accept notes what a response says, unless it is of other content than the one before.
+// accept records what a response says about the content, unless it belongs to other content than the one before.
 func (r *rangeReader) accept(p part) error {
 	least := r.size // logs only grow
 	if r.pos > r.begin {
@@ -159,17 +163,16 @@ func (r *rangeReader) accept(p part) error {
 	case p.size >= 0 && p.size < least, p.partial && r.version.differs(p.version):
 		return errChanged
 	}
-	r.size, r.end, r.framed, r.version, r.whole = p.size, p.end, p.framed, p.version, p.encoded
+	r.size, r.end, r.framed, r.version = p.size, p.end, p.framed, p.version
+	r.whole, r.nothing = p.encoded, false
 	return nil
 }
 
-// seek reads up to pos.
+// seek reads up to pos, which may be in the middle of the body.
 func (r *rangeReader) seek(p part) error {
 	switch {
-	case r.pos > 0 && r.pos == r.begin && p.size >= 0 && p.size <= r.pos: // the offset is past the end
+	case r.nothingNew(p):
 		return io.EOF
-	case r.polling && p.from == 0 && r.pos > 0 && (p.size == r.pos || (p.version == r.read && p.version.strong() != "")):
-		return io.EOF // the whole again, and nothing new in it
 	case p.from > r.pos, p.partial && p.end < r.pos:
 		return fmt.Errorf("byte %d was asked for, and bytes %d to %d came", r.pos, p.from, p.end-1)
 	}
@@ -182,18 +185,29 @@ func (r *rangeReader) seek(p part) error {
 	return nil
 }
 
-// skip reads what lies between the body's start and pos, making sure that it is what was read before.
+// nothingNew reports whether the content ends before anything new, without reading it.
+func (r *rangeReader) nothingNew(p part) bool {
+	if r.pos == 0 {
+		return false
+	}
+	if r.pos == r.begin {
+		return p.size >= 0 && p.size <= r.pos
+	}
+	same := p.version == r.read && p.version.strong() != ""
+	return r.polling && p.from == 0 && (p.size == r.pos || same)
+}
+
+// skip reads what lies between the body's start and pos, and compares it with what was read before.
 func (r *rangeReader) skip(body io.Reader, from int64) error {
 	if from <= r.begin {
-		var again maphash.Hash
-		again.SetSeed(r.sum.Seed())
+		again := crc32.New(castagnoli)
 		if _, err := io.CopyN(io.Discard, body, r.begin-from); err != nil {
 			return err
 		}
-		if _, err := io.CopyN(&again, body, r.pos-r.begin); err != nil {
+		if _, err := io.CopyN(again, body, r.pos-r.begin); err != nil {
 			return err
 		}
-		if again.Sum64() != r.sum.Sum64() {
+		if again.Sum32() != r.sum {
 			return errChanged
 		}
 		return nil

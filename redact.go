@@ -27,10 +27,7 @@ func (e *APIError) redact(mask *redact.Masker) {
 // redactor masks what the request carried, for services and proxies that repeat it: credentials, secured values, and the
 // query of a link, by which it is signed.
 func (k *call) redactor(resp *http.Response, foreign bool) *redact.Masker {
-	var secrets []string
-	if resp.Request != nil {
-		secrets = append(secrets, resp.Request.URL.RawQuery)
-	}
+	secrets := []string{resp.Request.URL.RawQuery}
 	if foreign { // a storage host's errors quote the signature by itself
 		for _, values := range resp.Request.URL.Query() {
 			secrets = append(secrets, longOnes(values)...)

@@ -314,10 +314,11 @@ func permanent(err error) bool {
 	var alert tls.AlertError
 	var redirect *redirectError
 	var proxy *proxyError
+	var shape *shapeError
 	var answer *APIError
 	switch {
 	case errors.As(err, &certificate), errors.As(err, &notTLS), errors.As(err, &alert), errors.Is(err, http.ErrSchemeMismatch),
-		errors.As(err, &redirect), errors.As(err, &proxy), errors.Is(err, ErrResponseTooLarge), errors.Is(err, errHeldBack):
+		errors.As(err, &redirect), errors.As(err, &proxy), errors.As(err, &shape), errors.Is(err, ErrResponseTooLarge), errors.Is(err, errHeldBack):
 		return true
 	case errors.As(err, &answer): // of the token endpoint
 		return answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests

@@ -102,7 +102,7 @@ func (e *ScheduleExecution) UnmarshalJSON(data []byte) error {
 		Pipeline jsontext.Value `json:"pipeline"`
 		Error    jsontext.Value `json:"error"`
 	}
-	if err := json.Unmarshal(data, &loose, decodeOptions); err != nil {
+	if err := informing.Unmarshal(data, &loose); err != nil {
 		return err
 	}
 	*e = ScheduleExecution{Type: loose.Type, Raw: append([]byte(nil), data...)}
@@ -110,9 +110,9 @@ func (e *ScheduleExecution) UnmarshalJSON(data []byte) error {
 	switch loose.Pipeline.Kind() {
 	case jsontext.KindString:
 		e.Pipeline = new(Pipeline)
-		err = json.Unmarshal(loose.Pipeline, &e.Pipeline.UUID, decodeOptions)
+		err = informing.Unmarshal(loose.Pipeline, &e.Pipeline.UUID)
 	case jsontext.KindBeginObject:
-		err = json.Unmarshal(loose.Pipeline, &e.Pipeline, decodeOptions)
+		err = informing.Unmarshal(loose.Pipeline, &e.Pipeline)
 	default: // no pipeline
 	}
 	if err != nil {
@@ -121,9 +121,9 @@ func (e *ScheduleExecution) UnmarshalJSON(data []byte) error {
 	switch loose.Error.Kind() {
 	case jsontext.KindString:
 		e.Error = new(ErrorDetail)
-		return json.Unmarshal(loose.Error, &e.Error.Message, decodeOptions)
+		return informing.Unmarshal(loose.Error, &e.Error.Message)
 	case jsontext.KindBeginObject:
-		return json.Unmarshal(loose.Error, &e.Error, decodeOptions)
+		return informing.Unmarshal(loose.Error, &e.Error)
 	default: // no error
 		return nil
 	}

@@ -160,6 +160,8 @@ var exportedTypes = map[string]reflect.Type{
 	"VariablesService":       reflect.TypeFor[pipelines.VariablesService](),
 	"WaitOptions":            reflect.TypeFor[pipelines.WaitOptions](),
 	"WatchOptions":           reflect.TypeFor[pipelines.WatchOptions](),
+	"Workspace":              reflect.TypeFor[pipelines.Workspace](),
+	"WorkspaceLinks":         reflect.TypeFor[pipelines.WorkspaceLinks](),
 }
 
 func TestEveryExportedTypeIsWalkedForSecrets(t *testing.T) {
@@ -493,7 +495,7 @@ func assertSilent(t *testing.T, of string, v any) {
 }
 
 func TestNothingOfAClientShowsItsCredentials(t *testing.T) {
-	srv := record(t, answerJSON(`{"access_token":"`+secretCanary+`","token_type":"bearer","expires_in":3600}`))
+	srv := record(t, answerJSON(`{"uuid":"{1}","access_token":"`+secretCanary+`","token_type":"bearer","expires_in":3600}`))
 	for name, opts := range credentials(t) {
 		t.Run(name, func(t *testing.T) {
 			c := newClient(t, srv.base(), append(opts, pipelines.WithUserAgent("me/1"), pipelines.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -660,7 +662,7 @@ func TestNoFailingCallShowsASecret(t *testing.T) {
 			for name, opts := range credentials(t) {
 				var logs strings.Builder
 				srv := record(t, handle)
-				opts = append(opts, pipelines.WithTokenURL(tokenServer(t)), pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 2, MinWait: 1, MaxWait: 1}),
+				opts = append(opts, pipelines.WithTokenURL(tokenServer(t)), pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 2, MinWait: 1, MaxWait: 1, MaxQuotaWait: 1}),
 					pipelines.WithLogger(slog.New(slog.NewJSONHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}))),
 					pipelines.WithResponseHook(func(resp *http.Response) { assertRequestSilent(t, resp) }))
 				failing := failingCalls(t, newClient(t, srv.base(), opts...))

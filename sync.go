@@ -124,6 +124,11 @@ func (v *VariableSet) Plan(ctx context.Context, wanted []VariableRequest, o *Syn
 	if err != nil {
 		return nil, err
 	}
+	for _, one := range there {
+		if one.Key == "" { // which would be deleted as one that is not wanted
+			return nil, fmt.Errorf("pipelines: Variables.Plan: variable %q is listed without a key that can be read", one.UUID)
+		}
+	}
 	there = v.client.created.addMissing(at.path, there)
 	plan := &SyncPlan{scope: at.path}
 	byKey := make(map[string]*Variable, len(there))

@@ -75,7 +75,7 @@ type testCaseBody struct {
 // UnmarshalJSON implements [encoding/json.Unmarshaler].
 func (t *TestCase) UnmarshalJSON(data []byte) error {
 	var body testCaseBody
-	if err := json.Unmarshal(data, &body, decodeOptions); err != nil {
+	if err := models.Unmarshal(data, &body); err != nil {
 		return err
 	}
 	*t = TestCase{
@@ -111,28 +111,62 @@ func (r *TestCaseReason) UnmarshalJSON(data []byte) error {
 	case jsontext.KindString:
 		return json.Unmarshal(data, &r.Message, decodeOptions)
 	case jsontext.KindBeginObject:
-		return r.fromObject(data)
+		body, err := readReason(jsontext.NewDecoder(bytes.NewReader(data), decodeOptions))
+		r.Message, r.StackTrace = body.message, body.stackTrace
+		return err
 	default: // Raw has it
 		return nil
 	}
 }
 
-func (r *TestCaseReason) fromObject(data []byte) error {
-	var body struct {
-		Message    jsontext.Value  `json:"message"`
-		StackTrace jsontext.Value  `json:"stack_trace"`
-		Reason     *TestCaseReason `json:"reason"`
+// reasonBody is what an object says of a reason.
+type reasonBody struct{ message, stackTrace string }
+
+// readReason reads an object in one pass, however deep the reasons in it are nested. What is within the member "reason" counts
+// where the object has neither a message nor a stack trace.
+func readReason(dec *jsontext.Decoder) (reasonBody, error) {
+	var own, inner reasonBody
+	if _, err := dec.ReadToken(); err != nil { // the brace
+		return own, err
 	}
-	if err := json.Unmarshal(data, &body, decodeOptions); err != nil {
-		return err
+	for dec.PeekKind() == jsontext.KindString {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return own, err
+		}
+		switch name.String() {
+		case "message":
+			own.message, err = readLines(dec)
+		case "stack_trace":
+			own.stackTrace, err = readLines(dec)
+		case "reason":
+			inner, err = readInnerReason(dec)
+		default:
+			err = dec.SkipValue()
+		}
+		if err != nil {
+			return own, err
+		}
 	}
-	if body.Message == nil && body.StackTrace == nil && body.Reason != nil {
-		r.Message, r.StackTrace = body.Reason.Message, body.Reason.StackTrace
-		return nil
+	_, err := dec.ReadToken() // the brace
+	if own == (reasonBody{}) {
+		own = inner
 	}
-	r.Message = strings.Join(looseStrings(body.Message), "\n")
-	r.StackTrace = strings.Join(looseStrings(body.StackTrace), "\n")
-	return nil
+	return own, err
+}
+
+func readInnerReason(dec *jsontext.Decoder) (reasonBody, error) {
+	if dec.PeekKind() == jsontext.KindBeginObject {
+		return readReason(dec)
+	}
+	message, err := readLines(dec)
+	return reasonBody{message: message}, err
+}
+
+// readLines reads a text or a list of its lines. Anything else is none.
+func readLines(dec *jsontext.Decoder) (string, error) {
+	value, err := dec.ReadValue()
+	return strings.Join(looseStrings(value), "\n"), err
 }
 
 // MarshalJSON implements [encoding/json.Marshaler]: what came, or an object.
@@ -154,24 +188,26 @@ func (r TestCaseReason) MarshalJSON() ([]byte, error) {
 func (s *StepsService) TestReport(ctx context.Context, repo Repo, pipelineID, stepID string, opts ...CallOption) (*TestReport, error) {
 	at := opStepsTestReport.at(repo.Workspace, repo.Slug, pipelineID, stepID)
 	at.emptyOK = true // no report is a 404 by the documentation, but an empty 200 was reported too
-	report, err := send[optionalBody[TestReport]](ctx, s.client, at, nil, opts)
+	report, err := send[*TestReport](ctx, s.client, at, nil, opts)
 	if err != nil {
 		return nil, err
 	}
-	if report.value == nil {
+	if *report == nil {
 		return nil, fmt.Errorf("pipelines: %s: the step has no test report: %w", at.op.Name, ErrNotFound)
 	}
-	return report.value, nil
+	return *report, nil
 }
 
 // TestCases lists the tests of a step that did not pass; the service leaves out those that did. A step without a report is
-// an [ErrNotFound].
+// an [ErrNotFound], or an empty list: the service documents the one and may do the other.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports/test_cases
 //
 // Scope: pipeline.
 func (s *StepsService) TestCases(ctx context.Context, repo Repo, pipelineID, stepID string, q *ListOptions, opts ...CallOption) *Pager[TestCase] {
-	return list[TestCase](ctx, s.client, opStepsTestCases.at(repo.Workspace, repo.Slug, pipelineID, stepID), q.params(), opts)
+	at := opStepsTestCases.at(repo.Workspace, repo.Slug, pipelineID, stepID)
+	at.emptyOK = true // as for the report: an empty 200 was reported too
+	return list[TestCase](ctx, s.client, at, q.params(), opts)
 }
 
 // TestCaseReasons lists why a test did not pass.
@@ -181,16 +217,10 @@ func (s *StepsService) TestCases(ctx context.Context, repo Repo, pipelineID, ste
 // Scope: pipeline.
 func (s *StepsService) TestCaseReasons(ctx context.Context, repo Repo, pipelineID, stepID, testCaseID string, q *ListOptions, opts ...CallOption) *Pager[TestCaseReason] {
 	at := opStepsTestCaseReasons.at(repo.Workspace, repo.Slug, pipelineID, stepID, testCaseID)
+	at.emptyOK = true
 	pager := list[TestCaseReason](ctx, s.client, at, q.params(), opts)
-	pager.loose, pager.at.emptyOK = true, true
+	pager.loose = true
 	return pager
-}
-
-// optionalBody is an answer that may be empty.
-type optionalBody[T any] struct{ value *T }
-
-func (b *optionalBody[T]) UnmarshalJSON(data []byte) error {
-	return json.Unmarshal(data, &b.value, decodeOptions)
 }
 
 // looseDuration reads a duration as ISO 8601 text or as a number of seconds. What is neither is zero.

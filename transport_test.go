@@ -101,8 +101,12 @@ func TestWhatIsSentAgain(t *testing.T) {
 					require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 					return
 				}
-				require.Len(t, srv.seen(), quick.MaxAttempts)
 				require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+				if fault.refused { // which uses up time, and no attempt
+					require.Greater(t, len(srv.seen()), quick.MaxAttempts)
+					return
+				}
+				require.Len(t, srv.seen(), quick.MaxAttempts)
 				require.ErrorContains(t, err, "3 attempts")
 			})
 		}
@@ -273,7 +277,7 @@ func TestARetryThatSucceedsIsNoError(t *testing.T) {
 }
 
 func TestARetryStartsDecodingFromNothing(t *testing.T) {
-	srv := record(t, sequence(answerJSON(`{"uuid":"{stale}","build_number":"x"}`), answerJSON(`{"build_number":5}`)))
+	srv := record(t, sequence(answerJSON(`{"uuid":"{stale}","build_number":4,`), answerJSON(`{"build_number":5}`)))
 	p, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "5")
 	require.NoError(t, err)
 	require.Equal(t, &pipelines.Pipeline{BuildNumber: 5}, p)
@@ -391,7 +395,7 @@ func TestAnEndOfTheContextEndsAWait(t *testing.T) {
 			resp.Header.Set("Retry-After", "59")
 			return resp, nil
 		})}
-		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
+		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithRetry(pipelines.RetryPolicy{}))
 		_, err := c.Pipelines.Run(ctx, repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorIs(t, err, pipelines.ErrRateLimited, "the error tells what was waited for")

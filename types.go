@@ -86,7 +86,10 @@ type Repository struct {
 	UUID        string           `json:"uuid,omitzero"`
 	Name        string           `json:"name,omitzero"`
 	FullName    string           `json:"full_name,omitzero"` // "workspace/slug"
+	Slug        string           `json:"slug,omitzero"`
+	Workspace   *Workspace       `json:"workspace,omitzero"`
 	Description string           `json:"description,omitzero"`
+	Website     string           `json:"website,omitzero"`
 	IsPrivate   bool             `json:"is_private,omitzero"`
 	Parent      *Repository      `json:"parent,omitzero"`
 	SCM         string           `json:"scm,omitzero"`
@@ -115,6 +118,22 @@ type RepositoryLinks struct {
 	Downloads    *Link  `json:"downloads,omitzero"`
 	Clone        []Link `json:"clone,omitzero"`
 	Hooks        *Link  `json:"hooks,omitzero"`
+}
+
+// Workspace is the workspace that a repository belongs to.
+type Workspace struct {
+	Type  string          `json:"type,omitzero"`
+	UUID  string          `json:"uuid,omitzero"`
+	Name  string          `json:"name,omitzero"`
+	Slug  string          `json:"slug,omitzero"`
+	Links *WorkspaceLinks `json:"links,omitzero"`
+}
+
+// WorkspaceLinks are the links of a [Workspace].
+type WorkspaceLinks struct {
+	Self   *Link `json:"self,omitzero"`
+	HTML   *Link `json:"html,omitzero"`
+	Avatar *Link `json:"avatar,omitzero"`
 }
 
 // Project is the project that a repository belongs to.

@@ -308,11 +308,15 @@ func (v *VariableSet) GetByKey(ctx context.Context, key string, opts ...CallOpti
 var errNotListed = fmt.Errorf("there is no such variable: %w", ErrNotFound)
 
 func (v *VariableSet) find(ctx context.Context, name string, match func(*Variable) bool, opts []CallOption) (*Variable, error) {
+	read := false
 	for one, err := range v.List(ctx, nil, opts...).All() {
+		if err != nil && read {
+			return nil, restUnreadError{err}
+		}
 		if err != nil {
 			return nil, err
 		}
-		if match(one) {
+		if read = true; match(one) {
 			return one, nil
 		}
 	}
@@ -335,7 +339,7 @@ func (v *VariableSet) find(ctx context.Context, name string, match func(*Variabl
 // Scope: pipeline:variable.
 func (v *VariableSet) Create(ctx context.Context, variable VariableRequest, opts ...CallOption) (*Variable, error) {
 	one, err := send[Variable](ctx, v.client, v.at(v.ops.create).check(variable.check(nil)), variable, opts)
-	if err == nil && v.ops.late {
+	if err == nil && v.ops.late && one.UUID != "" { // else nothing tells it from the one that is listed
 		v.client.created.add(v.at(v.ops.list).path, one)
 	}
 	return one, err

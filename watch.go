@@ -169,7 +169,7 @@ func (w *watcher) due() (next *check, look func() (changed bool, err error)) {
 	if !w.untold {
 		offer(&w.pipelineCheck, w.lookAtPipeline)
 	}
-	if w.pipeline != nil && !(w.untold && w.pipeline.State.Done() && w.looks > 0 && w.stepsAgree()) {
+	if w.pipeline != nil && !w.stepsSettled() {
 		offer(&w.stepsCheck, w.lookAtSteps)
 	}
 	for _, step := range w.steps { // in the pipeline's order, so that nothing depends on the map's
@@ -216,6 +216,11 @@ func (w *watcher) stepsAgree() bool {
 		return ended
 	}
 	return paused || !active
+}
+
+// stepsSettled reports whether all steps have ended with the pipeline.
+func (w *watcher) stepsSettled() bool {
+	return w.untold && w.pipeline.State.Done() && w.looks > 0 && w.stepsAgree()
 }
 
 // caughtUp reports whether everything was told that happened before the pipeline's untold state. A step whose state nobody knows
@@ -361,7 +366,7 @@ func (w *watcher) readLog(l *stepLog) (grown bool, err error) {
 // openLog opens the log at the place where it ended before.
 func (w *watcher) openLog(l *stepLog) error {
 	if l.reader != nil {
-		return l.reader.next()
+		return l.reader.poll(l.step.State.Done())
 	}
 	reader := new(rangeReader)
 	at := opStepsLog.at(w.repo.Workspace, w.repo.Slug, w.id, l.step.UUID)

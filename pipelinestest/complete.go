@@ -80,6 +80,7 @@ var fixedTypes = map[reflect.Type]string{
 	reflect.TypeFor[pipelines.Pipeline]():               "pipeline",
 	reflect.TypeFor[pipelines.PipelineRef]():            "pipeline",
 	reflect.TypeFor[pipelines.Project]():                "project",
+	reflect.TypeFor[pipelines.Workspace]():              "workspace",
 	reflect.TypeFor[pipelines.Pullrequest]():            "pullrequest",
 	reflect.TypeFor[pipelines.Ref]():                    "branch",
 	reflect.TypeFor[pipelines.Repository]():             "repository",

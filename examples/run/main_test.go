@@ -285,7 +285,7 @@ func TestRefusedYAML(t *testing.T) {
 func TestSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		long := strings.Repeat("long ", 20)
-		s := newStage(t, scripted("", time.Second, "a\n"), scripted("Test", time.Second, "b\x1b[2J\n"), scripted("Test", time.Second, "c"), scripted(long, time.Second, ""),
+		s := newStage(t, scripted("", time.Second, "a\n"), scripted("Test", time.Second, "b\x1b[2J\n"), scripted("Test", time.Second, "c"), scripted(long, time.Second, "e\n"),
 			scripted("\x1b]0;owned\aEvil\n", time.Second, "d\n"))
 		require.Equal(t, exitSuccessful, s.run(t.Context()))
 		for _, want := range []string{"step 1 +│ a", "Test +│ b", `Test \(3\) +│ c`, "long long long long lon… +● SUCCESSFUL in 1s", "Evil +│ d"} {

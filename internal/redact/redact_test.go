@@ -119,8 +119,9 @@ var oddSecrets = []string{
 func TestSecretsAreMaskedInWhateverEncoding(t *testing.T) {
 	for _, secret := range oddSecrets {
 		m := redact.New(secret)
-		for inner, encodeInner := range encodings {
+		for _, inner := range []string{"plain", "JSON", "Go, ASCII", "query", "HTML by name", "bytes in hex"} {
 			for outer, encodeOuter := range encodings {
+				encodeInner := encodings[inner]
 				encode := func(s string) string { return encodeOuter(encodeInner(s)) }
 				for before, after := range map[string]string{"": "", "you sent |": "| to us"} {
 					want := encode(before) + redact.Mask + encode(after)

@@ -118,7 +118,7 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 		x.heard()
 	}
 	switch {
-	case err == nil || err == io.EOF: //nolint:errorlint // a wrapped io.EOF is a lost connection
+	case err == nil || err == io.EOF: // a wrapped io.EOF is a lost connection
 		return n, err
 	case x.stalled.Load():
 		return n, ErrStalled

@@ -1,0 +1,39 @@
+package pipelines
+
+import "strings"
+
+// checkCreated refuses the response to a creation that names nothing created: it may come from something between the service and
+// here. Where the caller asks for some fields only, those that name a resource have to be among them.
+func (k *call) checkCreated(out any) error {
+	created, ok := out.(interface{ identified() bool })
+	if !ok || k.at.op.safety != once || created.identified() || k.leavesOutNames() {
+		return nil
+	}
+	return &shapeError{"it names nothing that was created", nil}
+}
+
+// leavesOutNames reports whether the caller asks for a partial response without the fields that name a resource.
+func (k *call) leavesOutNames() bool {
+	fields, partial := k.extraQuery["fields"]
+	for field := range strings.SplitSeq(strings.Join(fields, ","), ",") {
+		switch field = strings.TrimSpace(field); {
+		case strings.HasPrefix(field, "+"), field == "*", field == "uuid", field == "build_number", field == "key":
+			return false
+		}
+	}
+	return partial
+}
+
+// identified reports whether the run has a name. Its build number is one.
+func (p *Pipeline) identified() bool { return p.UUID != "" || p.BuildNumber != 0 }
+
+// identified reports whether the variable has a name. Its key is one, since the service tells little of an environment's variables.
+func (v *Variable) identified() bool { return v.UUID != "" || v.Key != "" }
+
+func (e *Environment) identified() bool { return e.UUID != "" }
+
+func (s *Schedule) identified() bool { return s.UUID != "" }
+
+func (h *KnownHost) identified() bool { return h.UUID != "" }
+
+func (r *Runner) identified() bool { return r.UUID != "" }

@@ -1,0 +1,214 @@
+package pipelines_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// color is a type of a caller's that has a JSON form of its own.
+type color struct{ name string }
+
+var errNoColor = errors.New("no such color")
+
+func (c color) MarshalJSON() ([]byte, error) { return json.Marshal("color:" + c.name) }
+
+func (c *color) UnmarshalJSON(data []byte) error {
+	name, ok := strings.CutPrefix(strings.Trim(string(data), `"`), "color:")
+	if !ok {
+		return errNoColor
+	}
+	c.name = name
+	return nil
+}
+
+// everyday is a type as callers write it for encoding/json.
+type everyday struct {
+	IsPrivate bool `json:"is_private,omitempty"`
+	Size      int
+	Wait      time.Duration   `json:"wait,omitempty"`
+	Data      []byte          `json:"data,omitempty"`
+	Since     *time.Time      `json:"since,omitempty"`
+	Count     int64           `json:"count,string,omitempty"`
+	Names     []string        `json:"names"`
+	Map       map[string]any  `json:"map,omitempty"`
+	Raw       json.RawMessage `json:"raw,omitempty"`
+	Color     *color          `json:"color,omitempty"`
+	Array     [2]byte         `json:"array"`
+	Hidden    string          `json:"-"`
+	embedded
+}
+
+type embedded struct {
+	Inner string `json:"inner,omitempty"`
+}
+
+func TestDoEncodesAsEncodingJSONDoes(t *testing.T) {
+	srv := record(t, answer(http.StatusNoContent, "", ""))
+	c := newClient(t, srv.base())
+	for _, body := range []any{
+		everyday{},
+		&everyday{
+			IsPrivate: true, Size: 5, Wait: time.Second, Data: []byte("data"), Since: new(date("2026-08-01T12:00:00Z")), Count: 7, Names: []string{"<a>&b"},
+			Map: map[string]any{"b": 1, "a": nil, "c": 1e21}, Raw: json.RawMessage(`{ "x" : 1 }`), Color: &color{"red"}, Hidden: "h", embedded: embedded{"i"},
+		},
+		map[string]any{"z": false, "a": []any{}, "n": []string(nil)}, map[int]string{2: "b", 1: "a"}, []int(nil), "text", 1.0, json.RawMessage(`[1]`),
+		time.Minute, "bad \xff utf8",
+	} {
+		want, err := json.Marshal(body)
+		require.NoError(t, err)
+		require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", body, nil))
+		seen := srv.seen()
+		require.Equal(t, string(want), seen[len(seen)-1].Body)
+	}
+	require.NotContains(t, srv.seen()[0].Body, "is_private", "what isn't set is not sent")
+}
+
+func TestDoDecodesAsEncodingJSONDoes(t *testing.T) {
+	body := ""
+	c := inProcess(t, 3, func(req *http.Request) *http.Response { return respond(req, 200, body) })
+	for _, body = range []string{
+		`{"size":5,"IS_PRIVATE":true,"wait":1000000000,"data":"ZGF0YQ==","since":"2026-08-01T12:00:00Z","count":"7","names":null,"map":{"a":[1]},"raw":{ "x" : 1 },"color":"color:red","array":[1,2,3],"Inner":"i"}`,
+		`{"size":1,"SIZE":2,"names":["a"],"names":["b","c"]}`, `null`, `{}`, "{\"names\":[\"\xff\"]}", `{"unknown":{"a":[1e400]}}`,
+	} {
+		var got, want everyday
+		require.NoError(t, json.Unmarshal([]byte(body), &want))
+		require.NoError(t, c.Do(t.Context(), http.MethodGet, "/a", nil, &got))
+		require.Equal(t, want, got, body)
+	}
+	body = `{"b":1}`
+	merged := map[string]int{"a": 1}
+	require.NoError(t, c.Do(t.Context(), http.MethodGet, "/a", nil, &merged))
+	require.Equal(t, map[string]int{"a": 1, "b": 1}, merged)
+}
+
+func TestDoAsksOnceForWhatDoesNotFit(t *testing.T) {
+	for _, method := range []string{"GET", "PUT", "DELETE", "POST"} {
+		for body, says := range map[string]string{
+			`{"size":"4711"}`:     `"Size"`,
+			`{"size":4711.5}`:     `"Size"`,
+			`{"wait":"4711s"}`:    `"wait"`,
+			`{"names":{}}`:        `"names"`,
+			`[4711]`:              "array",
+			`"4711"`:              "string",
+			`{"color":"4711"}`:    "JSON of another shape",
+			`{"since":"4711"}`:    "JSON of another shape",
+			`{"data":"4711?"}`:    "JSON of another shape",
+			`{"array":{"a":4711}`: "not JSON",
+		} {
+			sent := 0
+			c := inProcess(t, 3, func(req *http.Request) *http.Response {
+				sent++
+				return respond(req, 200, body)
+			})
+			out := everyday{Size: 1}
+			err := c.Do(t.Context(), method, "/a", nil, &out)
+			require.Contains(t, strings.ToLower(err.Error()), strings.ToLower(says), body)
+			require.ErrorContains(t, err, "its body cannot be read")
+			require.NotContains(t, err.Error(), "4711")
+			require.Equal(t, method == "POST", errors.Is(err, pipelines.ErrOutcomeUnknown))
+			require.Equal(t, strings.Contains(body, "color"), errors.Is(err, errNoColor), "the caller's own error can be reached")
+			require.Zero(t, out)
+			if says == "not JSON" && method != "POST" {
+				require.Equal(t, 3, sent, body)
+				continue
+			}
+			require.Equal(t, 1, sent, "%s %s", method, body)
+		}
+	}
+}
+
+func TestDoReadsTheModelsOfThePackageAsTheirMethodsDo(t *testing.T) {
+	body, sent := "", 0
+	c := inProcess(t, 3, func(req *http.Request) *http.Response {
+		sent++
+		return respond(req, 200, body)
+	})
+	do := func(out any) error {
+		sent = 0
+		err := c.Do(t.Context(), http.MethodGet, "/a", nil, out)
+		require.Equal(t, 1, sent)
+		return err
+	}
+	const odd = `{"uuid":"{1}","created_on":"2026-08-01 12:00:00","labels":[],"Build_Number":"7"}`
+	want := pipelines.Pipeline{UUID: "{1}", CreatedOn: date("2026-08-01T12:00:00Z"), BuildNumber: 7}
+
+	body = odd
+	var one pipelines.Pipeline
+	require.NoError(t, do(&one))
+	require.Equal(t, want, one)
+
+	body = `[` + odd + `,` + odd + `]`
+	var values []pipelines.Pipeline
+	require.NoError(t, do(&values))
+	require.Equal(t, []pipelines.Pipeline{want, want}, values)
+	var pointers []*pipelines.Pipeline
+	require.NoError(t, do(&pointers))
+	require.Equal(t, []*pipelines.Pipeline{&want, &want}, pointers)
+
+	body = `{"a":` + odd + `}`
+	var byName map[string]*pipelines.Pipeline
+	require.NoError(t, do(&byName))
+	require.Equal(t, map[string]*pipelines.Pipeline{"a": &want}, byName)
+
+	body = `{"values":[` + odd + `],"size":"1","next":"n","pagelen":1}`
+	var page pipelines.Page[pipelines.Pipeline]
+	require.NoError(t, do(&page))
+	require.Equal(t, pipelines.Page[pipelines.Pipeline]{Values: []*pipelines.Pipeline{&want}, Size: 1, Next: "n", PageLen: 1}, page)
+
+	body = `{"uuid":"{1}","state":"COMPLETED"}`
+	require.ErrorContains(t, do(&one), `"/state"`)
+	require.Zero(t, one)
+	body = `[{},{"uuid":7}]`
+	require.ErrorContains(t, do(&pointers), `"/1/uuid"`)
+}
+
+func TestDoSendsTheModelsOfThePackageAsTheirMethodsDo(t *testing.T) {
+	srv := record(t, answer(http.StatusNoContent, "", ""))
+	c := newClient(t, srv.base())
+	secured := pipelines.Variable{Key: "K", Value: "v<", Secured: true}
+	for _, body := range []any{secured, &secured, []pipelines.Variable{secured}, map[string]*pipelines.Variable{"a": &secured}, pipelines.RunRequest{
+		Target: pipelines.BranchTarget("main"), Variables: []pipelines.Variable{secured},
+	}} {
+		require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", body, nil))
+		seen := srv.seen()
+		require.Contains(t, seen[len(seen)-1].Body, `"value":"v<"`, "%T", body)
+	}
+	type tree []tree
+	require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", tree{{}, {{}}}, nil))
+	within := struct{ Variable pipelines.Variable }{secured}
+	require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", within, nil))
+	seen := srv.seen()
+	require.Equal(t, `{"Variable":{"key":"K","secured":true}}`, seen[len(seen)-1].Body, "as wherever a program marshals it")
+}
+
+func TestDoBoundsWhatAResponseBecomes(t *testing.T) {
+	for name, body := range map[string]string{
+		"empty lists":   `[[]` + strings.Repeat(",[]", 4<<20) + `]`,
+		"empty objects": `[{}` + strings.Repeat(",{}", 4<<20) + `]`,
+		"numbers":       `[0` + strings.Repeat(",0", 4<<20) + `]`,
+		"texts":         `{"a":[""` + strings.Repeat(`,""`, 4<<20) + `]}`,
+		"nulls":         `[null` + strings.Repeat(",null", 4<<20) + `]`,
+	} {
+		for _, out := range []any{new(any), new([]any), new(map[string]any), new(struct{ A []any })} {
+			sent := 0
+			c := inProcess(t, 3, func(req *http.Request) *http.Response {
+				sent++
+				return respond(req, 200, body)
+			})
+			require.ErrorIs(t, c.Do(t.Context(), http.MethodGet, "/a", nil, out), pipelines.ErrResponseTooLarge, name)
+			require.Equal(t, 1, sent)
+		}
+		c := inProcess(t, 3, func(req *http.Request) *http.Response { return respond(req, 200, body) })
+		var raw []byte
+		require.NoError(t, c.Do(t.Context(), http.MethodGet, "/a", nil, &raw))
+		require.Len(t, raw, len(body), "%s as they are", name)
+	}
+}

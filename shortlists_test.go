@@ -1,0 +1,329 @@
+package pipelines_test
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// shelf is a list that says it has size runs and shows some of them: shown[i] of page i+1. What it serves past its last page is a
+// test's own.
+type shelf struct {
+	size    int
+	shown   []int
+	beyond  http.HandlerFunc
+	linked  bool // every page but the last links to the next
+	members string
+}
+
+func (s shelf) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	page, _ := strconv.Atoi(req.URL.Query().Get("page"))
+	page = max(1, page)
+	if page > len(s.shown) {
+		s.beyond(w, req)
+		return
+	}
+	first := 1
+	for _, n := range s.shown[:page-1] {
+		first += n
+	}
+	var values []string
+	for i := range s.shown[page-1] {
+		values = append(values, fmt.Sprintf(`{"build_number":%d}`, first+i))
+	}
+	next := ""
+	if s.linked && page < len(s.shown) {
+		next = fmt.Sprintf(`,"next":"?page=%d"`, page+1)
+	}
+	answerJSON(fmt.Sprintf(`{"size":%d,%s"values":[%s]%s}`, s.size, s.members, strings.Join(values, ","), next))(w, req)
+}
+
+func (s shelf) total() int {
+	sum := 0
+	for _, n := range s.shown {
+		sum += n
+	}
+	return sum
+}
+
+// noPages is what a service has been seen to send, or may send, in the place of a page past the end.
+var noPages = map[string]http.HandlerFunc{
+	"an empty page":                 answerJSON(`{"values":[],"pagelen":0}`),
+	"an empty page that knows size": answerJSON(`{"values":[],"page":2,"pagelen":0,"size":250}`),
+	"null":                          answerJSON(`null`),
+	"an empty object":               answerJSON(`{}`),
+	"another object":                answerJSON(`{"message":"maintenance"}`),
+	"a page without values":         answerJSON(`{"values":null}`),
+	"404":                           answer(404, "application/json", `{"type":"error","error":{"message":"Invalid page"}}`),
+	"404 as a web page":             answer(404, "text/html", `<html></html>`),
+	"no content":                    answer(204, "", ""),
+	"an empty body":                 answerJSON(``),
+}
+
+func TestAListThatEndsAPageOrMoreShortOfItsSizeIsAnError(t *testing.T) {
+	for name, list := range map[string]shelf{
+		"one page of three":                      {size: 250, shown: []int{100}},
+		"two pages of four":                      {size: 350, shown: []int{100, 100}},
+		"two pages of four, linked":              {size: 350, shown: []int{100, 100}, linked: true},
+		"half of the items":                      {size: 200, shown: []int{100}},
+		"small pages that nobody asked for":      {size: 5, shown: []int{2}},
+		"pages of 50 where 100 are asked for":    {size: 150, shown: []int{50, 50}},
+		"pages of 50, and the service says so":   {size: 100, shown: []int{50}, members: `"pagelen":50,`},
+		"pages of 50, and the service says 100":  {size: 150, shown: []int{50, 50}, members: `"pagelen":100,`},
+		"hidden items, and a page that is lost":  {size: 300, shown: []int{97, 98}},
+		"a page that is all that the list shows": {size: 10_000, shown: []int{1}},
+	} {
+		for kind, beyond := range noPages {
+			for _, parallel := range []int{0, 2, 8} {
+				t.Run(fmt.Sprintf("%s, %s, %d at once", name, kind, parallel), func(t *testing.T) {
+					list.beyond = beyond
+					if kind == "an empty page that knows size" {
+						list.beyond = answerJSON(fmt.Sprintf(`{"values":[],"pagelen":0,"size":%d}`, list.size))
+					}
+					srv := record(t, list.ServeHTTP)
+					pager := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel)
+					for range 2 {
+						runs, err := pager.Collect()
+						require.Error(t, err)
+						require.Equal(t, upTo(list.total()), numbers(runs), "what was read comes with the error")
+						require.Contains(t, err.Error(), fmt.Sprintf("after %d of %d items", list.total(), list.size))
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestAListWhoseLastItemsAreHiddenIsComplete(t *testing.T) {
+	for name, list := range map[string]shelf{
+		"97 of 100":                          {size: 100, shown: []int{97}},
+		"97 of 100, and the service says 97": {size: 100, shown: []int{97}, members: `"pagelen":97,`},
+		"247 of 250":                         {size: 250, shown: []int{100, 100, 47}},
+		"247 of 250, linked":                 {size: 250, shown: []int{100, 100, 47}, linked: true},
+		"some on every page":                 {size: 300, shown: []int{97, 99, 98}},
+		"most of a page":                     {size: 10, shown: []int{4}, members: `"pagelen":100,`},
+		"some of a short page":               {size: 7, shown: []int{5}},
+		"some of pages of 50":                {size: 100, shown: []int{50, 48}},
+	} {
+		for kind, beyond := range noPages {
+			for _, parallel := range []int{0, 2, 8} {
+				t.Run(fmt.Sprintf("%s, %s, %d at once", name, kind, parallel), func(t *testing.T) {
+					list.beyond = beyond
+					if kind == "an empty page that knows size" {
+						list.beyond = answerJSON(fmt.Sprintf(`{"values":[],"pagelen":0,"size":%d}`, list.size))
+					}
+					srv := record(t, list.ServeHTTP)
+					runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
+					require.NoError(t, err)
+					require.Equal(t, upTo(list.total()), numbers(runs))
+				})
+			}
+		}
+	}
+}
+
+func TestAFailureInThePlaceOfAPageThatExistsIsAnError(t *testing.T) {
+	for kind, beyond := range noPages {
+		for _, parallel := range []int{0, 4} {
+			t.Run(fmt.Sprintf("%s, %d at once", kind, parallel), func(t *testing.T) {
+				srv := record(t, shelf{size: 250, shown: []int{100, 100}, beyond: beyond}.ServeHTTP)
+				runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
+				require.Equal(t, upTo(200), numbers(runs))
+				if strings.HasPrefix(kind, "an empty page") { // the service says that there is no more, and less than a page is missing
+					require.NoError(t, err)
+					return
+				}
+				require.ErrorContains(t, err, "after 200 of 250 items")
+			})
+		}
+	}
+}
+
+func TestAPageThatTheServiceLinksToMustBeThere(t *testing.T) {
+	for _, kind := range []string{"null", "another object", "404", "no content"} {
+		for _, parallel := range []int{0, 4} {
+			for _, size := range []string{`"size":100,`, `"size":98,`, ``} {
+				srv := record(t, sequence(answerJSON(`{`+size+`"values":[{"build_number":1}],"next":"?page=2"}`), noPages[kind]))
+				runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
+				require.Error(t, err, kind)
+				require.Equal(t, []int{1}, numbers(runs))
+			}
+		}
+	}
+}
+
+func TestListsThatMissOneItemInEachHundredEndAfterTheirLastPage(t *testing.T) {
+	srv := record(t, shelf{size: 300, shown: []int{99, 99, 99}, linked: true, beyond: noPages["404"]}.ServeHTTP)
+	runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Collect()
+	require.NoError(t, err)
+	require.Len(t, runs, 297)
+	require.Len(t, srv.seen(), 4)
+}
+
+func TestASizeIsRememberedWhereOnlyTheFirstPageTellsIt(t *testing.T) {
+	for _, parallel := range []int{0, 2, 8} {
+		b := book{n: 350, noNext: true}
+		srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+			page := b
+			page.noSize = req.URL.Query().Get("page") != ""
+			page.ServeHTTP(w, req)
+		})
+		runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
+		require.NoError(t, err)
+		require.Equal(t, upTo(350), numbers(runs))
+	}
+}
+
+func TestTheNewestSizeCounts(t *testing.T) {
+	for _, parallel := range []int{0, 4} {
+		srv := record(t, sequence(
+			shelf{size: 200, shown: []int{100}}.ServeHTTP,
+			answerJSON(`{"values":[],"size":100}`), // the others have been deleted meanwhile
+		))
+		runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
+		require.NoError(t, err)
+		require.Equal(t, upTo(100), numbers(runs))
+	}
+}
+
+func TestASizeThatIsTooSmallOrAbsurdLosesNothing(t *testing.T) {
+	for _, parallel := range []int{0, 4} {
+		for _, size := range []string{"0", "1", "-5", "9223372036854775807"} {
+			srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+				switch req.URL.Query().Get("page") {
+				case "":
+					answerJSON(`{"size":`+size+`,"values":[{"build_number":1}],"next":"?page=2"}`)(w, req)
+				case "2":
+					answerJSON(`{"size":`+size+`,"values":[{"build_number":2}]}`)(w, req)
+				default:
+					answerJSON(`{"values":[]}`)(w, req)
+				}
+			})
+			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
+			require.Equal(t, upTo(2), numbers(runs))
+			if len(size) > 2 {
+				require.ErrorContains(t, err, "after 2 of 9223372036854775807 items")
+			} else {
+				require.NoError(t, err)
+			}
+		}
+	}
+}
+
+func TestAListByCursorIsNotAskedForByNumber(t *testing.T) {
+	for size, ok := range map[int]bool{4: true, 5: true, 7: false} {
+		for _, parallel := range []int{0, 4} {
+			srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+				if req.URL.Query().Get("after") == "" { // a service that doesn't know page numbers
+					answerJSON(fmt.Sprintf(`{"size":%d,"values":[{"build_number":1},{"build_number":2}],"next":"?after=x"}`, size))(w, req)
+					return
+				}
+				answerJSON(fmt.Sprintf(`{"size":%d,"values":[{"build_number":3},{"build_number":4}]}`, size))(w, req)
+			})
+			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
+			require.Equal(t, ok, err == nil, "%v", err)
+			require.Equal(t, upTo(4), numbers(runs))
+			require.Len(t, srv.seen(), 2)
+		}
+	}
+}
+
+func TestAPartialResponseWithoutValuesIsOnePage(t *testing.T) {
+	for _, opt := range []pipelines.CallOption{pipelines.WithQuery("fields", "size"), pipelines.WithQuery("fields", "-values"), pipelines.WithQuery("pagelen", "0")} {
+		srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+			answerJSON(fmt.Sprintf(`{"size":250,"next":"http://%s%s?page=2"}`, req.Host, listPath))(w, req)
+		})
+		n := 0
+		for page, err := range newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, opt).Pages() {
+			require.NoError(t, err)
+			require.Equal(t, 250, page.Size)
+			n++
+		}
+		require.Equal(t, 1, n)
+		require.Len(t, srv.seen(), 1)
+	}
+}
+
+func TestAListFromALaterPageOnIsComplete(t *testing.T) {
+	for name, b := range map[string]book{
+		"linked": {n: 250}, "without next": {n: 250, noNext: true}, "of fewer items than are asked for": {n: 125, noNext: true, maxLen: 50},
+	} {
+		for _, parallel := range []int{0, 4} {
+			srv := record(t, b.ServeHTTP)
+			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, pipelines.WithQuery("page", "2")).Parallel(parallel).Collect()
+			require.NoError(t, err, name)
+			pageLen := 100
+			if b.maxLen > 0 {
+				pageLen = b.maxLen
+			}
+			require.Equal(t, upTo(b.n)[pageLen:], numbers(runs), name)
+		}
+	}
+	for _, page := range []string{"abc", "0"} { // nobody knows how many items lie before it
+		srv := record(t, shelf{size: 450, shown: []int{100}}.ServeHTTP)
+		runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, pipelines.WithQuery("page", page)).Collect()
+		require.NoError(t, err)
+		require.Len(t, runs, 100)
+	}
+	srv := record(t, shelf{size: 450, shown: []int{100, 100, 100}, beyond: noPages["an empty page"]}.ServeHTTP)
+	runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, pipelines.WithQuery("page", "2")).Collect()
+	require.ErrorContains(t, err, "after 300 of 450 items")
+	require.Len(t, runs, 200)
+}
+
+func TestASecondPageThatIsNotThereDoesNotMakeAVariableAbsent(t *testing.T) {
+	var wrote bool
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case req.Method != http.MethodGet:
+			wrote = true
+			answerJSON(`{"uuid":"{1}","key":"B"}`)(w, req)
+		case req.URL.Query().Get("page") == "2":
+			noPages["404"](w, req)
+		default:
+			answerJSON(`{"size":2,"values":[{"uuid":"{0}","key":"A"}]}`)(w, req)
+		}
+	})
+	set := newClient(t, srv.base()).Variables.InRepository(repo)
+	_, err := set.GetByKey(t.Context(), "B")
+	require.Error(t, err)
+	require.NotErrorIs(t, err, pipelines.ErrNotFound)
+	var refused *pipelines.APIError
+	require.ErrorAs(t, err, &refused)
+	_, err = set.Set(t.Context(), pipelines.Variable{Key: "B", Value: "x"})
+	require.Error(t, err)
+	require.False(t, wrote, "nothing is created where the list could not be read")
+	_, err = set.Plan(t.Context(), []pipelines.Variable{{Key: "B", Value: "x"}}, nil)
+	require.Error(t, err)
+}
+
+func TestTestCasesOfAnEmptyBodyAreNone(t *testing.T) {
+	for name, empty := range map[string]http.HandlerFunc{
+		"200": answerJSON(""), "200 without a type": answer(200, "", ""), "200 with spaces": answerJSON(" \r\n"), "204": answer(204, "", ""),
+	} {
+		srv := record(t, empty)
+		c := newClient(t, srv.base())
+		for _, parallel := range []int{0, 4} {
+			cases, err := c.Steps.TestCases(t.Context(), repo, "1", "{s}", nil).Parallel(parallel).Collect()
+			require.NoError(t, err, name)
+			require.Empty(t, cases)
+			reasons, err := c.Steps.TestCaseReasons(t.Context(), repo, "1", "{s}", "{t}", nil).Parallel(parallel).Collect()
+			require.NoError(t, err, name)
+			require.Empty(t, reasons)
+		}
+		require.Len(t, srv.seen(), 4, "an empty body is valid the first time")
+		for list, read := range everyList(t.Context(), c, 0) {
+			if strings.HasPrefix(list, "test case") {
+				continue
+			}
+			_, err := read()
+			require.ErrorContains(t, err, "it is empty", list)
+		}
+	}
+}

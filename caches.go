@@ -22,7 +22,7 @@ var (
 	opCachesList         = op("Caches.List", http.MethodGet, cachesPath, idempotent)
 	opCachesDelete       = op("Caches.Delete", http.MethodDelete, cachePath, idempotent)
 	opCachesDeleteByName = op("Caches.DeleteByName", http.MethodDelete, cachesPath, idempotent)
-	opCachesContentURI   = op("Caches.ContentURI", http.MethodGet, cachePath+"/content-uri", idempotent)
+	opCachesContentURI   = op("Caches.GetContentURI", http.MethodGet, cachePath+"/content-uri", idempotent)
 	// The content lies where the service says.
 	opCachesDownload = op("Caches.Download", http.MethodGet, "", idempotent)
 )
@@ -73,13 +73,13 @@ func (s *CachesService) DeleteByName(ctx context.Context, repo Repo, name string
 	return exec(ctx, s.client, at, nil, opts)
 }
 
-// ContentURI returns where the content of a cache can be downloaded for a while. The URI may be signed: keep it as secret as
+// GetContentURI returns where the content of a cache can be downloaded for a while. The URI may be signed: keep it as secret as
 // the content. A cache that does not exist is an [ErrNotFound].
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines-config/caches/{cache_uuid}/content-uri
 //
 // Scope: pipeline.
-func (s *CachesService) ContentURI(ctx context.Context, repo Repo, id string, opts ...CallOption) (string, error) {
+func (s *CachesService) GetContentURI(ctx context.Context, repo Repo, id string, opts ...CallOption) (string, error) {
 	content, err := send[struct {
 		URI string `json:"uri"`
 	}](ctx, s.client, opCachesContentURI.at(repo.Workspace, repo.Slug, id), nil, opts)
@@ -103,7 +103,7 @@ func (s *CachesService) ContentURI(ctx context.Context, repo Repo, id string, op
 func (s *CachesService) Download(ctx context.Context, repo Repo, id string, w io.Writer, opts ...CallOption) (int64, error) {
 	var r rangeReader
 	err := r.open(ctx, s.client, opCachesDownload.Name, LogOptions{}, func(ctx context.Context, header http.Header) (*http.Response, error) {
-		uri, err := s.ContentURI(ctx, repo, id, opts...)
+		uri, err := s.GetContentURI(ctx, repo, id, opts...)
 		if err != nil {
 			return nil, err
 		}

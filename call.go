@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -29,10 +30,11 @@ type call struct {
 	anonymous  bool                       // sent without credentials
 	policy     RetryPolicy
 	into       **http.Response
+	raw        *[]byte  // takes the JSON of the response; nil: not wanted
 	budget     *budget  // pays for each request; nil: none
 	secrets    []string // what the request carries and no error may repeat
 
-	attempts      int            // begun
+	attempts      atomic.Int32   // begun
 	failures      int            // that count against MaxAttempts
 	refusals      int            // 429s: the call's own, and others' while it was held back
 	quotaWait     time.Duration  // waited for the quota so far
@@ -41,6 +43,8 @@ type call struct {
 	unknown       bool           // an attempt may have taken effect, and its outcome isn't known
 	authorization string         // as last sent, to keep it out of errors
 	verdict       verdict        // on the last attempt
+	judged        time.Time      // when that was made
+	held          time.Duration  // waited before the current attempt
 	refusal       *http.Response // the last response that was no 2xx
 }
 
@@ -75,7 +79,7 @@ func (c *Client) newCall(ctx context.Context, at endpoint, body any, opts []Call
 		if opt == nil {
 			continue
 		}
-		if err := opt(k); err != nil {
+		if err := opt.vary(k); err != nil {
 			return nil, k.wrap(err)
 		}
 	}
@@ -113,7 +117,7 @@ func (k *call) encode(body any) (err error) {
 		}
 		k.body = bytes.Clone(b)
 	default:
-		if k.at.op.custom() {
+		if k.at.op.custom {
 			k.body, err = encodeCustom(body)
 		} else {
 			k.body, err = json.Marshal(body, encodeOptions)
@@ -234,7 +238,10 @@ func (k *call) failure(ctx context.Context, err error) error {
 		return k.wrap(stripURL(err))
 	}
 	// An error of net/http has the context's cause alone, and one of the service doesn't say what has cut its body off.
-	if ended := ctx.Err(); ended != nil && !errors.Is(last, ended) {
+	if ended := contextError(ctx); ended != nil && !errors.Is(last, ctx.Err()) {
+		if errors.Is(last, context.Cause(ctx)) {
+			ended = ctx.Err()
+		}
 		if k.verdict.retry {
 			return k.wrap(fmt.Errorf("%w while waiting to try again after: %w", ended, last))
 		}
@@ -246,10 +253,19 @@ func (k *call) failure(ctx context.Context, err error) error {
 	case *expiredLinkError:
 		return k.wrap(last)
 	}
-	if k.attempts > 1 {
-		return k.wrap(fmt.Errorf("%w (after %d attempts)", last, k.attempts))
+	if k.attempts.Load() > 1 {
+		return k.wrap(fmt.Errorf("%w (after %d attempts)", last, k.attempts.Load()))
 	}
 	return k.wrap(last)
+}
+
+// contextError is the error of a context that has ended, with its cause.
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if err == nil || errors.Is(cause, err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // locate says what was asked for, which an error of the network doesn't.
@@ -270,13 +286,19 @@ var encodeOptions = json.JoinOptions(json.Deterministic(true), json.WithMarshale
 	json.MarshalToFunc(encodeVariableRequest), json.MarshalToFunc(encodeVariableUpdate), json.MarshalToFunc(encodeKeyPair),
 )))
 
-// CallOption varies one call. Every method that sends a request takes them last.
-type CallOption func(*call) error
+// CallOption varies one call. Every method that sends a request takes them last; one that sends several uses them for each. A nil
+// one changes nothing. An option may be used again, by many goroutines at once.
+type CallOption interface{ vary(*call) error }
+
+// callOption is a [CallOption] that is a function.
+type callOption func(*call) error
+
+func (o callOption) vary(k *call) error { return o(k) }
 
 // WithQuery sets a query parameter, in place of the package's own under that key. Given more than once for a key, all the
 // values are sent. Bitbucket's partial responses are one use: WithQuery("fields", "values.uuid,next").
 func WithQuery(key, value string) CallOption {
-	return func(k *call) error {
+	return callOption(func(k *call) error {
 		if key == "" {
 			return invalidArgument("WithQuery: key is empty")
 		}
@@ -285,14 +307,14 @@ func WithQuery(key, value string) CallOption {
 		}
 		k.extraQuery.Add(key, value)
 		return nil
-	}
+	})
 }
 
 // WithHeader sets a header, in place of the package's own. It goes to the API only, not along to storage hosts.
 // Authorization can't be set so; give credentials by an option of the client.
 func WithHeader(key, value string) CallOption {
 	key = http.CanonicalHeaderKey(key)
-	return func(k *call) error {
+	return callOption(func(k *call) error {
 		switch {
 		case !validHeaderName(key):
 			return invalidArgument("WithHeader: %q is not a header's name", key)
@@ -303,19 +325,42 @@ func WithHeader(key, value string) CallOption {
 		}
 		k.header.Set(key, value)
 		return nil
-	}
+	})
 }
 
 // WithResponse puts the last response of the call into *into, of failed calls too: status and headers. Its body has been
 // consumed. It is nil where no response came.
 func WithResponse(into **http.Response) CallOption {
-	return func(k *call) error {
+	return callOption(func(k *call) error {
 		if into == nil {
 			return invalidArgument("WithResponse: into is nil")
 		}
 		k.into = into
 		return nil
-	}
+	})
+}
+
+// WithMaxAttempts sets [RetryPolicy].MaxAttempts for this call. With 1 the request is sent once, and the call waits for nothing.
+func WithMaxAttempts(n int) CallOption {
+	return callOption(func(k *call) error {
+		if n < 1 {
+			return invalidArgument("WithMaxAttempts: %d is not positive", n)
+		}
+		k.policy.MaxAttempts = n
+		return nil
+	})
+}
+
+// WithRawBody puts the JSON of the last 2xx response into *into, as it came: for members that the models don't have yet. It is
+// nil where no such response came, and for logs and caches, which aren't read into memory.
+func WithRawBody(into *[]byte) CallOption {
+	return callOption(func(k *call) error {
+		if into == nil {
+			return invalidArgument("WithRawBody: into is nil")
+		}
+		*into, k.raw = nil, into
+		return nil
+	})
 }
 
 // Do sends a request to any path below the base URL, such as "/repositories/acme/site/commits?pagelen=5", with the
@@ -327,7 +372,7 @@ func WithResponse(into **http.Response) CallOption {
 // of one, is encoded and decoded as by the package's own methods: secrets are sent, and a member of another shape is read or left
 // at zero. A bare UUID in path is sent as it stands: put its braces around it, percent-encoded.
 func (c *Client) Do(ctx context.Context, method, path string, body, out any, opts ...CallOption) error {
-	at := customEndpoint(method, path)
+	at := customEndpoint("Do", method, path)
 	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {
 		at = at.check(invalidArgument("out is a %T and not a pointer to decode into", out))
 	}

@@ -118,7 +118,7 @@ func (k *call) awaitQuota(ctx context.Context, d time.Duration, returned <-chan 
 	case <-returned:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return contextError(ctx)
 	}
 }
 

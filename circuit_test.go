@@ -84,7 +84,7 @@ func TestAUsedUpQuotaIsFoundOutByOneRequestForAll(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		q := &quota{usedUp: true}
-		for _, err := range sweep(t, quotaClient(t, q, pipelines.WithQuotaCircuit(false)), 64) {
+		for _, err := range sweep(t, quotaClient(t, q, pipelines.WithoutQuotaCircuit()), 64) {
 			require.ErrorIs(t, err, pipelines.ErrRateLimited)
 		}
 		require.Greater(t, len(q.refused), 65*5, "switched off, each finds out for itself")

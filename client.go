@@ -61,8 +61,13 @@ type Limiter interface {
 	Wait(ctx context.Context) error
 }
 
-// Option configures a [Client]. Later ones win.
-type Option func(*config) error
+// Option configures a [Client]. Later ones win, and a nil one changes nothing. The functions that begin with With make them.
+type Option interface{ configure(*config) error }
+
+// option is an [Option] that is a function.
+type option func(*config) error
+
+func (o option) configure(c *config) error { return o(c) }
 
 type config struct {
 	baseURL     string
@@ -72,7 +77,7 @@ type config struct {
 	policy      RetryPolicy
 	limiter     Limiter
 	logger      *slog.Logger
-	hook        func(*http.Response)
+	observer    func(Attempt)
 	stall       time.Duration
 	noCircuit   bool
 	credentials func(*config) credentials // made last, because OAuth needs the rest of the configuration
@@ -80,18 +85,18 @@ type config struct {
 
 // WithToken sends a Bearer token: a repository, project or workspace access token, or an OAuth access token.
 func WithToken(token string) Option {
-	return func(c *config) error {
+	return option(func(c *config) error {
 		if err := checkHeaderText(token); err != nil {
 			return fmt.Errorf("token %w", err)
 		}
 		c.credentials = func(*config) credentials { return newStaticCredentials("Bearer " + token) }
 		return nil
-	}
+	})
 }
 
 // WithBasicAuth sends a user name and password: an Atlassian account's e-mail address and API token.
 func WithBasicAuth(username, password string) Option {
-	return func(c *config) error {
+	return option(func(c *config) error {
 		if err := checkHeaderText(username); err != nil {
 			return fmt.Errorf("username %w", err)
 		}
@@ -103,7 +108,7 @@ func WithBasicAuth(username, password string) Option {
 		}
 		c.credentials = func(*config) credentials { return basicCredentials(username, password) }
 		return nil
-	}
+	})
 }
 
 // WithTokenSource takes OAuth access tokens from ts. A token with an expiry is asked for once and kept until shortly before
@@ -111,7 +116,7 @@ func WithBasicAuth(username, password string) Option {
 // the call is repeated once with that; where ts gives the same token again, the call ends with an [ErrUnauthorized]. A source
 // that does not return is waited for as long as the call's context lasts.
 func WithTokenSource(ts oauth2.TokenSource) Option {
-	return func(c *config) error {
+	return option(func(c *config) error {
 		if ts == nil {
 			return errors.New("token source is nil")
 		}
@@ -119,14 +124,14 @@ func WithTokenSource(ts oauth2.TokenSource) Option {
 			return &tokenCache{fetch: func(context.Context) (*oauth2.Token, error) { return ts.Token() }}
 		}
 		return nil
-	}
+	})
 }
 
 // WithClientCredentials gets access tokens as an OAuth consumer, when they are needed and one at a time, from Bitbucket's
 // token endpoint. A token that the API refuses with 401 is replaced, and the call repeated once. With another base URL than Bitbucket's own, the endpoint is /site/oauth2/access_token on that URL's
 // origin, so that no secret leaves for a host that wasn't named; [WithTokenURL] sets it.
 func WithClientCredentials(clientID, clientSecret string) Option {
-	return func(c *config) error {
+	return option(func(c *config) error {
 		if err := checkHeaderText(clientID); err != nil {
 			return fmt.Errorf("client ID %w", err)
 		}
@@ -137,32 +142,32 @@ func WithClientCredentials(clientID, clientSecret string) Option {
 			return &tokenCache{fetch: clientCredentials(clientID, clientSecret, c), obeys: true}
 		}
 		return nil
-	}
+	})
 }
 
 // WithTokenURL sets the token endpoint of [WithClientCredentials].
 func WithTokenURL(u string) Option {
-	return func(c *config) error {
+	return option(func(c *config) error {
 		if _, err := parseBaseURL(u); err != nil {
 			return fmt.Errorf("token URL: %w", err)
 		}
 		c.tokenURL = u
 		return nil
-	}
+	})
 }
 
 // WithEnv takes the credentials from the environment: BITBUCKET_TOKEN, or BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or
 // BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET, in this order; and the base URL from BITBUCKET_BASE_URL where that is
 // set. It is an error if none is there or only half of a pair.
 func WithEnv() Option {
-	return func(c *config) error {
+	return option(func(c *config) error {
 		if u := os.Getenv("BITBUCKET_BASE_URL"); u != "" {
-			if err := WithBaseURL(u)(c); err != nil {
+			if err := WithBaseURL(u).configure(c); err != nil {
 				return fmt.Errorf("BITBUCKET_BASE_URL as %w", err)
 			}
 		}
 		if token := os.Getenv("BITBUCKET_TOKEN"); token != "" {
-			return WithToken(token)(c)
+			return WithToken(token).configure(c)
 		}
 		for _, pair := range []struct {
 			names  [2]string
@@ -174,119 +179,119 @@ func WithEnv() Option {
 			first, second := os.Getenv(pair.names[0]), os.Getenv(pair.names[1])
 			switch {
 			case first != "" && second != "":
-				return pair.option(first, second)(c)
+				return pair.option(first, second).configure(c)
 			case first != "" || second != "":
 				return fmt.Errorf("%s and %s belong together, and only one of them is set", pair.names[0], pair.names[1])
 			}
 		}
 		return errors.New("no credentials in the environment: set BITBUCKET_TOKEN, or BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, " +
 			"or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET")
-	}
+	})
 }
 
 // WithBaseURL sets the URL that every path is below, by default https://api.bitbucket.org/2.0. Credentials go to its origin
 // only.
 func WithBaseURL(u string) Option {
-	return func(c *config) error {
+	return option(func(c *config) error {
 		if _, err := parseBaseURL(u); err != nil {
 			return fmt.Errorf("base URL: %w", err)
 		}
 		c.baseURL = u
 		return nil
-	}
+	})
 }
 
 // WithHTTPClient sends requests through a copy of hc. Its Transport becomes the innermost layer, below credentials and
 // retries; its Timeout bounds each attempt, a log's reading included; its CheckRedirect is replaced by the package's own.
 func WithHTTPClient(hc *http.Client) Option {
-	return func(c *config) error {
+	return option(func(c *config) error {
 		if hc == nil {
 			return errors.New("HTTP client is nil")
 		}
 		c.httpClient = *hc
 		return nil
-	}
+	})
 }
 
 // WithUserAgent puts ua, such as "deploy-bot/1.4", before the package's own User-Agent.
 func WithUserAgent(ua string) Option {
-	return func(c *config) error {
+	return option(func(c *config) error {
 		if err := checkHeaderText(ua); err != nil {
 			return fmt.Errorf("user agent %w", err)
 		}
 		c.userAgent = ua + " " + defaultUserAgent
 		return nil
-	}
+	})
 }
 
 // WithRetry sets how requests are retried. What may be retried at all is fixed by the operation: see the package
 // documentation.
 func WithRetry(p RetryPolicy) Option {
-	return func(c *config) (err error) {
+	return option(func(c *config) (err error) {
 		c.policy, err = p.withDefaults()
 		return err
-	}
+	})
 }
 
 // WithLimiter asks l before every request to the API, retries included. Storage hosts don't count.
 func WithLimiter(l Limiter) Option {
-	return func(c *config) error {
+	return option(func(c *config) error {
 		if l == nil {
 			return errors.New("limiter is nil")
 		}
 		c.limiter = l
 		return nil
-	}
+	})
 }
 
-// WithQuotaCircuit says whether the client's requests wait for one another when the quota is used up, which is the default.
-// After a 429 all wait for as long as that response's own call does, and then one of them asks the service. If it is refused
-// too, they wait on; else all go on, as they do where it is lost. A call waits for [RetryPolicy].MaxQuotaWait in all and then
-// ends with an [ErrRateLimited]; 429s don't count against MaxAttempts. A Retry-After longer than [RetryPolicy] allows holds
-// nobody back, and with a single attempt for each call there is nothing to wait for.
+// WithoutQuotaCircuit makes each request find out for itself that the quota is used up, which costs requests that may count.
 //
-// Without it each request finds out for itself that the quota is used up, which costs requests that may count.
-func WithQuotaCircuit(on bool) Option {
-	return func(c *config) error {
-		c.noCircuit = !on
+// By default the requests of a client wait for one another. After a 429 all wait for as long as that response's own call does,
+// and then one of them asks the service. If it is refused too, they wait on; else all go on, as they do where it is lost. A call
+// waits for [RetryPolicy].MaxQuotaWait in all and then ends with an [ErrRateLimited]; 429s don't count against MaxAttempts. A
+// Retry-After longer than [RetryPolicy] allows holds nobody back, and with a single attempt for each call there is nothing to
+// wait for.
+func WithoutQuotaCircuit() Option {
+	return option(func(c *config) error {
+		c.noCircuit = true
 		return nil
-	}
+	})
 }
 
 // WithLogger logs each attempt at debug level: operation, method, path template, status, attempt, duration and request ID,
 // never headers, queries or bodies. Without it nothing is logged.
 func WithLogger(l *slog.Logger) Option {
-	return func(c *config) error {
+	return option(func(c *config) error {
 		if l == nil {
 			return errors.New("logger is nil")
 		}
 		c.logger = l
 		return nil
-	}
+	})
 }
 
-// WithResponseHook calls f with the API's response to every attempt, for metrics and quota headers. The response has no
-// body, and its request no credentials. f is called by many goroutines at once.
-func WithResponseHook(f func(*http.Response)) Option {
-	return func(c *config) error {
+// WithObserver calls f at the end of every attempt to send a request to the API, for metrics and quota headers. f is called by
+// many goroutines at once, and may call the client. The call goes on when f returns.
+func WithObserver(f func(Attempt)) Option {
+	return option(func(c *config) error {
 		if f == nil {
-			return errors.New("hook is nil")
+			return errors.New("observer is nil")
 		}
-		c.hook = f
+		c.observer = f
 		return nil
-	}
+	})
 }
 
 // WithStallTimeout gives a connection up on which nothing has arrived for d, by default a minute: before the response's
 // headers or between two pieces of its body. What may be retried then is; a log goes on where it was.
 func WithStallTimeout(d time.Duration) Option {
-	return func(c *config) error {
+	return option(func(c *config) error {
 		if d <= 0 {
 			return errors.New("stall timeout is not positive")
 		}
 		c.stall = d
 		return nil
-	}
+	})
 }
 
 // NewClient makes a client. It sends nothing; options that can't work are reported here. Without credentials the client is
@@ -298,7 +303,7 @@ func NewClient(opts ...Option) (*Client, error) {
 		if opt == nil {
 			continue
 		}
-		if err := opt(&cfg); err != nil {
+		if err := opt.configure(&cfg); err != nil {
 			return nil, fmt.Errorf("pipelines: %w: %w", ErrInvalidArgument, err)
 		}
 	}
@@ -317,7 +322,7 @@ func (cfg *config) client() (*Client, error) {
 		cfg.tokenURL = tokenURL(base)
 	}
 	t := &transport{
-		inner: cfg.httpClient.Transport, base: base, limiter: cfg.limiter, logger: cfg.logger, hook: cfg.hook,
+		inner: cfg.httpClient.Transport, base: base, limiter: cfg.limiter, logger: cfg.logger, observer: cfg.observer,
 		stall: cfg.stall, guard: stall.New(cfg.stall),
 	}
 	if !cfg.noCircuit && cfg.policy.MaxAttempts > 1 { // else no call waits for anything
@@ -367,16 +372,17 @@ func tokenURL(base *url.URL) string {
 func parseBaseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
-	case err != nil: // says the whole URL, which may hold a password
+	case err != nil || strings.Contains(s, "@"): // what is wrong may be the place of a password
+		if err == nil && u.User != nil {
+			return nil, errors.New("contains credentials: give them by an option")
+		}
 		return nil, errors.New("is not a URL")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "": // which may hold a token
+		return nil, fmt.Errorf("%q has a query or a fragment", u.Scheme+"://"+u.Host+u.Path)
 	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, errors.New("is not an absolute http or https URL")
+		return nil, fmt.Errorf("%q is not an absolute http or https URL", s)
 	case u.Hostname() == "":
-		return nil, errors.New("has no host")
-	case u.User != nil:
-		return nil, errors.New("contains credentials: give them by an option")
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, errors.New("has a query or a fragment")
+		return nil, fmt.Errorf("%q has no host", s)
 	}
 	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
 	return u, nil

@@ -235,7 +235,7 @@ func kindsOfCall() []kindOfCall {
 			return err
 		}},
 		{name: "a log", reads: true, call: func(ctx context.Context, c *pipelines.Client) error {
-			log, err := c.Steps.Log(ctx, repo, "1", "{s}", nil)
+			log, err := c.Steps.GetLog(ctx, repo, "1", "{s}", nil)
 			return readAll(log, err)
 		}},
 		{name: "a download", reads: true, call: func(ctx context.Context, c *pipelines.Client) error {

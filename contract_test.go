@@ -73,20 +73,20 @@ var contractCalls = slices.Concat([]contractCall{
 	{"getPipelineStepForRepository", "Steps.Get", "", "", func(s session) (any, error) {
 		return s.Steps.Get(s.ctx, s.repo(), s.params[2], s.last())
 	}},
-	{"getPipelineStepLogForRepository", "Steps.Log", "", "", func(s session) (any, error) {
-		return readLog(s.Steps.Log(s.ctx, s.repo(), s.params[2], s.last(), nil))
+	{"getPipelineStepLogForRepository", "Steps.GetLog", "", "", func(s session) (any, error) {
+		return readLog(s.Steps.GetLog(s.ctx, s.repo(), s.params[2], s.last(), nil))
 	}},
-	{"getPipelineContainerLog", "Steps.ContainerLog", "", "", func(s session) (any, error) {
-		return readLog(s.Steps.ContainerLog(s.ctx, s.repo(), s.params[2], s.params[3], s.last(), nil))
+	{"getPipelineContainerLog", "Steps.GetContainerLog", "", "", func(s session) (any, error) {
+		return readLog(s.Steps.GetContainerLog(s.ctx, s.repo(), s.params[2], s.params[3], s.last(), nil))
 	}},
-	{"getPipelineTestReports", "Steps.TestReport", "", "", func(s session) (any, error) {
-		return s.Steps.TestReport(s.ctx, s.repo(), s.params[2], s.last())
+	{"getPipelineTestReports", "Steps.GetTestReport", "", "", func(s session) (any, error) {
+		return s.Steps.GetTestReport(s.ctx, s.repo(), s.params[2], s.last())
 	}},
-	{"getPipelineTestReportTestCases", "Steps.TestCases", firstPage, "", func(s session) (any, error) {
-		return s.Steps.TestCases(s.ctx, s.repo(), s.params[2], s.last(), nil).Collect()
+	{"getPipelineTestReportTestCases", "Steps.ListTestCases", firstPage, "", func(s session) (any, error) {
+		return s.Steps.ListTestCases(s.ctx, s.repo(), s.params[2], s.last(), nil).Collect()
 	}},
-	{"getPipelineTestReportTestCaseReasons", "Steps.TestCaseReasons", firstPage, "", func(s session) (any, error) {
-		return s.Steps.TestCaseReasons(s.ctx, s.repo(), s.params[2], s.params[3], s.last(), nil).Collect()
+	{"getPipelineTestReportTestCaseReasons", "Steps.ListTestCaseReasons", firstPage, "", func(s session) (any, error) {
+		return s.Steps.ListTestCaseReasons(s.ctx, s.repo(), s.params[2], s.params[3], s.last(), nil).Collect()
 	}},
 	{"getRepositoryPipelineConfig", "Config.Get", "", "", func(s session) (any, error) {
 		return s.Config.Get(s.ctx, s.repo())
@@ -112,11 +112,11 @@ var contractCalls = slices.Concat([]contractCall{
 	{"deleteRepositoryPipelineSchedule", "Schedules.Delete", "", "", func(s session) (any, error) {
 		return nil, s.Schedules.Delete(s.ctx, s.repo(), s.last())
 	}},
-	{"getRepositoryPipelineScheduleExecutions", "Schedules.Executions", firstPage, "", func(s session) (any, error) {
-		return s.Schedules.Executions(s.ctx, s.repo(), s.last(), nil).Collect()
+	{"getRepositoryPipelineScheduleExecutions", "Schedules.ListExecutions", firstPage, "", func(s session) (any, error) {
+		return s.Schedules.ListExecutions(s.ctx, s.repo(), s.last(), nil).Collect()
 	}},
-	{"getRepositoryPipelineSshKeyPair", "SSH.KeyPair", "", "", func(s session) (any, error) {
-		return s.SSH.KeyPair(s.ctx, s.repo())
+	{"getRepositoryPipelineSshKeyPair", "SSH.GetKeyPair", "", "", func(s session) (any, error) {
+		return s.SSH.GetKeyPair(s.ctx, s.repo())
 	}},
 	{"updateRepositoryPipelineKeyPair", "SSH.SetKeyPair", "", `{"type":"pipeline_ssh_key_pair","private_key":"PEM","public_key":"ssh-rsa AAAA"}`, func(s session) (any, error) {
 		return s.SSH.SetKeyPair(s.ctx, s.repo(), pipelines.KeyPair{PrivateKey: "PEM", PublicKey: "ssh-rsa AAAA"})
@@ -124,8 +124,8 @@ var contractCalls = slices.Concat([]contractCall{
 	{"deleteRepositoryPipelineKeyPair", "SSH.DeleteKeyPair", "", "", func(s session) (any, error) {
 		return nil, s.SSH.DeleteKeyPair(s.ctx, s.repo())
 	}},
-	{"getRepositoryPipelineKnownHosts", "SSH.KnownHosts", firstPage, "", func(s session) (any, error) {
-		return s.SSH.KnownHosts(s.ctx, s.repo(), nil).Collect()
+	{"getRepositoryPipelineKnownHosts", "SSH.ListKnownHosts", firstPage, "", func(s session) (any, error) {
+		return s.SSH.ListKnownHosts(s.ctx, s.repo(), nil).Collect()
 	}},
 	{"createRepositoryPipelineKnownHost", "SSH.CreateKnownHost", "", trustedHostBody, func(s session) (any, error) {
 		return s.SSH.CreateKnownHost(s.ctx, s.repo(), trustedHost)
@@ -148,11 +148,11 @@ var contractCalls = slices.Concat([]contractCall{
 	{"deleteRepositoryPipelineCache", "Caches.Delete", "", "", func(s session) (any, error) {
 		return nil, s.Caches.Delete(s.ctx, s.repo(), s.last())
 	}},
-	{"getRepositoryPipelineCacheContentURI", "Caches.ContentURI", "", "", func(s session) (any, error) {
-		return s.Caches.ContentURI(s.ctx, s.repo(), s.last())
+	{"getRepositoryPipelineCacheContentURI", "Caches.GetContentURI", "", "", func(s session) (any, error) {
+		return s.Caches.GetContentURI(s.ctx, s.repo(), s.last())
 	}},
-	{"getEnvironmentsForRepository", "Deployments.Environments", firstPage, "", func(s session) (any, error) {
-		return s.Deployments.Environments(s.ctx, s.repo(), nil).Collect()
+	{"getEnvironmentsForRepository", "Deployments.ListEnvironments", firstPage, "", func(s session) (any, error) {
+		return s.Deployments.ListEnvironments(s.ctx, s.repo(), nil).Collect()
 	}},
 	{"createEnvironment", "Deployments.CreateEnvironment", "", `{"type":"deployment_environment","name":"Canary","environment_type":{"type":"deployment_environment_type","name":"Staging"}}`, func(s session) (any, error) {
 		return s.Deployments.CreateEnvironment(s.ctx, s.repo(), pipelines.EnvironmentRequest{Name: "Canary", EnvironmentType: pipelines.EnvironmentStaging})
@@ -172,11 +172,11 @@ var contractCalls = slices.Concat([]contractCall{
 	{"getDeploymentForRepository", "Deployments.Get", "", "", func(s session) (any, error) {
 		return s.Deployments.Get(s.ctx, s.repo(), s.last())
 	}},
-	{"getOIDCConfiguration", "OIDC.Configuration", "", "", func(s session) (any, error) {
-		return s.OIDC.Configuration(s.ctx, s.last())
+	{"getOIDCConfiguration", "OIDC.GetConfiguration", "", "", func(s session) (any, error) {
+		return s.OIDC.GetConfiguration(s.ctx, s.last())
 	}},
-	{"getOIDCKeys", "OIDC.Keys", "", "", func(s session) (any, error) {
-		return s.OIDC.Keys(s.ctx, s.last())
+	{"getOIDCKeys", "OIDC.GetKeys", "", "", func(s session) (any, error) {
+		return s.OIDC.GetKeys(s.ctx, s.last())
 	}},
 },
 	variableCalls("%sRepositoryPipelineVariable%s", "Variables.InRepository(repo)", func(s session) *pipelines.VariableSet {
@@ -191,8 +191,8 @@ var contractCalls = slices.Concat([]contractCall{
 	variableCalls("%sPipelineVariable%sForUser", "Variables.InUser(user)", func(s session) *pipelines.VariableSet {
 		return s.Variables.InUser(s.params[0])
 	}),
-	slices.DeleteFunc(variableCalls("%sDeploymentVariable%s", "Deployments.Variables(repo, environment)", func(s session) *pipelines.VariableSet {
-		return s.Deployments.Variables(s.repo(), s.params[2])
+	slices.DeleteFunc(variableCalls("%sDeploymentVariable%s", "Variables.InEnvironment(repo, environment)", func(s session) *pipelines.VariableSet {
+		return s.Variables.InEnvironment(s.repo(), s.params[2])
 	}), func(c contractCall) bool { return c.id == "getDeploymentVariable" }), // which the service lacks
 	runnerCalls("%sRepositoryRunner%s", "Runners.InRepository(repo)", func(s session) *pipelines.RunnerSet {
 		return s.Runners.InRepository(s.repo())

@@ -23,7 +23,7 @@ var creations = map[string]func(context.Context, *pipelines.Client, ...pipelines
 		return c.Variables.InWorkspace("acme").Create(ctx, pipelines.Variable{Key: "K", Value: "v"}, opts...)
 	},
 	"Variables.Create of an environment": func(ctx context.Context, c *pipelines.Client, opts ...pipelines.CallOption) (any, error) {
-		return c.Deployments.Variables(repo, "{e}").Create(ctx, pipelines.Variable{Key: "K", Value: "v"}, opts...)
+		return c.Variables.InEnvironment(repo, "{e}").Create(ctx, pipelines.Variable{Key: "K", Value: "v"}, opts...)
 	},
 	"Deployments.CreateEnvironment": func(ctx context.Context, c *pipelines.Client, opts ...pipelines.CallOption) (any, error) {
 		return c.Deployments.CreateEnvironment(ctx, repo, pipelines.EnvironmentRequest{Name: "E", EnvironmentType: pipelines.EnvironmentTest}, opts...)
@@ -114,7 +114,7 @@ func TestAVariableThatWasCreatedWithoutAUUIDIsNotRemembered(t *testing.T) {
 		}
 		answerJSON(listed)(w, req)
 	})
-	variables := newClient(t, srv.base()).Deployments.Variables(repo, "{e}")
+	variables := newClient(t, srv.base()).Variables.InEnvironment(repo, "{e}")
 	_, err := variables.Create(t.Context(), pipelines.Variable{Key: "K", Value: "v"})
 	require.NoError(t, err)
 	_, err = variables.GetByKey(t.Context(), "K")

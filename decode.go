@@ -104,6 +104,9 @@ func readBounded(buf *bytes.Buffer, resp *http.Response) error {
 }
 
 func (k *call) decodeBody(body []byte, resp *http.Response, out any) error {
+	if k.raw != nil {
+		*k.raw = bytes.Clone(body)
+	}
 	switch into := out.(type) {
 	case nil:
 		return k.checkPage(resp)
@@ -117,7 +120,7 @@ func (k *call) decodeBody(body []byte, resp *http.Response, out any) error {
 		return nil
 	case len(text) == 0:
 		return errEmptyBody
-	case string(text) == "null" && !k.at.op.custom():
+	case string(text) == "null" && !k.at.op.custom:
 		return errNullBody
 	case tooManyValues(body):
 		return ErrResponseTooLarge
@@ -130,7 +133,7 @@ func (k *call) decodeBody(body []byte, resp *http.Response, out any) error {
 }
 
 func (k *call) unmarshal(body []byte, out any) error {
-	if k.at.op.custom() {
+	if k.at.op.custom {
 		return unmarshalCustom(body, out)
 	}
 	if err := models.Unmarshal(body, out); err != nil {
@@ -142,7 +145,7 @@ func (k *call) unmarshal(body []byte, out any) error {
 // checkPage refuses a web page where an operation answers with nothing of use: it comes from something between the service and
 // here, which may have passed nothing on.
 func (k *call) checkPage(resp *http.Response) error {
-	if !k.at.op.custom() && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+	if !k.at.op.custom && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
 		return errors.New("it is a web page")
 	}
 	return nil
@@ -153,7 +156,7 @@ func (k *call) mayBeEmpty(resp *http.Response) bool {
 	switch {
 	case k.at.emptyOK:
 		return true
-	case k.at.op.custom():
+	case k.at.op.custom:
 		return k.at.op.Method == http.MethodHead || !strings.Contains(resp.Header.Get("Content-Type"), "json")
 	}
 	return resp.StatusCode == http.StatusNoContent && k.at.op.Method == http.MethodPut

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -18,7 +19,7 @@ const (
 )
 
 var (
-	opEnvironmentsList   = op("Deployments.Environments", http.MethodGet, environmentsPath, idempotent)
+	opEnvironmentsList   = op("Deployments.ListEnvironments", http.MethodGet, environmentsPath, idempotent)
 	opEnvironmentsGet    = op("Deployments.GetEnvironment", http.MethodGet, environmentPath, idempotent)
 	opEnvironmentsCreate = op("Deployments.CreateEnvironment", http.MethodPost, environmentsPath, once)
 	opEnvironmentsUpdate = op("Deployments.UpdateEnvironment", http.MethodPost, environmentPath+"/changes", once)
@@ -33,7 +34,7 @@ type Environment struct {
 	UUID                   string                  `json:"uuid,omitzero"`
 	Name                   string                  `json:"name,omitzero"`
 	Slug                   string                  `json:"slug,omitzero"`
-	Rank                   int                     `json:"rank,omitzero"` // position among the environments of its type, from 0
+	Rank                   int                     `json:"rank,omitzero"` // Test 0, Staging 1, Production 2
 	Hidden                 bool                    `json:"hidden,omitzero"`
 	Category               *EnvironmentCategory    `json:"category,omitzero"`
 	EnvironmentType        *EnvironmentType        `json:"environment_type,omitzero"`
@@ -50,7 +51,7 @@ type EnvironmentCategory struct {
 }
 
 // EnvironmentTypeName is a type of environment.
-type EnvironmentTypeName = string
+type EnvironmentTypeName string
 
 // The types of environment.
 const (
@@ -94,10 +95,11 @@ type ChangeRequestConfig struct {
 	Configured bool `json:"configured,omitzero"`
 }
 
-// EnvironmentRequest is an environment to create. Both are needed.
+// EnvironmentRequest is an environment to create. Name and EnvironmentType are needed.
 type EnvironmentRequest struct {
-	Name            string
-	EnvironmentType EnvironmentTypeName // EnvironmentTest, EnvironmentStaging or EnvironmentProduction
+	Name            string              `json:"name"`
+	EnvironmentType EnvironmentTypeName `json:"environment_type"`    // EnvironmentTest, EnvironmentStaging or EnvironmentProduction
+	AdminOnly       *bool               `json:"admin_only,omitzero"` // only administrators may deploy; nil: the service decides
 }
 
 func (r EnvironmentRequest) check() error {
@@ -110,18 +112,35 @@ func (r EnvironmentRequest) check() error {
 	return nil
 }
 
+// restrictionsBody says who may deploy.
+type restrictionsBody struct {
+	AdminOnly bool `json:"admin_only"`
+}
+
+func newRestrictionsBody(adminOnly *bool) *restrictionsBody {
+	if adminOnly == nil {
+		return nil
+	}
+	return &restrictionsBody{*adminOnly}
+}
+
 // body makes the environment type an object: the service says of a text that it is missing.
 func (r EnvironmentRequest) body() any {
-	return Environment{
-		Type: "deployment_environment", Name: r.Name,
-		EnvironmentType: &EnvironmentType{Type: "deployment_environment_type", Name: r.EnvironmentType},
+	return struct {
+		Type            string            `json:"type"`
+		Name            string            `json:"name"`
+		EnvironmentType EnvironmentType   `json:"environment_type"`
+		Restrictions    *restrictionsBody `json:"restrictions,omitzero"`
+	}{
+		"deployment_environment", r.Name, EnvironmentType{Type: "deployment_environment_type", Name: r.EnvironmentType},
+		newRestrictionsBody(r.AdminOnly),
 	}
 }
 
 // EnvironmentUpdate is what to change of an environment; what is nil stays. The service changes nothing else.
 type EnvironmentUpdate struct {
-	Name      *string
-	AdminOnly *bool // only administrators may deploy
+	Name      *string `json:"name,omitzero"`
+	AdminOnly *bool   `json:"admin_only,omitzero"` // only administrators may deploy
 }
 
 func (u EnvironmentUpdate) check() error {
@@ -135,19 +154,13 @@ func (u EnvironmentUpdate) check() error {
 }
 
 func (u EnvironmentUpdate) body() any {
-	type restrictions struct {
-		AdminOnly bool `json:"admin_only"`
-	}
 	var body struct {
 		Change struct {
-			Name         *string       `json:"name,omitzero"`
-			Restrictions *restrictions `json:"restrictions,omitzero"`
+			Name         *string           `json:"name,omitzero"`
+			Restrictions *restrictionsBody `json:"restrictions,omitzero"`
 		} `json:"change"`
 	}
-	body.Change.Name = u.Name
-	if u.AdminOnly != nil {
-		body.Change.Restrictions = &restrictions{*u.AdminOnly}
-	}
+	body.Change.Name, body.Change.Restrictions = u.Name, newRestrictionsBody(u.AdminOnly)
 	return body
 }
 
@@ -157,7 +170,7 @@ type Deployment struct {
 	UUID           string             `json:"uuid,omitzero"`
 	Key            string             `json:"key,omitzero"` // "steps-{uuid}"
 	Version        int                `json:"version,omitzero"`
-	State          *DeploymentState   `json:"state,omitzero"`
+	State          DeploymentState    `json:"state,omitzero"`
 	Environment    *Environment       `json:"environment,omitzero"` // its UUID only, unless WithQuery("fields", …) asks for more
 	Release        *DeploymentRelease `json:"release,omitzero"`
 	Deployable     *DeploymentRelease `json:"deployable,omitzero"` // the same as Release
@@ -183,7 +196,7 @@ type DeploymentRelease struct {
 	CreatedOn time.Time    `json:"created_on,omitzero"`
 }
 
-// DeploymentState is the state of a [Deployment]. Its methods may be called on nil, an unknown state.
+// DeploymentState is the state of a [Deployment].
 type DeploymentState struct {
 	Type           string            `json:"type,omitzero"`
 	Name           StateName         `json:"name,omitzero"` // StateUndeployed, StateInProgress or StateCompleted
@@ -206,20 +219,17 @@ type DeploymentStatus struct {
 // StateUndeployed is the state of a deployment that hasn't begun.
 const StateUndeployed StateName = "UNDEPLOYED"
 
-// Done reports whether the deployment has ended, well or not.
-func (s *DeploymentState) Done() bool { return s != nil && stateDone(s.Name) }
+// Done reports whether the deployment has ended, well or not. An unknown state is not done.
+func (s DeploymentState) Done() bool { return stateDone(s.Name) }
 
 // Succeeded reports whether the deployment has ended successfully.
-func (s *DeploymentState) Succeeded() bool {
+func (s DeploymentState) Succeeded() bool {
 	return s.Done() && s.Status != nil && s.Status.Name == ResultSuccessful
 }
 
 // String returns the most telling word: how the deployment ended, else the state's name.
-func (s *DeploymentState) String() string {
-	switch {
-	case s == nil:
-		return ""
-	case s.Status != nil && s.Status.Name != "":
+func (s DeploymentState) String() string {
+	if s.Status != nil && s.Status.Name != "" {
 		return string(s.Status.Name)
 	}
 	return string(s.Name)
@@ -250,17 +260,12 @@ func (q *ListDeploymentsOptions) params() listParams {
 	return listParams{pageLen: q.PageLen, query: values, err: err}
 }
 
-// Variables gives the variables of an environment. The service lists a new one some seconds late, and gives no single one.
-func (s *DeploymentsService) Variables(repo Repo, environmentID string) *VariableSet {
-	return &VariableSet{s.client, opsEnvironmentVariables, []string{repo.Workspace, repo.Slug, environmentID}}
-}
-
-// Environments lists the environments of a repository.
+// ListEnvironments lists the environments of a repository.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/environments
 //
 // Scope: pipeline.
-func (s *DeploymentsService) Environments(ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption) *Pager[Environment] {
+func (s *DeploymentsService) ListEnvironments(ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption) *Pager[Environment] {
 	return list[Environment](ctx, s.client, opEnvironmentsList.at(repo.Workspace, repo.Slug), q.params(), opts)
 }
 
@@ -271,6 +276,24 @@ func (s *DeploymentsService) Environments(ctx context.Context, repo Repo, q *Lis
 // Scope: pipeline.
 func (s *DeploymentsService) GetEnvironment(ctx context.Context, repo Repo, id string, opts ...CallOption) (*Environment, error) {
 	return send[Environment](ctx, s.client, opEnvironmentsGet.at(repo.Workspace, repo.Slug, id), nil, opts)
+}
+
+// GetEnvironmentByName returns the environment with a name, found by listing them: the service has no filter. None is an
+// [ErrNotFound].
+//
+// API: as [DeploymentsService.ListEnvironments].
+//
+// Scope: pipeline.
+func (s *DeploymentsService) GetEnvironmentByName(ctx context.Context, repo Repo, name string, opts ...CallOption) (*Environment, error) {
+	const method = "pipelines: Deployments.GetEnvironmentByName: %w"
+	if name == "" {
+		return nil, fmt.Errorf(method, invalidArgument("name is empty"))
+	}
+	one, err := search(s.ListEnvironments(ctx, repo, nil, opts...), func(e *Environment) bool { return e.Name == name })
+	if err == nil && one == nil {
+		err = fmt.Errorf(method, fmt.Errorf("there is no environment %q: %w", name, ErrNotFound))
+	}
+	return one, err
 }
 
 // CreateEnvironment creates an environment. A name that exists is an [ErrConflict]. A request that may have reached the

@@ -32,7 +32,7 @@ func (k *call) apiError(resp *http.Response) *APIError {
 	stalled := time.AfterFunc(k.client.transport.stall, func() { resp.Body.Close() }) // for the whole body, not for each read
 	defer stalled.Stop()
 	foreign := !k.client.transport.own(resp.Request)
-	e := &APIError{Operation: k.at.op.Name, Method: k.at.op.Method, Path: k.at.path, Attempts: k.attempts}
+	e := &APIError{Operation: k.at.op.Name, Method: k.at.op.Method, Path: k.at.path, Attempts: int(k.attempts.Load())}
 	e.read(resp, k.redactor(resp, foreign), foreign)
 	return e
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,17 +22,20 @@ import (
 
 // The kinds of error, for [errors.Is].
 var (
-	ErrNotFound         = errors.New("not found")          // 404: it doesn't exist, or the credentials may not see it
-	ErrUnauthorized     = errors.New("unauthorized")       // 401
-	ErrForbidden        = errors.New("forbidden")          // 403
-	ErrConflict         = errors.New("conflict")           // 409: it exists already
-	ErrInvalidRequest   = errors.New("invalid request")    // 400, 422
-	ErrGone             = errors.New("gone")               // 410
-	ErrRateLimited      = errors.New("rate limited")       // 429, after the retries or with a long Retry-After
-	ErrServer           = errors.New("server error")       // 5xx
-	ErrOutcomeUnknown   = errors.New("outcome unknown")    // see [OutcomeUnknownError]
-	ErrInvalidArgument  = errors.New("invalid argument")   // refused before anything was sent
-	ErrResponseTooLarge = errors.New("response too large") // a JSON answer of more than 32 MiB, or of more values than anybody lists
+	ErrNotFound           = errors.New("not found")            // 404: it doesn't exist, or the credentials may not see it
+	ErrUnauthorized       = errors.New("unauthorized")         // 401
+	ErrForbidden          = errors.New("forbidden")            // 403
+	ErrConflict           = errors.New("conflict")             // 409: it exists already
+	ErrInvalidRequest     = errors.New("invalid request")      // 400, 422
+	ErrGone               = errors.New("gone")                 // 410
+	ErrRateLimited        = errors.New("rate limited")         // 429, after the retries or with a long Retry-After
+	ErrServer             = errors.New("server error")         // 5xx
+	ErrOutcomeUnknown     = errors.New("outcome unknown")      // see [OutcomeUnknownError]
+	ErrInvalidArgument    = errors.New("invalid argument")     // refused before anything was sent
+	ErrRepositoryNotFound = errors.New("repository not found") // 404, where the service says so; also an ErrNotFound
+	ErrEmptyList          = errors.New("the list is empty")    // of [Pager.First]; no ErrNotFound
+	ErrTooManySchedules   = errors.New("too many schedules")   // the repository has as many as the service allows
+	ErrResponseTooLarge   = errors.New("response too large")   // a JSON answer of more than 32 MiB, or of more values than anybody lists
 )
 
 func invalidArgument(format string, args ...any) error {
@@ -124,7 +128,7 @@ func (e *APIError) Is(target error) bool {
 	case http.StatusForbidden:
 		return target == ErrForbidden
 	case http.StatusNotFound:
-		return target == ErrNotFound
+		return target == ErrNotFound || (target == ErrRepositoryNotFound && e.NotFound() == "repository")
 	case http.StatusConflict:
 		return target == ErrConflict
 	case http.StatusGone:
@@ -133,6 +137,28 @@ func (e *APIError) Is(target error) bool {
 		return target == ErrRateLimited
 	}
 	return e.StatusCode >= 500 && target == ErrServer
+}
+
+// notFoundKey is the form of a key that names what was not found, such as "result-service.pipeline-id.not-found".
+var notFoundKey = regexp.MustCompile(`^[a-z-]+\.([a-z-]+?)(-id|-uuid)?\.not-found$`)
+
+// notFoundMessage is how the service names a repository or a workspace that was not found, or that it doesn't show.
+var notFoundMessage = regexp.MustCompile(`(?i)^(repository|workspace) \S+ (not found|does not exist)|^no (workspace|repository) with|access to this (repository) or it no longer exists`)
+
+// NotFound returns what the service says was not found: "repository", "pipeline", "step", "variable" or another of its words. It
+// is empty where the status is not 404, and where the service doesn't say. Such a 404 may also mean that the repository is gone, or
+// that the credentials may not see it. A GET of "/repositories/workspace/slug" by [Client.Do] tells, with the scope repository.
+func (e *APIError) NotFound() string {
+	if e.StatusCode != http.StatusNotFound {
+		return ""
+	}
+	if match := notFoundKey.FindStringSubmatch(e.Key); match != nil {
+		return match[1]
+	}
+	if match := notFoundMessage.FindStringSubmatch(e.Message); match != nil {
+		return strings.ToLower(cmp.Or(match[1], match[3], match[4]))
+	}
+	return ""
 }
 
 // OutcomeUnknownError says that a request which must not be sent twice may have taken effect: it was sent, and no answer

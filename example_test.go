@@ -204,7 +204,7 @@ func ExampleStepsService_Log() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	tail, err := client.Steps.Log(ctx, repo, run.UUID, step.UUID, &pipelines.LogOptions{Tail: 8})
+	tail, err := client.Steps.GetLog(ctx, repo, run.UUID, step.UUID, &pipelines.LogOptions{Tail: 8})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func ExampleStepsService_TestCases() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for test, err := range client.Steps.TestCases(ctx, repo.Repo(), run.UUID, step.UUID, nil).All() {
+	for test, err := range client.Steps.ListTestCases(ctx, repo.Repo(), run.UUID, step.UUID, nil).All() {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -309,7 +309,7 @@ func ExampleDeploymentsService_CreateEnvironment() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = client.Deployments.Variables(repo, env.UUID).Set(ctx, pipelines.Variable{Key: "REGION", Value: "eu"})
+	_, err = client.Variables.InEnvironment(repo, env.UUID).Set(ctx, pipelines.Variable{Key: "REGION", Value: "eu"})
 	fmt.Println(env.Name, env.Slug, err)
 	// Output: Production EU production-eu <nil>
 }
@@ -381,7 +381,7 @@ func ExampleOIDCService_Keys() {
 	srv, client := demo()
 	defer srv.Close()
 
-	set, err := client.OIDC.Keys(context.Background(), "acme")
+	set, err := client.OIDC.GetKeys(context.Background(), "acme")
 	if err != nil {
 		log.Fatal(err)
 	}

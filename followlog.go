@@ -14,6 +14,9 @@ type FollowOptions struct {
 	RequestsPerHour int   // in the long run: the first hour has 60 more; default 240
 }
 
+// followedFields are what following a log needs to know of its step.
+const followedFields = "uuid,name,state,started_on"
+
 // FollowLog reads the log of a step as it grows, until the step is done and its log read to the end. It may begin before the
 // step does. A step that has ended may have no log for a while: where it has run, FollowLog asks for a minute before that is an
 // [ErrNotFound]. So is a step that ended without running, at once, and one that doesn't exist, after ten seconds, because a new
@@ -27,7 +30,7 @@ type FollowOptions struct {
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}
 //
 // Scope: pipeline.
-func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, stepID string, o *FollowOptions) (io.ReadCloser, error) {
+func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, stepID string, o *FollowOptions, opts ...CallOption) (*LogFollower, error) {
 	if o == nil {
 		o = &FollowOptions{}
 	}
@@ -38,12 +41,13 @@ func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, ste
 	if err != nil {
 		return nil, fmt.Errorf("pipelines: Steps.FollowLog: %w", err)
 	}
+	opts = append(opts[:len(opts):len(opts)], b.charge())
 	quiet := rhythm{quiet: 30 * time.Second, slowest: 30 * time.Second, stretch: stretchState}
-	f := &follower{budget: b, rhythm: quiet, look: func(ctx context.Context) (*Step, error) {
-		return s.Get(ctx, repo, pipelineID, stepID, b.charge(), WithQuery("fields", "uuid,state,started_on"))
+	f := &LogFollower{budget: b, rhythm: quiet, look: func(ctx context.Context) (*Step, error) {
+		return s.Get(ctx, repo, pipelineID, stepID, append(opts, WithQuery("fields", followedFields))...)
 	}}
 	at := opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID)
-	f.log.prepare(ctx, s.client, at.op.Name, LogOptions{Offset: o.Offset}, s.client.logFetcher(at, []CallOption{b.charge()}))
+	f.log.prepare(ctx, s.client, at.op.Name, LogOptions{Offset: o.Offset}, s.client.logFetcher(at, opts))
 	if err := f.begin(); err != nil {
 		_ = f.Close()
 		return nil, err
@@ -51,8 +55,9 @@ func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, ste
 	return f, nil
 }
 
-// follower is the reader that FollowLog returns.
-type follower struct {
+// LogFollower reads a log that grows; [StepsService.FollowLog] makes one. It is an [io.ReadCloser] and an [io.WriterTo]. Close may be
+// called while another goroutine reads; the other methods are for one goroutine.
+type LogFollower struct {
 	log    rangeReader
 	look   func(context.Context) (*Step, error)
 	budget *budget
@@ -70,7 +75,7 @@ type follower struct {
 }
 
 // begin asks for the log. Where there is none it polls until there is, or until the step is known to be one that may yet write it.
-func (f *follower) begin() error {
+func (f *LogFollower) begin() error {
 	f.log.polling = true
 	err := f.log.start(0)
 	if !missing(err) {
@@ -87,10 +92,10 @@ func (f *follower) begin() error {
 }
 
 // ended reports whether the step has, as far as is known.
-func (f *follower) ended() bool { return f.step != nil && f.step.State.Done() }
+func (f *LogFollower) ended() bool { return f.step != nil && f.step.State.Done() }
 
 // Read implements [io.Reader].
-func (f *follower) Read(p []byte) (int, error) {
+func (f *LogFollower) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -106,7 +111,7 @@ func (f *follower) Read(p []byte) (int, error) {
 }
 
 // after decides what the end of what was there means: nil if there may be more now.
-func (f *follower) after(err error) error {
+func (f *LogFollower) after(err error) error {
 	switch {
 	case !isEnd(err):
 		err = f.failures.tolerate(f.log.ctx, err)
@@ -126,7 +131,7 @@ func (f *follower) after(err error) error {
 
 // poll waits, then sends the one request that may bring news: for the log, or, where that has just brought nothing, for the
 // step. The first asks for the step at once: the log may have ended long ago.
-func (f *follower) poll() error {
+func (f *LogFollower) poll() error {
 	f.rhythm.beat(f.grown)
 	askStep := !f.ended() && (!f.open || !f.polled || (!f.grown && !f.stepAsked))
 	wait := f.wait()
@@ -148,7 +153,7 @@ func (f *follower) poll() error {
 }
 
 // wait is the time to the next poll.
-func (f *follower) wait() time.Duration {
+func (f *LogFollower) wait() time.Duration {
 	switch {
 	case !f.polled:
 		return 0
@@ -161,7 +166,7 @@ func (f *follower) wait() time.Duration {
 }
 
 // readOn opens the log at the place where it ended before.
-func (f *follower) readOn() error {
+func (f *LogFollower) readOn() error {
 	err := f.log.poll(f.ended())
 	f.last = f.ended() && err == nil
 	if err == nil {
@@ -182,5 +187,15 @@ func (f *follower) readOn() error {
 	return f.failures.tolerate(f.log.ctx, nil)
 }
 
+// WriteTo implements [io.WriterTo].
+func (f *LogFollower) WriteTo(w io.Writer) (int64, error) { return copyStream(w, f) }
+
+// Offset returns the position in the log of the next byte that Read returns.
+func (f *LogFollower) Offset() int64 { return f.log.pos }
+
+// Step returns the step as last seen, with its UUID, name, state and start only. It is nil until the step was asked for, which FollowLog
+// does when the log doesn't grow.
+func (f *LogFollower) Step() *Step { return f.step }
+
 // Close implements [io.Closer].
-func (f *follower) Close() error { return f.log.Close() }
+func (f *LogFollower) Close() error { return f.log.Close() }

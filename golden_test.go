@@ -47,7 +47,7 @@ func models(t *testing.T) map[string]model {
 				NumberOfTestCases: 1354, NumberOfSuccessfulTestCases: 1344, NumberOfFailedTestCases: 5, NumberOfErrorTestCases: 3,
 				NumberOfSkippedTestCases: 2, StepUUID: "{6f1c2e0a-3f0e-4c58-9d0b-0f6f4f6a1b02}",
 			},
-			read: func(c *pipelines.Client) (any, error) { return c.Steps.TestReport(ctx, repo, "412", "{s}") },
+			read: func(c *pipelines.Client) (any, error) { return c.Steps.GetTestReport(ctx, repo, "412", "{s}") },
 		},
 		"a test case": {
 			file: "test_case", listed: true, want: &pipelines.TestCase{
@@ -55,13 +55,15 @@ func models(t *testing.T) map[string]model {
 				SuiteName: "math", PackageName: "acme.math", Status: pipelines.TestFailed, Duration: 958926400 * time.Nanosecond,
 				Reason: &pipelines.TestCaseReason{Message: "expected 4 but was 5", StackTrace: "at AdderTest.java:12"},
 			},
-			read: func(c *pipelines.Client) (any, error) { return c.Steps.TestCases(ctx, repo, "412", "{s}", nil).First() },
+			read: func(c *pipelines.Client) (any, error) {
+				return c.Steps.ListTestCases(ctx, repo, "412", "{s}", nil).First()
+			},
 		},
 		"a test case's reason": {
 			file: "test_case_reason", listed: true,
 			want: &pipelines.TestCaseReason{Message: "expected 4 but was 5", StackTrace: "at AdderTest.java:12"},
 			read: func(c *pipelines.Client) (any, error) {
-				return c.Steps.TestCaseReasons(ctx, repo, "412", "{s}", "{t}", nil).First()
+				return c.Steps.ListTestCaseReasons(ctx, repo, "412", "{s}", "{t}", nil).First()
 			},
 		},
 		"a variable": {
@@ -72,7 +74,7 @@ func models(t *testing.T) map[string]model {
 			file: "variable_secured", listed: true,
 			want: &pipelines.Variable{Type: "deployment_variable", UUID: "{55555555-2222-4333-8444-555555555556}", Key: "TOKEN", Secured: true},
 			read: func(c *pipelines.Client) (any, error) {
-				return c.Deployments.Variables(repo, "{e}").List(ctx, nil).First()
+				return c.Variables.InEnvironment(repo, "{e}").List(ctx, nil).First()
 			},
 		},
 		"an environment": {
@@ -105,7 +107,9 @@ func models(t *testing.T) map[string]model {
 					Trigger: &pipelines.Trigger{Type: "pipeline_trigger_schedule", Name: pipelines.TriggerSchedule},
 				},
 			},
-			read: func(c *pipelines.Client) (any, error) { return c.Schedules.Executions(ctx, repo, "{s}", nil).First() },
+			read: func(c *pipelines.Client) (any, error) {
+				return c.Schedules.ListExecutions(ctx, repo, "{s}", nil).First()
+			},
 		},
 		"an execution that started none": {
 			file: "schedule_execution_errored", listed: true, want: &pipelines.ScheduleExecution{
@@ -113,14 +117,16 @@ func models(t *testing.T) map[string]model {
 					Type: "pipeline_error", Key: "plan-service.parse.error", Message: "No such branch", Arguments: map[string]any{"branch": "main"},
 				},
 			},
-			read: func(c *pipelines.Client) (any, error) { return c.Schedules.Executions(ctx, repo, "{s}", nil).First() },
+			read: func(c *pipelines.Client) (any, error) {
+				return c.Schedules.ListExecutions(ctx, repo, "{s}", nil).First()
+			},
 		},
 		"a key pair": {
 			file: "key_pair", secret: []string{".private_key"}, want: &pipelines.KeyPair{
 				Type:       "pipeline_ssh_key_pair",
 				PrivateKey: "-----BEGIN RSA PRIVATE KEY-----\n(never returned)\n-----END RSA PRIVATE KEY-----\n", PublicKey: "ssh-rsa AAAAB3NzaC1yc2E= pipelines",
 			},
-			read: func(c *pipelines.Client) (any, error) { return c.SSH.KeyPair(ctx, repo) },
+			read: func(c *pipelines.Client) (any, error) { return c.SSH.GetKeyPair(ctx, repo) },
 		},
 		"a known host": {
 			file: "known_host", want: &pipelines.KnownHost{
@@ -143,7 +149,7 @@ func models(t *testing.T) map[string]model {
 		"a configuration": {
 			file: "config", want: &pipelines.Config{Type: "pipelines_config", Enabled: true, Repository: &pipelines.Repository{
 				Type: "repository", UUID: "{33333333-2222-4333-8444-555555555555}", Name: "site", FullName: "acme/site",
-				Links: &pipelines.RepositoryLinks{Self: link("s"), HTML: link("h"), Avatar: link("a")},
+				Links: &pipelines.Links{Self: link("s"), HTML: link("h"), Avatar: link("a")},
 			}},
 			read: func(c *pipelines.Client) (any, error) { return c.Config.Get(ctx, repo) },
 		},
@@ -158,7 +164,7 @@ func models(t *testing.T) map[string]model {
 				SubjectTypesSupported: []string{"public"}, ResponseTypesSupported: []string{"id_token"},
 				ClaimsSupported: []string{"iss", "sub", "aud", "workspaceUuid"}, IDTokenSigningAlgValuesSupported: []string{"RS256"},
 			},
-			read: func(c *pipelines.Client) (any, error) { return c.OIDC.Configuration(ctx, "acme") },
+			read: func(c *pipelines.Client) (any, error) { return c.OIDC.GetConfiguration(ctx, "acme") },
 		},
 		"a set of keys": {
 			file: "json_web_key_set", want: &pipelines.JSONWebKeySet{Keys: []pipelines.JSONWebKey{
@@ -168,7 +174,7 @@ func models(t *testing.T) map[string]model {
 					X: "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", Y: "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
 				},
 			}},
-			read: func(c *pipelines.Client) (any, error) { return c.OIDC.Keys(ctx, "acme") },
+			read: func(c *pipelines.Client) (any, error) { return c.OIDC.GetKeys(ctx, "acme") },
 		},
 		"a runner": {
 			file: "runner", secret: []string{".oauth_client.secret"}, want: &pipelines.Runner{
@@ -200,7 +206,7 @@ func fullPipeline() *pipelines.Pipeline {
 			Terminator: &pipelines.Account{
 				Type: "user", UUID: "{11111111-2222-4333-8444-555555555555}", AccountID: "557058:abc", AccountStatus: "active", DisplayName: "Ada",
 				Nickname: "ada", Has2FAEnabled: true, IsStaff: true, CreatedOn: date("2020-01-02T03:04:05Z"),
-				Links: &pipelines.AccountLinks{
+				Links: &pipelines.Links{
 					Self: link("https://api.example/users/ada"), HTML: link("https://example/ada"), Avatar: link("https://example/ada.png"),
 					Repositories: link("https://api.example/repositories/ada"), Members: link("m"), Projects: link("p"),
 				},
@@ -217,14 +223,14 @@ func fullPipeline() *pipelines.Pipeline {
 				Parents:      []pipelines.Commit{{Type: "commit", Hash: "bbbbbbb"}},
 				Repository:   &pipelines.Repository{Type: "repository", Name: "site"},
 				Participants: []pipelines.Participant{{Type: "participant", User: &pipelines.Account{Type: "user"}, Role: "REVIEWER", Approved: true, State: "approved", ParticipatedOn: date("2026-08-01T09:00:00.5Z")}},
-				Links:        &pipelines.CommitLinks{Self: link("c"), HTML: link("h")},
+				Links:        &pipelines.Links{Self: link("c"), HTML: link("h")},
 			},
 			Selector: &pipelines.Selector{
 				Type: pipelines.SelectorPullRequests, Pattern: "**",
 				ImportedFrom: &pipelines.ImportedFrom{RepoUUID: "{22222222-2222-4333-8444-555555555555}", Revision: "main", PipelineName: "shared"},
 			},
-			Pullrequest:  &pipelines.Pullrequest{Type: "pullrequest", ID: 17, Title: "Fix it", Draft: true, Queued: true, Links: &pipelines.PullrequestLinks{Self: link("s"), HTML: link("h")}},
-			TargetBranch: "main", PullrequestIDs: []int{17, 18},
+			PullRequest:  &pipelines.PullRequest{Type: "pullrequest", ID: 17, Title: "Fix it", Draft: true, Queued: true, Links: &pipelines.Links{Self: link("s"), HTML: link("h")}},
+			TargetBranch: "main", PullRequestIDs: []int{17, 18},
 		},
 		Trigger: &pipelines.Trigger{Type: "pipeline_trigger_schedule", Name: pipelines.TriggerSchedule},
 		Creator: &pipelines.Account{Type: "app_user", Kind: "repository_access_token", DisplayName: "bot"},
@@ -232,7 +238,7 @@ func fullPipeline() *pipelines.Pipeline {
 			Type: "repository", UUID: "{33333333-2222-4333-8444-555555555555}", Name: "site", FullName: "acme/site", Slug: "site",
 			Workspace: &pipelines.Workspace{
 				Type: "workspace", UUID: "{44444444-2222-4333-8444-555555555556}", Name: "Acme", Slug: "acme",
-				Links: &pipelines.WorkspaceLinks{Self: link("s"), HTML: link("h"), Avatar: link("a")},
+				Links: &pipelines.Links{Self: link("s"), HTML: link("h"), Avatar: link("a")},
 			},
 			Description: "The site", Website: "https://acme.example", IsPrivate: true,
 			Parent: &pipelines.Repository{Type: "repository", FullName: "acme/base"}, SCM: "git", Owner: &pipelines.Account{Type: "team", DisplayName: "Acme"},
@@ -241,15 +247,15 @@ func fullPipeline() *pipelines.Pipeline {
 			Project: &pipelines.Project{
 				Type: "project", UUID: "{44444444-2222-4333-8444-555555555555}", Key: "WEB", Name: "Web", Description: "d", Owner: &pipelines.Account{Type: "team"},
 				IsPrivate: true, HasPubliclyVisibleRepos: true, CreatedOn: date("2019-01-01T00:00:00Z"), UpdatedOn: date("2019-01-01T00:00:00Z"),
-				Links: &pipelines.ProjectLinks{HTML: link("h"), Avatar: link("a")},
+				Links: &pipelines.Links{HTML: link("h"), Avatar: link("a")},
 			},
-			Mainbranch: &pipelines.Ref{
+			MainBranch: &pipelines.Ref{
 				Type: "branch", Name: "main", Target: &pipelines.Commit{Type: "commit", Hash: "cccccccccccc"}, MergeStrategies: []string{"squash"},
 				DefaultMergeStrategy: "squash", Message: "m", Date: date("2019-01-01T00:00:00Z"), Tagger: &pipelines.Author{Type: "author", Raw: "r"},
-				Links: &pipelines.RefLinks{Self: link("s"), Commits: link("c"), HTML: link("h")},
+				Links: &pipelines.Links{Self: link("s"), Commits: link("c"), HTML: link("h")},
 			},
-			Links: &pipelines.RepositoryLinks{
-				Self: link("s"), HTML: link("h"), Avatar: link("a"), Pullrequests: link("p"), Commits: link("c"), Forks: link("f"), Watchers: link("w"),
+			Links: &pipelines.Links{
+				Self: link("s"), HTML: link("h"), Avatar: link("a"), PullRequests: link("p"), Commits: link("c"), Forks: link("f"), Watchers: link("w"),
 				Downloads: link("d"), Clone: []pipelines.Link{{Name: "ssh", Href: "git@example"}}, Hooks: link("k"),
 			},
 		},
@@ -260,7 +266,7 @@ func fullPipeline() *pipelines.Pipeline {
 		},
 		ConfigurationSources: []pipelines.ConfigurationSource{{Source: "STATIC_LOCAL", URI: "/%7Ba%7D/%7Bb%7D/src/c/bitbucket-pipelines.yml"}},
 		Labels:               map[string]any{"team": "web"},
-		Links: &pipelines.PipelineLinks{
+		Links: &pipelines.Links{
 			Type: "pipelines_pipeline_links", Self: &pipelines.Link{Type: "pipelines_links_section_href", Href: "s"}, Steps: link("t"),
 		},
 	}
@@ -449,7 +455,7 @@ func TestStrangeFormsAreDecodedAsTheyCome(t *testing.T) {
 		},
 		"an unknown creator": {
 			"a pipeline", `{"creator":{"type":"robot","display_name":"R2","links":{}}}`,
-			&pipelines.Pipeline{Creator: &pipelines.Account{Type: "robot", DisplayName: "R2", Links: &pipelines.AccountLinks{}}},
+			&pipelines.Pipeline{Creator: &pipelines.Account{Type: "robot", DisplayName: "R2", Links: &pipelines.Links{}}},
 		},
 		"labels and arguments of every kind": {
 			"a pipeline", `{"labels":{"a":null,"b":[1.5,{"c":true}]},"state":{"result":{"error":{"arguments":{"type":{"x":1}}}}}}`,
@@ -530,10 +536,10 @@ func TestStrangeFormsAreDecodedAsTheyCome(t *testing.T) {
 func TestWhatIsReadLooselyIsKeptAsItCame(t *testing.T) {
 	const payload = `{"message": "m", "moon": [1.50]}`
 	c := newClient(t, record(t, answerJSON(`{"values":[`+payload+`]}`)).base())
-	reason, err := c.Steps.TestCaseReasons(t.Context(), repo, "412", "{s}", "{t}", nil).First()
+	reason, err := c.Steps.ListTestCaseReasons(t.Context(), repo, "412", "{s}", "{t}", nil).First()
 	require.NoError(t, err)
 	require.Equal(t, payload, string(reason.Raw))
-	execution, err := c.Schedules.Executions(t.Context(), repo, "{s}", nil).First()
+	execution, err := c.Schedules.ListExecutions(t.Context(), repo, "{s}", nil).First()
 	require.NoError(t, err)
 	require.Equal(t, payload, string(execution.Raw))
 }

@@ -104,7 +104,7 @@ func TestSignedLinksShowNowhere(t *testing.T) {
 	}
 	t.Run("of a redirect that does not parse", func(t *testing.T) {
 		srv := record(t, redirectTo("https://storage.test:bad/x?Signature=S3CRET"))
-		_, err := newClient(t, srv.base(), logger).Steps.Log(t.Context(), repo, "1", "{s}", nil)
+		_, err := newClient(t, srv.base(), logger).Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
 		require.ErrorContains(t, err, "redirect refused")
 		require.NotContains(t, err.Error(), "S3CRET")
 		require.Len(t, srv.seen(), 1)
@@ -114,7 +114,7 @@ func TestSignedLinksShowNowhere(t *testing.T) {
 			answer(403, "text/plain", "The link "+req.URL.String()+" has expired")(w, req)
 		})
 		srv := record(t, redirectTo(storage.URL+"/x?Signature=S3CRET"))
-		_, err := newClient(t, srv.base(), logger).Steps.Log(t.Context(), repo, "1", "{s}", nil)
+		_, err := newClient(t, srv.base(), logger).Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
 		var e *pipelines.APIError
 		require.ErrorAs(t, err, &e)
 		require.NotContains(t, err.Error()+string(e.Body), "S3CRET")
@@ -607,7 +607,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		for range c.Pipelines.List(t.Context(), repo, nil).Parallel(8).All() {
 			break
 		}
-		log, err := c.Steps.Log(t.Context(), repo, "1", "{s}", &pipelines.LogOptions{Offset: 3})
+		log, err := c.Steps.GetLog(t.Context(), repo, "1", "{s}", &pipelines.LogOptions{Offset: 3})
 		require.NoError(t, err)
 		_, err = io.Copy(io.Discard, log)
 		require.Error(t, err)
@@ -678,7 +678,7 @@ func TestASecretThatBeginsLikeAnotherIsMaskedWhole(t *testing.T) {
 func TestAStorageHostThatQuotesTheSignatureShowsNothingOfIt(t *testing.T) {
 	storage := record(t, answer(403, "application/xml", "<Error><SignatureProvided>S3CRET/SIGNATURE=</SignatureProvided></Error>"))
 	srv := record(t, http.RedirectHandler(storage.URL+"/x?Expires=9&Signature=S3CRET%2FSIGNATURE%3D", http.StatusTemporaryRedirect).ServeHTTP)
-	_, err := newClient(t, srv.base()).Steps.Log(t.Context(), repo, "1", "{s}", nil)
+	_, err := newClient(t, srv.base()).Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
 	var e *pipelines.APIError
 	require.ErrorAs(t, err, &e)
 	require.NotContains(t, err.Error()+string(e.Body), "S3CRET")

@@ -78,7 +78,7 @@ func (w *cutWriter) Write(p []byte) (int, error) {
 
 func openLog(t *testing.T, c *pipelines.Client, o *pipelines.LogOptions) *pipelines.Log {
 	t.Helper()
-	log, err := c.Steps.Log(t.Context(), repo, "8", "{s}", o)
+	log, err := c.Steps.GetLog(t.Context(), repo, "8", "{s}", o)
 	require.NoError(t, err)
 	t.Cleanup(func() { log.Close() })
 	return log
@@ -169,10 +169,10 @@ func TestLogOptionsThatCannotWorkAreRefused(t *testing.T) {
 	srv := record(t, serveLog(nil, ""))
 	c := newClient(t, srv.base())
 	for _, o := range []pipelines.LogOptions{{Offset: -1}, {Length: -1}, {Tail: -1}, {Tail: 1, Offset: 1}, {Tail: 1, Length: 1}} {
-		_, err := c.Steps.Log(t.Context(), repo, "8", "{s}", &o)
+		_, err := c.Steps.GetLog(t.Context(), repo, "8", "{s}", &o)
 		assert.ErrorIs(t, err, pipelines.ErrInvalidArgument)
 	}
-	_, err := c.Steps.Log(nil, repo, "8", "{s}", nil) //nolint:staticcheck // a mistake that users make
+	_, err := c.Steps.GetLog(nil, repo, "8", "{s}", nil) //nolint:staticcheck // a mistake that users make
 	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
 	_, err = c.Steps.FollowLog(t.Context(), repo, "8", "{s}", &pipelines.FollowOptions{Offset: -1})
 	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
@@ -183,7 +183,7 @@ func TestLogOptionsThatCannotWorkAreRefused(t *testing.T) {
 
 func TestAContainersLogIsReadByItsUUID(t *testing.T) {
 	srv := record(t, serveLog([]byte("redis"), ""))
-	log, err := newClient(t, srv.base()).Steps.ContainerLog(t.Context(), repo, "8", "{s}", "{c}", nil)
+	log, err := newClient(t, srv.base()).Steps.GetContainerLog(t.Context(), repo, "8", "{s}", "{c}", nil)
 	require.NoError(t, err)
 	defer log.Close()
 	got, err := io.ReadAll(log)
@@ -194,7 +194,7 @@ func TestAContainersLogIsReadByItsUUID(t *testing.T) {
 
 func TestAStepWithoutALogIsNotFound(t *testing.T) {
 	srv := record(t, answer(404, "application/json", `{"error":{"message":"Not Found","detail":"Log in step {s} does not exist."}}`))
-	_, err := newClient(t, srv.base()).Steps.Log(t.Context(), repo, "8", "{s}", nil)
+	_, err := newClient(t, srv.base()).Steps.GetLog(t.Context(), repo, "8", "{s}", nil)
 	require.ErrorIs(t, err, pipelines.ErrNotFound)
 	require.ErrorContains(t, err, "does not exist")
 }
@@ -213,7 +213,7 @@ func TestAnExpiredStorageLinkIsAskedForAgain(t *testing.T) {
 
 	never := record(t, expired)
 	api2 := record(t, http.RedirectHandler(never.URL, http.StatusTemporaryRedirect).ServeHTTP)
-	_, err = newClient(t, api2.base()).Steps.Log(t.Context(), repo, "8", "{s}", nil)
+	_, err = newClient(t, api2.base()).Steps.GetLog(t.Context(), repo, "8", "{s}", nil)
 	require.ErrorIs(t, err, pipelines.ErrForbidden)
 	require.Len(t, never.seen(), 3)
 }
@@ -277,7 +277,7 @@ func TestServersThatLieAboutRangesAreFoundOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv := record(t, tc.handle)
-			log, err := newClient(t, srv.base()).Steps.Log(t.Context(), repo, "8", "{s}", &pipelines.LogOptions{Offset: 500})
+			log, err := newClient(t, srv.base()).Steps.GetLog(t.Context(), repo, "8", "{s}", &pipelines.LogOptions{Offset: 500})
 			if tc.fails {
 				require.Error(t, err)
 				require.Len(t, srv.seen(), 3)
@@ -307,15 +307,15 @@ func TestALogThatKeepsBreakingEndsWithAnError(t *testing.T) {
 	cutAtOnce := record(t, cut(0, serveLog(content, "")))
 	_, err = io.ReadAll(openLog(t, newClient(t, cutAtOnce.base()), nil))
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-	require.ErrorContains(t, err, "pipelines: Steps.Log: at byte 0")
+	require.ErrorContains(t, err, "pipelines: Steps.GetLog: at byte 0")
 	require.Len(t, cutAtOnce.seen(), 3)
 
 	ignoresRanges := record(t, cut(3, whole(content, true)))
-	_, err = newClient(t, ignoresRanges.base()).Steps.Log(t.Context(), repo, "8", "{s}", &pipelines.LogOptions{Offset: 5})
+	_, err = newClient(t, ignoresRanges.base()).Steps.GetLog(t.Context(), repo, "8", "{s}", &pipelines.LogOptions{Offset: 5})
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.Len(t, ignoresRanges.seen(), 3)
 	tail := record(t, cut(5, whole(content, false)))
-	_, err = newClient(t, tail.base()).Steps.Log(t.Context(), repo, "8", "{s}", &pipelines.LogOptions{Tail: 5})
+	_, err = newClient(t, tail.base()).Steps.GetLog(t.Context(), repo, "8", "{s}", &pipelines.LogOptions{Tail: 5})
 	require.Error(t, err)
 	require.Len(t, tail.seen(), 3)
 }
@@ -342,7 +342,7 @@ func TestALogEndsWithItsContext(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		<-req.Context().Done()
 	})
-	log, err := newClient(t, srv.base()).Steps.Log(ctx, repo, "8", "{s}", nil)
+	log, err := newClient(t, srv.base()).Steps.GetLog(ctx, repo, "8", "{s}", nil)
 	require.NoError(t, err)
 	defer log.Close()
 	_, err = io.ReadFull(log, make([]byte, 3))

@@ -228,7 +228,7 @@ func TestAnErrorAtTheEndOfALogShowsNoSecret(t *testing.T) {
 		defer conn.Close()
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n5\r\nhello\r\n0\r\nno colon "+req.Header.Get("Authorization")+"\r\n\r\n")
 	})
-	log, err := newClient(t, srv.base()).Steps.Log(t.Context(), repo, "1", "{s}", nil)
+	log, err := newClient(t, srv.base()).Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
 	require.NoError(t, err)
 	defer log.Close()
 	_, err = io.ReadAll(log)

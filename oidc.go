@@ -26,8 +26,8 @@ type OIDCService struct{ client *Client }
 const oidcPath = "/workspaces/{workspace}/pipelines-config/identity/oidc"
 
 var (
-	opOIDCConfiguration = op("OIDC.Configuration", http.MethodGet, oidcPath+"/.well-known/openid-configuration", idempotent)
-	opOIDCKeys          = op("OIDC.Keys", http.MethodGet, oidcPath+"/keys.json", idempotent)
+	opOIDCConfiguration = op("OIDC.GetConfiguration", http.MethodGet, oidcPath+"/.well-known/openid-configuration", idempotent)
+	opOIDCKeys          = op("OIDC.GetKeys", http.MethodGet, oidcPath+"/keys.json", idempotent)
 	opOIDCIssuer        = op("OIDC.Issuer", http.MethodGet, oidcPath, idempotent) // no request goes there; the path is the issuer's name
 )
 
@@ -69,32 +69,32 @@ func (s *OIDCService) Issuer(workspace string) string {
 	return s.client.base.String() + at.path
 }
 
-// Configuration returns the discovery document of a workspace. It is public: it is asked for without credentials, and once
+// GetConfiguration returns the discovery document of a workspace. It is public: it is asked for without credentials, and once
 // more with them if that is refused. The service refuses API tokens there. It may be an [ErrNotFound] until a step has used
 // OpenID Connect for the first time.
 //
 // API: GET /workspaces/{workspace}/pipelines-config/identity/oidc/.well-known/openid-configuration
 //
 // Scope: none.
-func (s *OIDCService) Configuration(ctx context.Context, workspace string, opts ...CallOption) (*OpenIDConfiguration, error) {
+func (s *OIDCService) GetConfiguration(ctx context.Context, workspace string, opts ...CallOption) (*OpenIDConfiguration, error) {
 	return sendPublic[OpenIDConfiguration](ctx, s.client, opOIDCConfiguration.at(workspace), opts)
 }
 
-// Keys returns the public keys of a workspace's tokens. It is asked for as [OIDCService.Configuration] is.
+// GetKeys returns the public keys of a workspace's tokens. It is asked for as [OIDCService.GetConfiguration] is.
 //
 // API: GET /workspaces/{workspace}/pipelines-config/identity/oidc/keys.json
 //
 // Scope: none.
-func (s *OIDCService) Keys(ctx context.Context, workspace string, opts ...CallOption) (*JSONWebKeySet, error) {
+func (s *OIDCService) GetKeys(ctx context.Context, workspace string, opts ...CallOption) (*JSONWebKeySet, error) {
 	return sendPublic[JSONWebKeySet](ctx, s.client, opOIDCKeys.at(workspace), opts)
 }
 
 // sendPublic tries without credentials first.
 func sendPublic[T any](ctx context.Context, c *Client, at endpoint, opts []CallOption) (*T, error) {
-	anonymous := func(k *call) error {
+	anonymous := callOption(func(k *call) error {
 		k.anonymous = true
 		return nil
-	}
+	})
 	out, err := send[T](ctx, c, at, nil, append(opts[:len(opts):len(opts)], anonymous))
 	refused := errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrForbidden)
 	if refused && c.transport.credentials != nil {
@@ -190,7 +190,7 @@ func decodeMember(name, value string) ([]byte, error) {
 }
 
 // StepClaims are the claims of the OpenID Connect token that a step has in BITBUCKET_STEP_OIDC_TOKEN. To decode them verifies
-// nothing: whoever relies on them has first to verify the token's signature by [OIDCService.Keys], its issuer by
+// nothing: whoever relies on them has first to verify the token's signature by [OIDCService.GetKeys], its issuer by
 // [OIDCService.Issuer], its audience and its expiry, as examples/oidc does. Absent members are zero. UUIDs are in braces.
 type StepClaims struct {
 	Issuer                    string

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Operation names what a request is for. Path is the template, so that metrics counted by it stay few; for [Client.Do] it is
@@ -25,6 +26,26 @@ func OperationFromContext(ctx context.Context) (Operation, bool) {
 	return k.at.op.Operation, true
 }
 
+// AttemptFromContext returns the number of the attempt, counted from 1, that a request's context belongs to, for tracing and
+// metrics in an [http.RoundTripper]. A request that a redirect leads to has the number of its attempt.
+func AttemptFromContext(ctx context.Context) (n int, ok bool) {
+	k := callFrom(ctx)
+	if k == nil {
+		return 0, false
+	}
+	return int(k.attempts.Load()), true
+}
+
+// Attempt is one attempt to send a request to the API, as [WithObserver] reports it.
+type Attempt struct {
+	Operation Operation
+	Number    int            // counted from 1 for each call
+	Response  *http.Response // without its body, and its request without credentials; nil where none came
+	Err       error          // why no response came; secrets are masked
+	Duration  time.Duration  // from sending to the response's headers; 0: it was not sent
+	Held      time.Duration  // how long limiter, quota and the wait after the attempt before held it back
+}
+
 // safety says whether an operation may be carried out twice.
 type safety bool
 
@@ -37,12 +58,10 @@ const (
 type operation struct {
 	Operation
 	safety   safety
+	custom   bool     // of [Client.Do] or [List]: the response's format is the caller's business
 	literals []string // what stands around the parameters
 	params   []string // their names
 }
-
-// custom holds for an operation of [Client.Do], of whose answer nothing is known.
-func (o *operation) custom() bool { return o.Path == "" && o.Name == "Do" }
 
 func op(name, method, path string, s safety) *operation {
 	o := &operation{Operation: Operation{name, method, path}, safety: s}
@@ -108,15 +127,18 @@ func checkElement(element string) error {
 	return nil
 }
 
-// customEndpoint is the endpoint of [Client.Do].
-func customEndpoint(method, path string) endpoint {
-	o := &operation{Operation: Operation{Name: "Do", Method: method}}
+// customEndpoint is the endpoint of a path that the caller gives.
+func customEndpoint(name, method, path string) endpoint {
+	o := &operation{Operation: Operation{Name: name, Method: method}, custom: true}
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions:
 		o.safety = idempotent
 	}
 	if !validHeaderName(method) {
 		return endpoint{op: o, err: invalidArgument("method %q is not an HTTP method", method)}
+	}
+	if strings.Contains(path, "://") {
+		return endpoint{op: o, err: invalidArgument("path is a URL: give what comes after the base URL")}
 	}
 	u, err := url.Parse("/" + strings.TrimPrefix(path, "/"))
 	if err != nil || strings.HasPrefix(path, "//") || strings.Contains(path, "#") {

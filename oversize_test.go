@@ -106,7 +106,7 @@ func victims() []victim {
 		{"the storage host", func(t *testing.T, base string) error {
 			t.Helper()
 			api := record(t, http.RedirectHandler(base+"/storage", http.StatusTemporaryRedirect).ServeHTTP)
-			return readAll(newClient(t, api.base()).Steps.Log(t.Context(), repo, "1", "{s}", nil))
+			return readAll(newClient(t, api.base()).Steps.GetLog(t.Context(), repo, "1", "{s}", nil))
 		}},
 		{"the token endpoint", func(t *testing.T, base string) error {
 			t.Helper()
@@ -301,7 +301,7 @@ func TestDeeplyNestedJSONIsRefused(t *testing.T) {
 		return err
 	})
 	listOrOne := call(func(c *pipelines.Client) error {
-		_, err := c.Steps.TestCases(t.Context(), repo, "1", "{s}", nil).Collect()
+		_, err := c.Steps.ListTestCases(t.Context(), repo, "1", "{s}", nil).Collect()
 		return err
 	})
 	anything := call(func(c *pipelines.Client) error { return c.Do(t.Context(), http.MethodGet, "/a", nil, new(any)) })
@@ -539,7 +539,7 @@ func TestARedirectLoopThroughTheStorageHostEnds(t *testing.T) {
 	api = record(t, func(w http.ResponseWriter, req *http.Request) {
 		http.Redirect(w, req, storage.URL+"/storage", http.StatusTemporaryRedirect)
 	})
-	_, err := newClient(t, api.base()).Steps.Log(t.Context(), repo, "1", "{s}", nil)
+	_, err := newClient(t, api.base()).Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
 	require.ErrorContains(t, err, "more than 5 in a row")
 	require.Len(t, api.seen(), 3)
 	require.Len(t, storage.seen(), 3)
@@ -556,7 +556,7 @@ func TestAStorageHostCannotLeadToPlainHTTP(t *testing.T) {
 		"https://storage.example": http.RedirectHandler("http://storage.example/x", http.StatusFound).ServeHTTP,
 		"http://storage.example":  func(http.ResponseWriter, *http.Request) { asked++ },
 	}
-	_, err := newClient(t, "https://api.example", pipelines.WithHTTPClient(&http.Client{Transport: network})).Steps.Log(t.Context(), repo, "1", "{s}", nil)
+	_, err := newClient(t, "https://api.example", pipelines.WithHTTPClient(&http.Client{Transport: network})).Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
 	require.ErrorContains(t, err, "from https to http")
 	require.Zero(t, asked)
 }
@@ -602,12 +602,12 @@ func TestNestedReasonsTakeNoMoreMemoryThanTheyAreLong(t *testing.T) {
 			var got *pipelines.TestCaseReason
 			memory := allocated(func() {
 				if place == "in a test case" {
-					one, err := c.Steps.TestCases(t.Context(), repo, "1", "{s}", nil).First()
+					one, err := c.Steps.ListTestCases(t.Context(), repo, "1", "{s}", nil).First()
 					require.NoError(t, err)
 					got = one.Reason
 					return
 				}
-				one, err := c.Steps.TestCaseReasons(t.Context(), repo, "1", "{s}", "{t}", nil).First()
+				one, err := c.Steps.ListTestCaseReasons(t.Context(), repo, "1", "{s}", "{t}", nil).First()
 				require.NoError(t, err)
 				got = one
 			})
@@ -694,7 +694,7 @@ func TestLargeListsThatAreWhatTheyShouldBeAreRead(t *testing.T) {
 
 	body = list(testCase, 300)
 	require.Greater(t, len(body), 24<<20)
-	cases, err := c.Steps.TestCases(t.Context(), repo, "1", "{s}", nil).Collect()
+	cases, err := c.Steps.ListTestCases(t.Context(), repo, "1", "{s}", nil).Collect()
 	require.NoError(t, err)
 	require.Len(t, cases, 300)
 

@@ -110,6 +110,17 @@ func list[T any](ctx context.Context, c *Client, at endpoint, q listParams, opts
 	return &Pager[T]{ctx: ctx, client: c, at: at.with(q.query).check(q.err), pageLen: q.pageLen, opts: opts}
 }
 
+// List lists what is behind any path below the base URL that answers with pages, such as "/repositories/acme?role=member": for
+// lists that have no method of their own. T is decoded as by encoding/json. All else is as for every other [Pager].
+func List[T any](ctx context.Context, c *Client, path string, opts ...CallOption) *Pager[T] {
+	at := customEndpoint("List", http.MethodGet, path)
+	pageLen := maxPageLen
+	if n, err := strconv.Atoi(at.query.Get("pagelen")); err == nil && n > 0 {
+		pageLen = n
+	}
+	return &Pager[T]{ctx: ctx, client: c, at: at, pageLen: pageLen, opts: opts}
+}
+
 // Parallel returns a pager of the same list that fetches up to n pages at once, for the same items in the same order; with n
 // below 2 it is the list as it was. It asks for pages by number once the first page has told how many there are; where that
 // can't work it fetches one page ahead. At most n pages are kept in memory, and leaving the range ends every fetch: what was
@@ -170,28 +181,34 @@ func (p *Pager[T]) Collect() ([]*T, error) {
 	return all, nil
 }
 
-// First returns the first item and asks for no more than that one. An empty list is an [ErrNotFound].
+// First returns the first item and asks for no more than that one. An empty list is an [ErrEmptyList], which is no
+// [ErrNotFound]: that says that what should have the list doesn't exist.
 func (p *Pager[T]) First() (*T, error) {
 	one := *p
 	one.pageLen, one.parallel = 1, 0
 	for value, err := range one.All() {
 		return value, err
 	}
-	return nil, fmt.Errorf("pipelines: %s: the list is empty: %w", p.at.op.Name, ErrNotFound)
+	return nil, fmt.Errorf("pipelines: %s: %w", p.at.op.Name, ErrEmptyList)
 }
 
-// fetched is a page as it was fetched. The response is handed to [WithResponse] by the goroutine that ranges, and in order.
+// fetched is a page as it was fetched. Response and JSON are handed to [WithResponse] and [WithRawBody] by the goroutine that ranges, and in order.
 type fetched[T any] struct {
-	url  *url.URL // of the request
-	page *Page[T]
-	into **http.Response
-	resp *http.Response
-	err  error
+	url     *url.URL // of the request
+	page    *Page[T]
+	into    **http.Response
+	resp    *http.Response
+	rawInto *[]byte
+	raw     []byte
+	err     error
 }
 
 func (f *fetched[T]) publish() {
 	if f.into != nil {
 		*f.into = f.resp
+	}
+	if f.rawInto != nil {
+		*f.rawInto = f.raw
 	}
 }
 
@@ -208,6 +225,9 @@ func (p *Pager[T]) fetch(ctx context.Context, link pageLink) (f fetched[T]) {
 	}
 	if f.into = k.into; f.into != nil {
 		k.into = &f.resp
+	}
+	if f.rawInto = k.raw; f.rawInto != nil {
+		k.raw = &f.raw
 	}
 	keepPaging(k.extraQuery)
 	if link.url != nil { // it has the options' parameters already
@@ -273,6 +293,23 @@ func leavesValuesOut(query url.Values) bool {
 		}
 	}
 	return limited
+}
+
+// search returns the first item that matches, or nil where the whole list has none.
+func search[T any](p *Pager[T], match func(*T) bool) (*T, error) {
+	read := false
+	for one, err := range p.All() {
+		switch {
+		case err != nil && read:
+			return nil, restUnreadError{err}
+		case err != nil:
+			return nil, err
+		case match(one):
+			return one, nil
+		}
+		read = true
+	}
+	return nil, nil //nolint:nilnil // not found is no error of the search
 }
 
 // restUnreadError is the error of a search through a list of which only a part was read. It is no [ErrNotFound], even where the

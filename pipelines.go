@@ -55,7 +55,7 @@ type Pipeline struct {
 	Variables            []Variable            `json:"variables,omitzero"`     // never returned by the service
 	ConfigurationSources []ConfigurationSource `json:"configuration_sources,omitzero"`
 	Labels               map[string]any        `json:"labels,omitzero"`
-	Links                *PipelineLinks        `json:"links,omitzero"`
+	Links                *Links                `json:"links,omitzero"`
 }
 
 // plainPipeline is a Pipeline without its methods.
@@ -70,13 +70,6 @@ func (p Pipeline) Format(f fmt.State, verb rune) { formatMasked(f, verb, plainPi
 func (p *Pipeline) WebURL(repo Repo) string {
 	return "https://bitbucket.org/" + url.PathEscape(braced(repo.Workspace)) + "/" + url.PathEscape(braced(repo.Slug)) +
 		"/pipelines/results/" + strconv.Itoa(p.BuildNumber)
-}
-
-// PipelineLinks are the links of a [Pipeline].
-type PipelineLinks struct {
-	Type  string `json:"type,omitzero"`
-	Self  *Link  `json:"self,omitzero"`
-	Steps *Link  `json:"steps,omitzero"`
 }
 
 // ConfigurationSource says where the YAML of a run came from.
@@ -251,9 +244,9 @@ func (r RunRequest) secrets() []string {
 // OnDemandRequest is a pipeline to start whose YAML comes with the request.
 type OnDemandRequest struct {
 	RunRequest
-	YAML                 []byte
-	MergeDefaults        bool   // merge the YAML with the repository's own
-	TargetBranchToCreate string // empty: none
+	YAML                 []byte `json:"yaml,omitzero"`
+	MergeDefaults        bool   `json:"merge_defaults,omitzero"`          // merge the YAML with the repository's own
+	TargetBranchToCreate string `json:"target_branch_to_create,omitzero"` // empty: none
 }
 
 // Format implements [fmt.Formatter]: secured values are masked under every verb, and the YAML shows as its length.
@@ -295,8 +288,8 @@ func (r OnDemandRequest) query() url.Values {
 		set("target.selector.type", string(t.Selector.Type))
 		set("target.selector.pattern", t.Selector.Pattern)
 	}
-	if t.Pullrequest != nil {
-		set("target.pullrequest.id", strconv.Itoa(t.Pullrequest.ID))
+	if t.PullRequest != nil {
+		set("target.pullrequest.id", strconv.Itoa(t.PullRequest.ID))
 	}
 	for i, v := range r.Variables {
 		prefix := "variables[" + strconv.Itoa(i) + "]."

@@ -170,10 +170,10 @@ func newBudget(ctx context.Context, perHour, byDefault int) (*budget, error) {
 
 // charge makes a call's requests, retries included, be paid from the budget.
 func (b *budget) charge() CallOption {
-	return func(k *call) error {
+	return callOption(func(k *call) error {
 		k.budget = b
 		return nil
-	}
+	})
 }
 
 // take pays for one request, waiting until the budget can: what can't wait for a poll is bound by it all the same.

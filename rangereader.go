@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -226,7 +227,10 @@ const copyBuffer = 64 << 10
 var copyPool = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 
 // WriteTo implements [io.WriterTo]. Where w panics it closes the reader, since nobody may be left to do it.
-func (r *rangeReader) WriteTo(w io.Writer) (written int64, err error) {
+func (r *rangeReader) WriteTo(w io.Writer) (int64, error) { return copyStream(w, r) }
+
+// copyStream copies r to w. Where w panics it closes r, since nobody may be left to do it.
+func copyStream(w io.Writer, r io.ReadCloser) (written int64, err error) {
 	buf := copyPool.Get().(*[copyBuffer]byte)
 	defer copyPool.Put(buf)
 	returns := false
@@ -235,12 +239,12 @@ func (r *rangeReader) WriteTo(w io.Writer) (written int64, err error) {
 			_ = r.Close()
 		}
 	}()
-	written, err = r.copyTo(w, buf[:])
+	written, err = copyTo(w, r, buf[:])
 	returns = true
 	return written, err
 }
 
-func (r *rangeReader) copyTo(w io.Writer, buf []byte) (written int64, err error) {
+func copyTo(w io.Writer, r io.Reader, buf []byte) (written int64, err error) {
 	for {
 		n, readErr := r.Read(buf)
 		if n > 0 {
@@ -260,6 +264,16 @@ func (r *rangeReader) copyTo(w io.Writer, buf []byte) (written int64, err error)
 			return written, readErr
 		}
 	}
+}
+
+// replay makes the last bytes that were read, which are data, the ones that Read returns next, and all that it returns.
+func (r *rangeReader) replay(data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	r.err, r.limit = nil, r.pos
+	r.pos -= int64(len(data))
+	return r.swap(io.NopCloser(bytes.NewReader(data)))
 }
 
 // Close implements [io.Closer].

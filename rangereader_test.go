@@ -408,7 +408,7 @@ func TestAContentEncodingThatCannotBeUndoneIsAnError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv := record(t, tc.handle)
-			log, err := newClient(t, srv.base()).Steps.Log(t.Context(), repo, "8", "{s}", nil)
+			log, err := newClient(t, srv.base()).Steps.GetLog(t.Context(), repo, "8", "{s}", nil)
 			if err == nil {
 				defer log.Close()
 				var got []byte
@@ -502,7 +502,7 @@ func (panicky) Write([]byte) (int, error) { panic("the writer's own bug") }
 func TestAWriterThatPanicsLeavesNoConnectionBehind(t *testing.T) {
 	for name, write := range map[string]func(c *pipelines.Client) error{
 		"of a log": func(c *pipelines.Client) error {
-			log, err := c.Steps.Log(context.Background(), repo, "1", "{s}", nil)
+			log, err := c.Steps.GetLog(context.Background(), repo, "1", "{s}", nil)
 			if err == nil {
 				_, err = log.WriteTo(panicky{})
 			}

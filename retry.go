@@ -25,7 +25,7 @@ type RetryPolicy struct {
 	MaxAttempts   int           // sends in all, not counting those refused with 429; default 5, 1: no retries and no waiting for quota
 	MinWait       time.Duration // bound of the first wait, doubled for each further one; default 500ms
 	MaxWait       time.Duration // bound of any wait after a failure; default 30s
-	MaxRetryAfter time.Duration // longest Retry-After that is waited for; a longer one ends the call at once; default 1m
+	MaxRetryAfter time.Duration // longest Retry-After that is waited for; a longer one ends the call at once; default 1m, negative: none is waited for
 	MaxQuotaWait  time.Duration // how long one call waits for a used-up quota (429) in all, in steps that grow to 30s; default 1m
 }
 
@@ -37,7 +37,7 @@ func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
 		{"MaxAttempts", int64(p.MaxAttempts)}, {"MinWait", int64(p.MinWait)}, {"MaxWait", int64(p.MaxWait)},
 		{"MaxRetryAfter", int64(p.MaxRetryAfter)}, {"MaxQuotaWait", int64(p.MaxQuotaWait)},
 	} {
-		if field.value < 0 {
+		if field.value < 0 && field.name != "MaxRetryAfter" {
 			return p, fmt.Errorf("RetryPolicy.%s is negative", field.name)
 		}
 	}
@@ -45,6 +45,7 @@ func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
 	orDefault(&p.MinWait, 500*time.Millisecond)
 	orDefault(&p.MaxWait, max(30*time.Second, p.MinWait))
 	orDefault(&p.MaxRetryAfter, time.Minute)
+	p.MaxRetryAfter = max(0, p.MaxRetryAfter)
 	orDefault(&p.MaxQuotaWait, time.Minute)
 	if p.MinWait > p.MaxWait {
 		return p, fmt.Errorf("RetryPolicy.MinWait %v is longer than MaxWait %v", p.MinWait, p.MaxWait)
@@ -89,7 +90,7 @@ func (k *call) loop() *retryablehttp.Client {
 		RetryMax:       int(^uint(0) >> 1), // the verdict has the last word
 		RequestLogHook: k.begin,
 		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
-			k.verdict = k.judge(ctx, resp, err)
+			k.verdict, k.judged = k.judge(ctx, resp, err), time.Now()
 			return k.verdict.retry, nil
 		},
 		Backoff:      func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return k.verdict.wait },
@@ -99,7 +100,12 @@ func (k *call) loop() *retryablehttp.Client {
 
 // begin starts attempt n, counted from 0.
 func (k *call) begin(_ retryablehttp.Logger, req *http.Request, n int) {
-	k.attempts, k.attempt, k.verdict = n+1, new(attempt), verdict{}
+	k.held = 0
+	if n > 0 {
+		k.held = time.Since(k.judged)
+	}
+	k.attempts.Store(int32(n + 1)) //nolint:gosec // nobody tries so often
+	k.attempt, k.verdict = new(attempt), verdict{}
 	req.Header = k.requestHeader()
 }
 

@@ -309,7 +309,7 @@ func TestUnsecuredVariablesAreCreatedAsSuch(t *testing.T) {
 	c := newClient(t, srv.base())
 	for _, set := range []*pipelines.VariableSet{
 		c.Variables.InRepository(repo), c.Variables.InWorkspace("acme"), c.Variables.InTeam("acme"), c.Variables.InUser("acme"),
-		c.Deployments.Variables(repo, "{e}"),
+		c.Variables.InEnvironment(repo, "{e}"),
 	} {
 		_, err := set.Create(t.Context(), pipelines.Variable{Key: "K", Value: "v"})
 		require.NoError(t, err)

@@ -38,7 +38,7 @@ type Runner struct {
 	UUID        string             `json:"uuid,omitzero"`
 	Name        string             `json:"name,omitzero"`
 	Labels      []string           `json:"labels,omitzero"`
-	State       *RunnerState       `json:"state,omitzero"`
+	State       RunnerState        `json:"state,omitzero"`
 	CreatedOn   time.Time          `json:"created_on,omitzero"`
 	UpdatedOn   time.Time          `json:"updated_on,omitzero"`
 	OAuthClient *RunnerOAuthClient `json:"oauth_client,omitzero"`
@@ -57,7 +57,7 @@ const (
 	RunnerUnhealthy    RunnerStatus = "UNHEALTHY"
 )
 
-// RunnerState is the state of a [Runner]. Its methods may be called on nil, an unknown state.
+// RunnerState is the state of a [Runner].
 type RunnerState struct {
 	Type      string         `json:"type,omitzero"`
 	Status    RunnerStatus   `json:"status,omitzero"`
@@ -67,18 +67,13 @@ type RunnerState struct {
 }
 
 // Online reports whether the runner is connected.
-func (s *RunnerState) Online() bool { return s != nil && s.Status == RunnerOnline }
+func (s RunnerState) Online() bool { return s.Status == RunnerOnline }
 
 // TakesSteps reports whether the runner is connected and not cordoned.
-func (s *RunnerState) TakesSteps() bool { return s.Online() && !s.Cordoned }
+func (s RunnerState) TakesSteps() bool { return s.Online() && !s.Cordoned }
 
 // String returns the status.
-func (s *RunnerState) String() string {
-	if s == nil {
-		return ""
-	}
-	return string(s.Status)
-}
+func (s RunnerState) String() string { return string(s.Status) }
 
 // RunnerVersion is the version of a runner's program.
 type RunnerVersion struct {
@@ -119,16 +114,32 @@ func (c RunnerOAuthClient) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plainRunnerOAuthClient(c))
 }
 
-// RunnerRequest is a runner to create, or what to make of one. The service is said to take at most ten labels, of lower-case
-// letters, digits and dots; whether it adds "self.hosted" is unknown.
+// RunnerRequest is a runner to create. The service is said to take at most ten labels, of lower-case letters, digits and dots;
+// whether it adds "self.hosted" is unknown.
 type RunnerRequest struct {
 	Name   string   `json:"name"`
-	Labels []string `json:"labels,omitzero"` // nil: as they are; empty: none
+	Labels []string `json:"labels,omitzero"` // nil: the service decides
 }
 
 func (r RunnerRequest) check() error {
 	if r.Name == "" {
 		return invalidArgument("runner has no name")
+	}
+	return nil
+}
+
+// RunnerUpdate is what to change of a runner. Which of it the service changes is unknown.
+type RunnerUpdate struct {
+	Name   *string  `json:"name,omitzero"`   // nil: as it is
+	Labels []string `json:"labels,omitzero"` // nil: as they are; empty: none
+}
+
+func (u RunnerUpdate) check() error {
+	switch {
+	case u.Name == nil && u.Labels == nil:
+		return invalidArgument("update changes nothing")
+	case u.Name != nil && *u.Name == "":
+		return invalidArgument("name is empty")
 	}
 	return nil
 }
@@ -186,15 +197,15 @@ func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...Ca
 	return send[Runner](ctx, r.client, r.at(r.ops.create).check(runner.check()), runner, opts)
 }
 
-// Update makes the runner be as runner says; which of it the service changes is unknown. One that does not exist is an
+// Update changes name or labels of a runner; which of it the service changes is unknown. One that does not exist is an
 // [ErrNotFound].
 //
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
 // API: PUT /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
 //
 // Scope: runner:write.
-func (r *RunnerSet) Update(ctx context.Context, id string, runner RunnerRequest, opts ...CallOption) (*Runner, error) {
-	return send[Runner](ctx, r.client, r.at(r.ops.update, id).check(runner.check()), runner, opts)
+func (r *RunnerSet) Update(ctx context.Context, id string, update RunnerUpdate, opts ...CallOption) (*Runner, error) {
+	return send[Runner](ctx, r.client, r.at(r.ops.update, id).check(update.check()), update, opts)
 }
 
 // Delete deletes a runner. One that does not exist is an [ErrNotFound].

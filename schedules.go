@@ -26,18 +26,15 @@ var (
 	opSchedulesCreate     = op("Schedules.Create", http.MethodPost, schedulesPath, once)
 	opSchedulesUpdate     = op("Schedules.Update", http.MethodPut, schedulePath, idempotent)
 	opSchedulesDelete     = op("Schedules.Delete", http.MethodDelete, schedulePath, idempotent)
-	opSchedulesExecutions = op("Schedules.Executions", http.MethodGet, schedulePath+"/executions", idempotent)
+	opSchedulesExecutions = op("Schedules.ListExecutions", http.MethodGet, schedulePath+"/executions", idempotent)
 )
-
-// ErrTooManySchedules says that a repository has as many schedules as the service allows.
-var ErrTooManySchedules = errors.New("too many schedules")
 
 // Schedule starts a pipeline at certain times.
 type Schedule struct {
 	Type        string    `json:"type,omitzero"`
 	UUID        string    `json:"uuid,omitzero"`
 	Enabled     bool      `json:"enabled,omitzero"`
-	Target      *Target   `json:"target,omitzero"`
+	Target      Target    `json:"target,omitzero"`
 	CronPattern string    `json:"cron_pattern,omitzero"` // seven fields, seconds first, UTC: "0 0 12 * * ? *" is noon
 	CreatedOn   time.Time `json:"created_on,omitzero"`
 	UpdatedOn   time.Time `json:"updated_on,omitzero"`
@@ -45,9 +42,9 @@ type Schedule struct {
 
 // ScheduleRequest is a schedule to create.
 type ScheduleRequest struct {
-	Target      Target // a branch (whether the service takes a tag is unknown); without a selector it gets that of the branch's own pipeline
-	CronPattern string // seven fields in Quartz's form, seconds first, UTC: "0 0 12 * * ? *" is noon
-	Enabled     *bool  // nil: enabled
+	Target      Target `json:"target"`           // a branch (whether the service takes a tag is unknown); without a selector it gets that of the branch's own pipeline
+	CronPattern string `json:"cron_pattern"`     // seven fields in Quartz's form, seconds first, UTC: "0 0 12 * * ? *" is noon
+	Enabled     *bool  `json:"enabled,omitzero"` // nil: enabled
 }
 
 // cronFields is the number of fields of a cron pattern: second, minute, hour, day of month, month, day of week, year.
@@ -65,7 +62,7 @@ func (r ScheduleRequest) check() error {
 }
 
 // body fills in the selector, which the service demands here.
-func (r ScheduleRequest) body() any {
+func (r ScheduleRequest) body() ScheduleRequest {
 	if r.Target.Selector == nil {
 		kind := SelectorBranches
 		if r.Target.RefType == RefTag {
@@ -73,11 +70,7 @@ func (r ScheduleRequest) body() any {
 		}
 		r.Target = r.Target.With(Selector{Type: kind, Pattern: r.Target.RefName})
 	}
-	return struct {
-		Target      Target `json:"target"`
-		CronPattern string `json:"cron_pattern"`
-		Enabled     *bool  `json:"enabled,omitzero"`
-	}{r.Target, r.CronPattern, r.Enabled}
+	return r
 }
 
 // ScheduleUpdate is what to change of a schedule. The service changes neither target nor pattern: create another for that.
@@ -211,11 +204,11 @@ func (s *SchedulesService) Delete(ctx context.Context, repo Repo, id string, opt
 	return exec(ctx, s.client, opSchedulesDelete.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
-// Executions lists the times that a schedule was due.
+// ListExecutions lists the times that a schedule was due.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}/executions
 //
 // Scope: pipeline.
-func (s *SchedulesService) Executions(ctx context.Context, repo Repo, id string, q *ListOptions, opts ...CallOption) *Pager[ScheduleExecution] {
+func (s *SchedulesService) ListExecutions(ctx context.Context, repo Repo, id string, q *ListOptions, opts ...CallOption) *Pager[ScheduleExecution] {
 	return list[ScheduleExecution](ctx, s.client, opSchedulesExecutions.at(repo.Workspace, repo.Slug, id), q.params(), opts)
 }

@@ -34,7 +34,7 @@ import (
 var exportedTypes = map[string]reflect.Type{
 	"APIError":               reflect.TypeFor[pipelines.APIError](),
 	"Account":                reflect.TypeFor[pipelines.Account](),
-	"AccountLinks":           reflect.TypeFor[pipelines.AccountLinks](),
+	"AccountLinks":           reflect.TypeFor[pipelines.Links](),
 	"Author":                 reflect.TypeFor[pipelines.Author](),
 	"BuildNumber":            reflect.TypeFor[pipelines.BuildNumber](),
 	"Cache":                  reflect.TypeFor[pipelines.Cache](),
@@ -45,7 +45,7 @@ var exportedTypes = map[string]reflect.Type{
 	"Command":                reflect.TypeFor[pipelines.Command](),
 	"CommandType":            reflect.TypeFor[pipelines.CommandType](),
 	"Commit":                 reflect.TypeFor[pipelines.Commit](),
-	"CommitLinks":            reflect.TypeFor[pipelines.CommitLinks](),
+	"CommitLinks":            reflect.TypeFor[pipelines.Links](),
 	"CommitSummary":          reflect.TypeFor[pipelines.CommitSummary](),
 	"Config":                 reflect.TypeFor[pipelines.Config](),
 	"ConfigService":          reflect.TypeFor[pipelines.ConfigService](),
@@ -92,23 +92,23 @@ var exportedTypes = map[string]reflect.Type{
 	"Pager":                  reflect.TypeFor[pipelines.Pager[pipelines.Variable]](),
 	"Participant":            reflect.TypeFor[pipelines.Participant](),
 	"Pipeline":               reflect.TypeFor[pipelines.Pipeline](),
-	"PipelineLinks":          reflect.TypeFor[pipelines.PipelineLinks](),
+	"PipelineLinks":          reflect.TypeFor[pipelines.Links](),
 	"PipelineRef":            reflect.TypeFor[pipelines.PipelineRef](),
 	"PipelineSort":           reflect.TypeFor[pipelines.PipelineSort](),
 	"PipelineState":          reflect.TypeFor[pipelines.PipelineState](),
 	"PipelineStatus":         reflect.TypeFor[pipelines.PipelineStatus](),
 	"PipelinesService":       reflect.TypeFor[pipelines.PipelinesService](),
 	"Project":                reflect.TypeFor[pipelines.Project](),
-	"ProjectLinks":           reflect.TypeFor[pipelines.ProjectLinks](),
+	"ProjectLinks":           reflect.TypeFor[pipelines.Links](),
 	"PullRequestRef":         reflect.TypeFor[pipelines.PullRequestRef](),
-	"Pullrequest":            reflect.TypeFor[pipelines.Pullrequest](),
-	"PullrequestLinks":       reflect.TypeFor[pipelines.PullrequestLinks](),
+	"PullRequest":            reflect.TypeFor[pipelines.PullRequest](),
+	"PullRequestLinks":       reflect.TypeFor[pipelines.Links](),
 	"Ref":                    reflect.TypeFor[pipelines.Ref](),
-	"RefLinks":               reflect.TypeFor[pipelines.RefLinks](),
+	"RefLinks":               reflect.TypeFor[pipelines.Links](),
 	"RefType":                reflect.TypeFor[pipelines.RefType](),
 	"Repo":                   reflect.TypeFor[pipelines.Repo](),
 	"Repository":             reflect.TypeFor[pipelines.Repository](),
-	"RepositoryLinks":        reflect.TypeFor[pipelines.RepositoryLinks](),
+	"RepositoryLinks":        reflect.TypeFor[pipelines.Links](),
 	"Result":                 reflect.TypeFor[pipelines.Result](),
 	"ResultName":             reflect.TypeFor[pipelines.ResultName](),
 	"RetryPolicy":            reflect.TypeFor[pipelines.RetryPolicy](),
@@ -161,7 +161,7 @@ var exportedTypes = map[string]reflect.Type{
 	"WaitOptions":            reflect.TypeFor[pipelines.WaitOptions](),
 	"WatchOptions":           reflect.TypeFor[pipelines.WatchOptions](),
 	"Workspace":              reflect.TypeFor[pipelines.Workspace](),
-	"WorkspaceLinks":         reflect.TypeFor[pipelines.WorkspaceLinks](),
+	"WorkspaceLinks":         reflect.TypeFor[pipelines.Links](),
 }
 
 func TestEveryExportedTypeIsWalkedForSecrets(t *testing.T) {
@@ -503,12 +503,12 @@ func TestNothingOfAClientShowsItsCredentials(t *testing.T) {
 			})}))...)
 			_, err := c.Variables.InRepository(repo).Create(t.Context(), pipelines.Variable{Key: "K", Value: secretCanary, Secured: true})
 			require.NoError(t, err, "a token that is kept is one to show")
-			log, err := c.Steps.Log(t.Context(), repo, "1", "{s}", nil)
+			log, err := c.Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
 			require.NoError(t, err)
 			defer log.Close()
 			parts := map[string]any{
 				"client": c, "options": opts, "option": opts[0], "call option": pipelines.WithHeader("X-Key", secretCanary),
-				"variables": c.Variables.InRepository(repo), "environment": c.Deployments.Variables(repo, "{e}"), "runners": c.Runners.InWorkspace("acme"),
+				"variables": c.Variables.InRepository(repo), "environment": c.Variables.InEnvironment(repo, "{e}"), "runners": c.Runners.InWorkspace("acme"),
 				"pager": c.Pipelines.List(t.Context(), repo, nil, pipelines.WithHeader("X-Key", secretCanary)), "log": log,
 				"parallel pager": c.Variables.InWorkspace("acme").List(t.Context(), nil).Parallel(3),
 			}
@@ -719,7 +719,7 @@ func failingCalls(t *testing.T, c *pipelines.Client) map[string]error {
 		"update":    second(variables.Update(t.Context(), "{v}", pipelines.VariableUpdate{Value: new(secretCanary)})),
 		"set":       second(variables.Set(t.Context(), secured)),
 		"key pair":  second(c.SSH.SetKeyPair(t.Context(), repo, pipelines.KeyPair{PrivateKey: secretCanary, PublicKey: "p"})),
-		"log":       second(c.Steps.Log(t.Context(), repo, "1", "{s}", nil)),
+		"log":       second(c.Steps.GetLog(t.Context(), repo, "1", "{s}", nil)),
 		"do":        c.Do(t.Context(), http.MethodPut, "/x", secured, new(int)),
 		"ended":     second(c.Pipelines.Run(ended, repo, run)),
 		"wait":      second(c.Pipelines.Wait(ended, repo, "1", nil)),

@@ -90,7 +90,7 @@ func TestExecutionsAreReadInEveryPlausibleForm(t *testing.T) {
 		{"type":"pipeline_schedule_execution_executed","pipeline":"{q}"},
 		{"type":"pipeline_schedule_execution_errored","error":"no yml"},
 		{"type":"pipeline_schedule_execution_dreamt","pipeline":null,"error":null,"moon":"full"}]}`))
-	all, err := newClient(t, srv.base()).Schedules.Executions(t.Context(), repo, "{s}", nil).Collect()
+	all, err := newClient(t, srv.base()).Schedules.ListExecutions(t.Context(), repo, "{s}", nil).Collect()
 	require.NoError(t, err)
 	require.Len(t, all, 5)
 	require.Equal(t, &pipelines.Pipeline{UUID: "{p}", BuildNumber: 7}, all[0].Pipeline)
@@ -182,7 +182,7 @@ func TestATestReportThatIsEmptyIsNotFound(t *testing.T) {
 	for name, handle := range map[string]http.HandlerFunc{"as documented": answer(404, "text/plain", ""), "as reported": answerJSON(" ")} {
 		t.Run(name, func(t *testing.T) {
 			srv := record(t, handle)
-			_, err := newClient(t, srv.base()).Steps.TestReport(t.Context(), repo, "8", "{s}")
+			_, err := newClient(t, srv.base()).Steps.GetTestReport(t.Context(), repo, "8", "{s}")
 			require.ErrorIs(t, err, pipelines.ErrNotFound)
 			require.Len(t, srv.seen(), 1)
 		})
@@ -196,7 +196,7 @@ func TestDurationsOfTestCasesAreRead(t *testing.T) {
 		`""`: 0, `"soon"`: 0, `"P"`: 0, `"P1Y"`: 0, `"PT1D"`: 0, `"PTT1S"`: 0, `"PT1"`: 0, `"PTS"`: 0, `"PT1.2.3S"`: 0, `"PT99999999999999999999S"`: 0, `1e300`: 0, `{}`: 0, `[1]`: 0,
 	} {
 		srv := record(t, answerJSON(`{"values":[{"name":"a","duration":`+text+`}]}`))
-		one, err := newClient(t, srv.base()).Steps.TestCases(t.Context(), repo, "8", "{s}", nil).First()
+		one, err := newClient(t, srv.base()).Steps.ListTestCases(t.Context(), repo, "8", "{s}", nil).First()
 		require.NoError(t, err)
 		require.Equal(t, want, one.Duration, text)
 		require.Equal(t, "a", one.Name)
@@ -214,7 +214,7 @@ func TestReasonsAreReadInEveryPlausibleForm(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv := record(t, answerJSON(body))
-			got, err := newClient(t, srv.base()).Steps.TestCaseReasons(t.Context(), repo, "8", "{s}", "{c}", nil).Collect()
+			got, err := newClient(t, srv.base()).Steps.ListTestCaseReasons(t.Context(), repo, "8", "{s}", "{c}", nil).Collect()
 			require.NoError(t, err)
 			require.Len(t, got, 1)
 			require.NotEmpty(t, got[0].Raw)
@@ -225,13 +225,13 @@ func TestReasonsAreReadInEveryPlausibleForm(t *testing.T) {
 	for name, body := range map[string]string{"an empty page": `{"page":1,"values":[],"size":0,"pagelen":0}`, "an empty list": `[]`, "nothing": ""} {
 		t.Run(name, func(t *testing.T) {
 			srv := record(t, answerJSON(body))
-			got, err := newClient(t, srv.base()).Steps.TestCaseReasons(t.Context(), repo, "8", "{s}", "{c}", nil).Collect()
+			got, err := newClient(t, srv.base()).Steps.ListTestCaseReasons(t.Context(), repo, "8", "{s}", "{c}", nil).Collect()
 			require.NoError(t, err)
 			require.Empty(t, got)
 		})
 	}
 	text := record(t, answerJSON(`["it broke", 7]`))
-	got, err := newClient(t, text.base()).Steps.TestCaseReasons(t.Context(), repo, "8", "{s}", "{c}", nil).Collect()
+	got, err := newClient(t, text.base()).Steps.ListTestCaseReasons(t.Context(), repo, "8", "{s}", "{c}", nil).Collect()
 	require.NoError(t, err)
 	require.Equal(t, "it broke", got[0].Message)
 	require.Equal(t, "7", string(got[1].Raw))
@@ -251,14 +251,14 @@ func TestOIDCDocumentsAreAskedForWithoutCredentialsFirst(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			calls := map[string]func(*pipelines.Client) error{
 				"/.well-known/openid-configuration": func(c *pipelines.Client) error {
-					doc, err := c.OIDC.Configuration(t.Context(), "acme")
+					doc, err := c.OIDC.GetConfiguration(t.Context(), "acme")
 					if err == nil {
 						assert.Equal(t, "i", doc.Issuer)
 					}
 					return err
 				},
 				"/keys.json": func(c *pipelines.Client) error {
-					set, err := c.OIDC.Keys(t.Context(), "acme")
+					set, err := c.OIDC.GetKeys(t.Context(), "acme")
 					if err == nil {
 						assert.Equal(t, "k", set.Keys[0].Kid)
 					}
@@ -280,7 +280,7 @@ func TestOIDCDocumentsAreAskedForWithoutCredentialsFirst(t *testing.T) {
 	anonymous := record(t, answer(403, "text/plain", ""))
 	c, err := pipelines.NewClient(pipelines.WithBaseURL(anonymous.base()))
 	require.NoError(t, err)
-	_, err = c.OIDC.Keys(t.Context(), "acme")
+	_, err = c.OIDC.GetKeys(t.Context(), "acme")
 	require.ErrorIs(t, err, pipelines.ErrForbidden)
 	require.Len(t, anonymous.seen(), 1)
 }

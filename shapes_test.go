@@ -199,9 +199,9 @@ func TestPlausibleFormsAreRead(t *testing.T) {
 		`{"build_number":9223372036854775807}`:          {BuildNumber: 9223372036854775807},
 		`{"build_number":9007199254740993.0}`:           {BuildNumber: 9007199254740993},
 		`{"repository":{"size":"1e18"}}`:                {Repository: &pipelines.Repository{Size: 1e18}},
-		`{"target":{"pullrequest":{"id":"17"}}}`:        {Target: pipelines.Target{Pullrequest: &pipelines.Pullrequest{ID: 17}}},
-		`{"target":{"pullrequest_ids":17}}`:             {Target: pipelines.Target{PullrequestIDs: []int{17}}},
-		`{"target":{"pullrequest_ids":["17",{},18.0]}}`: {Target: pipelines.Target{PullrequestIDs: []int{17, 0, 18}}},
+		`{"target":{"pullrequest":{"id":"17"}}}`:        {Target: pipelines.Target{PullRequest: &pipelines.PullRequest{ID: 17}}},
+		`{"target":{"pullrequest_ids":17}}`:             {Target: pipelines.Target{PullRequestIDs: []int{17}}},
+		`{"target":{"pullrequest_ids":["17",{},18.0]}}`: {Target: pipelines.Target{PullRequestIDs: []int{17, 0, 18}}},
 		// booleans
 		`{"expired":"true"}`:  {Expired: true},
 		`{"expired":"True"}`:  {Expired: true},
@@ -227,9 +227,9 @@ func TestPlausibleFormsAreRead(t *testing.T) {
 		`{"configuration_sources":{}}`:                                                {},
 		`{"configuration_sources":"A"}`:                                               {},
 		`{"configuration_sources":[{"source":"A"},"B",{"source":{}},{"source":"D"}]}`: {ConfigurationSources: []pipelines.ConfigurationSource{{Source: "A"}, {}, {}, {Source: "D"}}},
-		`{"repository":{"mainbranch":{"merge_strategies":"squash"}}}`:                 {Repository: &pipelines.Repository{Mainbranch: &pipelines.Ref{MergeStrategies: []string{"squash"}}}},
-		`{"repository":{"mainbranch":{"merge_strategies":""}}}`:                       {Repository: &pipelines.Repository{Mainbranch: &pipelines.Ref{}}},
-		`{"repository":{"links":{"clone":{"href":"h"},"self":"s"}}}`:                  {Repository: &pipelines.Repository{Links: &pipelines.RepositoryLinks{Clone: []pipelines.Link{{Href: "h"}}}}},
+		`{"repository":{"mainbranch":{"merge_strategies":"squash"}}}`:                 {Repository: &pipelines.Repository{MainBranch: &pipelines.Ref{MergeStrategies: []string{"squash"}}}},
+		`{"repository":{"mainbranch":{"merge_strategies":""}}}`:                       {Repository: &pipelines.Repository{MainBranch: &pipelines.Ref{}}},
+		`{"repository":{"links":{"clone":{"href":"h"},"self":"s"}}}`:                  {Repository: &pipelines.Repository{Links: &pipelines.Links{Clone: []pipelines.Link{{Href: "h"}}}}},
 		// what the package acts on, missing
 		`{"uuid":null,"state":null,"build_number":"7"}`:                        {BuildNumber: 7},
 		`{"state":{"name":null,"stage":null,"result":null},"build_number":""}`: {},
@@ -325,27 +325,27 @@ func TestWhatIsActedOnIsNamedAndAskedForOnce(t *testing.T) {
 			return err
 		}},
 		{"the UUID of a test case", `{"values":[{},{"uuid":4711}]}`, `"/values/1/uuid"`, func(ctx context.Context, c *pipelines.Client) error {
-			_, err := c.Steps.TestCases(ctx, repo, "1", "{s}", nil).Collect()
+			_, err := c.Steps.ListTestCases(ctx, repo, "1", "{s}", nil).Collect()
 			return err
 		}},
 		{"a text for a test case", `{"values":["adds"]}`, `"/values/0"`, func(ctx context.Context, c *pipelines.Client) error {
-			_, err := c.Steps.TestCases(ctx, repo, "1", "{s}", nil).Collect()
+			_, err := c.Steps.ListTestCases(ctx, repo, "1", "{s}", nil).Collect()
 			return err
 		}},
 		{"a text for an execution", `{"values":["{x}"]}`, `"/values/0"`, func(ctx context.Context, c *pipelines.Client) error {
-			_, err := c.Schedules.Executions(ctx, repo, "{s}", nil).Collect()
+			_, err := c.Schedules.ListExecutions(ctx, repo, "{s}", nil).Collect()
 			return err
 		}},
 		{"a text for a test report", `"none"`, `""`, func(ctx context.Context, c *pipelines.Client) error {
-			_, err := c.Steps.TestReport(ctx, repo, "1", "{s}")
+			_, err := c.Steps.GetTestReport(ctx, repo, "1", "{s}")
 			return err
 		}},
 		{"the values of a list whose form isn't known", `{"values":"none"}`, `"/values"`, func(ctx context.Context, c *pipelines.Client) error {
-			_, err := c.Steps.TestCaseReasons(ctx, repo, "1", "{s}", "{t}", nil).Collect()
+			_, err := c.Steps.ListTestCaseReasons(ctx, repo, "1", "{s}", "{t}", nil).Collect()
 			return err
 		}},
 		{"the URI of a cache's content", `{"uri":4711}`, `"/uri"`, func(ctx context.Context, c *pipelines.Client) error {
-			_, err := c.Caches.ContentURI(ctx, repo, "{c}")
+			_, err := c.Caches.GetContentURI(ctx, repo, "{c}")
 			return err
 		}},
 		{"the UUID in the response to a PUT", `{"uuid":4711}`, `"/uuid"`, func(ctx context.Context, c *pipelines.Client) error {
@@ -428,19 +428,19 @@ func TestTestReportsAndReasonsComeInOtherShapes(t *testing.T) {
 	body := ""
 	c := inProcess(t, 1, func(req *http.Request) *http.Response { return respond(req, 200, body) })
 	body = `{"number_of_test_cases":"7","number_of_failed_test_cases":1.0,"number_of_error_test_cases":[],"step_uuid":7}`
-	report, err := c.Steps.TestReport(t.Context(), repo, "1", "{s}")
+	report, err := c.Steps.GetTestReport(t.Context(), repo, "1", "{s}")
 	require.NoError(t, err)
 	require.Equal(t, &pipelines.TestReport{NumberOfTestCases: 7, NumberOfFailedTestCases: 1, StepUUID: "7"}, report)
 
 	body = `{"values":[{"uuid":"{1}","name":7,"status":[],"duration":{},"reason":7},{"uuid":"{2}","reason":{"message":7,"stack_trace":{}}}],"size":2}`
-	cases, err := c.Steps.TestCases(t.Context(), repo, "1", "{s}", nil).Collect()
+	cases, err := c.Steps.ListTestCases(t.Context(), repo, "1", "{s}", nil).Collect()
 	require.NoError(t, err)
 	require.Len(t, cases, 2)
 	require.Equal(t, "7", cases[0].Name)
 	require.Equal(t, "{2}", cases[1].UUID)
 
 	body = `{"values":[{"type":7,"pipeline":{"uuid":7,"created_on":"x","build_number":"3"},"error":{"key":{},"message":"m"}}]}`
-	execution, err := c.Schedules.Executions(t.Context(), repo, "{s}", nil).First()
+	execution, err := c.Schedules.ListExecutions(t.Context(), repo, "{s}", nil).First()
 	require.NoError(t, err)
 	require.Equal(t, &pipelines.Pipeline{UUID: "7", BuildNumber: 3}, execution.Pipeline, "it only informs")
 	require.Equal(t, &pipelines.ErrorDetail{Message: "m"}, execution.Error)

@@ -310,10 +310,10 @@ func TestTestCasesOfAnEmptyBodyAreNone(t *testing.T) {
 		srv := record(t, empty)
 		c := newClient(t, srv.base())
 		for _, parallel := range []int{0, 4} {
-			cases, err := c.Steps.TestCases(t.Context(), repo, "1", "{s}", nil).Parallel(parallel).Collect()
+			cases, err := c.Steps.ListTestCases(t.Context(), repo, "1", "{s}", nil).Parallel(parallel).Collect()
 			require.NoError(t, err, name)
 			require.Empty(t, cases)
-			reasons, err := c.Steps.TestCaseReasons(t.Context(), repo, "1", "{s}", "{t}", nil).Parallel(parallel).Collect()
+			reasons, err := c.Steps.ListTestCaseReasons(t.Context(), repo, "1", "{s}", "{t}", nil).Parallel(parallel).Collect()
 			require.NoError(t, err, name)
 			require.Empty(t, reasons)
 		}

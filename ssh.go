@@ -26,10 +26,10 @@ const (
 )
 
 var (
-	opKeyPairGet       = op("SSH.KeyPair", http.MethodGet, keyPairPath, idempotent)
+	opKeyPairGet       = op("SSH.GetKeyPair", http.MethodGet, keyPairPath, idempotent)
 	opKeyPairSet       = op("SSH.SetKeyPair", http.MethodPut, keyPairPath, idempotent)
 	opKeyPairDelete    = op("SSH.DeleteKeyPair", http.MethodDelete, keyPairPath, idempotent)
-	opKnownHostsList   = op("SSH.KnownHosts", http.MethodGet, knownHostsPath, idempotent)
+	opKnownHostsList   = op("SSH.ListKnownHosts", http.MethodGet, knownHostsPath, idempotent)
 	opKnownHostsGet    = op("SSH.GetKnownHost", http.MethodGet, knownHostPath, idempotent)
 	opKnownHostsCreate = op("SSH.CreateKnownHost", http.MethodPost, knownHostsPath, once)
 	opKnownHostsUpdate = op("SSH.UpdateKnownHost", http.MethodPut, knownHostPath, idempotent)
@@ -101,30 +101,38 @@ type SSHPublicKey struct {
 	SHA256Fingerprint string `json:"sha256_fingerprint,omitzero"`
 }
 
-func (h KnownHost) check() error {
+// KnownHostRequest is a known host to create, or what to make of one. All three are needed; [ParseKnownHosts] gives them.
+type KnownHostRequest struct {
+	Hostname string `json:"hostname"` // "example.com", "[example.com]" or "[example.com]:22"
+	KeyType  string `json:"key_type"` // such as "ssh-ed25519"
+	Key      string `json:"key"`      // base64
+}
+
+func (r KnownHostRequest) check() error {
 	switch {
-	case h.Hostname == "":
+	case r.Hostname == "":
 		return invalidArgument("known host has no hostname")
-	case h.PublicKey == nil || h.PublicKey.KeyType == "" || h.PublicKey.Key == "":
-		return invalidArgument("known host %q has no public key with its type", h.Hostname)
+	case r.KeyType == "":
+		return invalidArgument("known host %q has no key type", r.Hostname)
+	case r.Key == "":
+		return invalidArgument("known host %q has no key", r.Hostname)
 	}
 	return nil
 }
 
-// body has the discriminators of both levels, without which the service refuses it, and nothing that the service computes.
-func (h KnownHost) body() any {
-	body := KnownHost{Type: "pipeline_known_host", Hostname: h.Hostname}
-	if h.PublicKey != nil { // check has refused it otherwise
-		body.PublicKey = &SSHPublicKey{Type: "pipeline_ssh_public_key", KeyType: h.PublicKey.KeyType, Key: h.PublicKey.Key}
+// body has the discriminators of both levels, without which the service refuses it.
+func (r KnownHostRequest) body() any {
+	return KnownHost{
+		Type: "pipeline_known_host", Hostname: r.Hostname,
+		PublicKey: &SSHPublicKey{Type: "pipeline_ssh_public_key", KeyType: r.KeyType, Key: r.Key},
 	}
-	return body
 }
 
 // ParseKnownHosts reads the output of ssh-keyscan, or an OpenSSH known_hosts file without hashed names, patterns and
 // markers: the service can't take those, and each is an [ErrInvalidArgument] that names the line. Comments and empty lines
 // are left out. A line that names several hosts gives one for each.
-func ParseKnownHosts(r io.Reader) ([]KnownHost, error) {
-	var hosts []KnownHost
+func ParseKnownHosts(r io.Reader) ([]KnownHostRequest, error) {
+	var hosts []KnownHostRequest
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
@@ -143,7 +151,7 @@ func ParseKnownHosts(r io.Reader) ([]KnownHost, error) {
 	return hosts, nil
 }
 
-func parseKnownHost(line string) ([]KnownHost, error) {
+func parseKnownHost(line string) ([]KnownHostRequest, error) {
 	fields := strings.Fields(line)
 	switch {
 	case strings.HasPrefix(line, "@"):
@@ -157,15 +165,12 @@ func parseKnownHost(line string) ([]KnownHost, error) {
 	if err := checkSSHKey(keyType, key); err != nil {
 		return nil, err
 	}
-	var hosts []KnownHost
+	var hosts []KnownHostRequest
 	for host := range strings.SplitSeq(fields[0], ",") {
 		if host == "" || strings.ContainsAny(host, "*?!@|#") {
 			return nil, invalidArgument("%q is not the name of one host", host)
 		}
-		hosts = append(hosts, KnownHost{
-			Type: "pipeline_known_host", Hostname: host,
-			PublicKey: &SSHPublicKey{Type: "pipeline_ssh_public_key", KeyType: keyType, Key: key},
-		})
+		hosts = append(hosts, KnownHostRequest{Hostname: host, KeyType: keyType, Key: key})
 	}
 	return hosts, nil
 }
@@ -186,12 +191,12 @@ func checkSSHKey(keyType, key string) error {
 	return nil
 }
 
-// KeyPair returns the repository's key pair, without its private key. None is an [ErrNotFound].
+// GetKeyPair returns the repository's key pair, without its private key. None is an [ErrNotFound].
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/ssh/key_pair
 //
 // Scope: pipeline.
-func (s *SSHService) KeyPair(ctx context.Context, repo Repo, opts ...CallOption) (*KeyPair, error) {
+func (s *SSHService) GetKeyPair(ctx context.Context, repo Repo, opts ...CallOption) (*KeyPair, error) {
 	return send[KeyPair](ctx, s.client, opKeyPairGet.at(repo.Workspace, repo.Slug), nil, opts)
 }
 
@@ -213,12 +218,12 @@ func (s *SSHService) DeleteKeyPair(ctx context.Context, repo Repo, opts ...CallO
 	return exec(ctx, s.client, opKeyPairDelete.at(repo.Workspace, repo.Slug), nil, opts)
 }
 
-// KnownHosts lists the known hosts of a repository.
+// ListKnownHosts lists the known hosts of a repository.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/ssh/known_hosts
 //
 // Scope: pipeline.
-func (s *SSHService) KnownHosts(ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption) *Pager[KnownHost] {
+func (s *SSHService) ListKnownHosts(ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption) *Pager[KnownHost] {
 	return list[KnownHost](ctx, s.client, opKnownHostsList.at(repo.Workspace, repo.Slug), q.params(), opts)
 }
 
@@ -238,7 +243,7 @@ func (s *SSHService) GetKnownHost(ctx context.Context, repo Repo, id string, opt
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines_config/ssh/known_hosts
 //
 // Scope: pipeline:variable.
-func (s *SSHService) CreateKnownHost(ctx context.Context, repo Repo, host KnownHost, opts ...CallOption) (*KnownHost, error) {
+func (s *SSHService) CreateKnownHost(ctx context.Context, repo Repo, host KnownHostRequest, opts ...CallOption) (*KnownHost, error) {
 	return send[KnownHost](ctx, s.client, opKnownHostsCreate.at(repo.Workspace, repo.Slug).check(host.check()), host.body(), opts)
 }
 
@@ -247,7 +252,7 @@ func (s *SSHService) CreateKnownHost(ctx context.Context, repo Repo, host KnownH
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/ssh/known_hosts/{known_host_uuid}
 //
 // Scope: pipeline:variable.
-func (s *SSHService) UpdateKnownHost(ctx context.Context, repo Repo, id string, host KnownHost, opts ...CallOption) (*KnownHost, error) {
+func (s *SSHService) UpdateKnownHost(ctx context.Context, repo Repo, id string, host KnownHostRequest, opts ...CallOption) (*KnownHost, error) {
 	return send[KnownHost](ctx, s.client, opKnownHostsUpdate.at(repo.Workspace, repo.Slug, id).check(host.check()), host.body(), opts)
 }
 

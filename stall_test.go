@@ -157,7 +157,7 @@ func TestALogOnADeadHTTP2ConnectionGoesOnOverAnother(t *testing.T) {
 		}
 		http.ServeContent(w, req, "", time.Time{}, strings.NewReader("abcdef"))
 	})
-	stream, err := c.Steps.Log(t.Context(), repo, "1", "{s}", nil)
+	stream, err := c.Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
 	require.NoError(t, err)
 	defer stream.Close()
 	first := make([]byte, 3)
@@ -187,7 +187,7 @@ func TestAStalledRequestLeavesALiveHTTP2ConnectionToTheOthers(t *testing.T) {
 			}
 		}
 	}, pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1}))
-	stream, err := c.Steps.Log(t.Context(), repo, "1", "{s}", nil)
+	stream, err := c.Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
 	require.NoError(t, err)
 	defer stream.Close()
 	read := make(chan error)

@@ -28,7 +28,7 @@ func scopes(srv *pipelinestest.Server, c *pipelines.Client) map[string]struct {
 	return map[string]scope{
 		"repository":  {c.Variables.InRepository(repo), r.Variables},
 		"workspace":   {c.Variables.InWorkspace("acme"), srv.AddWorkspace("acme").Variables},
-		"environment": {c.Deployments.Variables(repo, e.UUID()), e.Variables},
+		"environment": {c.Variables.InEnvironment(repo, e.UUID()), e.Variables},
 		"team":        {c.Variables.InTeam("crew"), srv.AddTeam("crew").Variables},
 		"user":        {c.Variables.InUser("ada"), srv.AddUser("ada").Variables},
 	}
@@ -243,7 +243,7 @@ func TestAPlanKnowsWhatWasCreatedAMomentAgo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &variableStore{late: 5 * time.Second}
 		hc := &http.Client{Transport: hosts{"http://api.example": store.ServeHTTP}}
-		set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Deployments.Variables(repo, "{e}")
+		set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Variables.InEnvironment(repo, "{e}")
 		for range 3 {
 			_, err := syncVariables(t, set, []pipelines.Variable{{Key: "K", Value: "1"}}, nil)
 			require.NoError(t, err)

@@ -1,5 +1,11 @@
 package pipelines
 
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
+
 // TargetType is the discriminator of a [Target].
 type TargetType string
 
@@ -35,26 +41,20 @@ type Target struct {
 	Source            string       `json:"source,omitzero"`      // branch; of a pull request
 	Destination       string       `json:"destination,omitzero"` // branch; of a pull request
 	DestinationCommit *Commit      `json:"destination_commit,omitzero"`
-	Pullrequest       *Pullrequest `json:"pullrequest,omitzero"`
+	PullRequest       *PullRequest `json:"pullrequest,omitzero"`
 
 	TargetBranch   string `json:"target_branch,omitzero"`   // of a merge queue
-	PullrequestIDs []int  `json:"pullrequest_ids,omitzero"` // of a merge queue
+	PullRequestIDs []int  `json:"pullrequest_ids,omitzero"` // of a merge queue
 }
 
-// Pullrequest is the pull request that a target names.
-type Pullrequest struct {
-	Type   string            `json:"type,omitzero"`
-	ID     int               `json:"id,omitzero"`
-	Title  string            `json:"title,omitzero"`
-	Draft  bool              `json:"draft,omitzero"`
-	Queued bool              `json:"queued,omitzero"`
-	Links  *PullrequestLinks `json:"links,omitzero"`
-}
-
-// PullrequestLinks are the links of a [Pullrequest].
-type PullrequestLinks struct {
-	Self *Link `json:"self,omitzero"`
-	HTML *Link `json:"html,omitzero"`
+// PullRequest is the pull request that a target names.
+type PullRequest struct {
+	Type   string `json:"type,omitzero"`
+	ID     int    `json:"id,omitzero"`
+	Title  string `json:"title,omitzero"`
+	Draft  bool   `json:"draft,omitzero"`
+	Queued bool   `json:"queued,omitzero"`
+	Links  *Links `json:"links,omitzero"`
 }
 
 // BranchTarget runs on the head of a branch.
@@ -74,10 +74,11 @@ func CommitTarget(hash string) Target {
 
 // PullRequestRef names a pull request and what it merges. The service looks none of it up: all five are needed.
 type PullRequestRef struct {
-	ID                  int
-	Source, Destination string // branches
-	Commit              string // hash of the source branch's head
-	DestinationCommit   string // hash of the destination branch's head
+	ID                int    `json:"id"`
+	Source            string `json:"source"`             // branch
+	Destination       string `json:"destination"`        // branch
+	Commit            string `json:"commit"`             // hash of the source branch's head
+	DestinationCommit string `json:"destination_commit"` // hash of the destination branch's head
 }
 
 // PullRequestTarget runs the pipeline of a pull request.
@@ -85,7 +86,7 @@ func PullRequestTarget(pr PullRequestRef) Target {
 	return Target{
 		Type: TargetPullRequest, Source: pr.Source, Destination: pr.Destination,
 		Commit: commitRef(pr.Commit), DestinationCommit: commitRef(pr.DestinationCommit),
-		Pullrequest: &Pullrequest{ID: pr.ID},
+		PullRequest: &PullRequest{ID: pr.ID},
 	}
 }
 
@@ -100,6 +101,32 @@ func (t Target) At(hash string) Target {
 func (t Target) With(s Selector) Target {
 	t.Selector = &s
 	return t
+}
+
+// String describes the target for a person: "branch main", "commit 1a2b3c of branch main", "pull request 7 (feature to main)". A
+// selector follows: "branch main, custom: deploy".
+func (t Target) String() string {
+	what := t.what()
+	if t.Selector != nil && (t.Selector.Pattern != "" || t.Selector.Type != "") {
+		return strings.TrimPrefix(what+", "+strings.TrimSuffix(string(t.Selector.Type)+": "+t.Selector.Pattern, ": "), ", ")
+	}
+	return what
+}
+
+func (t Target) what() string {
+	commit := ""
+	if t.Commit != nil && t.Commit.Hash != "" {
+		commit = "commit " + t.Commit.Hash
+	}
+	switch {
+	case t.PullRequest != nil:
+		return fmt.Sprintf("pull request %d (%s to %s)", t.PullRequest.ID, t.Source, t.Destination)
+	case t.RefName != "" && commit != "":
+		return fmt.Sprintf("%s of %s %s", commit, cmp.Or(t.RefType, "reference"), t.RefName)
+	case t.RefName != "":
+		return fmt.Sprintf("%s %s", cmp.Or(t.RefType, "reference"), t.RefName)
+	}
+	return cmp.Or(commit, string(t.Type))
 }
 
 func commitRef(hash string) *Commit { return &Commit{Type: "commit", Hash: hash} }
@@ -142,7 +169,7 @@ func (t Target) needs() []need {
 		}
 	case TargetPullRequest:
 		return []need{
-			{"pull request ID", t.Pullrequest == nil || t.Pullrequest.ID <= 0},
+			{"pull request ID", t.PullRequest == nil || t.PullRequest.ID <= 0},
 			{"source branch", t.Source == ""},
 			{"destination branch", t.Destination == ""},
 			{"commit hash", noHash(t.Commit)},

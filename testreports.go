@@ -19,9 +19,9 @@ const (
 )
 
 var (
-	opStepsTestReport      = op("Steps.TestReport", http.MethodGet, testReportPath, idempotent)
-	opStepsTestCases       = op("Steps.TestCases", http.MethodGet, testCasesPath, idempotent)
-	opStepsTestCaseReasons = op("Steps.TestCaseReasons", http.MethodGet, testCasesPath+"/{test_case_uuid}/test_case_reasons", idempotent)
+	opStepsTestReport      = op("Steps.GetTestReport", http.MethodGet, testReportPath, idempotent)
+	opStepsTestCases       = op("Steps.ListTestCases", http.MethodGet, testCasesPath, idempotent)
+	opStepsTestCaseReasons = op("Steps.ListTestCaseReasons", http.MethodGet, testCasesPath+"/{test_case_uuid}/test_case_reasons", idempotent)
 )
 
 // TestReport sums up the tests that a step has run.
@@ -180,12 +180,12 @@ func (r TestCaseReason) MarshalJSON() ([]byte, error) {
 	}{r.Message, r.StackTrace}, jsontext.AllowInvalidUTF8(true))
 }
 
-// TestReport returns the test report of a step. A step that has none is an [ErrNotFound].
+// GetTestReport returns the test report of a step. A step that has none is an [ErrNotFound].
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports
 //
 // Scope: pipeline.
-func (s *StepsService) TestReport(ctx context.Context, repo Repo, pipelineID, stepID string, opts ...CallOption) (*TestReport, error) {
+func (s *StepsService) GetTestReport(ctx context.Context, repo Repo, pipelineID, stepID string, opts ...CallOption) (*TestReport, error) {
 	at := opStepsTestReport.at(repo.Workspace, repo.Slug, pipelineID, stepID)
 	at.emptyOK = true // no report is a 404 by the documentation, but an empty 200 was reported too
 	report, err := send[*TestReport](ctx, s.client, at, nil, opts)
@@ -198,24 +198,24 @@ func (s *StepsService) TestReport(ctx context.Context, repo Repo, pipelineID, st
 	return *report, nil
 }
 
-// TestCases lists the tests of a step that did not pass; the service leaves out those that did. A step without a report is
+// ListTestCases lists the tests of a step that did not pass; the service leaves out those that did. A step without a report is
 // an [ErrNotFound], or an empty list: the service documents the one and may do the other.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports/test_cases
 //
 // Scope: pipeline.
-func (s *StepsService) TestCases(ctx context.Context, repo Repo, pipelineID, stepID string, q *ListOptions, opts ...CallOption) *Pager[TestCase] {
+func (s *StepsService) ListTestCases(ctx context.Context, repo Repo, pipelineID, stepID string, q *ListOptions, opts ...CallOption) *Pager[TestCase] {
 	at := opStepsTestCases.at(repo.Workspace, repo.Slug, pipelineID, stepID)
 	at.emptyOK = true // as for the report: an empty 200 was reported too
 	return list[TestCase](ctx, s.client, at, q.params(), opts)
 }
 
-// TestCaseReasons lists why a test did not pass.
+// ListTestCaseReasons lists why a test did not pass.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports/test_cases/{test_case_uuid}/test_case_reasons
 //
 // Scope: pipeline.
-func (s *StepsService) TestCaseReasons(ctx context.Context, repo Repo, pipelineID, stepID, testCaseID string, q *ListOptions, opts ...CallOption) *Pager[TestCaseReason] {
+func (s *StepsService) ListTestCaseReasons(ctx context.Context, repo Repo, pipelineID, stepID, testCaseID string, q *ListOptions, opts ...CallOption) *Pager[TestCaseReason] {
 	at := opStepsTestCaseReasons.at(repo.Workspace, repo.Slug, pipelineID, stepID, testCaseID)
 	at.emptyOK = true
 	pager := list[TestCaseReason](ctx, s.client, at, q.params(), opts)

@@ -66,7 +66,7 @@ type transport struct {
 	limiter     Limiter
 	circuit     *circuit // nil: none
 	logger      *slog.Logger
-	hook        func(*http.Response)
+	observer    func(Attempt)
 	stall       time.Duration
 	guard       *stall.Guard
 }
@@ -80,23 +80,42 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.log(req.Context(), k, resp, err, time.Since(start))
 		return checkLocation(resp, err)
 	}
+	began := time.Now()
 	passage, err := t.admit(req.Context(), k)
+	held := k.held + time.Since(began)
 	if err != nil {
+		t.observe(k, Attempt{Err: err, Held: held})
 		return nil, unsent(req, err)
 	}
 	defer passage.leave(nil) // of a request that panics too
 	header, err := t.ownHeader(req, k)
 	if err != nil {
+		passage.leave(nil)
+		t.observe(k, Attempt{Err: err, Held: held})
 		return nil, unsent(req, err)
 	}
 	start := time.Now()
 	resp, err := t.send(req, header, k)
-	passage.leave(resp) // logger and hook may call the client
-	t.log(req.Context(), k, resp, err, time.Since(start))
-	if err == nil && t.hook != nil {
-		t.hook(withoutBody(resp))
-	}
+	took := time.Since(start)
+	passage.leave(resp) // logger and observer may call the client
+	t.log(req.Context(), k, resp, err, took)
+	t.observe(k, Attempt{Response: resp, Err: err, Duration: took, Held: held})
 	return checkLocation(resp, err)
+}
+
+// observe reports an attempt that has ended.
+func (t *transport) observe(k *call, a Attempt) {
+	if t.observer == nil {
+		return
+	}
+	a.Operation, a.Number = k.at.op.Operation, int(k.attempts.Load())
+	if a.Response != nil {
+		a.Response = withoutBody(a.Response) //nolint:bodyclose // it has none
+	}
+	if a.Err != nil {
+		a.Err = k.maskError(stripURL(a.Err))
+	}
+	t.observer(a)
 }
 
 // unsent ends a request before anything was sent.
@@ -228,7 +247,7 @@ func (t *transport) log(ctx context.Context, k *call, resp *http.Response, err e
 	}
 	attrs := []slog.Attr{
 		slog.String("operation", k.at.op.Name), slog.String("method", k.at.op.Method), slog.String("path", k.at.op.Path),
-		slog.Int("attempt", k.attempts), slog.Duration("duration", took),
+		slog.Int("attempt", int(k.attempts.Load())), slog.Duration("duration", took),
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", k.maskError(stripURL(err)).Error()))

@@ -1,6 +1,8 @@
 package pipelines
 
 import (
+	"fmt"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -12,19 +14,17 @@ type Repo struct {
 	Workspace, Slug string
 }
 
-// ParseRepo reads "workspace/slug". Anything else is an [ErrInvalidArgument].
+// ParseRepo reads "workspace/slug". Anything else is an [ErrInvalidArgument], a clone URL too.
 func ParseRepo(s string) (Repo, error) {
 	workspace, slug, ok := strings.Cut(s, "/")
-	if !ok || strings.Contains(slug, "/") {
-		return Repo{}, invalidArgument("repository %sis not of the form workspace/slug", quotedRepo(s))
-	}
-	for _, element := range []string{workspace, slug} {
-		if err := checkElement(element); err != nil {
-			return Repo{}, invalidArgument("repository %sis not of the form workspace/slug: %w", quotedRepo(s), err)
-		}
+	if !ok || strings.ContainsFunc(s, inNoRepo) || checkElement(workspace) != nil || checkElement(slug) != nil || strings.Contains(slug, "/") {
+		return Repo{}, fmt.Errorf("pipelines: %w", invalidArgument("repository %sis not of the form workspace/slug", quotedRepo(s)))
 	}
 	return Repo{Workspace: workspace, Slug: slug}, nil
 }
+
+// inNoRepo reports whether a character stands in no slug and no UUID, but may stand in a URL.
+func inNoRepo(r rune) bool { return r <= ' ' || strings.ContainsRune(`@:?#%\`, r) }
 
 // quotedRepo quotes what was given for a repository, unless it may be a clone URL with a token inside.
 func quotedRepo(s string) string {
@@ -34,8 +34,35 @@ func quotedRepo(s string) string {
 	return strconv.Quote(s) + " "
 }
 
+// RepoFromEnv returns the repository that the step belongs to in which the program runs, as Bitbucket Pipelines tells in
+// BITBUCKET_REPO_FULL_NAME. Where that isn't set, or isn't of the form workspace/slug, it is an [ErrInvalidArgument].
+func RepoFromEnv() (Repo, error) {
+	const name = "BITBUCKET_REPO_FULL_NAME"
+	text, ok := os.LookupEnv(name)
+	if !ok {
+		return Repo{}, fmt.Errorf("pipelines: %w", invalidArgument("%s is not set: the program runs in no step of Bitbucket Pipelines", name))
+	}
+	repo, err := ParseRepo(text)
+	if err != nil {
+		return Repo{}, fmt.Errorf("%w (from %s)", err, name)
+	}
+	return repo, nil
+}
+
 // String returns "workspace/slug", the form that [ParseRepo] reads.
 func (r Repo) String() string { return r.Workspace + "/" + r.Slug }
+
+// MarshalText implements [encoding.TextMarshaler], in the form of [Repo.String]: a Repo may be a key of a map in JSON.
+func (r Repo) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler], with [ParseRepo].
+func (r *Repo) UnmarshalText(text []byte) error {
+	repo, err := ParseRepo(string(text))
+	if err == nil {
+		*r = repo
+	}
+	return err
+}
 
 var bareUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
 
@@ -50,27 +77,17 @@ func braced(id string) string {
 // Account is a user, a team or an app: who created, stopped or deployed something. Which members the service fills depends
 // on Type and on the caller's access.
 type Account struct {
-	Type          string        `json:"type,omitzero"` // "user", "team", "app_user"
-	UUID          string        `json:"uuid,omitzero"`
-	AccountID     string        `json:"account_id,omitzero"`
-	AccountStatus string        `json:"account_status,omitzero"`
-	DisplayName   string        `json:"display_name,omitzero"`
-	Nickname      string        `json:"nickname,omitzero"`
-	Kind          string        `json:"kind,omitzero"` // of an app_user
-	Has2FAEnabled bool          `json:"has_2fa_enabled,omitzero"`
-	IsStaff       bool          `json:"is_staff,omitzero"`
-	CreatedOn     time.Time     `json:"created_on,omitzero"`
-	Links         *AccountLinks `json:"links,omitzero"`
-}
-
-// AccountLinks are the links of an [Account].
-type AccountLinks struct {
-	Avatar       *Link `json:"avatar,omitzero"`
-	Self         *Link `json:"self,omitzero"`
-	HTML         *Link `json:"html,omitzero"`
-	Members      *Link `json:"members,omitzero"`
-	Projects     *Link `json:"projects,omitzero"`
-	Repositories *Link `json:"repositories,omitzero"`
+	Type          string    `json:"type,omitzero"` // "user", "team", "app_user"
+	UUID          string    `json:"uuid,omitzero"`
+	AccountID     string    `json:"account_id,omitzero"`
+	AccountStatus string    `json:"account_status,omitzero"`
+	DisplayName   string    `json:"display_name,omitzero"`
+	Nickname      string    `json:"nickname,omitzero"`
+	Kind          string    `json:"kind,omitzero"` // of an app_user
+	Has2FAEnabled bool      `json:"has_2fa_enabled,omitzero"`
+	IsStaff       bool      `json:"is_staff,omitzero"`
+	CreatedOn     time.Time `json:"created_on,omitzero"`
+	Links         *Links    `json:"links,omitzero"`
 }
 
 // Link is a link to another resource. Treat Href as text: old runs link to hosts that are not Bitbucket's API.
@@ -80,81 +97,83 @@ type Link struct {
 	Name string `json:"name,omitzero"`
 }
 
-// Repository is a repository as it appears inside other resources, mostly with its names, UUID and links only.
-type Repository struct {
-	Type        string           `json:"type,omitzero"`
-	UUID        string           `json:"uuid,omitzero"`
-	Name        string           `json:"name,omitzero"`
-	FullName    string           `json:"full_name,omitzero"` // "workspace/slug"
-	Slug        string           `json:"slug,omitzero"`
-	Workspace   *Workspace       `json:"workspace,omitzero"`
-	Description string           `json:"description,omitzero"`
-	Website     string           `json:"website,omitzero"`
-	IsPrivate   bool             `json:"is_private,omitzero"`
-	Parent      *Repository      `json:"parent,omitzero"`
-	SCM         string           `json:"scm,omitzero"`
-	Owner       *Account         `json:"owner,omitzero"`
-	CreatedOn   time.Time        `json:"created_on,omitzero"`
-	UpdatedOn   time.Time        `json:"updated_on,omitzero"`
-	Size        int64            `json:"size,omitzero"` // bytes
-	Language    string           `json:"language,omitzero"`
-	HasIssues   bool             `json:"has_issues,omitzero"`
-	HasWiki     bool             `json:"has_wiki,omitzero"`
-	ForkPolicy  string           `json:"fork_policy,omitzero"`
-	Project     *Project         `json:"project,omitzero"`
-	Mainbranch  *Ref             `json:"mainbranch,omitzero"`
-	Links       *RepositoryLinks `json:"links,omitzero"`
+// Links are the links of a resource. Each resource has some of them; those that it doesn't have are nil.
+type Links struct {
+	Type         string `json:"type,omitzero"`
+	Self         *Link  `json:"self,omitzero"`
+	HTML         *Link  `json:"html,omitzero"` // in the browser
+	Avatar       *Link  `json:"avatar,omitzero"`
+	Steps        *Link  `json:"steps,omitzero"`        // of a pipeline
+	Commits      *Link  `json:"commits,omitzero"`      // of a repository, a reference or a pull request
+	PullRequests *Link  `json:"pullrequests,omitzero"` // of a repository
+	Forks        *Link  `json:"forks,omitzero"`        // of a repository
+	Watchers     *Link  `json:"watchers,omitzero"`     // of a repository
+	Downloads    *Link  `json:"downloads,omitzero"`    // of a repository
+	Clone        []Link `json:"clone,omitzero"`        // of a repository, a link for each protocol
+	Hooks        *Link  `json:"hooks,omitzero"`        // of a repository or a workspace
+	Branches     *Link  `json:"branches,omitzero"`     // of a repository
+	Tags         *Link  `json:"tags,omitzero"`         // of a repository
+	Source       *Link  `json:"source,omitzero"`       // of a repository
+	Members      *Link  `json:"members,omitzero"`      // of a team or a workspace
+	Owners       *Link  `json:"owners,omitzero"`       // of a workspace
+	Projects     *Link  `json:"projects,omitzero"`     // of a team or a workspace
+	Snippets     *Link  `json:"snippets,omitzero"`     // of a workspace
+	Repositories *Link  `json:"repositories,omitzero"` // of a team, a workspace or a project
+	Statuses     *Link  `json:"statuses,omitzero"`     // of a commit or a pull request
+	Diff         *Link  `json:"diff,omitzero"`         // of a commit or a pull request
+	Patch        *Link  `json:"patch,omitzero"`        // of a commit
+	Comments     *Link  `json:"comments,omitzero"`     // of a commit or a pull request
+	Approve      *Link  `json:"approve,omitzero"`      // of a commit or a pull request
 }
 
-// RepositoryLinks are the links of a [Repository].
-type RepositoryLinks struct {
-	Self         *Link  `json:"self,omitzero"`
-	HTML         *Link  `json:"html,omitzero"`
-	Avatar       *Link  `json:"avatar,omitzero"`
-	Pullrequests *Link  `json:"pullrequests,omitzero"`
-	Commits      *Link  `json:"commits,omitzero"`
-	Forks        *Link  `json:"forks,omitzero"`
-	Watchers     *Link  `json:"watchers,omitzero"`
-	Downloads    *Link  `json:"downloads,omitzero"`
-	Clone        []Link `json:"clone,omitzero"`
-	Hooks        *Link  `json:"hooks,omitzero"`
+// Repository is a repository as it appears inside other resources, mostly with its names, UUID and links only.
+type Repository struct {
+	Type        string      `json:"type,omitzero"`
+	UUID        string      `json:"uuid,omitzero"`
+	Name        string      `json:"name,omitzero"`
+	FullName    string      `json:"full_name,omitzero"` // "workspace/slug"
+	Slug        string      `json:"slug,omitzero"`
+	Workspace   *Workspace  `json:"workspace,omitzero"`
+	Description string      `json:"description,omitzero"`
+	Website     string      `json:"website,omitzero"`
+	IsPrivate   bool        `json:"is_private,omitzero"`
+	Parent      *Repository `json:"parent,omitzero"`
+	SCM         string      `json:"scm,omitzero"`
+	Owner       *Account    `json:"owner,omitzero"`
+	CreatedOn   time.Time   `json:"created_on,omitzero"`
+	UpdatedOn   time.Time   `json:"updated_on,omitzero"`
+	Size        int64       `json:"size,omitzero"` // bytes
+	Language    string      `json:"language,omitzero"`
+	HasIssues   bool        `json:"has_issues,omitzero"`
+	HasWiki     bool        `json:"has_wiki,omitzero"`
+	ForkPolicy  string      `json:"fork_policy,omitzero"`
+	Project     *Project    `json:"project,omitzero"`
+	MainBranch  *Ref        `json:"mainbranch,omitzero"`
+	Links       *Links      `json:"links,omitzero"`
 }
 
 // Workspace is the workspace that a repository belongs to.
 type Workspace struct {
-	Type  string          `json:"type,omitzero"`
-	UUID  string          `json:"uuid,omitzero"`
-	Name  string          `json:"name,omitzero"`
-	Slug  string          `json:"slug,omitzero"`
-	Links *WorkspaceLinks `json:"links,omitzero"`
-}
-
-// WorkspaceLinks are the links of a [Workspace].
-type WorkspaceLinks struct {
-	Self   *Link `json:"self,omitzero"`
-	HTML   *Link `json:"html,omitzero"`
-	Avatar *Link `json:"avatar,omitzero"`
+	Type  string `json:"type,omitzero"`
+	UUID  string `json:"uuid,omitzero"`
+	Name  string `json:"name,omitzero"`
+	Slug  string `json:"slug,omitzero"`
+	Links *Links `json:"links,omitzero"`
 }
 
 // Project is the project that a repository belongs to.
 type Project struct {
-	Type                    string        `json:"type,omitzero"`
-	UUID                    string        `json:"uuid,omitzero"`
-	Key                     string        `json:"key,omitzero"`
-	Name                    string        `json:"name,omitzero"`
-	Description             string        `json:"description,omitzero"`
-	Owner                   *Account      `json:"owner,omitzero"`
-	IsPrivate               bool          `json:"is_private,omitzero"`
-	HasPubliclyVisibleRepos bool          `json:"has_publicly_visible_repos,omitzero"`
-	CreatedOn               time.Time     `json:"created_on,omitzero"`
-	UpdatedOn               time.Time     `json:"updated_on,omitzero"`
-	Links                   *ProjectLinks `json:"links,omitzero"`
-}
-
-// ProjectLinks are the links of a [Project].
-type ProjectLinks struct {
-	HTML   *Link `json:"html,omitzero"`
-	Avatar *Link `json:"avatar,omitzero"`
+	Type                    string    `json:"type,omitzero"`
+	UUID                    string    `json:"uuid,omitzero"`
+	Key                     string    `json:"key,omitzero"`
+	Name                    string    `json:"name,omitzero"`
+	Description             string    `json:"description,omitzero"`
+	Owner                   *Account  `json:"owner,omitzero"`
+	IsPrivate               bool      `json:"is_private,omitzero"`
+	HasPubliclyVisibleRepos bool      `json:"has_publicly_visible_repos,omitzero"`
+	CreatedOn               time.Time `json:"created_on,omitzero"`
+	UpdatedOn               time.Time `json:"updated_on,omitzero"`
+	Links                   *Links    `json:"links,omitzero"`
 }
 
 // Ref is a branch or a tag, told apart by Type.
@@ -167,14 +186,7 @@ type Ref struct {
 	Message              string    `json:"message,omitzero"`                // of a tag
 	Date                 time.Time `json:"date,omitzero"`                   // of a tag
 	Tagger               *Author   `json:"tagger,omitzero"`                 // of a tag
-	Links                *RefLinks `json:"links,omitzero"`
-}
-
-// RefLinks are the links of a [Ref].
-type RefLinks struct {
-	Self    *Link `json:"self,omitzero"`
-	Commits *Link `json:"commits,omitzero"`
-	HTML    *Link `json:"html,omitzero"`
+	Links                *Links    `json:"links,omitzero"`
 }
 
 // Commit is a commit. Inside pipelines only its type, hash and links are filled, and the hash may be shortened to 12 digits.
@@ -189,7 +201,7 @@ type Commit struct {
 	Parents      []Commit       `json:"parents,omitzero"`
 	Repository   *Repository    `json:"repository,omitzero"`
 	Participants []Participant  `json:"participants,omitzero"`
-	Links        *CommitLinks   `json:"links,omitzero"`
+	Links        *Links         `json:"links,omitzero"`
 }
 
 // CommitSummary is a commit message as text and rendered.
@@ -197,12 +209,6 @@ type CommitSummary struct {
 	Raw    string `json:"raw,omitzero"`
 	Markup string `json:"markup,omitzero"` // "markdown", "creole", "plaintext"
 	HTML   string `json:"html,omitzero"`
-}
-
-// CommitLinks are the links of a [Commit].
-type CommitLinks struct {
-	Self *Link `json:"self,omitzero"`
-	HTML *Link `json:"html,omitzero"`
 }
 
 // Author is the author or committer of a commit, or who made a tag.

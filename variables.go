@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// VariablesService gives the variables of a scope. Those of a deployment environment are [DeploymentsService.Variables].
+// VariablesService gives the variables of a repository, a workspace or a deployment environment.
 type VariablesService struct{ client *Client }
 
 // variableOps are the operations on the variables of one kind of owner.
@@ -241,6 +241,12 @@ func (s *VariablesService) InWorkspace(workspace string) *VariableSet {
 	return &VariableSet{s.client, opsWorkspaceVariables, []string{workspace}}
 }
 
+// InEnvironment gives the variables of a deployment environment. The service lists a new one some seconds late, and has no
+// request for a single one.
+func (s *VariablesService) InEnvironment(repo Repo, environmentID string) *VariableSet {
+	return &VariableSet{s.client, opsEnvironmentVariables, []string{repo.Workspace, repo.Slug, environmentID}}
+}
+
 // InTeam gives the variables of a team. The service refuses API tokens there.
 //
 // Deprecated: Bitbucket has replaced teams by workspaces; use [VariablesService.InWorkspace].
@@ -308,17 +314,9 @@ func (v *VariableSet) GetByKey(ctx context.Context, key string, opts ...CallOpti
 var errNotListed = fmt.Errorf("there is no such variable: %w", ErrNotFound)
 
 func (v *VariableSet) find(ctx context.Context, name string, match func(*Variable) bool, opts []CallOption) (*Variable, error) {
-	read := false
-	for one, err := range v.List(ctx, nil, opts...).All() {
-		if err != nil && read {
-			return nil, restUnreadError{err}
-		}
-		if err != nil {
-			return nil, err
-		}
-		if read = true; match(one) {
-			return one, nil
-		}
+	one, err := search(v.List(ctx, nil, opts...), match)
+	if err != nil || one != nil {
+		return one, err
 	}
 	if one := v.client.created.find(v.at(v.ops.list).path, match); one != nil {
 		return one, nil

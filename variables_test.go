@@ -108,7 +108,7 @@ func TestSetCreatesOrUpdates(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := &variableStore{late: tc.late, faults: tc.faults}
 				hc := &http.Client{Transport: hosts{"http://api.example": store.ServeHTTP}}
-				set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Deployments.Variables(repo, "{e}")
+				set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Variables.InEnvironment(repo, "{e}")
 				for _, value := range []string{"1", "2", "3"} {
 					_, err := set.Set(t.Context(), pipelines.Variable{Key: "K", Value: value})
 					require.NoError(t, err)
@@ -130,7 +130,7 @@ func TestSetByTwoClientsAtOnceCreatesOne(t *testing.T) {
 		store := &variableStore{late: 5 * time.Second}
 		hc := &http.Client{Transport: hosts{"http://api.example": store.ServeHTTP}}
 		for i := range 2 { // another client knows nothing of what the first one has just created
-			set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Deployments.Variables(repo, "{e}")
+			set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Variables.InEnvironment(repo, "{e}")
 			_, err := set.Set(t.Context(), pipelines.Variable{Key: "K", Value: fmt.Sprint(i)})
 			require.NoError(t, err)
 		}
@@ -144,7 +144,7 @@ func TestSetSaysWhereNothingCanBeKnown(t *testing.T) {
 		hc := &http.Client{Transport: hosts{"http://api.example": store.ServeHTTP}}
 		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
 		start := time.Now()
-		_, err := c.Deployments.Variables(repo, "{e}").Set(t.Context(), pipelines.Variable{Key: "K", Value: "1"})
+		_, err := c.Variables.InEnvironment(repo, "{e}").Set(t.Context(), pipelines.Variable{Key: "K", Value: "1"})
 		require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 		require.Less(t, time.Since(start), 20*time.Second)
 
@@ -153,7 +153,7 @@ func TestSetSaysWhereNothingCanBeKnown(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err = c.Deployments.Variables(repo, "{e}").Set(ctx, pipelines.Variable{Key: "K", Value: "1"})
+		_, err = c.Variables.InEnvironment(repo, "{e}").Set(ctx, pipelines.Variable{Key: "K", Value: "1"})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorIs(t, err, pipelines.ErrConflict, "what was waited for")
 	})
@@ -171,7 +171,7 @@ func TestADeletedVariableIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &variableStore{late: 5 * time.Second}
 		hc := &http.Client{Transport: hosts{"http://api.example": store.ServeHTTP}}
-		set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Deployments.Variables(repo, "{e}")
+		set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Variables.InEnvironment(repo, "{e}")
 		created, err := set.Create(t.Context(), pipelines.Variable{Key: "K", Value: "1"})
 		require.NoError(t, err)
 		_, err = set.GetByKey(t.Context(), "K")
@@ -197,9 +197,9 @@ func TestARememberedVariableIsTheOneAsItIs(t *testing.T) {
 		defer srv.Close()
 		srv.AddRepository("acme", "site").AddEnvironment("Test", pipelines.EnvironmentTest)
 		mine, other := srv.Client(), srv.Client()
-		env, err := mine.Deployments.Environments(t.Context(), repo, nil).First()
+		env, err := mine.Deployments.ListEnvironments(t.Context(), repo, nil).First()
 		require.NoError(t, err)
-		set := mine.Deployments.Variables(repo, env.UUID)
+		set := mine.Variables.InEnvironment(repo, env.UUID)
 		created, err := set.Create(t.Context(), pipelines.Variable{Key: "A", Value: "1"})
 		require.NoError(t, err)
 		_, err = set.Update(t.Context(), created.UUID, pipelines.VariableUpdate{Key: "B", Value: new("2")})
@@ -210,7 +210,7 @@ func TestARememberedVariableIsTheOneAsItIs(t *testing.T) {
 		_, err = set.GetByKey(t.Context(), "A")
 		require.ErrorIs(t, err, pipelines.ErrNotFound)
 
-		require.NoError(t, other.Deployments.Variables(repo, env.UUID).Delete(t.Context(), created.UUID))
+		require.NoError(t, other.Variables.InEnvironment(repo, env.UUID).Delete(t.Context(), created.UUID))
 		again, err := set.Set(t.Context(), pipelines.Variable{Key: "B", Value: "3"})
 		require.NoError(t, err)
 		require.NotEqual(t, created.UUID, again.UUID)
@@ -227,7 +227,7 @@ func TestVariablesThatCannotBeAreRefused(t *testing.T) {
 		"GetByKey of none":     func() error { _, err := set.GetByKey(t.Context(), ""); return err },
 		"Update of nothing":    func() error { _, err := set.Update(t.Context(), "{v}", pipelines.VariableUpdate{}); return err },
 		"Get of an environment's without an ID": func() error {
-			_, err := c.Deployments.Variables(repo, "{e}").Get(t.Context(), "")
+			_, err := c.Variables.InEnvironment(repo, "{e}").Get(t.Context(), "")
 			return err
 		},
 	}

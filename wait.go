@@ -36,7 +36,7 @@ func (o *WaitOptions) settled(p *Pipeline) bool {
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
 //
 // Scope: pipeline.
-func (s *PipelinesService) Wait(ctx context.Context, repo Repo, id string, o *WaitOptions) (*Pipeline, error) {
+func (s *PipelinesService) Wait(ctx context.Context, repo Repo, id string, o *WaitOptions, opts ...CallOption) (*Pipeline, error) {
 	if o == nil {
 		o = &WaitOptions{}
 	}
@@ -44,11 +44,12 @@ func (s *PipelinesService) Wait(ctx context.Context, repo Repo, id string, o *Wa
 	if err != nil {
 		return nil, fmt.Errorf("pipelines: Pipelines.Wait: %w", err)
 	}
+	opts = append(opts[:len(opts):len(opts)], b.charge())
 	var last *Pipeline
 	var failures failureCount
 	rhythm := waitRhythm
 	for {
-		p, err := s.Get(ctx, repo, id, b.charge())
+		p, err := s.Get(ctx, repo, id, opts...)
 		if ended := failures.tolerate(ctx, err); ended != nil {
 			return last, ended
 		}
@@ -77,7 +78,7 @@ func (s *PipelinesService) Wait(ctx context.Context, repo Repo, id string, o *Wa
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
 //
 // Scope: pipeline.
-func (s *PipelinesService) WaitAll(ctx context.Context, repo Repo, ids []string, o *WaitOptions) ([]*Pipeline, error) {
+func (s *PipelinesService) WaitAll(ctx context.Context, repo Repo, ids []string, o *WaitOptions, opts ...CallOption) ([]*Pipeline, error) {
 	if o == nil {
 		o = &WaitOptions{}
 	}
@@ -88,7 +89,7 @@ func (s *PipelinesService) WaitAll(ctx context.Context, repo Repo, ids []string,
 	if err != nil {
 		return nil, fmt.Errorf("pipelines: Pipelines.WaitAll: %w", err)
 	}
-	w := &waiter{service: s, repo: repo, ids: ids, options: o, budget: b, runs: make([]awaited, len(ids)), reach: len(ids)}
+	w := &waiter{service: s, repo: repo, ids: ids, options: o, budget: b, opts: append(opts[:len(opts):len(opts)], b.charge()), runs: make([]awaited, len(ids)), reach: len(ids)}
 	err = w.wait(ctx)
 	return w.pipelines(), err
 }
@@ -100,8 +101,9 @@ type waiter struct {
 	ids     []string
 	options *WaitOptions
 	budget  *budget
-	runs    []awaited // of ids
-	reach   int       // how many pages of the newest runs are worth reading
+	opts    []CallOption // of every request
+	runs    []awaited    // of ids
+	reach   int          // how many pages of the newest runs are worth reading
 }
 
 // awaited is a run as last seen.
@@ -165,7 +167,7 @@ func (w *waiter) look(ctx context.Context, places []int, whole bool) (changed bo
 	}
 	var notFound error
 	for _, i := range places {
-		p, err := w.service.Get(ctx, w.repo, w.ids[i], w.budget.charge())
+		p, err := w.service.Get(ctx, w.repo, w.ids[i], w.opts...)
 		switch {
 		case missing(err):
 			notFound = err
@@ -180,7 +182,7 @@ func (w *waiter) look(ctx context.Context, places []int, whole bool) (changed bo
 
 // lookAtNewest reads pages of the newest runs while that is cheaper than asking for each, and returns the places that are left.
 func (w *waiter) lookAtNewest(ctx context.Context, places []int, whole bool) (left []int, changed bool, err error) {
-	opts := []CallOption{w.budget.charge()}
+	opts := w.opts[:len(w.opts):len(w.opts)]
 	if !whole {
 		opts = append(opts, WithQuery("fields", polledFields))
 	}

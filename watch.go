@@ -15,13 +15,22 @@ type WatchOptions struct {
 	RequestsPerHour int // in the long run: the first hour has 60 more; default 240
 }
 
-// Event is something that happened to a watched pipeline. What it is about is set: Pipeline alone for a change of the
-// pipeline's state, Step alone for a change of a step's, Step and Log for a piece of a step's log, which may end within a
-// line.
+// EventKind says what an [Event] is about.
+type EventKind string
+
+// The kinds of event. Later versions may add some.
+const (
+	EventPipeline EventKind = "pipeline" // the pipeline's state has changed: Pipeline is set
+	EventStep     EventKind = "step"     // a step's state has changed: Step is set
+	EventLog      EventKind = "log"      // a step has written: Step and Log are set
+)
+
+// Event is something that happened to a watched pipeline. Kind says which of the other fields are set.
 type Event struct {
-	Pipeline *Pipeline
-	Step     *Step
-	Log      []byte
+	Kind     EventKind
+	Pipeline *Pipeline // whose state has changed
+	Step     *Step     // whose state has changed, or which has written Log
+	Log      []byte    // a piece of the step's log, which may end within a line; it belongs to the caller
 }
 
 // Watch follows a pipeline to its end: it yields an [Event] for each change of the pipeline's or a step's state and for each
@@ -41,7 +50,7 @@ type Event struct {
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
 //
 // Scope: pipeline.
-func (s *PipelinesService) Watch(ctx context.Context, repo Repo, id string, o *WatchOptions) iter.Seq2[*Event, error] {
+func (s *PipelinesService) Watch(ctx context.Context, repo Repo, id string, o *WatchOptions, opts ...CallOption) iter.Seq2[*Event, error] {
 	if o == nil {
 		o = &WatchOptions{}
 	}
@@ -52,7 +61,7 @@ func (s *PipelinesService) Watch(ctx context.Context, repo Repo, id string, o *W
 			yield(nil, fmt.Errorf("pipelines: Pipelines.Watch: %w", err))
 			return
 		}
-		w := &watcher{ctx: ctx, client: s.client, repo: repo, id: id, budget: b, yield: yield, logs: map[string]*stepLog{}}
+		w := &watcher{ctx: ctx, client: s.client, repo: repo, id: id, budget: b, opts: append(opts[:len(opts):len(opts)], b.charge()), yield: yield, logs: map[string]*stepLog{}}
 		defer w.close()
 		if err := w.run(); err != nil && !errors.Is(err, errLeft) {
 			yield(nil, err)
@@ -71,6 +80,7 @@ type watcher struct {
 	repo   Repo
 	id     string
 	budget *budget
+	opts   []CallOption // of every request
 	yield  func(*Event, error) bool
 
 	pipeline      *Pipeline // as last seen
@@ -121,7 +131,7 @@ func (w *watcher) run() error {
 			continue
 		}
 		w.untold = false
-		if err := w.emit(&Event{Pipeline: w.pipeline}); err != nil {
+		if err := w.emit(&Event{Kind: EventPipeline, Pipeline: w.pipeline}); err != nil {
 			return err
 		}
 	}
@@ -236,7 +246,7 @@ func (w *watcher) caughtUp() bool {
 }
 
 func (w *watcher) lookAtPipeline() (changed bool, err error) {
-	p, err := w.client.Pipelines.Get(w.ctx, w.repo, w.id, w.budget.charge())
+	p, err := w.client.Pipelines.Get(w.ctx, w.repo, w.id, w.opts...)
 	if err != nil {
 		return false, err
 	}
@@ -249,12 +259,12 @@ func (w *watcher) lookAtPipeline() (changed bool, err error) {
 		w.untold, w.looks = true, 0
 		return true, nil
 	}
-	return true, w.emit(&Event{Pipeline: p})
+	return true, w.emit(&Event{Kind: EventPipeline, Pipeline: p})
 }
 
 // lookAtSteps tells of the steps that have changed. One whose log can't be read keeps nothing of the others back.
 func (w *watcher) lookAtSteps() (changed bool, err error) {
-	steps, err := w.client.Steps.List(w.ctx, w.repo, w.id, nil, w.budget.charge()).Collect()
+	steps, err := w.client.Steps.List(w.ctx, w.repo, w.id, nil, w.opts...).Collect()
 	if missing(err) && len(w.steps)+len(steps) == 0 {
 		err = nil // not parsed yet
 	}
@@ -307,7 +317,7 @@ func (w *watcher) update(step *Step) (changed bool, err error) {
 		}
 	}
 	l.told = step.State.String()
-	return true, w.emit(&Event{Step: step})
+	return true, w.emit(&Event{Kind: EventStep, Step: step})
 }
 
 // drain reads the rest of the log of a step that has ended. One that is not there though the step has run may be on its way
@@ -370,7 +380,7 @@ func (w *watcher) openLog(l *stepLog) error {
 	}
 	reader := new(rangeReader)
 	at := opStepsLog.at(w.repo.Workspace, w.repo.Slug, w.id, l.step.UUID)
-	err := reader.open(w.ctx, w.client, at.op.Name, LogOptions{}, w.client.logFetcher(at, []CallOption{w.budget.charge()}))
+	err := reader.open(w.ctx, w.client, at.op.Name, LogOptions{}, w.client.logFetcher(at, w.opts))
 	if err == nil {
 		l.reader = reader
 	}
@@ -383,7 +393,7 @@ func (w *watcher) copyLog(l *stepLog) (grown bool, err error) {
 		n, err := l.reader.Read(buf)
 		if n > 0 {
 			grown = true
-			if err := w.emit(&Event{Step: l.step, Log: bytes.Clone(buf[:n])}); err != nil {
+			if err := w.emit(&Event{Kind: EventLog, Step: l.step, Log: bytes.Clone(buf[:n])}); err != nil {
 				return grown, err
 			}
 		}

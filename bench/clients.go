@@ -83,7 +83,7 @@ func (s sdkClient) list(ctx context.Context, parallel int) (items int, err error
 }
 
 func (s sdkClient) log(ctx context.Context) (int64, error) {
-	l, err := s.c.Steps.Log(ctx, repo, "1", "s", nil)
+	l, err := s.c.Steps.GetLog(ctx, repo, "1", "s", nil)
 	if err != nil {
 		return 0, err
 	}

@@ -189,10 +189,10 @@ var mix = map[string]struct {
 	"Caches.DeleteByName":     {3, (*worker).deleteCacheByName},
 	"Caches.Download":         {5, (*worker).download},
 	"Steps.List":              {3, (*worker).listSteps},
-	"Steps.Log":               {6, (*worker).wholeLog},
-	"Steps.Log Range":         {6, (*worker).partOfLog},
+	"Steps.GetLog":               {6, (*worker).wholeLog},
+	"Steps.GetLog Range":         {6, (*worker).partOfLog},
 	"Steps.FollowLog":         {3, (*worker).followLog},
-	"Steps.TestCases":         {3, (*worker).testCases},
+	"Steps.ListTestCases":         {3, (*worker).testCases},
 }
 
 // one picks an item of a kind that is there for sure and fits.
@@ -462,7 +462,7 @@ func (w *worker) listSteps(ctx context.Context) error {
 
 func (w *worker) wholeLog(ctx context.Context) error {
 	from := w.logs[w.rng.IntN(len(w.logs))]
-	return w.log(ctx, "Steps.Log", from, nil, from.text)
+	return w.log(ctx, "Steps.GetLog", from, nil, from.text)
 }
 
 func (w *worker) partOfLog(ctx context.Context) error {
@@ -471,13 +471,13 @@ func (w *worker) partOfLog(ctx context.Context) error {
 	offset := w.rng.Int64N(size)
 	length := 1 + w.rng.Int64N(size-offset)
 	if w.rng.IntN(4) == 0 {
-		return w.log(ctx, "Steps.Log Tail", from, &pipelines.LogOptions{Tail: length}, from.text[size-length:])
+		return w.log(ctx, "Steps.GetLog Tail", from, &pipelines.LogOptions{Tail: length}, from.text[size-length:])
 	}
-	return w.log(ctx, "Steps.Log Range", from, &pipelines.LogOptions{Offset: offset, Length: length}, from.text[offset:offset+length])
+	return w.log(ctx, "Steps.GetLog Range", from, &pipelines.LogOptions{Offset: offset, Length: length}, from.text[offset:offset+length])
 }
 
 func (w *worker) log(ctx context.Context, what string, from source, part *pipelines.LogOptions, want string) error {
-	log, err := w.client.Steps.Log(ctx, w.archive.Repo(), from.pipeline, from.id, part)
+	log, err := w.client.Steps.GetLog(ctx, w.archive.Repo(), from.pipeline, from.id, part)
 	if err != nil {
 		return err
 	}
@@ -530,9 +530,9 @@ func (w *worker) compare(what string, got []byte, want string, err error) {
 
 func (w *worker) testCases(ctx context.Context) error {
 	from := w.logs[w.rng.IntN(len(w.logs))]
-	cases, err := w.client.Steps.TestCases(ctx, w.archive.Repo(), from.pipeline, from.id, &pipelines.ListOptions{PageLen: 15}).Collect()
+	cases, err := w.client.Steps.ListTestCases(ctx, w.archive.Repo(), from.pipeline, from.id, &pipelines.ListOptions{PageLen: 15}).Collect()
 	if err == nil && len(cases) != w.cases {
-		w.find("Steps.TestCases gives %d of %d cases", len(cases), w.cases)
+		w.find("Steps.ListTestCases gives %d of %d cases", len(cases), w.cases)
 	}
 	return err
 }

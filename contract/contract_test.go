@@ -240,11 +240,11 @@ func sendSteps(t *testing.T, c *pipelines.Client) {
 	for _, id := range []string{uuid, "{" + uuid + "}", "42"} {
 		ok(c.Steps.List(ctx, repo, id, nil).Collect())
 		ok(c.Steps.Get(ctx, repo, id, uuid))
-		ok(c.Steps.Log(ctx, repo, id, uuid, nil))
-		ok(c.Steps.ContainerLog(ctx, repo, id, uuid, uuid, nil))
-		ok(c.Steps.TestReport(ctx, repo, id, uuid))
-		ok(c.Steps.TestCases(ctx, repo, id, uuid, nil).Collect())
-		ok(c.Steps.TestCaseReasons(ctx, repo, id, uuid, uuid, nil).Collect())
+		ok(c.Steps.GetLog(ctx, repo, id, uuid, nil))
+		ok(c.Steps.GetContainerLog(ctx, repo, id, uuid, uuid, nil))
+		ok(c.Steps.GetTestReport(ctx, repo, id, uuid))
+		ok(c.Steps.ListTestCases(ctx, repo, id, uuid, nil).Collect())
+		ok(c.Steps.ListTestCaseReasons(ctx, repo, id, uuid, uuid, nil).Collect())
 	}
 }
 
@@ -264,16 +264,16 @@ func sendSettings(t *testing.T, c *pipelines.Client) {
 	}))
 	ok(c.Schedules.Update(ctx, repo, uuid, pipelines.ScheduleUpdate{Enabled: new(false)}))
 	ok(nil, c.Schedules.Delete(ctx, repo, uuid))
-	ok(c.Schedules.Executions(ctx, repo, uuid, nil).Collect())
+	ok(c.Schedules.ListExecutions(ctx, repo, uuid, nil).Collect())
 
-	ok(c.SSH.KeyPair(ctx, repo))
+	ok(c.SSH.GetKeyPair(ctx, repo))
 	ok(c.SSH.SetKeyPair(ctx, repo, pipelines.KeyPair{PrivateKey: "PEM", PublicKey: "ssh-rsa AAAA"}))
 	ok(nil, c.SSH.DeleteKeyPair(ctx, repo))
 	host := pipelines.KnownHost{ // as it was read from the service
 		UUID: uuid, Hostname: "example.com",
 		PublicKey: &pipelines.SSHPublicKey{KeyType: "ssh-ed25519", Key: "AAAA", MD5Fingerprint: "md5:00", SHA256Fingerprint: "SHA256:AAAA"},
 	}
-	ok(c.SSH.KnownHosts(ctx, repo, nil).Collect())
+	ok(c.SSH.ListKnownHosts(ctx, repo, nil).Collect())
 	ok(c.SSH.GetKnownHost(ctx, repo, uuid))
 	ok(c.SSH.CreateKnownHost(ctx, repo, host))
 	ok(c.SSH.UpdateKnownHost(ctx, repo, uuid, host))
@@ -282,15 +282,15 @@ func sendSettings(t *testing.T, c *pipelines.Client) {
 	ok(c.Caches.List(ctx, repo, nil).Collect())
 	ok(nil, c.Caches.Delete(ctx, repo, uuid))
 	ok(nil, c.Caches.DeleteByName(ctx, repo, "node"))
-	ok(c.Caches.ContentURI(ctx, repo, uuid))
+	ok(c.Caches.GetContentURI(ctx, repo, uuid))
 
-	ok(c.OIDC.Configuration(ctx, repo.Workspace))
-	ok(c.OIDC.Keys(ctx, repo.Workspace))
+	ok(c.OIDC.GetConfiguration(ctx, repo.Workspace))
+	ok(c.OIDC.GetKeys(ctx, repo.Workspace))
 }
 
 func sendDeployments(t *testing.T, c *pipelines.Client) {
 	ctx, ok := t.Context(), valid(t)
-	ok(c.Deployments.Environments(ctx, repo, nil).Collect())
+	ok(c.Deployments.ListEnvironments(ctx, repo, nil).Collect())
 	ok(c.Deployments.GetEnvironment(ctx, repo, uuid))
 	for _, name := range []pipelines.EnvironmentTypeName{
 		pipelines.EnvironmentTest, pipelines.EnvironmentStaging, pipelines.EnvironmentProduction,
@@ -315,7 +315,7 @@ func sendDeployments(t *testing.T, c *pipelines.Client) {
 func sendVariables(t *testing.T, c *pipelines.Client) {
 	ctx, ok := t.Context(), valid(t)
 	for _, set := range []*pipelines.VariableSet{
-		c.Variables.InRepository(repo), c.Variables.InWorkspace(repo.Workspace), c.Deployments.Variables(repo, uuid),
+		c.Variables.InRepository(repo), c.Variables.InWorkspace(repo.Workspace), c.Variables.InEnvironment(repo, uuid),
 		c.Variables.InTeam("team"), c.Variables.InUser(uuid), //nolint:staticcheck // deprecated by the service, and served still
 	} {
 		ok(set.List(ctx, nil).Collect())

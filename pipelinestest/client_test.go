@@ -35,7 +35,7 @@ func TestTheClientReadsWhatTheServerWrites(t *testing.T) {
 			steps, err := client.Steps.List(t.Context(), f.repo.Repo(), run.UUID, nil).Collect()
 			require.NoError(t, err)
 			require.Len(t, steps, 2)
-			log, err := client.Steps.Log(t.Context(), f.repo.Repo(), run.UUID, steps[0].UUID, nil)
+			log, err := client.Steps.GetLog(t.Context(), f.repo.Repo(), run.UUID, steps[0].UUID, nil)
 			require.NoError(t, err)
 			defer log.Close()
 			text, err := io.ReadAll(log)

@@ -25,7 +25,7 @@ func completeTarget(t *pipelines.Target) {
 	if t.Selector != nil && t.Selector.Type == "" {
 		t.Selector.Type = selectorType(*t)
 	}
-	if pr := t.Pullrequest; pr != nil {
+	if pr := t.PullRequest; pr != nil {
 		pr.Title = cmp.Or(pr.Title, fmt.Sprintf("Pull request %d", pr.ID))
 	}
 }
@@ -33,9 +33,9 @@ func completeTarget(t *pipelines.Target) {
 // targetType is the type of a target that says what it is of, or empty.
 func targetType(t pipelines.Target) pipelines.TargetType {
 	switch {
-	case t.Pullrequest != nil || t.Source != "" || t.Destination != "":
+	case t.PullRequest != nil || t.Source != "" || t.Destination != "":
 		return pipelines.TargetPullRequest
-	case t.TargetBranch != "" || len(t.PullrequestIDs) > 0:
+	case t.TargetBranch != "" || len(t.PullRequestIDs) > 0:
 		return pipelines.TargetMergeQueueRef
 	case t.RefName != "":
 		return pipelines.TargetRef
@@ -81,7 +81,7 @@ var fixedTypes = map[reflect.Type]string{
 	reflect.TypeFor[pipelines.PipelineRef]():            "pipeline",
 	reflect.TypeFor[pipelines.Project]():                "project",
 	reflect.TypeFor[pipelines.Workspace]():              "workspace",
-	reflect.TypeFor[pipelines.Pullrequest]():            "pullrequest",
+	reflect.TypeFor[pipelines.PullRequest]():            "pullrequest",
 	reflect.TypeFor[pipelines.Ref]():                    "branch",
 	reflect.TypeFor[pipelines.Repository]():             "repository",
 	reflect.TypeFor[pipelines.Runner]():                 "pipeline_runner",

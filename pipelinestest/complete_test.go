@@ -64,7 +64,7 @@ func TestWhatIsSeededGetsItsDiscriminators(t *testing.T) {
 // untyped have a type that no payload shows or that nobody knows.
 var untyped = map[reflect.Type]bool{
 	reflect.TypeFor[pipelines.Link]():          true,
-	reflect.TypeFor[pipelines.PipelineLinks](): true,
+	reflect.TypeFor[pipelines.Links](): true,
 	reflect.TypeFor[pipelines.LockOpener]():    true,
 }
 
@@ -168,7 +168,7 @@ func TestNothingThatIsSeededLacksItsType(t *testing.T) {
 func TestTypesThatDependOnWhatIsSeeded(t *testing.T) {
 	f := setup(t)
 	queue := f.repo.AddPipeline(pipelines.Pipeline{Target: pipelines.Target{
-		RefName: "queue", TargetBranch: "main", PullrequestIDs: []int{1}, Selector: &pipelines.Selector{Pattern: "**"},
+		RefName: "queue", TargetBranch: "main", PullRequestIDs: []int{1}, Selector: &pipelines.Selector{Pattern: "**"},
 	}})
 	require.Equal(t, pipelines.TargetMergeQueueRef, queue.Target.Type)
 	require.Equal(t, pipelines.SelectorMergeQueues, queue.Target.Selector.Type)

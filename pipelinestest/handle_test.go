@@ -212,5 +212,5 @@ func TestTheClientListsTheRepositoriesOfAWorkspace(t *testing.T) {
 	}
 	require.NoError(t, f.srv.Client().Do(t.Context(), http.MethodGet, "/repositories/acme?pagelen=100", nil, &page))
 	require.Equal(t, "acme/site", page.Values[0].FullName)
-	require.Equal(t, "main", page.Values[0].Mainbranch.Name)
+	require.Equal(t, "main", page.Values[0].MainBranch.Name)
 }

@@ -31,7 +31,7 @@ func (c *call) pipelineURL(uuid string) string {
 func (c *call) linkedRepository(r *Repository) *pipelines.Repository {
 	model := r.model()
 	name := "/" + r.Repo().String()
-	model.Links = &pipelines.RepositoryLinks{
+	model.Links = &pipelines.Links{
 		Self: c.api("/repositories" + name), HTML: web(name),
 		Avatar: &pipelines.Link{Href: "https://bytebucket.org/ravatar/" + escaped(r.uuid) + "?ts=default"},
 	}
@@ -42,7 +42,7 @@ func (c *call) linkedCommit(commit *pipelines.Commit) *pipelines.Commit {
 	linked := *commit
 	name := "/" + c.repo.Repo().String()
 	linked.Type = "commit"
-	linked.Links = &pipelines.CommitLinks{
+	linked.Links = &pipelines.Links{
 		Self: c.api("/repositories" + name + "/commit/" + commit.Hash), HTML: web(name + "/commits/" + commit.Hash),
 	}
 	return &linked
@@ -54,20 +54,20 @@ func (c *call) linkedAccount(a *pipelines.Account) *pipelines.Account {
 		return a
 	}
 	linked := *a
-	linked.Links = &pipelines.AccountLinks{
+	linked.Links = &pipelines.Links{
 		Self: c.api("/users/" + escaped(a.UUID)), HTML: web("/" + escaped(a.UUID) + "/"),
 		Avatar: &pipelines.Link{Href: fmt.Sprintf("https://secure.gravatar.com/avatar/%x", md5.Sum([]byte(a.UUID)))}, //nolint:gosec // see above
 	}
 	return &linked
 }
 
-func (c *call) linkedPullrequest(pr *pipelines.Pullrequest) *wirePullrequest {
+func (c *call) linkedPullrequest(pr *pipelines.PullRequest) *wirePullrequest {
 	if pr == nil {
 		return nil
 	}
 	linked := *pr
 	name, id := "/"+c.repo.Repo().String(), strconv.Itoa(pr.ID)
-	linked.Links = &pipelines.PullrequestLinks{
+	linked.Links = &pipelines.Links{
 		Self: c.api("/repositories" + name + "/pullrequests/" + id), HTML: web(name + "/pull-requests/" + id),
 	}
 	return &wirePullrequest{linked, pr.Draft, pr.Queued}

@@ -64,7 +64,7 @@ func verified(t *testing.T, client *pipelines.Client, token string) (kid string,
 	require.NoError(t, json.Unmarshal(decoded[0], &header))
 	require.Equal(t, "RS256", header.Alg)
 	require.Equal(t, "JWT", header.Typ)
-	set, err := client.OIDC.Keys(t.Context(), "acme")
+	set, err := client.OIDC.GetKeys(t.Context(), "acme")
 	require.NoError(t, err)
 	for _, k := range set.Keys {
 		if k.Kid == header.Kid {

@@ -42,12 +42,12 @@ type wirePipeline struct {
 type wireTarget struct {
 	pipelines.Target
 	Selector    *pipelines.Selector `json:"selector"`
-	Pullrequest *wirePullrequest    `json:"pullrequest,omitzero"`
+	PullRequest *wirePullrequest    `json:"pullrequest,omitzero"`
 }
 
 // wirePullrequest is a pull request as the service writes it: with what is false.
 type wirePullrequest struct {
-	pipelines.Pullrequest
+	pipelines.PullRequest
 	Draft  bool `json:"draft"`
 	Queued bool `json:"queued"`
 }
@@ -55,7 +55,7 @@ type wirePullrequest struct {
 // wire writes a pipeline down. Variables are for nobody to read.
 func (c *call) wire(p pipelines.Pipeline) any {
 	p.Variables = nil
-	p.Links = &pipelines.PipelineLinks{
+	p.Links = &pipelines.Links{
 		Self:  &pipelines.Link{Href: c.pipelineURL(p.UUID)},
 		Steps: &pipelines.Link{Href: c.pipelineURL(p.UUID) + "/steps"},
 	}
@@ -68,7 +68,7 @@ func (c *call) wire(p pipelines.Pipeline) any {
 		p.State.Result = &linked
 	}
 	return wirePipeline{
-		Pipeline: p, Target: wireTarget{p.Target, p.Target.Selector, c.linkedPullrequest(p.Target.Pullrequest)},
+		Pipeline: p, Target: wireTarget{p.Target, p.Target.Selector, c.linkedPullrequest(p.Target.PullRequest)},
 		DurationInSeconds: p.DurationInSeconds, BuildSecondsUsed: p.BuildSecondsUsed,
 		FirstSuccessful: p.FirstSuccessful, Expired: p.Expired, HasVariables: p.HasVariables, Labels: p.Labels,
 	}
@@ -218,7 +218,7 @@ type runRequest struct {
 
 type targetRequest struct {
 	pipelines.Target
-	Pullrequest *struct {
+	PullRequest *struct {
 		ID looseInt `json:"id"`
 	} `json:"pullrequest"`
 }
@@ -296,7 +296,7 @@ func (req *runRequest) readQuery(query url.Values) {
 		t.Selector = &pipelines.Selector{Type: pipelines.SelectorType(kind), Pattern: query.Get("target.selector.pattern")}
 	}
 	if id, err := strconv.Atoi(query.Get("target.pullrequest.id")); err == nil {
-		t.Target.Pullrequest = &pipelines.Pullrequest{ID: id}
+		t.Target.PullRequest = &pipelines.PullRequest{ID: id}
 	}
 	for i := 0; ; i++ {
 		prefix := "variables[" + strconv.Itoa(i) + "]."
@@ -312,8 +312,8 @@ func (req *runRequest) readQuery(query url.Values) {
 // target returns the target to run on, or what is wrong with it.
 func (req *runRequest) target() (target pipelines.Target, complaint string) {
 	target = req.Target.Target
-	if pr := req.Target.Pullrequest; pr != nil {
-		target.Pullrequest = &pipelines.Pullrequest{Type: "pullrequest", ID: int(pr.ID)}
+	if pr := req.Target.PullRequest; pr != nil {
+		target.PullRequest = &pipelines.PullRequest{Type: "pullrequest", ID: int(pr.ID)}
 	}
 	if selector := target.Selector; selector != nil && selector.Type == "" {
 		return target, "The selector has no type."
@@ -352,7 +352,7 @@ func checkCommitTarget(t pipelines.Target) string {
 }
 
 func checkPullRequestTarget(t pipelines.Target) string {
-	if t.Source == "" || t.Destination == "" || noHash(t.Commit) || noHash(t.DestinationCommit) || t.Pullrequest == nil || t.Pullrequest.ID <= 0 {
+	if t.Source == "" || t.Destination == "" || noHash(t.Commit) || noHash(t.DestinationCommit) || t.PullRequest == nil || t.PullRequest.ID <= 0 {
 		return "The target needs source, destination, commit, destination_commit and pullrequest."
 	}
 	return ""

@@ -134,7 +134,7 @@ func TestAPullRequestsRunNamesThePullRequest(t *testing.T) {
 	started := f.run(`{"type":"pipeline_pullrequest_target","source":"dev","destination":"main","commit":{"hash":"1"},` +
 		`"destination_commit":{"hash":"2"},"pullrequest":{"id":"7","title":"mine"}}`)
 	require.Equal(t, http.StatusCreated, started.StatusCode, started.text)
-	f.repo.AddPipeline(pipelines.Pipeline{Target: pipelines.Target{Source: "dev", Destination: "main", Pullrequest: &pipelines.Pullrequest{
+	f.repo.AddPipeline(pipelines.Pipeline{Target: pipelines.Target{Source: "dev", Destination: "main", PullRequest: &pipelines.PullRequest{
 		ID: 62, Title: "Add keys", Draft: true, Queued: true,
 	}}})
 	want := func(id, title string, flag bool) map[string]any {
@@ -151,7 +151,7 @@ func TestAPullRequestsRunNamesThePullRequest(t *testing.T) {
 	require.Equal(t, want("62", "Add keys", true), f.get(site+"/pipelines/2").At("target.pullrequest"))
 	require.Equal(t, []any{7., 62.}, f.get(site+"/pipelines").Values("target.pullrequest.id"))
 	require.Equal(t, "commit", started.At("target.destination_commit.type"))
-	require.Equal(t, "Pull request 7", f.repo.Pipelines()[0].Target.Pullrequest.Title)
+	require.Equal(t, "Pull request 7", f.repo.Pipelines()[0].Target.PullRequest.Title)
 	require.NotContains(t, f.run(mainBranch).At("target"), "pullrequest")
 }
 

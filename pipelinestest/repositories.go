@@ -63,7 +63,7 @@ func (c *call) listRepository(r *Repository) any {
 	model.Links.Clone = []pipelines.Link{
 		{Name: "https", Href: "https://bitbucket.org/" + name + ".git"}, {Name: "ssh", Href: "git@bitbucket.org:" + name + ".git"},
 	}
-	model.SCM, model.Mainbranch = "git", &pipelines.Ref{Type: "branch", Name: "main"}
+	model.SCM, model.MainBranch = "git", &pipelines.Ref{Type: "branch", Name: "main"}
 	model.CreatedOn, model.UpdatedOn = r.created, r.created
 	w := r.workspace
 	return listedRepository{model, r.slug, true, listedWorkspace{

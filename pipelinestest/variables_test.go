@@ -157,7 +157,7 @@ func TestTheClientSetsVariables(t *testing.T) {
 	f.srv.AddTeam("devs")
 	f.srv.AddUser("ada")
 	for _, set := range []*pipelines.VariableSet{
-		client.Variables.InRepository(repo), client.Variables.InWorkspace("acme"), client.Deployments.Variables(repo, environment.UUID()),
+		client.Variables.InRepository(repo), client.Variables.InWorkspace("acme"), client.Variables.InEnvironment(repo, environment.UUID()),
 		client.Variables.InTeam("devs"), client.Variables.InUser("ada"), //nolint:staticcheck // deprecated, but served
 	} {
 		for _, value := range []string{"one", "two", ""} {

@@ -129,7 +129,7 @@ func (r *reader) stepsOf(ctx context.Context, run *Run) error {
 // failedTests returns the names of the tests that failed in a step. A step without a report has none.
 func (r *reader) failedTests(ctx context.Context, run, step string) ([]string, error) {
 	var names []string
-	for test, err := range r.client.Steps.TestCases(ctx, r.repo, run, step, nil).All() {
+	for test, err := range r.client.Steps.ListTestCases(ctx, r.repo, run, step, nil).All() {
 		if errors.Is(err, pipelines.ErrNotFound) {
 			return nil, nil
 		}

@@ -41,7 +41,7 @@ func newStage(ctx context.Context) (s *stage, err error) {
 	for _, repository := range []*pipelinestest.Repository{s.listed, other} {
 		repository.AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build"}, {Name: "Deploy", Deployment: "Production"}}}, time.Now())
 	}
-	set, errKeys := s.srv.Client().OIDC.Keys(ctx, "acme")
+	set, errKeys := s.srv.Client().OIDC.GetKeys(ctx, "acme")
 	claims, errClaims := s.listed.StepClaims("1", "Build")
 	deploy, errDeploy := s.listed.StepClaims("1", "Deploy")
 	unlisted, errUnlisted := other.StepClaims("1", "Build")

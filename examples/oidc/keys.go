@@ -48,7 +48,7 @@ type keySet struct {
 func newKeySet(client *pipelines.Client, workspace string) *keySet {
 	return &keySet{
 		fetch: func(ctx context.Context) (*pipelines.JSONWebKeySet, error) {
-			return client.OIDC.Keys(ctx, workspace)
+			return client.OIDC.GetKeys(ctx, workspace)
 		},
 		limiter:  rate.NewLimiter(rate.Every(fetchEvery), fetchBurst),
 		fetching: make(chan struct{}, 1),

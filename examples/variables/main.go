@@ -148,12 +148,12 @@ func (s *session) scope(ctx context.Context, client *pipelines.Client) (*pipelin
 	if err != nil || s.environment == "" {
 		return client.Variables.InRepository(repo), err
 	}
-	for e, err := range client.Deployments.Environments(ctx, repo, nil).All() {
+	for e, err := range client.Deployments.ListEnvironments(ctx, repo, nil).All() {
 		if err != nil {
 			return nil, err
 		}
 		if strings.EqualFold(e.Name, s.environment) || strings.Trim(e.UUID, "{}") == strings.Trim(s.environment, "{}") {
-			return client.Deployments.Variables(repo, e.UUID), nil
+			return client.Variables.InEnvironment(repo, e.UUID), nil
 		}
 	}
 	return nil, fmt.Errorf("%s has no environment %q", repo, s.environment)

@@ -28,9 +28,9 @@ func (r *Repository) AddDeployment(d pipelines.Deployment) *pipelines.Deployment
 	d = clone(d)
 	d.UUID = cmp.Or(d.UUID, r.server.newUUID())
 	if d.Environment == nil {
-		d.Environment = &pipelines.Environment{UUID: r.addEnvironment(pipelines.EnvironmentTest, pipelines.EnvironmentTest).UUID()}
+		d.Environment = &pipelines.Environment{UUID: r.addEnvironment(string(pipelines.EnvironmentTest), pipelines.EnvironmentTest).UUID()}
 	}
-	if d.State == nil {
+	if d.State.Name == "" {
 		d.State = completedDeployment(pipelines.ResultSuccessful, now, now)
 	}
 	if d.Commit == nil {
@@ -103,11 +103,11 @@ func (r *run) deployment(s *step, planned span, now time.Time) pipelines.Deploym
 	switch {
 	case !planned.started(now):
 		d.Version, d.LastUpdateTime = 1, r.model.CreatedOn
-		d.State = &pipelines.DeploymentState{Type: "deployment_state_undeployed", Name: pipelines.StateUndeployed}
+		d.State = pipelines.DeploymentState{Type: "deployment_state_undeployed", Name: pipelines.StateUndeployed}
 		return d
 	case !planned.done(now):
 		d.Version, d.LastUpdateTime = 2, planned.start
-		d.State = &pipelines.DeploymentState{Type: "deployment_state_in_progress", Name: pipelines.StateInProgress, StartedOn: planned.start}
+		d.State = pipelines.DeploymentState{Type: "deployment_state_in_progress", Name: pipelines.StateInProgress, StartedOn: planned.start}
 	default:
 		d.Version, d.LastUpdateTime = 3, planned.end
 		d.State = completedDeployment(planned.result, planned.start, planned.end)
@@ -117,12 +117,12 @@ func (r *run) deployment(s *step, planned span, now time.Time) pipelines.Deploym
 }
 
 // completedDeployment is the state of a deployment whose step ended with a result. Deployments know only three.
-func completedDeployment(result pipelines.ResultName, start, end time.Time) *pipelines.DeploymentState {
+func completedDeployment(result pipelines.ResultName, start, end time.Time) pipelines.DeploymentState {
 	if result != pipelines.ResultSuccessful && result != pipelines.ResultStopped {
 		result = pipelines.ResultFailed
 	}
 	const kind = "deployment_state_completed"
-	return &pipelines.DeploymentState{
+	return pipelines.DeploymentState{
 		Type: kind, Name: pipelines.StateCompleted, StartedOn: start, CompletedOn: end,
 		Status: &pipelines.DeploymentStatus{Type: discriminator(kind, result), Name: result},
 	}
@@ -154,9 +154,7 @@ func (c *call) writeDeployment(d *deployment) any {
 	}
 	w.Commit = c.linkedCommit(d.Commit)
 	w.Release, w.Deployable = c.linkedRelease(*d.Release), c.linkedRelease(*d.Deployable)
-	state := *d.State
-	state.Deployer = c.linkedAccount(state.Deployer)
-	w.State = &state
+	w.State.Deployer = c.linkedAccount(w.State.Deployer)
 	return w
 }
 

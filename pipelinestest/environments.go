@@ -46,7 +46,7 @@ var environmentTypes = []pipelines.EnvironmentTypeName{
 // environmentTypeOf guesses the type of an environment from its name.
 func environmentTypeOf(name string) pipelines.EnvironmentTypeName {
 	for _, typ := range environmentTypes {
-		if strings.EqualFold(typ, name) {
+		if strings.EqualFold(string(typ), name) {
 			return typ
 		}
 	}
@@ -57,7 +57,7 @@ func environmentTypeOf(name string) pipelines.EnvironmentTypeName {
 // already is returned as it is. It panics where there is no such type.
 func (r *Repository) AddEnvironment(name string, typ pipelines.EnvironmentTypeName) *Environment {
 	if !slices.Contains(environmentTypes, typ) {
-		panic("pipelinestest: there is no type " + typ + " of environments")
+		panic("pipelinestest: there is no type " + string(typ) + " of environments")
 	}
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -168,13 +168,13 @@ func (c *call) createEnvironment() *reply {
 		return invalidEnvironment("The request body contains invalid properties")
 	}
 	var typ struct {
-		Name string `json:"name"`
+		Name pipelines.EnvironmentTypeName `json:"name"`
 	}
 	switch err := json.Unmarshal(req.EnvironmentType, &typ); {
 	case err != nil || typ.Name == "": // a text counts as missing
 		return invalidEnvironment("Property environment_type is required.")
 	case !slices.Contains(environmentTypes, typ.Name):
-		return invalidEnvironment("There is no environment_type " + typ.Name + ".")
+		return invalidEnvironment("There is no environment_type " + string(typ.Name) + ".")
 	case req.Name == "":
 		return invalidEnvironment("Property name is required.")
 	case c.repo.environmentNamed(req.Name) != nil:

@@ -267,12 +267,12 @@ func (r *Repository) AddPipelines(n int) {
 
 // Pipelines returns all runs as they are now, in the order in which they were added. Unlike the API it tells the variables that
 // they were started with.
-func (r *Repository) Pipelines() []*pipelines.Pipeline {
+func (r *Repository) Pipelines() []pipelines.Pipeline {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
-	all := make([]*pipelines.Pipeline, 0, len(r.runs))
+	all := make([]pipelines.Pipeline, 0, len(r.runs))
 	for _, run := range r.runs {
-		all = append(all, copyPipeline(run.snapshot(r.server.now())))
+		all = append(all, *copyPipeline(run.snapshot(r.server.now())))
 	}
 	return all
 }

@@ -68,7 +68,7 @@ func (s *runnerSet) SetRunnerState(id string, state pipelines.RunnerState) error
 
 func (r *runner) setState(state pipelines.RunnerState) {
 	completeTypes(&state)
-	r.State = &state
+	r.State = state
 }
 
 func (s *runnerSet) add(r pipelines.Runner) *runner {
@@ -77,10 +77,10 @@ func (s *runnerSet) add(r pipelines.Runner) *runner {
 	kept.UUID = cmp.Or(r.UUID, s.server.newUUID())
 	kept.CreatedOn = cmp.Or(r.CreatedOn, now)
 	kept.UpdatedOn = cmp.Or(r.UpdatedOn, kept.CreatedOn)
-	if kept.State == nil {
-		kept.State = &pipelines.RunnerState{Status: pipelines.RunnerUnregistered, UpdatedOn: now}
+	if kept.State == (pipelines.RunnerState{}) {
+		kept.State = pipelines.RunnerState{Status: pipelines.RunnerUnregistered, UpdatedOn: now}
 	}
-	kept.setState(*kept.State)
+	kept.setState(kept.State)
 	kept.OAuthClient = s.newClient(r.OAuthClient)
 	completeTypes(&kept.Runner)
 	s.runners = append(s.runners, kept)
@@ -150,7 +150,7 @@ type wireRunnerState struct {
 }
 
 func runnerOnWire(r *runner) wireRunner {
-	return wireRunner{r.Runner, wireRunnerState{*r.State, r.State.Cordoned}}
+	return wireRunner{r.Runner, wireRunnerState{r.State, r.State.Cordoned}}
 }
 
 // newRunner is a runner as its creation is answered: the only time that the secret is told.

@@ -58,7 +58,7 @@ func (r *Repository) FireSchedule(id string) error {
 	case !s.Enabled:
 		return fmt.Errorf("pipelinestest: schedule %s is disabled", id)
 	}
-	s.executions = append(s.executions, r.execute(*s.Target))
+	s.executions = append(s.executions, r.execute(s.Target))
 	return nil
 }
 
@@ -68,10 +68,9 @@ func (r *Repository) addSchedule(s pipelines.Schedule) *schedule {
 	s.CronPattern = cmp.Or(s.CronPattern, "0 0 12 * * ? *")
 	s.CreatedOn = cmp.Or(s.CreatedOn, now)
 	s.UpdatedOn = cmp.Or(s.UpdatedOn, s.CreatedOn)
-	s.Target = cmp.Or(s.Target, &pipelines.Target{})
-	completeTarget(s.Target)
+	completeTarget(&s.Target)
 	if s.Target.Selector == nil {
-		s.Target.Selector = &pipelines.Selector{Type: sectionOf(*s.Target), Pattern: s.Target.RefName}
+		s.Target.Selector = &pipelines.Selector{Type: sectionOf(s.Target), Pattern: s.Target.RefName}
 	}
 	completeTypes(&s)
 	kept := &schedule{Schedule: s}
@@ -148,7 +147,7 @@ func (c *call) createSchedule() *reply {
 			fmt.Sprintf("The repository has %d schedules already.", len(c.repo.schedules)), map[string]string{})
 	}
 	// Whether it is to be enabled is ignored, as the service does.
-	s := c.repo.addSchedule(pipelines.Schedule{Target: req.Target, CronPattern: req.CronPattern, Enabled: true})
+	s := c.repo.addSchedule(pipelines.Schedule{Target: *req.Target, CronPattern: req.CronPattern, Enabled: true})
 	return c.created(s.UUID, writeSchedule(c, s))
 }
 

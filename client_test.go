@@ -41,9 +41,9 @@ func TestNewClientRefusesOptionsThatCannotWork(t *testing.T) {
 		"no user agent":                   {pipelines.WithUserAgent(""), "user agent is empty"},
 		"no limiter":                      {pipelines.WithLimiter(nil), "limiter is nil"},
 		"no logger":                       {pipelines.WithLogger(nil), "logger is nil"},
-		"no hook":                         {pipelines.WithResponseHook(nil), "hook is nil"},
+		"no observer":                     {pipelines.WithObserver(nil), "observer is nil"},
 		"no stall timeout":                {pipelines.WithStallTimeout(0), "stall timeout is not positive"},
-		"a negative number of attempts":   {pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: -1}), "negative"},
+		"a negative number of attempts":   {pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: -1}), "RetryPolicy.MaxAttempts is negative"},
 		"a first wait longer than any":    {pipelines.WithRetry(pipelines.RetryPolicy{MinWait: 2, MaxWait: 1}), "MinWait"},
 		"an environment with nothing set": {pipelines.WithEnv(), "BITBUCKET_TOKEN"},
 	} {
@@ -374,7 +374,8 @@ func TestResponseHookSeesEveryAttempt(t *testing.T) {
 		answerJSON(`{"build_number":1}`)(w, req)
 	})
 	var seen []string
-	c := newClient(t, srv.base(), pipelines.WithResponseHook(func(resp *http.Response) {
+	c := newClient(t, srv.base(), pipelines.WithObserver(func(a pipelines.Attempt) {
+		resp := a.Response
 		seen = append(seen, fmt.Sprint(resp.StatusCode, " ", resp.Header.Get("X-RateLimit-NearLimit"), " ", resp.Request.Header.Get("Authorization")))
 		resp.Body.Close()
 	}))

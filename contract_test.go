@@ -51,7 +51,7 @@ const (
 	trustedHostBody = `{"type":"pipeline_known_host","hostname":"example.com","public_key":{"type":"pipeline_ssh_public_key","key_type":"ssh-ed25519","key":"AAAA"}}`
 )
 
-var trustedHost = pipelines.KnownHost{Hostname: "example.com", PublicKey: &pipelines.SSHPublicKey{KeyType: "ssh-ed25519", Key: "AAAA"}}
+var trustedHost = pipelines.KnownHostRequest{Hostname: "example.com", KeyType: "ssh-ed25519", Key: "AAAA"}
 
 // contractCalls has every operation of the service once.
 var contractCalls = slices.Concat([]contractCall{
@@ -212,7 +212,7 @@ func variableCalls(id, sdk string, in func(session) *pipelines.VariableSet) []co
 			return in(s).Get(s.ctx, s.last())
 		}},
 		{fmt.Sprintf(id, "create", ""), sdk + ".Create", "", `{"key":"TOKEN","value":"s3cret","secured":true}`, func(s session) (any, error) {
-			return in(s).Create(s.ctx, pipelines.Variable{Key: "TOKEN", Value: "s3cret", Secured: true})
+			return in(s).Create(s.ctx, pipelines.VariableRequest{Key: "TOKEN", Value: "s3cret", Secured: new(true)})
 		}},
 		{fmt.Sprintf(id, "update", ""), sdk + ".Update", "", `{"key":"TOKEN","value":"s3cret","secured":false}`, func(s session) (any, error) {
 			return in(s).Update(s.ctx, s.last(), pipelines.VariableUpdate{Key: "TOKEN", Value: new("s3cret"), Secured: new(false)})
@@ -227,6 +227,7 @@ func variableCalls(id, sdk string, in func(session) *pipelines.VariableSet) []co
 func runnerCalls(id, sdk string, in func(session) *pipelines.RunnerSet) []contractCall {
 	const body = `{"name":"arm","labels":["self.hosted","linux"]}`
 	runner := pipelines.RunnerRequest{Name: "arm", Labels: []string{"self.hosted", "linux"}}
+	update := pipelines.RunnerUpdate{Name: new("arm"), Labels: []string{"self.hosted", "linux"}}
 	return []contractCall{
 		{fmt.Sprintf(id, "get", "s"), sdk + ".List", firstPage, "", func(s session) (any, error) {
 			return in(s).List(s.ctx, nil).Collect()
@@ -238,7 +239,7 @@ func runnerCalls(id, sdk string, in func(session) *pipelines.RunnerSet) []contra
 			return in(s).Create(s.ctx, runner)
 		}},
 		{fmt.Sprintf(id, "update", ""), sdk + ".Update", "", body, func(s session) (any, error) {
-			return in(s).Update(s.ctx, s.last(), runner)
+			return in(s).Update(s.ctx, s.last(), update)
 		}},
 		{fmt.Sprintf(id, "delete", ""), sdk + ".Delete", "", "", func(s session) (any, error) {
 			return nil, in(s).Delete(s.ctx, s.last())
@@ -348,8 +349,8 @@ func TestEachOperationIsSentToTheByte(t *testing.T) {
 				t.Parallel()
 				srv := record(t, o.succeed)
 				var sent pipelines.Operation
-				c := newClient(t, srv.base(), pipelines.WithResponseHook(func(resp *http.Response) {
-					sent, _ = pipelines.OperationFromContext(resp.Request.Context())
+				c := newClient(t, srv.base(), pipelines.WithObserver(func(a pipelines.Attempt) {
+					sent, _ = pipelines.OperationFromContext(a.Response.Request.Context())
 				}))
 				require.NoError(t, o.call(t, c, o.uuids(form)))
 

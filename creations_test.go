@@ -20,10 +20,10 @@ var creations = map[string]func(context.Context, *pipelines.Client, ...pipelines
 		return c.Pipelines.RunOnDemand(ctx, repo, pipelines.OnDemandRequest{RunRequest: mainBranch, YAML: []byte("pipelines: {}")}, opts...)
 	},
 	"Variables.Create": func(ctx context.Context, c *pipelines.Client, opts ...pipelines.CallOption) (any, error) {
-		return c.Variables.InWorkspace("acme").Create(ctx, pipelines.Variable{Key: "K", Value: "v"}, opts...)
+		return c.Variables.InWorkspace("acme").Create(ctx, pipelines.VariableRequest{Key: "K", Value: "v"}, opts...)
 	},
 	"Variables.Create of an environment": func(ctx context.Context, c *pipelines.Client, opts ...pipelines.CallOption) (any, error) {
-		return c.Variables.InEnvironment(repo, "{e}").Create(ctx, pipelines.Variable{Key: "K", Value: "v"}, opts...)
+		return c.Variables.InEnvironment(repo, "{e}").Create(ctx, pipelines.VariableRequest{Key: "K", Value: "v"}, opts...)
 	},
 	"Deployments.CreateEnvironment": func(ctx context.Context, c *pipelines.Client, opts ...pipelines.CallOption) (any, error) {
 		return c.Deployments.CreateEnvironment(ctx, repo, pipelines.EnvironmentRequest{Name: "E", EnvironmentType: pipelines.EnvironmentTest}, opts...)
@@ -115,12 +115,12 @@ func TestAVariableThatWasCreatedWithoutAUUIDIsNotRemembered(t *testing.T) {
 		answerJSON(listed)(w, req)
 	})
 	variables := newClient(t, srv.base()).Variables.InEnvironment(repo, "{e}")
-	_, err := variables.Create(t.Context(), pipelines.Variable{Key: "K", Value: "v"})
+	_, err := variables.Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: "v"})
 	require.NoError(t, err)
 	_, err = variables.GetByKey(t.Context(), "K")
 	require.ErrorIs(t, err, pipelines.ErrNotFound)
 	listed = `{"values":[{"uuid":"{1}","key":"K","value":"v"}]}`
-	plan, err := variables.Plan(t.Context(), []pipelines.Variable{{Key: "K", Value: "v"}}, nil)
+	plan, err := variables.Plan(t.Context(), []pipelines.VariableRequest{{Key: "K", Value: "v"}}, nil)
 	require.NoError(t, err)
 	require.Len(t, plan.Unchanged, 1)
 	require.Empty(t, plan.Create)

@@ -173,9 +173,9 @@ func TestDoReadsTheModelsOfThePackageAsTheirMethodsDo(t *testing.T) {
 func TestDoSendsTheModelsOfThePackageAsTheirMethodsDo(t *testing.T) {
 	srv := record(t, answer(http.StatusNoContent, "", ""))
 	c := newClient(t, srv.base())
-	secured := pipelines.Variable{Key: "K", Value: "v<", Secured: true}
-	for _, body := range []any{secured, &secured, []pipelines.Variable{secured}, map[string]*pipelines.Variable{"a": &secured}, pipelines.RunRequest{
-		Target: pipelines.BranchTarget("main"), Variables: []pipelines.Variable{secured},
+	secured := pipelines.VariableRequest{Key: "K", Value: "v<", Secured: new(true)}
+	for _, body := range []any{secured, &secured, []pipelines.VariableRequest{secured}, map[string]*pipelines.VariableRequest{"a": &secured}, pipelines.RunRequest{
+		Target: pipelines.BranchTarget("main"), Variables: []pipelines.VariableRequest{secured},
 	}} {
 		require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", body, nil))
 		seen := srv.seen()
@@ -183,10 +183,10 @@ func TestDoSendsTheModelsOfThePackageAsTheirMethodsDo(t *testing.T) {
 	}
 	type tree []tree
 	require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", tree{{}, {{}}}, nil))
-	within := struct{ Variable pipelines.Variable }{secured}
+	within := struct{ Variable pipelines.VariableRequest }{secured}
 	require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", within, nil))
 	seen := srv.seen()
-	require.Equal(t, `{"Variable":{"key":"K","secured":true}}`, seen[len(seen)-1].Body, "as wherever a program marshals it")
+	require.Equal(t, `{"Variable":{"key":"K","value":"","secured":true}}`, seen[len(seen)-1].Body, "as wherever a program marshals it")
 }
 
 func TestDoBoundsWhatAResponseBecomes(t *testing.T) {

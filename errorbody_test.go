@@ -21,7 +21,7 @@ var asJSON = http.Header{"Content-Type": {"application/json"}}
 func TestAnErrorShowsTheArgumentsOfItsData(t *testing.T) {
 	srv := record(t, answer(400, "application/json", `{"error":{"message":"Bad request","detail":"The request body contains invalid properties",
 		"data":{"key":"variable-service.request.validation-error","arguments":{"secured-required":"Property secured is required"}}}}`))
-	_, err := newClient(t, srv.base()).Variables.InRepository(repo).Create(t.Context(), pipelines.Variable{Key: "K", Value: "v"})
+	_, err := newClient(t, srv.base()).Variables.InRepository(repo).Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: "v"})
 	require.EqualError(t, err, "pipelines: Variables.Create: POST /repositories/acme/site/pipelines_config/variables: 400 Bad Request: "+
 		"The request body contains invalid properties; secured-required: Property secured is required")
 	var e *pipelines.APIError

@@ -95,7 +95,7 @@ func ExamplePipelinesService_Run() {
 
 	run, err := client.Pipelines.Run(context.Background(), repo, pipelines.RunRequest{
 		Target:    pipelines.BranchTarget("main"),
-		Variables: []pipelines.Variable{{Key: "LEVEL", Value: "debug"}, {Key: "KEY", Value: "s3cret", Secured: true}},
+		Variables: []pipelines.VariableRequest{{Key: "LEVEL", Value: "debug"}, {Key: "KEY", Value: "s3cret", Secured: new(true)}},
 	})
 	switch {
 	case errors.Is(err, pipelines.ErrOutcomeUnknown):
@@ -279,11 +279,11 @@ func ExampleVariableSet_Set() {
 
 	variables := client.Variables.InRepository(repo)
 	for _, level := range []string{"info", "debug"} { // creates it, then updates it
-		if _, err := variables.Set(ctx, pipelines.Variable{Key: "LEVEL", Value: level}); err != nil {
+		if _, err := variables.Set(ctx, pipelines.VariableRequest{Key: "LEVEL", Value: level}); err != nil {
 			log.Fatal(err)
 		}
 	}
-	if _, err := variables.Set(ctx, pipelines.Variable{Key: "KEY", Value: "s3cret", Secured: true}); err != nil {
+	if _, err := variables.Set(ctx, pipelines.VariableRequest{Key: "KEY", Value: "s3cret", Secured: new(true)}); err != nil {
 		log.Fatal(err)
 	}
 	for v, err := range variables.List(ctx, nil).All() {
@@ -309,7 +309,7 @@ func ExampleDeploymentsService_CreateEnvironment() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = client.Variables.InEnvironment(repo, env.UUID).Set(ctx, pipelines.Variable{Key: "REGION", Value: "eu"})
+	_, err = client.Variables.InEnvironment(repo, env.UUID).Set(ctx, pipelines.VariableRequest{Key: "REGION", Value: "eu"})
 	fmt.Println(env.Name, env.Slug, err)
 	// Output: Production EU production-eu <nil>
 }

@@ -341,7 +341,7 @@ func FuzzParseKnownHosts(f *testing.F) {
 		var again strings.Builder
 		for _, host := range hosts {
 			require.NotEmpty(t, host.Hostname)
-			fmt.Fprintln(&again, host.Hostname, host.PublicKey.KeyType, host.PublicKey.Key)
+			fmt.Fprintln(&again, host.Hostname, host.KeyType, host.Key)
 		}
 		reread, err := pipelines.ParseKnownHosts(strings.NewReader(again.String()))
 		require.NoError(t, err)

@@ -88,7 +88,7 @@ func models(t *testing.T) map[string]model {
 		"a schedule": {
 			file: "schedule", want: &pipelines.Schedule{
 				Type: "pipeline_schedule", UUID: "{99999999-2222-4333-8444-555555555555}", Enabled: true,
-				Target: &pipelines.Target{
+				Target: pipelines.Target{
 					Type: pipelines.TargetRef, RefType: pipelines.RefBranch, RefName: "main", Commit: &pipelines.Commit{Type: "commit", Hash: "0123456789ab"},
 					Selector: &pipelines.Selector{Type: pipelines.SelectorCustom, Pattern: "nightly"},
 				},
@@ -179,7 +179,7 @@ func models(t *testing.T) map[string]model {
 		"a runner": {
 			file: "runner", secret: []string{".oauth_client.secret"}, want: &pipelines.Runner{
 				Type: "pipeline_runner", UUID: "{cccccccc-2222-4333-8444-555555555555}", Name: "rack 7", Labels: []string{"self.hosted", "linux"},
-				State: &pipelines.RunnerState{
+				State: pipelines.RunnerState{
 					Type: "pipeline_runner_state", Status: pipelines.RunnerOnline, UpdatedOn: date("2026-08-01T10:12:13.671Z"), Cordoned: true,
 					Version: &pipelines.RunnerVersion{Type: "pipeline_runner_version", Version: "3.1.0", Current: "3.2.0"},
 				},
@@ -334,7 +334,7 @@ func fullDeployment() *pipelines.Deployment {
 	}
 	return &pipelines.Deployment{
 		Type: "deployment", UUID: "{88888888-2222-4333-8444-555555555555}", Key: "steps-{6f1c2e0a-3f0e-4c58-9d0b-0f6f4f6a1b02}", Version: 3,
-		State: &pipelines.DeploymentState{
+		State: pipelines.DeploymentState{
 			Type: "deployment_state_completed", Name: pipelines.StateCompleted,
 			Status: &pipelines.DeploymentStatus{Type: "deployment_state_completed_successful", Name: pipelines.ResultSuccessful},
 			URL:    "https://bitbucket.org/acme/site/pipelines/results/412/steps/2", TriggerURL: "https://bitbucket.org/acme/site/pipelines/results/412",
@@ -490,15 +490,15 @@ func TestStrangeFormsAreDecodedAsTheyCome(t *testing.T) {
 		},
 		"a deployment that hasn't begun": {
 			"a deployment", `{"state":{"type":"deployment_state_undeployed","name":"UNDEPLOYED","trigger_url":"u"}}`,
-			&pipelines.Deployment{State: &pipelines.DeploymentState{Type: "deployment_state_undeployed", Name: pipelines.StateUndeployed, TriggerURL: "u"}},
+			&pipelines.Deployment{State: pipelines.DeploymentState{Type: "deployment_state_undeployed", Name: pipelines.StateUndeployed, TriggerURL: "u"}},
 		},
 		"an unknown state of a deployment": {
 			"a deployment", `{"state":{"name":"ORBITING","status":{"type":"x","name":"SO_SO"}}}`,
-			&pipelines.Deployment{State: &pipelines.DeploymentState{Name: "ORBITING", Status: &pipelines.DeploymentStatus{Type: "x", Name: "SO_SO"}}},
+			&pipelines.Deployment{State: pipelines.DeploymentState{Name: "ORBITING", Status: &pipelines.DeploymentStatus{Type: "x", Name: "SO_SO"}}},
 		},
 		"a schedule without a selector": {
 			"a schedule", `{"enabled":false,"target":{"type":"pipeline_ref_target","ref_type":"moon","selector":null}}`,
-			&pipelines.Schedule{Target: &pipelines.Target{Type: "pipeline_ref_target", RefType: "moon"}},
+			&pipelines.Schedule{Target: pipelines.Target{Type: "pipeline_ref_target", RefType: "moon"}},
 		},
 		"an execution of neither kind": {
 			"an execution that started none", `{"type":"pipeline_schedule_execution_dreamt","pipeline":7,"error":[]}`,
@@ -519,7 +519,7 @@ func TestStrangeFormsAreDecodedAsTheyCome(t *testing.T) {
 		"an unknown status of a runner": {
 			"a runner", `{"labels":[],"state":{"status":"ORBITING"},"oauth_client":{"id":"c"}}`,
 			&pipelines.Runner{
-				Labels: []string{}, State: &pipelines.RunnerState{Status: "ORBITING"}, OAuthClient: &pipelines.RunnerOAuthClient{ID: "c"},
+				Labels: []string{}, State: pipelines.RunnerState{Status: "ORBITING"}, OAuthClient: &pipelines.RunnerOAuthClient{ID: "c"},
 			},
 		},
 	} {

@@ -43,8 +43,8 @@ func TestHeadersThatMakeNetHTTPSendAWriteAgainAreRefused(t *testing.T) {
 
 func TestErrorsNeverRepeatWhatTheRequestKeptSecret(t *testing.T) {
 	const secret = "hunter2=\n<second line of it>"
-	variable := pipelines.Variable{Key: "K", Value: secret, Secured: true}
-	run := pipelines.RunRequest{Target: pipelines.BranchTarget("main"), Variables: []pipelines.Variable{variable}}
+	variable := pipelines.VariableRequest{Key: "K", Value: secret, Secured: new(true)}
+	run := pipelines.RunRequest{Target: pipelines.BranchTarget("main"), Variables: []pipelines.VariableRequest{variable}}
 	calls := map[string]func(*pipelines.Client) error{
 		"Run": func(c *pipelines.Client) error { _, err := c.Pipelines.Run(t.Context(), repo, run); return err },
 		"RunOnDemand": func(c *pipelines.Client) error {
@@ -667,8 +667,8 @@ func TestASecretThatBeginsLikeAnotherIsMaskedWhole(t *testing.T) {
 	srv := record(t, answer(400, "application/json", `{"error":{"message":"bad hunter2-and-more"}}`))
 	_, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, pipelines.RunRequest{
 		Target: pipelines.BranchTarget("main"),
-		Variables: []pipelines.Variable{
-			{Key: "A", Value: "hunter2", Secured: true}, {Key: "B", Value: "hunter2-and-more", Secured: true},
+		Variables: []pipelines.VariableRequest{
+			{Key: "A", Value: "hunter2", Secured: new(true)}, {Key: "B", Value: "hunter2-and-more", Secured: new(true)},
 		},
 	})
 	require.ErrorIs(t, err, pipelines.ErrInvalidRequest)

@@ -26,7 +26,7 @@ import (
 func createError(t *testing.T, value, contentType, body string, opts ...pipelines.Option) *pipelines.APIError {
 	t.Helper()
 	srv := record(t, answer(400, contentType, body))
-	_, err := newClient(t, srv.base(), opts...).Variables.InRepository(repo).Create(t.Context(), pipelines.Variable{Key: "K", Value: value, Secured: true})
+	_, err := newClient(t, srv.base(), opts...).Variables.InRepository(repo).Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: value, Secured: new(true)})
 	var e *pipelines.APIError
 	require.ErrorAs(t, err, &e)
 	return e
@@ -143,7 +143,7 @@ func TestASecretThatALostConnectionCutsIsNotShown(t *testing.T) {
 				resp.Body = lostBody{io.MultiReader(strings.NewReader(start+spelling[:end]), failingReader{})}
 				return resp
 			})
-			_, err := c.Variables.InRepository(repo).Create(t.Context(), pipelines.Variable{Key: "K", Value: secret, Secured: true})
+			_, err := c.Variables.InRepository(repo).Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: secret, Secured: new(true)})
 			var e *pipelines.APIError
 			require.ErrorAs(t, err, &e)
 			require.Equal(t, start, string(e.Body), "after %q", spelling[:end])
@@ -178,7 +178,7 @@ func (e *coyError) Unwrap() error { return e.inner }
 
 func TestNoErrorWithinAnErrorShowsASecret(t *testing.T) {
 	const secret = "hunter2hunter2"
-	variable := pipelines.Variable{Key: "K", Value: secret, Secured: true}
+	variable := pipelines.VariableRequest{Key: "K", Value: secret, Secured: new(true)}
 	errDown := errors.New("down")
 	for name, cause := range map[string]error{
 		"quoting":          fmt.Errorf("%w: %w", errDown, &quotingError{secret}),
@@ -279,7 +279,7 @@ func TestASyncErrorShowsNoControlCharacters(t *testing.T) {
 		answer(400, "text/plain", "no\x1b[2J\nway")(w, req)
 	})
 	variables := newClient(t, srv.base()).Variables.InRepository(repo)
-	plan, err := variables.Plan(t.Context(), []pipelines.Variable{{Key: "K\x1b[2J\n\u202eX", Value: "v"}}, nil)
+	plan, err := variables.Plan(t.Context(), []pipelines.VariableRequest{{Key: "K\x1b[2J\n\u202eX", Value: "v"}}, nil)
 	require.NoError(t, err)
 	err = variables.Apply(t.Context(), plan)
 	var stopped *pipelines.SyncError

@@ -303,7 +303,7 @@ func newWorld(t *testing.T) *world {
 	w.repo.SetKeyPair(pipelines.KeyPair{PrivateKey: "old", PublicKey: "ssh-rsa BBBB"})
 	schedule := w.repo.AddSchedule(pipelines.Schedule{Enabled: true})
 	require.NoError(t, w.repo.FireSchedule(schedule.UUID))
-	host := w.repo.AddKnownHost(pipelines.KnownHost{Hostname: "old.example.com", PublicKey: trustedHost.PublicKey})
+	host := w.repo.AddKnownHost(pipelines.KnownHost{Hostname: "old.example.com", PublicKey: &pipelines.SSHPublicKey{KeyType: "ssh-ed25519", Key: "AAAA"}})
 	w.params = map[string]string{
 		"workspace": "acme", "repo_slug": "site", "username": "devs", "selected_user": "ada",
 		"environment_uuid": environment.UUID(), "schedule_uuid": schedule.UUID, "known_host_uuid": host.UUID,

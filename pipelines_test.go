@@ -135,7 +135,7 @@ func TestRunSendsItsTargetAndVariables(t *testing.T) {
 			`{"target":{"type":"pipeline_pullrequest_target","commit":{"type":"commit","hash":"abc"},"source":"feature/x","destination":"main","destination_commit":{"type":"commit","hash":"def"},"pullrequest":{"id":17}}}`,
 		},
 		"variables": {
-			pipelines.RunRequest{Target: pipelines.BranchTarget("<main>&"), Variables: []pipelines.Variable{{Key: "A", Value: "1"}, {Key: "B"}, {Key: "C", Value: "s3cret", Secured: true, UUID: "{x}"}}},
+			pipelines.RunRequest{Target: pipelines.BranchTarget("<main>&"), Variables: []pipelines.VariableRequest{{Key: "A", Value: "1"}, {Key: "B"}, {Key: "C", Value: "s3cret", Secured: new(true)}}},
 			`{"target":{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"<main>&"},"variables":[{"key":"A","value":"1","secured":false},{"key":"B","value":"","secured":false},{"key":"C","value":"s3cret","secured":true}]}`,
 		},
 		"a target of a type to come": {pipelines.RunRequest{Target: pipelines.Target{Type: "pipeline_moon_target"}}, `{"target":{"type":"pipeline_moon_target"}}`},
@@ -159,7 +159,7 @@ func TestAnOnDemandRunSendsItsYAMLAndTheRestInTheQuery(t *testing.T) {
 	_, err := c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{
 		RunRequest: pipelines.RunRequest{
 			Target:    pipelines.BranchTarget("main").At("abc").With(pipelines.CustomSelector("deploy")),
-			Variables: []pipelines.Variable{{Key: "A", Value: "1 2"}, {Key: "B", Value: "s3cret", Secured: true}},
+			Variables: []pipelines.VariableRequest{{Key: "A", Value: "1 2"}, {Key: "B", Value: "s3cret", Secured: new(true)}},
 		},
 		YAML: []byte("pipelines: {}\n"), MergeDefaults: true, TargetBranchToCreate: "try",
 	})
@@ -205,7 +205,7 @@ func TestRunsThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
 		"no destination branch":      {Target: without(func(pr *pipelines.PullRequestRef) { pr.Destination = "" })},
 		"no commit hash ":            {Target: without(func(pr *pipelines.PullRequestRef) { pr.Commit = "" })},
 		"no destination commit hash": {Target: without(func(pr *pipelines.PullRequestRef) { pr.DestinationCommit = "" })},
-		"variable 1 has no key":      {Target: pipelines.BranchTarget("main"), Variables: []pipelines.Variable{{Key: "A"}, {Value: "s3cret"}}},
+		"variable 1 has no key":      {Target: pipelines.BranchTarget("main"), Variables: []pipelines.VariableRequest{{Key: "A"}, {Value: "s3cret"}}},
 	} {
 		_, err := c.Pipelines.Run(t.Context(), repo, run)
 		require.ErrorIs(t, err, pipelines.ErrInvalidArgument, says)

@@ -36,7 +36,7 @@ func viaFunc(t *testing.T, send roundTripper, opts ...pipelines.Option) *pipelin
 }
 
 func TestACallWaitsAMinuteForAUsedUpQuota(t *testing.T) {
-	for name, circuit := range map[string]bool{"with the circuit": true, "without it": false} {
+	for name, circuit := range map[string]pipelines.Option{"with the circuit": nil, "without it": pipelines.WithoutQuotaCircuit()} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				for _, back := range []time.Duration{time.Second, 10 * time.Second, 59 * time.Second} {
@@ -46,7 +46,7 @@ func TestACallWaitsAMinuteForAUsedUpQuota(t *testing.T) {
 							return respond(req, 429, "Rate limit for this resource has been exceeded"), nil
 						}
 						return respond(req, 201, `{"uuid":"{u}"}`), nil
-					}, pipelines.WithQuotaCircuit(circuit))
+					}, circuit)
 					_, err := c.Pipelines.Run(t.Context(), repo, mainBranch)
 					require.NoError(t, err, "the quota is back after %v", back)
 					require.LessOrEqual(t, time.Since(start), time.Minute)
@@ -56,7 +56,7 @@ func TestACallWaitsAMinuteForAUsedUpQuota(t *testing.T) {
 				c := viaFunc(t, func(req *http.Request) (*http.Response, error) {
 					sent++
 					return respond(req, 429, ""), nil
-				}, pipelines.WithQuotaCircuit(circuit))
+				}, circuit)
 				_, err := c.Pipelines.Get(t.Context(), repo, "1")
 				require.ErrorIs(t, err, pipelines.ErrRateLimited)
 				require.Equal(t, time.Minute, time.Since(start))
@@ -311,11 +311,11 @@ func TestUnsecuredVariablesAreCreatedAsSuch(t *testing.T) {
 		c.Variables.InRepository(repo), c.Variables.InWorkspace("acme"), c.Variables.InTeam("acme"), c.Variables.InUser("acme"),
 		c.Variables.InEnvironment(repo, "{e}"),
 	} {
-		_, err := set.Create(t.Context(), pipelines.Variable{Key: "K", Value: "v"})
+		_, err := set.Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: "v"})
 		require.NoError(t, err)
 	}
 	_, err := c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{
-		Target: pipelines.BranchTarget("main"), Variables: []pipelines.Variable{{Key: "K", Value: "v"}},
+		Target: pipelines.BranchTarget("main"), Variables: []pipelines.VariableRequest{{Key: "K", Value: "v"}},
 	})
 	require.NoError(t, err)
 	for i, req := range srv.seen() {
@@ -323,7 +323,7 @@ func TestUnsecuredVariablesAreCreatedAsSuch(t *testing.T) {
 	}
 }
 
-func TestAHookAndALoggerMayCallTheClientAfterARefusal(t *testing.T) {
+func TestAnObserverAndALoggerMayCallTheClientAfterARefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c *pipelines.Client
 		start, nested := time.Now(), 0
@@ -338,7 +338,7 @@ func TestAHookAndALoggerMayCallTheClientAfterARefusal(t *testing.T) {
 				return respond(req, 429, ""), nil
 			}
 			return respond(req, 200, `{"build_number":1}`), nil
-		}, pipelines.WithResponseHook(func(*http.Response) { call() }), pipelines.WithLogger(slog.New(callingHandler{call})))
+		}, pipelines.WithObserver(func(pipelines.Attempt) { call() }), pipelines.WithLogger(slog.New(callingHandler{call})))
 		_, err := c.Pipelines.Get(t.Context(), repo, "1")
 		require.NoError(t, err)
 		require.Greater(t, nested, 1)

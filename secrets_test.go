@@ -501,7 +501,7 @@ func TestNothingOfAClientShowsItsCredentials(t *testing.T) {
 			c := newClient(t, srv.base(), append(opts, pipelines.WithUserAgent("me/1"), pipelines.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
 				return http.DefaultTransport.RoundTrip(req)
 			})}))...)
-			_, err := c.Variables.InRepository(repo).Create(t.Context(), pipelines.Variable{Key: "K", Value: secretCanary, Secured: true})
+			_, err := c.Variables.InRepository(repo).Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: secretCanary, Secured: new(true)})
 			require.NoError(t, err, "a token that is kept is one to show")
 			log, err := c.Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
 			require.NoError(t, err)
@@ -553,8 +553,8 @@ func TestOptionsThatAreRefusedDoNotRepeatTheirSecret(t *testing.T) {
 		"header":   c.Do(t.Context(), "GET", "/x", nil, nil, pipelines.WithHeader("X-Key", broken)),
 		"path":     c.Do(t.Context(), "GET", "/%zz"+secretCanary, nil, nil),
 		"body":     c.Do(t.Context(), "PUT", "/x", map[string]any{"a": secretCanary, "b": func() {}}, nil),
-		"run":      second(c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main"), Variables: []pipelines.Variable{{Value: secretCanary, Secured: true}}})),
-		"variable": second(c.Variables.InRepository(repo).Set(t.Context(), pipelines.Variable{Value: secretCanary, Secured: true})),
+		"run":      second(c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main"), Variables: []pipelines.VariableRequest{{Value: secretCanary, Secured: new(true)}}})),
+		"variable": second(c.Variables.InRepository(repo).Set(t.Context(), pipelines.VariableRequest{Value: secretCanary, Secured: new(true)})),
 		"update":   second(c.Variables.InRepository(repo).Update(t.Context(), "..", pipelines.VariableUpdate{Value: new(secretCanary)})),
 		"key pair": second(c.SSH.SetKeyPair(t.Context(), repo, pipelines.KeyPair{PrivateKey: secretCanary})),
 	} {
@@ -664,7 +664,7 @@ func TestNoFailingCallShowsASecret(t *testing.T) {
 				srv := record(t, handle)
 				opts = append(opts, pipelines.WithTokenURL(tokenServer(t)), pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 2, MinWait: 1, MaxWait: 1, MaxQuotaWait: 1}),
 					pipelines.WithLogger(slog.New(slog.NewJSONHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}))),
-					pipelines.WithResponseHook(func(resp *http.Response) { assertRequestSilent(t, resp) }))
+					pipelines.WithObserver(func(a pipelines.Attempt) { assertAttemptSilent(t, a) }))
 				failing := failingCalls(t, newClient(t, srv.base(), opts...))
 				for call, err := range failing {
 					assertErrorSilent(t, name+": "+call, err)
@@ -702,10 +702,20 @@ func assertRequestSilent(t *testing.T, resp *http.Response) {
 	assertShowsNot(t, texts, secretCanary, "response")
 }
 
+func assertAttemptSilent(t *testing.T, a pipelines.Attempt) {
+	t.Helper()
+	if a.Err != nil {
+		assertErrorSilent(t, "observed", a.Err)
+	}
+	if a.Response != nil {
+		assertRequestSilent(t, a.Response)
+	}
+}
+
 // failingCalls calls what carries secrets, each in its way, and returns the errors there were.
 func failingCalls(t *testing.T, c *pipelines.Client) map[string]error {
-	secured := pipelines.Variable{Key: "K", Value: secretCanary, Secured: true}
-	run := pipelines.RunRequest{Target: pipelines.BranchTarget("main"), Variables: []pipelines.Variable{secured}}
+	secured := pipelines.VariableRequest{Key: "K", Value: secretCanary, Secured: new(true)}
+	run := pipelines.RunRequest{Target: pipelines.BranchTarget("main"), Variables: []pipelines.VariableRequest{secured}}
 	variables := c.Variables.InRepository(repo)
 	var resp *http.Response
 	ended, cancel := context.WithCancel(t.Context())
@@ -737,7 +747,7 @@ func TestPanicsOfTheUsersCodeShowNoSecret(t *testing.T) {
 	srv := record(t, answerJSON(`{}`))
 	for name, opt := range map[string]pipelines.Option{
 		"transport": pipelines.WithHTTPClient(&http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { panic("mine") })}),
-		"hook":      pipelines.WithResponseHook(func(*http.Response) { panic("mine") }),
+		"observer":  pipelines.WithObserver(func(pipelines.Attempt) { panic("mine") }),
 		"limiter":   pipelines.WithLimiter(limiterFunc(func(context.Context) error { panic("mine") })),
 	} {
 		for with, opts := range credentials(t) {
@@ -763,7 +773,7 @@ var crashes = map[string]func(t *testing.T){
 		srv := record(t, answerJSON(`{}`))
 		source := tokenSource(func() (*oauth2.Token, error) { panic("mine") })
 		c := newClient(t, srv.base(), pipelines.WithTokenSource(source))
-		_, err := c.Variables.InRepository(repo).Create(t.Context(), pipelines.Variable{Key: "K", Value: secretCanary, Secured: true})
+		_, err := c.Variables.InRepository(repo).Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: secretCanary, Secured: new(true)})
 		t.Log(err)
 	},
 }

@@ -375,7 +375,6 @@ func TestRequestsThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
 	srv := record(t, answerJSON(`{}`))
 	c := newClient(t, srv.base())
 	ctx := t.Context()
-	key := &pipelines.SSHPublicKey{KeyType: "ssh-ed25519", Key: "AAAA"}
 	for says, call := range map[string]func() error{
 		"no private key": func() error { _, err := c.SSH.SetKeyPair(ctx, repo, pipelines.KeyPair{PublicKey: "p"}); return err },
 		"no public key": func() error {
@@ -383,11 +382,11 @@ func TestRequestsThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
 			return err
 		},
 		"no hostname": func() error {
-			_, err := c.SSH.CreateKnownHost(ctx, repo, pipelines.KnownHost{PublicKey: key})
+			_, err := c.SSH.CreateKnownHost(ctx, repo, pipelines.KnownHostRequest{KeyType: "ssh-ed25519", Key: "AAAA"})
 			return err
 		},
-		"no public key with": func() error {
-			_, err := c.SSH.UpdateKnownHost(ctx, repo, "{h}", pipelines.KnownHost{Hostname: "h"})
+		"no key type": func() error {
+			_, err := c.SSH.UpdateKnownHost(ctx, repo, "{h}", pipelines.KnownHostRequest{Hostname: "h", Key: "AAAA"})
 			return err
 		},
 		"environment has no name": func() error {
@@ -409,8 +408,8 @@ func TestRequestsThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
 			_, err := c.Runners.InRepository(repo).Create(ctx, pipelines.RunnerRequest{})
 			return err
 		},
-		"runner has no name ": func() error {
-			_, err := c.Runners.InWorkspace("acme").Update(ctx, "{r}", pipelines.RunnerRequest{})
+		"update changes nothing  ": func() error {
+			_, err := c.Runners.InWorkspace("acme").Update(ctx, "{r}", pipelines.RunnerUpdate{})
 			return err
 		},
 	} {

@@ -296,10 +296,10 @@ func TestASecondPageThatIsNotThereDoesNotMakeAVariableAbsent(t *testing.T) {
 	require.NotErrorIs(t, err, pipelines.ErrNotFound)
 	var refused *pipelines.APIError
 	require.ErrorAs(t, err, &refused)
-	_, err = set.Set(t.Context(), pipelines.Variable{Key: "B", Value: "x"})
+	_, err = set.Set(t.Context(), pipelines.VariableRequest{Key: "B", Value: "x"})
 	require.Error(t, err)
 	require.False(t, wrote, "nothing is created where the list could not be read")
-	_, err = set.Plan(t.Context(), []pipelines.Variable{{Key: "B", Value: "x"}}, nil)
+	_, err = set.Plan(t.Context(), []pipelines.VariableRequest{{Key: "B", Value: "x"}}, nil)
 	require.Error(t, err)
 }
 

@@ -34,16 +34,16 @@ func scopes(srv *pipelinestest.Server, c *pipelines.Client) map[string]struct {
 	}
 }
 
-func wanted(n int) []pipelines.Variable {
-	all := make([]pipelines.Variable, n)
+func wanted(n int) []pipelines.VariableRequest {
+	all := make([]pipelines.VariableRequest, n)
 	for i := range all {
-		all[i] = pipelines.Variable{Key: fmt.Sprintf("KEY_%03d", i), Value: fmt.Sprint("value ", i), Secured: i%10 == 9}
+		all[i] = pipelines.VariableRequest{Key: fmt.Sprintf("KEY_%03d", i), Value: fmt.Sprint("value ", i), Secured: new(i%10 == 9)}
 	}
 	return all
 }
 
 // syncVariables plans and applies.
-func syncVariables(t *testing.T, set *pipelines.VariableSet, desired []pipelines.Variable, o *pipelines.SyncOptions) (*pipelines.SyncPlan, error) {
+func syncVariables(t *testing.T, set *pipelines.VariableSet, desired []pipelines.VariableRequest, o *pipelines.SyncOptions) (*pipelines.SyncPlan, error) {
 	t.Helper()
 	plan, err := set.Plan(t.Context(), desired, o)
 	require.NoError(t, err)
@@ -72,7 +72,7 @@ func TestAPlanMakesAScopeHaveTheWantedVariables(t *testing.T) {
 				require.Len(t, srv.Requests(), 5, "reads of 100, and no writes")
 
 				changed := wanted(499)
-				changed[0].Value, changed[1].Secured = "another", true
+				changed[0].Value, changed[1].Secured = "another", new(true)
 				srv.ResetRequests()
 				plan, err = syncVariables(t, s.set, changed, ifMissing)
 				require.NoError(t, err)
@@ -101,9 +101,9 @@ func TestAPlanIsADiffWithSecuredValuesMasked(t *testing.T) {
 	} {
 		r.AddVariable(v)
 	}
-	desired := []pipelines.Variable{
-		{Key: "NEW", Value: "1\n2"}, {Key: "SECRET", Value: "s3cret-4", Secured: true}, {Key: "SAME", Value: "1"}, {Key: "OTHER", Value: "new"},
-		{Key: "TOKEN", Value: "s3cret-5", Secured: true}, {Key: "OPEN", Value: "s3cret-2", Secured: true}, {Key: "CLOSED", Value: "open"},
+	desired := []pipelines.VariableRequest{
+		{Key: "NEW", Value: "1\n2"}, {Key: "SECRET", Value: "s3cret-4", Secured: new(true)}, {Key: "SAME", Value: "1"}, {Key: "OTHER", Value: "new"},
+		{Key: "TOKEN", Value: "s3cret-5", Secured: new(true)}, {Key: "OPEN", Value: "s3cret-2", Secured: new(true)}, {Key: "CLOSED", Value: "open", Secured: new(false)},
 	}
 	set := srv.Client().Variables.InRepository(repo)
 	plan, err := set.Plan(t.Context(), desired, &pipelines.SyncOptions{Prune: true})
@@ -131,9 +131,9 @@ func TestPlansThatCannotBeAreRefused(t *testing.T) {
 	srv := record(t, answerJSON(`{"values":[]}`))
 	c := newClient(t, srv.base())
 	set := c.Variables.InRepository(repo)
-	_, err := set.Plan(t.Context(), []pipelines.Variable{{Value: "1"}}, nil)
+	_, err := set.Plan(t.Context(), []pipelines.VariableRequest{{Value: "1"}}, nil)
 	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
-	_, err = set.Plan(t.Context(), []pipelines.Variable{{Key: "A"}, {Key: "A"}}, nil)
+	_, err = set.Plan(t.Context(), []pipelines.VariableRequest{{Key: "A"}, {Key: "A"}}, nil)
 	require.ErrorContains(t, err, `"A" twice`)
 	require.ErrorIs(t, set.Apply(t.Context(), nil), pipelines.ErrInvalidArgument)
 	require.ErrorIs(t, set.Apply(t.Context(), &pipelines.SyncPlan{}), pipelines.ErrInvalidArgument)
@@ -182,7 +182,7 @@ func TestApplyStopsAtTheFirstErrorAndASecondRunFinishesTheRest(t *testing.T) {
 	}
 }
 
-func requireValues(t *testing.T, want, have []pipelines.Variable) {
+func requireValues(t *testing.T, want []pipelines.VariableRequest, have []pipelines.Variable) {
 	t.Helper()
 	require.Len(t, have, len(want))
 	for i := range want {
@@ -245,7 +245,7 @@ func TestAPlanKnowsWhatWasCreatedAMomentAgo(t *testing.T) {
 		hc := &http.Client{Transport: hosts{"http://api.example": store.ServeHTTP}}
 		set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Variables.InEnvironment(repo, "{e}")
 		for range 3 {
-			_, err := syncVariables(t, set, []pipelines.Variable{{Key: "K", Value: "1"}}, nil)
+			_, err := syncVariables(t, set, []pipelines.VariableRequest{{Key: "K", Value: "1"}}, nil)
 			require.NoError(t, err)
 		}
 		require.Equal(t, []string{"K=1"}, store.values())

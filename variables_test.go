@@ -110,7 +110,7 @@ func TestSetCreatesOrUpdates(t *testing.T) {
 				hc := &http.Client{Transport: hosts{"http://api.example": store.ServeHTTP}}
 				set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Variables.InEnvironment(repo, "{e}")
 				for _, value := range []string{"1", "2", "3"} {
-					_, err := set.Set(t.Context(), pipelines.Variable{Key: "K", Value: value})
+					_, err := set.Set(t.Context(), pipelines.VariableRequest{Key: "K", Value: value})
 					require.NoError(t, err)
 				}
 				require.Equal(t, []string{"K=3"}, store.values())
@@ -131,7 +131,7 @@ func TestSetByTwoClientsAtOnceCreatesOne(t *testing.T) {
 		hc := &http.Client{Transport: hosts{"http://api.example": store.ServeHTTP}}
 		for i := range 2 { // another client knows nothing of what the first one has just created
 			set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Variables.InEnvironment(repo, "{e}")
-			_, err := set.Set(t.Context(), pipelines.Variable{Key: "K", Value: fmt.Sprint(i)})
+			_, err := set.Set(t.Context(), pipelines.VariableRequest{Key: "K", Value: fmt.Sprint(i)})
 			require.NoError(t, err)
 		}
 		require.Equal(t, []string{"K=1"}, store.values())
@@ -144,16 +144,16 @@ func TestSetSaysWhereNothingCanBeKnown(t *testing.T) {
 		hc := &http.Client{Transport: hosts{"http://api.example": store.ServeHTTP}}
 		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
 		start := time.Now()
-		_, err := c.Variables.InEnvironment(repo, "{e}").Set(t.Context(), pipelines.Variable{Key: "K", Value: "1"})
+		_, err := c.Variables.InEnvironment(repo, "{e}").Set(t.Context(), pipelines.VariableRequest{Key: "K", Value: "1"})
 		require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 		require.Less(t, time.Since(start), 20*time.Second)
 
-		_, err = c.Variables.InRepository(repo).Set(t.Context(), pipelines.Variable{Key: "K", Value: "1"})
+		_, err = c.Variables.InRepository(repo).Set(t.Context(), pipelines.VariableRequest{Key: "K", Value: "1"})
 		require.ErrorIs(t, err, pipelines.ErrConflict, "somebody else has it, and it can't be seen")
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err = c.Variables.InEnvironment(repo, "{e}").Set(ctx, pipelines.Variable{Key: "K", Value: "1"})
+		_, err = c.Variables.InEnvironment(repo, "{e}").Set(ctx, pipelines.VariableRequest{Key: "K", Value: "1"})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorIs(t, err, pipelines.ErrConflict, "what was waited for")
 	})
@@ -161,7 +161,7 @@ func TestSetSaysWhereNothingCanBeKnown(t *testing.T) {
 
 func TestSetSaysThatTheOutcomeIsUnknownWhereItCannotLookEither(t *testing.T) {
 	srv := record(t, sequence(answerJSON(`{"values":[]}`), answer(502, "text/html", ""), answer(403, "text/plain", "")))
-	_, err := newClient(t, srv.base()).Variables.InRepository(repo).Set(t.Context(), pipelines.Variable{Key: "K", Value: "1"})
+	_, err := newClient(t, srv.base()).Variables.InRepository(repo).Set(t.Context(), pipelines.VariableRequest{Key: "K", Value: "1"})
 	require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 	require.ErrorIs(t, err, pipelines.ErrForbidden)
 	require.Len(t, srv.seen(), 3)
@@ -172,7 +172,7 @@ func TestADeletedVariableIsForgotten(t *testing.T) {
 		store := &variableStore{late: 5 * time.Second}
 		hc := &http.Client{Transport: hosts{"http://api.example": store.ServeHTTP}}
 		set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Variables.InEnvironment(repo, "{e}")
-		created, err := set.Create(t.Context(), pipelines.Variable{Key: "K", Value: "1"})
+		created, err := set.Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: "1"})
 		require.NoError(t, err)
 		_, err = set.GetByKey(t.Context(), "K")
 		require.NoError(t, err, "though it is not listed yet")
@@ -180,7 +180,7 @@ func TestADeletedVariableIsForgotten(t *testing.T) {
 		_, err = set.GetByKey(t.Context(), "K")
 		require.ErrorIs(t, err, pipelines.ErrNotFound)
 
-		_, err = set.Create(t.Context(), pipelines.Variable{Key: "L", Value: "1"})
+		_, err = set.Create(t.Context(), pipelines.VariableRequest{Key: "L", Value: "1"})
 		require.NoError(t, err)
 		store.mu.Lock()
 		store.variables = nil // somebody else deletes it
@@ -200,7 +200,7 @@ func TestARememberedVariableIsTheOneAsItIs(t *testing.T) {
 		env, err := mine.Deployments.ListEnvironments(t.Context(), repo, nil).First()
 		require.NoError(t, err)
 		set := mine.Variables.InEnvironment(repo, env.UUID)
-		created, err := set.Create(t.Context(), pipelines.Variable{Key: "A", Value: "1"})
+		created, err := set.Create(t.Context(), pipelines.VariableRequest{Key: "A", Value: "1"})
 		require.NoError(t, err)
 		_, err = set.Update(t.Context(), created.UUID, pipelines.VariableUpdate{Key: "B", Value: new("2")})
 		require.NoError(t, err)
@@ -211,7 +211,7 @@ func TestARememberedVariableIsTheOneAsItIs(t *testing.T) {
 		require.ErrorIs(t, err, pipelines.ErrNotFound)
 
 		require.NoError(t, other.Variables.InEnvironment(repo, env.UUID).Delete(t.Context(), created.UUID))
-		again, err := set.Set(t.Context(), pipelines.Variable{Key: "B", Value: "3"})
+		again, err := set.Set(t.Context(), pipelines.VariableRequest{Key: "B", Value: "3"})
 		require.NoError(t, err)
 		require.NotEqual(t, created.UUID, again.UUID)
 	})
@@ -222,10 +222,13 @@ func TestVariablesThatCannotBeAreRefused(t *testing.T) {
 	c := newClient(t, srv.base())
 	set := c.Variables.InRepository(repo)
 	calls := map[string]func() error{
-		"Create without a key": func() error { _, err := set.Create(t.Context(), pipelines.Variable{Value: "s3cret"}); return err },
-		"Set without a key":    func() error { _, err := set.Set(t.Context(), pipelines.Variable{Value: "s3cret"}); return err },
-		"GetByKey of none":     func() error { _, err := set.GetByKey(t.Context(), ""); return err },
-		"Update of nothing":    func() error { _, err := set.Update(t.Context(), "{v}", pipelines.VariableUpdate{}); return err },
+		"Create without a key": func() error {
+			_, err := set.Create(t.Context(), pipelines.VariableRequest{Value: "s3cret"})
+			return err
+		},
+		"Set without a key": func() error { _, err := set.Set(t.Context(), pipelines.VariableRequest{Value: "s3cret"}); return err },
+		"GetByKey of none":  func() error { _, err := set.GetByKey(t.Context(), ""); return err },
+		"Update of nothing": func() error { _, err := set.Update(t.Context(), "{v}", pipelines.VariableUpdate{}); return err },
 		"Get of an environment's without an ID": func() error {
 			_, err := c.Variables.InEnvironment(repo, "{e}").Get(t.Context(), "")
 			return err

@@ -25,7 +25,7 @@ func TestTheClientReadsWhatTheServerWrites(t *testing.T) {
 			client := f.srv.Client()
 			run, err := client.Pipelines.Run(t.Context(), f.repo.Repo(), pipelines.RunRequest{
 				Target:    pipelines.BranchTarget("main").With(pipelines.CustomSelector("deploy")),
-				Variables: []pipelines.Variable{{Key: "TOKEN", Value: "hidden", Secured: true}},
+				Variables: []pipelines.VariableRequest{{Key: "TOKEN", Value: "hidden", Secured: new(true)}},
 			})
 			require.NoError(t, err)
 			require.Equal(t, "PARSING", run.State.String())

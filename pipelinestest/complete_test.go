@@ -52,9 +52,9 @@ func TestWhatIsSeededGetsItsDiscriminators(t *testing.T) {
 			require.Equal(t, want, a.At(path), path)
 		}
 	}
-	schedule := f.repo.AddSchedule(pipelines.Schedule{Target: &pipelines.Target{RefName: "dev"}})
+	schedule := f.repo.AddSchedule(pipelines.Schedule{Target: pipelines.Target{RefName: "dev"}})
 	require.Equal(t, pipelines.TargetRef, schedule.Target.Type)
-	deployment := f.repo.AddDeployment(pipelines.Deployment{State: &pipelines.DeploymentState{
+	deployment := f.repo.AddDeployment(pipelines.Deployment{State: pipelines.DeploymentState{
 		Name: pipelines.StateCompleted, Status: &pipelines.DeploymentStatus{Name: pipelines.ResultFailed},
 	}})
 	require.Equal(t, "deployment_state_completed", deployment.State.Type)
@@ -63,9 +63,9 @@ func TestWhatIsSeededGetsItsDiscriminators(t *testing.T) {
 
 // untyped have a type that no payload shows or that nobody knows.
 var untyped = map[reflect.Type]bool{
-	reflect.TypeFor[pipelines.Link]():          true,
-	reflect.TypeFor[pipelines.Links](): true,
-	reflect.TypeFor[pipelines.LockOpener]():    true,
+	reflect.TypeFor[pipelines.Link]():       true,
+	reflect.TypeFor[pipelines.Links]():      true,
+	reflect.TypeFor[pipelines.LockOpener](): true,
 }
 
 // full fills everything that can be filled, down to a depth, and leaves every Type empty.
@@ -190,8 +190,8 @@ func TestTypesThatDependOnWhatIsSeeded(t *testing.T) {
 
 func TestASeededScheduleHasASelector(t *testing.T) {
 	f := setup(t)
-	for want, target := range map[pipelines.Selector]*pipelines.Target{
-		{Type: pipelines.SelectorDefault}:                    nil,
+	for want, target := range map[pipelines.Selector]pipelines.Target{
+		{Type: pipelines.SelectorDefault}:                    {},
 		{Type: pipelines.SelectorBranches, Pattern: "dev"}:   {RefName: "dev"},
 		{Type: pipelines.SelectorTags, Pattern: "v1"}:        {RefType: pipelines.RefTag, RefName: "v1"},
 		{Type: pipelines.SelectorCustom, Pattern: "nightly"}: {RefName: "dev", Selector: &pipelines.Selector{Pattern: "nightly"}},

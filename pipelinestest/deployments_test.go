@@ -91,7 +91,7 @@ func TestDeploymentsAreFilteredAndSorted(t *testing.T) {
 	first := f.repo.AddDeployment(pipelines.Deployment{})
 	second := f.repo.AddDeployment(pipelines.Deployment{
 		Environment: &pipelines.Environment{UUID: service},
-		State: &pipelines.DeploymentState{
+		State: pipelines.DeploymentState{
 			Type: "deployment_state_in_progress", Name: pipelines.StateInProgress, StartedOn: f.clock.Now().Add(time.Hour),
 		},
 	})

@@ -148,7 +148,7 @@ func TestTheClientManagesEnvironments(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, name, e.Name)
 	require.True(t, e.Restrictions.AdminOnly)
-	all, err := client.Environments(ctx, repo, nil).Collect()
+	all, err := client.ListEnvironments(ctx, repo, nil).Collect()
 	require.NoError(t, err)
 	require.Equal(t, []*pipelines.Environment{e}, all)
 	require.NoError(t, client.DeleteEnvironment(ctx, repo, e.UUID))

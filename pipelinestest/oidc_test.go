@@ -37,15 +37,15 @@ func TestTheOIDCDocumentsArePublic(t *testing.T) {
 func TestTheClientReadsTheOIDCDocuments(t *testing.T) {
 	f := setup(t)
 	client := f.srv.Client(pipelines.WithBasicAuth("ada@example.com", "token")).OIDC
-	configuration, err := client.Configuration(t.Context(), "acme")
+	configuration, err := client.GetConfiguration(t.Context(), "acme")
 	require.NoError(t, err, "asked for without the credentials, which would be refused")
 	require.Equal(t, client.Issuer("acme"), configuration.Issuer)
-	keys, err := client.Keys(t.Context(), "acme")
+	keys, err := client.GetKeys(t.Context(), "acme")
 	require.NoError(t, err)
 	key, err := keys.Keys[0].PublicKey()
 	require.NoError(t, err)
 	require.Equal(t, 2048, key.(*rsa.PublicKey).N.BitLen())
-	_, err = client.Keys(t.Context(), "other")
+	_, err = client.GetKeys(t.Context(), "other")
 	require.ErrorIs(t, err, pipelines.ErrNotFound)
 }
 

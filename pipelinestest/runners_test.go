@@ -89,7 +89,7 @@ func TestTheClientManagesRunners(t *testing.T) {
 		created, err := set.Create(t.Context(), pipelines.RunnerRequest{Name: "builder", Labels: []string{"linux"}})
 		require.NoError(t, err)
 		require.NotEmpty(t, created.OAuthClient.Secret)
-		updated, err := set.Update(t.Context(), created.UUID, pipelines.RunnerRequest{Name: "other"})
+		updated, err := set.Update(t.Context(), created.UUID, pipelines.RunnerUpdate{Name: new("other")})
 		require.NoError(t, err)
 		one, err := set.Get(t.Context(), created.UUID)
 		require.NoError(t, err)

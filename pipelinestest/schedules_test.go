@@ -96,14 +96,14 @@ func TestAScheduleThatCannotRun(t *testing.T) {
 	missing := pipelines.BranchTarget("missing")
 	custom := pipelines.BranchTarget("main").With(pipelines.CustomSelector("deploy"))
 	for _, c := range []struct {
-		target  *pipelines.Target
+		target  pipelines.Target
 		message string
 	}{
-		{&missing, "Could not find last reference for branch missing"},
-		{&custom, "There is no custom pipeline deploy in the repository's YAML."},
-		{nil, "Pipelines is not enabled in the repository."},
+		{missing, "Could not find last reference for branch missing"},
+		{custom, "There is no custom pipeline deploy in the repository's YAML."},
+		{pipelines.Target{}, "Pipelines is not enabled in the repository."},
 	} {
-		if c.target == nil {
+		if c.target.Type == "" {
 			f.repo.DisablePipelines()
 		}
 		s := f.repo.AddSchedule(pipelines.Schedule{Enabled: true, Target: c.target})
@@ -131,7 +131,7 @@ func TestTheClientManagesSchedules(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, s, same)
 	require.NoError(t, f.repo.FireSchedule(s.UUID))
-	execution, err := client.Executions(ctx, repo, s.UUID, nil).First()
+	execution, err := client.ListExecutions(ctx, repo, s.UUID, nil).First()
 	require.NoError(t, err)
 	require.Equal(t, 1, execution.Pipeline.BuildNumber)
 	require.NoError(t, client.Delete(ctx, repo, s.UUID))

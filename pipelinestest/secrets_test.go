@@ -96,7 +96,7 @@ func (f *fixture) secretClient() *pipelines.Client {
 
 func TestRecordedRequestsShowTheirSecretsOnlyToWhoAsks(t *testing.T) {
 	f := seeded(t)
-	secured := pipelines.Variable{Key: "N", Value: canary, Secured: true}
+	secured := pipelines.VariableRequest{Key: "N", Value: canary, Secured: new(true)}
 	c := f.secretClient()
 	variables := c.Variables.InRepository(f.repo.Repo())
 	created, err := variables.Create(t.Context(), secured)
@@ -106,7 +106,7 @@ func TestRecordedRequestsShowTheirSecretsOnlyToWhoAsks(t *testing.T) {
 	_, err = c.SSH.SetKeyPair(t.Context(), f.repo.Repo(), pipelines.KeyPair{PrivateKey: canary, PublicKey: "p"})
 	require.NoError(t, err)
 	_, err = c.Pipelines.RunOnDemand(t.Context(), f.repo.Repo(), pipelines.OnDemandRequest{
-		RunRequest: pipelines.RunRequest{Target: pipelines.BranchTarget("main"), Variables: []pipelines.Variable{secured}},
+		RunRequest: pipelines.RunRequest{Target: pipelines.BranchTarget("main"), Variables: []pipelines.VariableRequest{secured}},
 		YAML:       []byte("pipelines: {default: [{step: {script: [true]}}]}"),
 	})
 	require.NoError(t, err)

@@ -137,7 +137,7 @@ func TestHostsThatTheServiceKnowsItselfAreRefused(t *testing.T) {
 func TestTheClientManagesSSH(t *testing.T) {
 	f := setup(t)
 	ctx, client, repo := t.Context(), f.srv.Client().SSH, f.repo.Repo()
-	_, err := client.KeyPair(ctx, repo)
+	_, err := client.GetKeyPair(ctx, repo)
 	require.ErrorIs(t, err, pipelines.ErrNotFound)
 	pair, err := client.SetKeyPair(ctx, repo, pipelines.KeyPair{PrivateKey: secret, PublicKey: "ssh-rsa AAAA"})
 	require.NoError(t, err)
@@ -160,7 +160,7 @@ func TestTheClientManagesSSH(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, updated, same)
 	}
-	all, err := client.KnownHosts(ctx, repo, nil).Collect()
+	all, err := client.ListKnownHosts(ctx, repo, nil).Collect()
 	require.NoError(t, err)
 	require.Len(t, all, 2)
 	require.NoError(t, client.DeleteKnownHost(ctx, repo, all[0].UUID))

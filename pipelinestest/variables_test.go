@@ -161,11 +161,11 @@ func TestTheClientSetsVariables(t *testing.T) {
 		client.Variables.InTeam("devs"), client.Variables.InUser("ada"), //nolint:staticcheck // deprecated, but served
 	} {
 		for _, value := range []string{"one", "two", ""} {
-			v, err := set.Set(t.Context(), pipelines.Variable{Key: "A", Value: value})
+			v, err := set.Set(t.Context(), pipelines.VariableRequest{Key: "A", Value: value})
 			require.NoError(t, err)
 			require.Equal(t, value, v.Value)
 		}
-		_, err := set.Create(t.Context(), pipelines.Variable{Key: "A", Value: "x"})
+		_, err := set.Create(t.Context(), pipelines.VariableRequest{Key: "A", Value: "x"})
 		require.ErrorIs(t, err, pipelines.ErrConflict)
 		f.clock.Advance(time.Minute)
 		v, err := set.GetByKey(t.Context(), "A")

@@ -1,0 +1,170 @@
+package pipelines_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+func TestASecuredVariableIsOpenedOnlyOnPurpose(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	set := srv.Client().Variables.InRepository(repo)
+	secret := func() pipelines.Variable { return r.Variables()[0] }
+	r.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "s3cret", Secured: true})
+
+	_, err := set.Set(t.Context(), pipelines.VariableRequest{Key: "TOKEN", Value: "another"})
+	require.NoError(t, err)
+	require.Equal(t, pipelines.Variable{Type: "pipeline_variable", UUID: secret().UUID, Key: "TOKEN", Value: "another", Secured: true}, secret())
+	plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{{Key: "TOKEN", Value: "third"}}, nil)
+	require.NoError(t, err)
+	require.Equal(t, []pipelines.VariableChange{{
+		Before: pipelines.Variable{Type: "pipeline_variable", UUID: secret().UUID, Key: "TOKEN", Secured: true},
+		After:  pipelines.VariableRequest{Key: "TOKEN", Value: "third", Secured: new(true)},
+	}}, plan.Update)
+	require.NoError(t, set.Apply(t.Context(), plan))
+	require.True(t, secret().Secured)
+	require.Equal(t, "third", secret().Value)
+
+	_, err = set.Set(t.Context(), pipelines.VariableRequest{Key: "TOKEN", Value: "open", Secured: new(false)})
+	require.NoError(t, err)
+	require.False(t, secret().Secured)
+}
+
+func TestAnEmptyValueForASecuredVariableIsRefused(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	r.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "s3cret", Secured: true})
+	set := srv.Client().Variables.InRepository(repo)
+	read, err := set.GetByKey(t.Context(), "TOKEN")
+	require.NoError(t, err)
+	asRead := pipelines.VariableRequest{Key: read.Key, Value: read.Value}
+	for name, write := range map[string]func() error{
+		"Set":  func() error { _, err := set.Set(t.Context(), asRead); return err },
+		"Plan": func() error { _, err := set.Plan(t.Context(), []pipelines.VariableRequest{asRead}, nil); return err },
+		"Create": func() error {
+			_, err := set.Create(t.Context(), pipelines.VariableRequest{Key: "NEW", Secured: new(true)})
+			return err
+		},
+		"Set of a new one": func() error {
+			_, err := set.Set(t.Context(), pipelines.VariableRequest{Key: "NEW", Secured: new(true)})
+			return err
+		},
+		"Plan of a missing one": func() error {
+			_, err := set.Plan(t.Context(), []pipelines.VariableRequest{{Key: "NEW", Secured: new(true)}}, &pipelines.SyncOptions{Secured: pipelines.SecuredIfMissing})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := write()
+			require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+			require.ErrorContains(t, err, "is secured and its value is empty")
+			require.Len(t, r.Variables(), 1)
+			require.Equal(t, "s3cret", r.Variables()[0].Value)
+		})
+	}
+	plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{asRead}, &pipelines.SyncOptions{Secured: pipelines.SecuredIfMissing})
+	require.NoError(t, err)
+	require.True(t, plan.Empty(), "it is there, and not written")
+}
+
+func TestTheSecretsOfOneRepositoryAreNotBlankedInAnother(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	from, to := srv.AddRepository("acme", "site"), srv.AddRepository("acme", "copy")
+	from.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "a", Secured: true})
+	to.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "b", Secured: true})
+	c := srv.Client()
+	var wanted []pipelines.VariableRequest
+	for v, err := range c.Variables.InRepository(from.Repo()).List(t.Context(), nil).All() {
+		require.NoError(t, err)
+		wanted = append(wanted, pipelines.VariableRequest{Key: v.Key, Value: v.Value, Secured: &v.Secured})
+	}
+	_, err := c.Variables.InRepository(to.Repo()).Plan(t.Context(), wanted, nil)
+	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+	require.Equal(t, "b", to.Variables()[0].Value)
+}
+
+func TestARequestsValueShowsOnlyWhereItIsNotSecured(t *testing.T) {
+	for _, test := range []struct {
+		request pipelines.VariableRequest
+		shows   bool
+	}{
+		{pipelines.VariableRequest{Key: "K", Value: "v4lue"}, false},
+		{pipelines.VariableRequest{Key: "K", Value: "v4lue", Secured: new(true)}, false},
+		{pipelines.VariableRequest{Key: "K", Value: "v4lue", Secured: new(false)}, true},
+	} {
+		marshalled, err := json.Marshal(test.request)
+		require.NoError(t, err)
+		var log strings.Builder
+		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "request", test.request)
+		for _, text := range []string{fmt.Sprintf("%v", test.request), fmt.Sprintf("%+v", &test.request), fmt.Sprintf("%#v", test.request), string(marshalled), log.String()} {
+			require.Equal(t, test.shows, strings.Contains(text, "v4lue"), "%s", text)
+		}
+	}
+}
+
+func TestApplyWithoutAccessReportsNoDeletionAsDone(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	for _, key := range []string{"A", "B", "C"} {
+		r.AddVariable(pipelines.Variable{Key: key, Value: "1"})
+	}
+	set := srv.Client().Variables.InRepository(repo)
+	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
+	require.NoError(t, err)
+	require.Len(t, plan.Delete, 3)
+	srv.Inject(pipelinestest.Fault{Status: http.StatusNotFound, Body: "Not Found"})
+	err = set.Apply(t.Context(), plan)
+	var failed *pipelines.SyncError
+	require.ErrorAs(t, err, &failed)
+	require.Empty(t, failed.Done)
+	require.Equal(t, "delete A", failed.Failed)
+	require.Equal(t, 2, failed.Left)
+	require.ErrorContains(t, err, "whether the variable is gone is unknown")
+	require.Len(t, r.Variables(), 3)
+}
+
+func TestADeletionThatFindsNothingIsDoneOnceAListShowsIt(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	for i := range 5 {
+		r.AddVariable(pipelines.Variable{Key: fmt.Sprint("K", i), Value: "1"})
+	}
+	set := srv.Client().Variables.InRepository(repo)
+	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
+	require.NoError(t, err)
+	for _, one := range plan.Delete[:4] {
+		require.NoError(t, set.Delete(t.Context(), one.UUID))
+	}
+	srv.ResetRequests()
+	require.NoError(t, set.Apply(t.Context(), plan))
+	require.Empty(t, r.Variables())
+	require.Len(t, srv.Requests(), 5+1, "one list for all that were gone")
+}
+
+func TestAnEmptyListIsNoMissingPipeline(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	run := r.AddPipeline(pipelines.Pipeline{})
+	c := srv.Client()
+	_, err := c.Steps.List(t.Context(), repo, run.UUID, nil).First()
+	require.ErrorIs(t, err, pipelines.ErrEmptyList)
+	require.NotErrorIs(t, err, pipelines.ErrNotFound)
+	_, err = c.Steps.List(t.Context(), repo, "4711", nil).First()
+	require.ErrorIs(t, err, pipelines.ErrNotFound)
+	require.NotErrorIs(t, err, pipelines.ErrEmptyList)
+}

@@ -379,6 +379,8 @@ func parseBaseURL(s string) (*url.URL, error) {
 		return nil, errors.New("is not a URL")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "": // which may hold a token
 		return nil, fmt.Errorf("%q has a query or a fragment", u.Scheme+"://"+u.Host+u.Path)
+	case u.Scheme != "https" && u.Scheme != "http" && !strings.Contains(s, "://"): // it may be a token in the wrong place
+		return nil, errors.New("is not an absolute http or https URL")
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, fmt.Errorf("%q is not an absolute http or https URL", s)
 	case u.Hostname() == "":

@@ -257,6 +257,7 @@ func fullPipeline() *pipelines.Pipeline {
 			Links: &pipelines.Links{
 				Self: link("s"), HTML: link("h"), Avatar: link("a"), PullRequests: link("p"), Commits: link("c"), Forks: link("f"), Watchers: link("w"),
 				Downloads: link("d"), Clone: []pipelines.Link{{Name: "ssh", Href: "git@example"}}, Hooks: link("k"),
+				Branches: link("B"), Tags: link("T"), Source: link("S"), Owners: link("O"), Snippets: link("N"), Statuses: link("U"), Diff: link("D"), Patch: link("P"), Comments: link("C"), Approve: link("A"),
 			},
 		},
 		CreatedOn: date("2026-08-01T10:12:13.671Z"), RunCreationDate: date("2026-08-01T10:12:14.5Z"), CompletedOn: date("2026-08-01T10:15:13.109572944Z"), DurationInSeconds: 180, BuildSecondsUsed: 300,

@@ -254,7 +254,8 @@ func TestFirstAsksForOneItem(t *testing.T) {
 
 	empty := newClient(t, record(t, book{}.ServeHTTP).base())
 	run, err = empty.Pipelines.List(t.Context(), repo, nil).First()
-	require.ErrorIs(t, err, pipelines.ErrNotFound)
+	require.ErrorIs(t, err, pipelines.ErrEmptyList)
+	require.NotErrorIs(t, err, pipelines.ErrNotFound)
 	require.Nil(t, run)
 
 	failing := newClient(t, record(t, answer(403, "text/plain", "")).base())

@@ -343,9 +343,9 @@ func TestParseKnownHosts(t *testing.T) {
 	hosts, err := pipelines.ParseKnownHosts(strings.NewReader("# example.com:22 SSH-2.0-OpenSSH\n\nexample.com,192.0.2.1 " + edKeyLine + " a comment\n[example.com]:2222\t" + edKeyLine + "\r\n"))
 	require.NoError(t, err)
 	require.Len(t, hosts, 3)
-	key := &pipelines.SSHPublicKey{Type: "pipeline_ssh_public_key", KeyType: "ssh-ed25519", Key: strings.Fields(edKeyLine)[1]}
+	key := strings.Fields(edKeyLine)[1]
 	for i, name := range []string{"example.com", "192.0.2.1", "[example.com]:2222"} {
-		require.Equal(t, pipelines.KnownHost{Type: "pipeline_known_host", Hostname: name, PublicKey: key}, hosts[i])
+		require.Equal(t, pipelines.KnownHostRequest{Hostname: name, KeyType: "ssh-ed25519", Key: key}, hosts[i])
 	}
 	none, err := pipelines.ParseKnownHosts(strings.NewReader("# nothing\n"))
 	require.NoError(t, err)
@@ -422,18 +422,18 @@ func TestRequestsThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
 }
 
 func TestDeploymentsAndRunnersAnswerQuestions(t *testing.T) {
-	var none *pipelines.DeploymentState
+	var none pipelines.DeploymentState
 	require.Equal(t, []any{false, false, ""}, []any{none.Done(), none.Succeeded(), none.String()})
-	done := &pipelines.DeploymentState{Name: pipelines.StateCompleted, Status: &pipelines.DeploymentStatus{Name: pipelines.ResultSuccessful}}
+	done := pipelines.DeploymentState{Name: pipelines.StateCompleted, Status: &pipelines.DeploymentStatus{Name: pipelines.ResultSuccessful}}
 	require.Equal(t, []any{true, true, "SUCCESSFUL"}, []any{done.Done(), done.Succeeded(), done.String()})
-	waiting := &pipelines.DeploymentState{Name: pipelines.StateUndeployed}
+	waiting := pipelines.DeploymentState{Name: pipelines.StateUndeployed}
 	require.Equal(t, []any{false, false, "UNDEPLOYED"}, []any{waiting.Done(), waiting.Succeeded(), waiting.String()})
 
-	var unknown *pipelines.RunnerState
+	var unknown pipelines.RunnerState
 	require.Equal(t, []any{false, false, ""}, []any{unknown.Online(), unknown.TakesSteps(), unknown.String()})
-	cordoned := &pipelines.RunnerState{Status: pipelines.RunnerOnline, Cordoned: true}
+	cordoned := pipelines.RunnerState{Status: pipelines.RunnerOnline, Cordoned: true}
 	require.Equal(t, []any{true, false, "ONLINE"}, []any{cordoned.Online(), cordoned.TakesSteps(), cordoned.String()})
-	require.True(t, (&pipelines.RunnerState{Status: pipelines.RunnerOnline}).TakesSteps())
+	require.True(t, pipelines.RunnerState{Status: pipelines.RunnerOnline}.TakesSteps())
 }
 
 func TestDeploymentFiltersAreSent(t *testing.T) {

@@ -237,11 +237,7 @@ func (k *call) failure(ctx context.Context, err error) error {
 	if last == nil { // the loop ended before it sent anything
 		return k.wrap(stripURL(err))
 	}
-	// An error of net/http has the context's cause alone, and one of the service doesn't say what has cut its body off.
-	if ended := contextError(ctx); ended != nil && !errors.Is(last, ctx.Err()) {
-		if errors.Is(last, context.Cause(ctx)) {
-			ended = ctx.Err()
-		}
+	if ended := missingCause(ctx, last); ended != nil {
 		if k.verdict.retry {
 			return k.wrap(fmt.Errorf("%w while waiting to try again after: %w", ended, last))
 		}
@@ -257,6 +253,21 @@ func (k *call) failure(ctx context.Context, err error) error {
 		return k.wrap(fmt.Errorf("%w (after %d attempts)", last, k.attempts.Load()))
 	}
 	return k.wrap(last)
+}
+
+// missingCause is what err, in which the end of ctx may have resulted, doesn't say of that: an error of net/http has the
+// context's cause alone or its error alone, and one of the service neither.
+func missingCause(ctx context.Context, err error) error {
+	ended, cause := ctx.Err(), context.Cause(ctx)
+	switch {
+	case ended == nil || errors.Is(err, ended) && errors.Is(err, cause):
+		return nil
+	case errors.Is(err, ended):
+		return cause
+	case errors.Is(err, cause):
+		return ended
+	}
+	return contextError(ctx)
 }
 
 // contextError is the error of a context that has ended, with its cause.

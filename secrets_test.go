@@ -183,7 +183,7 @@ func TestEveryExportedTypeIsWalkedForSecrets(t *testing.T) {
 
 // secretFields hold what is shown nowhere: neither printed nor logged nor marshalled.
 var secretFields = map[string]bool{
-	"Variable.Value": true, "VariableUpdate.Value": true, "KeyPair.PrivateKey": true, "RunnerOAuthClient.Secret": true, "Image.Password": true,
+	"Variable.Value": true, "VariableRequest.Value": true, "VariableUpdate.Value": true, "KeyPair.PrivateKey": true, "RunnerOAuthClient.Secret": true, "Image.Password": true,
 }
 
 // hiddenFields are neither printed nor logged as such, because nobody knows what is in them. Marshalled they are as they are.
@@ -206,6 +206,9 @@ var harmlessFields = map[string]string{
 	"SSHPublicKey.Key":                "public",
 	"SSHPublicKey.KeyType":            "such as ssh-ed25519",
 	"Variable.Key":                    "a name",
+	"VariableRequest.Key":             "a name",
+	"KnownHostRequest.KeyType":        "such as ssh-ed25519",
+	"KnownHostRequest.Key":            "public",
 	"VariableUpdate.Key":              "a name",
 	"OpenIDConfiguration.IDTokenSigningAlgValuesSupported": "names of algorithms",
 }

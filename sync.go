@@ -83,8 +83,12 @@ func (p *SyncPlan) LogValue() slog.Value {
 		slog.Int("delete", len(p.Delete)), slog.Int("unchanged", len(p.Unchanged)))
 }
 
+// shownValue shows a value only where the request says that it isn't secured.
 func shownValue(r VariableRequest) string {
-	if r.secured(nil) {
+	switch {
+	case r.Secured == nil:
+		return masked
+	case *r.Secured:
 		return masked + " (secured)"
 	}
 	return fmt.Sprintf("%q", r.Value)
@@ -92,7 +96,7 @@ func shownValue(r VariableRequest) string {
 
 // shown doesn't tell a value that becomes secured: it is often the secret already.
 func (c VariableChange) shown() string {
-	secured := c.After.secured(&c.Before)
+	secured := c.After.Secured == nil || *c.After.Secured
 	switch {
 	case c.Before.Secured && secured:
 		return shownValue(c.After) + ", written anew"

@@ -3,6 +3,7 @@ package pipelines_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -328,4 +329,30 @@ func TestCallsThatWereHeldBackStillObeyTheLimiter(t *testing.T) {
 			require.LessOrEqual(t, n, 2, "in second %d", second)
 		}
 	})
+}
+
+func TestAServiceThatAsksToWaitForNextToNothingIsNotAskedWithoutEnd(t *testing.T) {
+	for _, circuit := range []bool{true, false} {
+		for _, after := range []string{"0.000001", "0.01", "0"} {
+			t.Run(fmt.Sprintf("circuit %t, %s", circuit, after), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var n atomic.Int32
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+						if n.Add(1) > 1000 {
+							cancel()
+						}
+						resp := respond(req, 429, "")
+						resp.Header.Set("Retry-After", after)
+						return resp, nil
+					})}
+					c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithRetry(pipelines.RetryPolicy{}), pipelines.WithQuotaCircuit(circuit))
+					_, err := c.Pipelines.Run(ctx, repo, mainBranch)
+					require.ErrorIs(t, err, pipelines.ErrRateLimited)
+					require.Less(t, n.Load(), int32(100))
+				})
+			})
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/seed-85ed9bfd/pipelines/internal/stall"
 )
@@ -32,6 +33,9 @@ func (t *transport) proxyFailure(req *http.Request, a *attempt, err error) error
 	switch {
 	case failed != nil && !a.asked.Load(): // net/http asks the function before it asks for a connection
 		a.handedOver = false
+		if strings.Contains(failed.Error(), "@") { // it quotes an address with a password, which net/http can't take apart
+			failed = errors.New("its address can't be used")
+		}
 		return &proxyError{failed}
 	case proxy != nil && req.URL.Scheme == "https" && a.asked.Load() && refusesConnect(err):
 		return &proxyError{err}

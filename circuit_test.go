@@ -16,6 +16,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
 // quota is a service that answers 429 while it is used up.
@@ -354,5 +355,34 @@ func TestAServiceThatAsksToWaitForNextToNothingIsNotAskedWithoutEnd(t *testing.T
 				})
 			})
 		}
+	}
+}
+
+func TestAQuotaIsWaitedForLongerThanAClientsTimeout(t *testing.T) {
+	for _, back := range []time.Duration{40 * time.Second, 5 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := pipelinestest.NewServer()
+			defer srv.Close()
+			r := srv.AddRepository("acme", "site")
+			r.AddPipelines(1)
+			srv.Inject(pipelinestest.Fault{Status: http.StatusTooManyRequests, For: back})
+			c := srv.Client(pipelines.WithHTTPClient(&http.Client{Transport: srv.Transport(), Timeout: 5 * time.Second}))
+			begin := time.Now()
+			var wg sync.WaitGroup
+			for range 4 {
+				wg.Go(func() {
+					_, err := c.Pipelines.Get(t.Context(), r.Repo(), "1")
+					took := time.Since(begin)
+					if back < time.Minute {
+						assert.NoError(t, err)
+						assert.GreaterOrEqual(t, took, back)
+						return
+					}
+					assert.ErrorIs(t, err, pipelines.ErrRateLimited)
+					assert.InDelta(t, time.Minute, took, float64(5*time.Second))
+				})
+			}
+			wg.Wait()
+		})
 	}
 }

@@ -3,6 +3,7 @@ package pipelines
 import (
 	"context"
 	"io"
+	"math"
 	"net/http"
 	"time"
 )
@@ -67,6 +68,8 @@ func (o LogOptions) check() error {
 	switch {
 	case o.Offset < 0 || o.Length < 0 || o.Tail < 0:
 		return invalidArgument("LogOptions has a negative number of bytes")
+	case o.Offset > math.MaxInt64-o.Length:
+		return invalidArgument("LogOptions.Offset and Length are more than any log has")
 	case o.Tail > 0 && (o.Offset > 0 || o.Length > 0):
 		return invalidArgument("LogOptions has both Tail and Offset or Length")
 	}

@@ -17,12 +17,6 @@ type proxyError struct{ err error }
 func (e *proxyError) Error() string { return "the proxy refuses the connection: " + e.err.Error() }
 func (e *proxyError) Unwrap() error { return e.err }
 
-// momentary are statuses of a proxy that may be others a moment later.
-var momentary = []int{
-	http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
-	http.StatusServiceUnavailable, http.StatusGatewayTimeout,
-}
-
 // proxyFailure returns err, as a proxyError if the proxy is the reason and another attempt would only bring the same.
 func (t *transport) proxyFailure(req *http.Request, a *attempt, err error) error {
 	inner, ok := t.inner.(*http.Transport)
@@ -48,8 +42,5 @@ var untyped = reflect.TypeOf(errors.New(""))
 
 func refusesConnect(err error) bool {
 	others := []error{io.EOF, io.ErrUnexpectedEOF, stall.ErrStalled}
-	if reflect.TypeOf(err) != untyped || slices.Contains(others, err) {
-		return false
-	}
-	return !slices.ContainsFunc(momentary, func(status int) bool { return err.Error() == http.StatusText(status) })
+	return reflect.TypeOf(err) == untyped && !slices.Contains(others, err)
 }

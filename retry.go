@@ -248,14 +248,18 @@ func (k *call) judgeError(ctx context.Context, err error) verdict {
 		return verdict{err: &OutcomeUnknownError{Operation: k.at.op.Name, Err: shown}}
 	}
 	k.unknown = k.unknown || sent
-	if permanent(err) {
+	switch {
+	case permanent(err):
 		return verdict{err: shown}
+	case k.attempt.heldBack && ctx.Err() == nil && k.canWait(): // http.Client.Timeout has passed, and the quota is still waited for
+		return verdict{err: shown, retry: true}
 	}
 	return k.retryVerdict(ctx, shown, 0)
 }
 
 // attempt records how far one attempt gets. The transport's own goroutines report some of it.
 type attempt struct {
+	heldBack   bool // by a used-up quota, until the attempt's time was up
 	handedOver bool // to the inner transport
 	answered   bool // a response came
 

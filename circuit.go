@@ -68,6 +68,7 @@ func (c *circuit) pass(ctx context.Context, k *call, enters bool) (probe bool, e
 		}
 		known = s.refusals
 		if err := k.awaitQuota(ctx, s.wait, s.returned); err != nil {
+			k.attempt.heldBack = true
 			return false, fmt.Errorf("%w while held back, as the service has refused another request", err)
 		}
 	}
@@ -108,12 +109,11 @@ func (c *circuit) look(k *call, known int, enters bool) (outlook, error) {
 // awaitQuota waits for d, but no longer than the call may wait for the quota in all. Where one of the two has passed already, it
 // waits for the probe to return.
 func (k *call) awaitQuota(ctx context.Context, d time.Duration, returned <-chan struct{}) error {
+	start := time.Now()
+	defer func() { k.quotaWait += time.Since(start) }() // http.Client.Timeout may end it early
 	if d = min(d, k.quotaWaitLeft()); d > 0 {
-		k.quotaWait += d
 		return pause(ctx, d)
 	}
-	start := time.Now()
-	defer func() { k.quotaWait += time.Since(start) }()
 	select {
 	case <-returned:
 		return nil

@@ -3,6 +3,7 @@ package pipelines_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
 // quota is a service that answers 429 while it is used up.
@@ -328,4 +330,59 @@ func TestCallsThatWereHeldBackStillObeyTheLimiter(t *testing.T) {
 			require.LessOrEqual(t, n, 2, "in second %d", second)
 		}
 	})
+}
+
+func TestAServiceThatAsksToWaitForNextToNothingIsNotAskedWithoutEnd(t *testing.T) {
+	for _, circuit := range []bool{true, false} {
+		for _, after := range []string{"0.000001", "0.01", "0"} {
+			t.Run(fmt.Sprintf("circuit %t, %s", circuit, after), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var n atomic.Int32
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+						if n.Add(1) > 1000 {
+							cancel()
+						}
+						resp := respond(req, 429, "")
+						resp.Header.Set("Retry-After", after)
+						return resp, nil
+					})}
+					c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithRetry(pipelines.RetryPolicy{}), pipelines.WithQuotaCircuit(circuit))
+					_, err := c.Pipelines.Run(ctx, repo, mainBranch)
+					require.ErrorIs(t, err, pipelines.ErrRateLimited)
+					require.Less(t, n.Load(), int32(100))
+				})
+			})
+		}
+	}
+}
+
+func TestAQuotaIsWaitedForLongerThanAClientsTimeout(t *testing.T) {
+	for _, back := range []time.Duration{40 * time.Second, 5 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := pipelinestest.NewServer()
+			defer srv.Close()
+			r := srv.AddRepository("acme", "site")
+			r.AddPipelines(1)
+			srv.Inject(pipelinestest.Fault{Status: http.StatusTooManyRequests, For: back})
+			c := srv.Client(pipelines.WithHTTPClient(&http.Client{Transport: srv.Transport(), Timeout: 5 * time.Second}))
+			begin := time.Now()
+			var wg sync.WaitGroup
+			for range 4 {
+				wg.Go(func() {
+					_, err := c.Pipelines.Get(t.Context(), r.Repo(), "1")
+					took := time.Since(begin)
+					if back < time.Minute {
+						assert.NoError(t, err)
+						assert.GreaterOrEqual(t, took, back)
+						return
+					}
+					assert.ErrorIs(t, err, pipelines.ErrRateLimited)
+					assert.InDelta(t, time.Minute, took, float64(5*time.Second))
+				})
+			}
+			wg.Wait()
+		})
+	}
 }

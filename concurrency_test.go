@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -512,4 +513,11 @@ func TestACauseOfTheContextsEndHidesNotThatItHasEnded(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestATransportThatEndsItsGoroutineEndsAParallelList(t *testing.T) {
+	hc := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { runtime.Goexit(); return nil, nil })}
+	c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
+	_, err := c.Pipelines.List(t.Context(), repo, nil).Parallel(3).Collect()
+	require.ErrorContains(t, err, "Pipelines.List")
 }

@@ -14,14 +14,16 @@ func (k *call) checkCreated(out any) error {
 
 // leavesOutNames reports whether the caller asks for a partial response without the fields that name a resource.
 func (k *call) leavesOutNames() bool {
-	fields, partial := k.extraQuery["fields"]
-	for field := range strings.SplitSeq(strings.Join(fields, ","), ",") {
+	leavesOut := false
+	for field := range strings.SplitSeq(strings.Join(k.extraQuery["fields"], ","), ",") {
 		switch field = strings.TrimSpace(field); {
 		case strings.HasPrefix(field, "+"), field == "*", field == "uuid", field == "build_number", field == "key":
 			return false
+		case namesField(field), field == "-uuid":
+			leavesOut = true
 		}
 	}
-	return partial
+	return leavesOut
 }
 
 // identified reports whether the run has a name. Its build number is one.

@@ -91,6 +91,8 @@ func TestAPartialResponseToACreationIsNamedByWhatWasAskedFor(t *testing.T) {
 		{"build_number", `{"message":"maintenance"}`, true},
 		{"state, uuid", `{}`, true},
 		{"*", `{}`, true},
+		{"-links", `{}`, true},
+		{"-target,-links", `{"message":"maintenance"}`, true},
 		{"+repository.website", `{}`, true},
 	} {
 		srv := record(t, answer(201, "application/json", tc.body))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"math"
 	"net/http"
 	"time"
 )
@@ -134,6 +135,8 @@ func (o LogOptions) check() error {
 	switch {
 	case o.Offset < 0 || o.Length < 0 || o.Tail < 0 || o.TailLines < 0:
 		return invalidArgument("LogOptions has a negative number")
+	case o.Offset > math.MaxInt64-o.Length:
+		return invalidArgument("LogOptions.Offset and Length are more than any log has")
 	case o.Tail > 0 && (o.Offset > 0 || o.Length > 0):
 		return invalidArgument("LogOptions has both Tail and Offset or Length")
 	case o.TailLines > 0 && (o.Offset > 0 || o.Length > 0 || o.Tail > 0):

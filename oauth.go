@@ -119,20 +119,24 @@ func (s *tokenCache) start(ctx context.Context) *tokenFlight {
 	s.flight = f
 	go func() {
 		defer cancel()
-		token, err := s.fetch(ctx)
-		if err == nil && token == nil {
-			err = errors.New("the token source gave no token")
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		f.token, f.err = token, err
-		if s.flight == f {
-			s.flight = nil
-			s.token = token
-		}
-		close(f.done)
+		defer s.land(f) // of a fetch that ends its goroutine too
+		f.token, f.err = s.fetch(ctx)
 	}()
 	return f
+}
+
+// land hands the token to those who wait for it.
+func (s *tokenCache) land(f *tokenFlight) {
+	if f.err == nil && f.token == nil {
+		f.err = errors.New("the token source gave no token")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flight == f {
+		s.flight = nil
+		s.token = f.token
+	}
+	close(f.done)
 }
 
 func (s *tokenCache) leave(f *tokenFlight) {

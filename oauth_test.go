@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -328,4 +329,14 @@ func TestTooManySchedulesAreToldFromADeadToken(t *testing.T) {
 	})
 	require.ErrorIs(t, err, pipelines.ErrTooManySchedules)
 	require.Equal(t, []int{2, 2}, []int{issued, posted}, "issued, posted: repeated once with a new token")
+}
+
+func TestATokenSourceThatEndsItsGoroutineLeavesNobodyWaiting(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	source := tokenSource(func() (*oauth2.Token, error) { runtime.Goexit(); return nil, nil })
+	c := newClient(t, "http://127.0.0.1:1", pipelines.WithTokenSource(source))
+	_, err := c.Pipelines.Get(ctx, repo, "1")
+	require.Error(t, err)
+	require.NoError(t, ctx.Err(), err)
 }

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
@@ -702,4 +703,16 @@ func TestLargeListsThatAreWhatTheyShouldBeAreRead(t *testing.T) {
 	variables, err := c.Variables.InRepository(repo).List(t.Context(), nil).Collect()
 	require.NoError(t, err)
 	require.Len(t, variables, 100_000)
+}
+
+func TestALongNameAboveManyNumbersIsNotReadForEachOfThem(t *testing.T) {
+	name := strings.Repeat("k", 1<<20)
+	for _, labels := range []string{`[1` + strings.Repeat(",1", 100_000) + `]`, `{"a":1` + strings.Repeat(`,"a":1`, 100_000) + `}`} {
+		srv := record(t, answerJSON(`{"values":[{"build_number":"1","labels":{"`+name+`":`+labels+`}}]}`))
+		start := time.Now()
+		runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Collect()
+		require.NoError(t, err)
+		require.Len(t, runs, 1)
+		require.Less(t, time.Since(start), 20*time.Second)
+	}
 }

@@ -57,7 +57,9 @@ func (f *fetches[T]) start(link pageLink) {
 	f.pending = append(f.pending, pending[T]{link.key, page, cancel})
 	go func() {
 		defer cancel()
-		page <- f.walk.pager.fetch(ctx, link)
+		got := fetched[T]{err: f.walk.errorf("the transport ended the goroutine that read a page")}
+		defer func() { page <- got }()
+		got = f.walk.pager.fetch(ctx, link)
 	}()
 }
 

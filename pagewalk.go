@@ -159,6 +159,9 @@ func (w *walk[T]) next(got fetched[T]) (next pageLink, more bool, err error) {
 // failure is the error of a page that did not come, or nil where that page is past the list's end. A list that hides some
 // items from the caller ends before its size, and the page that was asked for then is not there.
 func (w *walk[T]) failure(err error, link pageLink) error {
+	if link.url != nil && errors.Is(err, ErrNotFound) { // the list itself was found
+		err = restUnreadError{err}
+	}
 	if !link.guessed || !isNoPage(err) {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/seed-85ed9bfd/pipelines/internal/stall"
 )
@@ -15,12 +16,6 @@ type proxyError struct{ err error }
 
 func (e *proxyError) Error() string { return "the proxy refuses the connection: " + e.err.Error() }
 func (e *proxyError) Unwrap() error { return e.err }
-
-// momentary are statuses of a proxy that may be others a moment later.
-var momentary = []int{
-	http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
-	http.StatusServiceUnavailable, http.StatusGatewayTimeout,
-}
 
 // proxyFailure returns err, as a proxyError if the proxy is the reason and another attempt would only bring the same.
 func (t *transport) proxyFailure(req *http.Request, a *attempt, err error) error {
@@ -32,6 +27,9 @@ func (t *transport) proxyFailure(req *http.Request, a *attempt, err error) error
 	switch {
 	case failed != nil && !a.asked.Load(): // net/http asks the function before it asks for a connection
 		a.handedOver = false
+		if strings.Contains(failed.Error(), "@") { // it quotes an address with a password, which net/http can't take apart
+			failed = errors.New("its address can't be used")
+		}
 		return &proxyError{failed}
 	case proxy != nil && req.URL.Scheme == "https" && a.asked.Load() && refusesConnect(err):
 		return &proxyError{err}
@@ -44,8 +42,5 @@ var untyped = reflect.TypeOf(errors.New(""))
 
 func refusesConnect(err error) bool {
 	others := []error{io.EOF, io.ErrUnexpectedEOF, stall.ErrStalled}
-	if reflect.TypeOf(err) != untyped || slices.Contains(others, err) {
-		return false
-	}
-	return !slices.ContainsFunc(momentary, func(status int) bool { return err.Error() == http.StatusText(status) })
+	return reflect.TypeOf(err) == untyped && !slices.Contains(others, err)
 }

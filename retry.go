@@ -54,7 +54,8 @@ func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
 }
 
 // backoff is how long to wait after n failures before: what the service asks for, else a random time below a bound that
-// doubles, so that clients which failed together don't come back together.
+// doubles, so that clients which failed together don't come back together. It is at least that time where the service asks for
+// less than a second, since a call may be refused as often as it likes.
 func (p RetryPolicy) backoff(n int, asked time.Duration) time.Duration {
 	return p.growing(n, asked, p.MaxWait)
 }
@@ -66,13 +67,13 @@ func (p RetryPolicy) quotaBackoff(n int, asked time.Duration) time.Duration {
 }
 
 func (p RetryPolicy) growing(n int, asked, bound time.Duration) time.Duration {
-	if asked > 0 {
+	if asked >= time.Second {
 		return min(asked, p.MaxRetryAfter)
 	}
 	if d := p.MinWait << min(n, 40); d > 0 && d>>min(n, 40) == p.MinWait && d < bound {
 		bound = d
 	}
-	return rand.N(bound) + 1 //nolint:gosec // jitter needs no secrecy
+	return max(asked, rand.N(bound)+1) //nolint:gosec // jitter needs no secrecy
 }
 
 // verdict is what a call decides at the end of an attempt.
@@ -253,14 +254,18 @@ func (k *call) judgeError(ctx context.Context, err error) verdict {
 		return verdict{err: &OutcomeUnknownError{Operation: k.at.op.Name, Err: shown}}
 	}
 	k.unknown = k.unknown || sent
-	if permanent(err) {
+	switch {
+	case permanent(err):
 		return verdict{err: shown}
+	case k.attempt.heldBack && ctx.Err() == nil && k.canWait(): // http.Client.Timeout has passed, and the quota is still waited for
+		return verdict{err: shown, retry: true}
 	}
 	return k.retryVerdict(ctx, shown, 0)
 }
 
 // attempt records how far one attempt gets. The transport's own goroutines report some of it.
 type attempt struct {
+	heldBack   bool // by a used-up quota, until the attempt's time was up
 	handedOver bool // to the inner transport
 	answered   bool // a response came
 
@@ -268,6 +273,7 @@ type attempt struct {
 	connected atomic.Bool // and got one
 	reused    atomic.Bool // which was used before
 	written   atomic.Bool // part of the request may be on its way
+	heard     atomic.Bool // part of a response came
 }
 
 // trace makes the hooks that record how far a request gets. Of a write the earliest sign counts, since a header that was
@@ -284,15 +290,17 @@ func (a *attempt) trace(exchange *stall.Exchange, method string) *httptrace.Clie
 	if method != http.MethodGet {
 		hooks.WroteHeaderField = func(string, []string) { a.written.Store(true) }
 		hooks.WroteHeaders = func() { a.written.Store(true) }
+		hooks.GotFirstResponseByte = func() { a.heard.Store(true) }
 	}
 	return hooks
 }
 
 // getConn records that the transport asks for a connection. Where it asks again after a connection that was used before, that
-// one was dead and nothing went out on it: else net/http would not take another.
+// one was dead and nothing went out on it: else net/http would not take another. After a response, though, the user's transport
+// asks for one, for a request of its own.
 func (a *attempt) getConn() {
 	a.asked.Store(true)
-	if a.reused.Load() {
+	if a.reused.Load() && !a.heard.Load() {
 		a.written.Store(false)
 	}
 }

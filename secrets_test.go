@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"reflect"
@@ -794,4 +795,15 @@ func TestACrashShowsNoSecret(t *testing.T) {
 		require.Contains(t, string(out), "panic: ", name)
 		assertShowsNot(t, map[string]string{"standard error": string(out)}, secretCanary, name)
 	}
+}
+
+func TestAProxyWhosePasswordIsMalformedIsNotShown(t *testing.T) {
+	hc := &http.Client{Transport: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {
+		_, err := url.Parse("http://me:" + secretCanary + "%zz@proxy.example")
+		return nil, fmt.Errorf("invalid proxy address: %w", err)
+	}}}
+	_, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Pipelines.Get(t.Context(), repo, "1")
+	require.ErrorContains(t, err, "proxy")
+	require.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), secretCanary)
+	require.False(t, errors.As(err, new(*url.Error)))
 }

@@ -254,3 +254,39 @@ func (r row) overSilence(t *testing.T, w *world) {
 		assert.Equal(t, r.after, w.state(t), "%s: took effect once", r.sdk)
 	}
 }
+
+func TestTwoClientsOfOneTransportLeaveEachOthersConnectionsAlone(t *testing.T) {
+	release := make(chan struct{})
+	transport, proxy := silentServer(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Hang") != "" {
+			<-req.Context().Done()
+			return
+		}
+		for {
+			_, _ = io.WriteString(w, "line\n")
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-release:
+				return
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}))
+	client := func() *pipelines.Client {
+		return newClient(t, "https://"+proxy.Addr().String()+"/2.0", pipelines.WithHTTPClient(&http.Client{Transport: transport}),
+			pipelines.WithStallTimeout(time.Second), pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1}))
+	}
+	stream, err := client().Steps.Log(t.Context(), repo, "1", "{s}", nil)
+	require.NoError(t, err)
+	defer stream.Close()
+	read := make(chan error)
+	go func() {
+		_, err := io.Copy(io.Discard, stream)
+		read <- err
+	}()
+	_, err = client().Pipelines.Get(t.Context(), repo, "1", pipelines.WithHeader("Hang", "yes"))
+	require.ErrorContains(t, err, "stalled")
+	close(release)
+	require.NoError(t, <-read, "the log's connection is alive")
+	require.Equal(t, 1, proxy.conns())
+}

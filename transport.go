@@ -18,7 +18,7 @@ import (
 // A request passes through these, from the outside in:
 //
 //	call.go       call.send builds it and returns the final error
-//	retry.go      retryablehttp sends it again as call.classify decides
+//	retry.go      retryablehttp sends it again as call.judge decides
 //	transport.go  http.Client follows redirects as checkRedirect decides; transport is limiter, credentials, stall guard and
 //	              logging, once for each attempt and each redirect; inside is the user's Transport, or the standard one
 //	decode.go     reads the response into a model

@@ -627,3 +627,24 @@ func TestATransportWithoutABodyDoesNoHarm(t *testing.T) {
 	_, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Pipelines.Get(t.Context(), repo, "1")
 	require.ErrorIs(t, err, pipelines.ErrNotFound)
 }
+
+func TestATransportThatAsksAnotherHostAfterTheResponseHasSentTheRequest(t *testing.T) {
+	srv := record(t, answer(http.StatusCreated, "application/json", `{"uuid":"{u}","build_number":1}`))
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil || req.Method != http.MethodPost {
+			return resp, err
+		}
+		resp.Body.Close()
+		report, _ := http.NewRequestWithContext(req.Context(), http.MethodGet, gone.URL, http.NoBody)
+		return http.DefaultTransport.RoundTrip(report)
+	})}
+	c := newClient(t, srv.base(), pipelines.WithHTTPClient(hc))
+	_, err := c.Pipelines.Get(t.Context(), repo, "1")
+	require.NoError(t, err)
+	_, err = c.Pipelines.Run(t.Context(), repo, mainBranch)
+	assert.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+	require.Len(t, srv.seen(), 2)
+}

@@ -86,6 +86,7 @@ type watcher struct {
 	pipeline      *Pipeline // as last seen
 	untold        bool      // its state is told once everything before it has been
 	looks         int       // at the steps, since then
+	waiting       []string  // steps that waited for a person when a pause was told
 	pipelineCheck check
 	stepsCheck    check
 	steps         []*Step // as last seen
@@ -131,6 +132,7 @@ func (w *watcher) run() error {
 			continue
 		}
 		w.untold = false
+		w.waiting = w.waitingSteps()
 		if err := w.emit(&Event{Kind: EventPipeline, Pipeline: w.pipeline}); err != nil {
 			return err
 		}
@@ -216,7 +218,24 @@ func (w *watcher) stepsShow() (ended, paused, active bool) {
 func (w *watcher) pipelineTurns() bool {
 	ended, paused, active := w.stepsShow()
 	state := w.pipeline.State
-	return (ended && len(w.steps) > 0) || (state.Paused() && !paused) || (!state.Paused() && paused && !active) || (active && state.Name != StateInProgress)
+	return (ended && len(w.steps) > 0) || w.pausedAnew() || (state.Paused() && !paused) || (!state.Paused() && paused && !active) || (active && state.Name != StateInProgress)
+}
+
+// waitingSteps returns the UUIDs of the steps that wait for a person.
+func (w *watcher) waitingSteps() (uuids []string) {
+	for _, step := range w.steps {
+		if step.State.Paused() {
+			uuids = append(uuids, step.UUID)
+		}
+	}
+	return uuids
+}
+
+// pausedAnew reports whether the pipeline waits for a person at another step than when its pause was told. It may have gone on and
+// paused again since it was last looked at.
+func (w *watcher) pausedAnew() bool {
+	return w.pipeline.State.Paused() && !w.untold && len(w.waiting) > 0 &&
+		slices.ContainsFunc(w.waitingSteps(), func(uuid string) bool { return !slices.Contains(w.waiting, uuid) })
 }
 
 // stepsAgree reports whether the steps show the end or the pause that the pipeline is in. They may do so a little later than it.
@@ -250,7 +269,7 @@ func (w *watcher) lookAtPipeline() (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	changed = w.pipeline == nil || p.State.String() != w.pipeline.State.String()
+	changed = w.pipeline == nil || p.State.String() != w.pipeline.State.String() || w.pausedAnew()
 	w.pipeline = p
 	switch {
 	case !changed:
@@ -273,6 +292,9 @@ func (w *watcher) lookAtSteps() (changed bool, err error) {
 	}
 	w.looks++
 	w.steps = steps
+	if len(w.waiting) == 0 && !w.untold { // the steps show a pause later than the pipeline
+		w.waiting = w.waitingSteps()
+	}
 	var failed error
 	for _, step := range steps {
 		stepChanged, err := w.update(step)

@@ -557,6 +557,32 @@ func TestWatchTellsEveryPauseOfARun(t *testing.T) {
 	})
 }
 
+func TestWatchTellsAPauseThatFollowsAnotherAtOnce(t *testing.T) {
+	for _, lasts := range []time.Duration{0, 2 * time.Second, time.Minute, time.Hour} {
+		bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+			r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{
+				{Name: "Build", Duration: lasts, Log: lines("b", 10)},
+				{Name: "Stage", Manual: true, Duration: lasts, Log: lines("s", 20)},
+				{Name: "Deploy", Manual: true, Duration: lasts, Log: lines("d", 30)},
+			}})
+			id := start(t, c).UUID
+			ctx, cancel := context.WithTimeout(t.Context(), 12*time.Hour)
+			defer cancel()
+			pauses := 0
+			var last *pipelines.Pipeline
+			for e, err := range c.Pipelines.Watch(ctx, repo, id, nil) {
+				require.NoError(t, err, "after %d pauses", pauses)
+				if last = e.Pipeline; last != nil && last.State.Paused() {
+					pauses++
+					require.NoError(t, r.Resume(id)) // as a program does that approves
+				}
+			}
+			require.Equal(t, 2, pauses, lasts)
+			require.True(t, last.State.Succeeded())
+		})
+	}
+}
+
 // paused serves a run that is in a pause after 10 seconds, a step that has ended by then, and one beside it that goes on.
 func paused(begin time.Time, stage, lag string, besides bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {

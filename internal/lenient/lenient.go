@@ -27,7 +27,7 @@ const requiredDepth = 8
 
 // NewDecoder returns a decoder that tolerates duplicate names and invalid UTF-8, and to which opts apply. Values that required
 // reports true for must be of the right JSON kind, or null, and numbers of any plausible form; required is not asked about values
-// more than 8 levels deep. The outermost value is always required; required may be nil.
+// more than 8 levels deep, nor about those of type any. The outermost value is always required; required may be nil.
 func NewDecoder(required func(jsontext.Pointer, reflect.Type) bool, opts ...json.Options) *Decoder {
 	d := &Decoder{required: required}
 	if d.informing = d; required != nil {
@@ -116,6 +116,9 @@ func (d *Decoder) unmarshal(dec *jsontext.Decoder, v any) error {
 
 func (d *Decoder) requires(dec *jsontext.Decoder, t reflect.Type) bool {
 	depth := dec.StackDepth()
+	if t.Kind() == reflect.Interface && depth > 0 { // the pointer to each of many may repeat a name that fills the body
+		return false
+	}
 	return depth == 0 || (d.required != nil && depth <= requiredDepth && d.required(dec.StackPointer(), t))
 }
 

@@ -20,13 +20,16 @@ var ErrStalled = errors.New("the connection stalled")
 // grace is how long an exchange may take to notice that its connection was closed.
 const grace = time.Second
 
-// Guard watches over exchanges. Those that share an HTTP/2 connection have to share a Guard: what one of them receives shows
-// that the connection is alive. It is safe for concurrent use.
-type Guard struct {
-	timeout time.Duration
+// Guard watches over exchanges. It is safe for concurrent use.
+type Guard struct{ timeout time.Duration }
 
+// used are the connections that exchanges of all Guards have. Those may share an HTTP/2 connection, and what one exchange receives
+// shows that it is alive.
+var used = connections{known: make(map[net.Conn]*connection)}
+
+type connections struct {
 	mu    sync.Mutex
-	conns map[net.Conn]*connection // in use
+	known map[net.Conn]*connection
 }
 
 // connection is what all exchanges over one connection know of it.
@@ -37,9 +40,7 @@ type connection struct {
 }
 
 // New returns a Guard that gives up what receives nothing for timeout.
-func New(timeout time.Duration) *Guard {
-	return &Guard{timeout: timeout, conns: make(map[net.Conn]*connection)}
-}
+func New(timeout time.Duration) *Guard { return &Guard{timeout} }
 
 // Exchange is one request with its response. It must be ended by [Exchange.Fail] or by closing [Exchange.Body].
 type Exchange struct {
@@ -72,12 +73,12 @@ func (x *Exchange) Context() context.Context { return x.ctx }
 func (x *Exchange) GotConn(info httptrace.GotConnInfo) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.guard.release(x.conn)
+	used.release(x.conn)
 	x.conn = nil
 	if x.ended {
 		return
 	}
-	x.conn = x.guard.acquire(info.Conn)
+	x.conn = used.acquire(info.Conn)
 	if x.conn != nil && !info.Reused { // its handshake was heard
 		x.conn.heard.Store(time.Now().UnixNano())
 	}
@@ -137,7 +138,7 @@ func (x *Exchange) end() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.ended = true
-	x.guard.release(x.conn)
+	used.release(x.conn)
 	x.conn = nil
 }
 
@@ -174,28 +175,28 @@ func closeConn(conn net.Conn) {
 }
 
 // acquire returns what is known of a connection, or nil where it can't be told from others.
-func (g *Guard) acquire(conn net.Conn) *connection {
+func (u *connections) acquire(conn net.Conn) *connection {
 	if conn == nil || !reflect.TypeOf(conn).Comparable() {
 		return nil
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c := g.conns[conn]
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	c := u.known[conn]
 	if c == nil {
 		c = &connection{conn: conn}
-		g.conns[conn] = c
+		u.known[conn] = c
 	}
 	c.users++
 	return c
 }
 
-func (g *Guard) release(c *connection) {
+func (u *connections) release(c *connection) {
 	if c == nil {
 		return
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	if c.users--; c.users == 0 {
-		delete(g.conns, c.conn)
+		delete(u.known, c.conn)
 	}
 }

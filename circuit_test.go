@@ -3,7 +3,6 @@ package pipelines_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -333,9 +332,9 @@ func TestCallsThatWereHeldBackStillObeyTheLimiter(t *testing.T) {
 }
 
 func TestAServiceThatAsksToWaitForNextToNothingIsNotAskedWithoutEnd(t *testing.T) {
-	for _, circuit := range []bool{true, false} {
+	for name, circuit := range map[string]pipelines.Option{"with the circuit": nil, "without it": pipelines.WithoutQuotaCircuit()} {
 		for _, after := range []string{"0.000001", "0.01", "0"} {
-			t.Run(fmt.Sprintf("circuit %t, %s", circuit, after), func(t *testing.T) {
+			t.Run(name+", "+after, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var n atomic.Int32
 					ctx, cancel := context.WithCancel(t.Context())
@@ -348,7 +347,7 @@ func TestAServiceThatAsksToWaitForNextToNothingIsNotAskedWithoutEnd(t *testing.T
 						resp.Header.Set("Retry-After", after)
 						return resp, nil
 					})}
-					c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithRetry(pipelines.RetryPolicy{}), pipelines.WithQuotaCircuit(circuit))
+					c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithRetry(pipelines.RetryPolicy{}), circuit)
 					_, err := c.Pipelines.Run(ctx, repo, mainBranch)
 					require.ErrorIs(t, err, pipelines.ErrRateLimited)
 					require.Less(t, n.Load(), int32(100))

@@ -276,7 +276,7 @@ func TestTwoClientsOfOneTransportLeaveEachOthersConnectionsAlone(t *testing.T) {
 		return newClient(t, "https://"+proxy.Addr().String()+"/2.0", pipelines.WithHTTPClient(&http.Client{Transport: transport}),
 			pipelines.WithStallTimeout(time.Second), pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1}))
 	}
-	stream, err := client().Steps.Log(t.Context(), repo, "1", "{s}", nil)
+	stream, err := client().Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
 	require.NoError(t, err)
 	defer stream.Close()
 	read := make(chan error)

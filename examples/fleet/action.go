@@ -129,23 +129,20 @@ func (a action) do(ctx context.Context, client *pipelines.Client, repo pipelines
 	return changed, row, err
 }
 
-// setVariable looks first, so that a repository in which the variable is right costs one request and any other two. What is secured
-// can't be compared and is written again.
+// setVariable plans first, so that a repository in which the variable is right costs one request and any other two. What is secured
+// can't be compared and is written again. It stays secured where the action doesn't say.
 func (a action) setVariable(ctx context.Context, set *pipelines.VariableSet) (changed bool, err error) {
-	wanted := pipelines.Variable{Key: a.Key, Value: a.Value, Secured: a.Secured}
-	there, err := set.GetByKey(ctx, a.Key)
-	switch {
-	case errors.Is(err, pipelines.ErrNotFound):
-		_, err = set.Create(ctx, wanted)
-		if errors.Is(err, pipelines.ErrConflict) || errors.Is(err, pipelines.ErrOutcomeUnknown) {
-			_, err = set.Set(ctx, wanted)
-		}
-	case err != nil:
+	wanted := pipelines.VariableRequest{Key: a.Key, Value: a.Value}
+	if a.Secured {
+		wanted.Secured = &a.Secured
+	}
+	plan, err := set.Plan(ctx, []pipelines.VariableRequest{wanted}, nil)
+	if err != nil || plan.Empty() {
 		return false, err
-	case !there.Secured && !wanted.Secured && there.Value == wanted.Value:
-		return false, nil
-	default:
-		_, err = set.Update(ctx, there.UUID, pipelines.VariableUpdate{Key: a.Key, Value: &wanted.Value, Secured: &wanted.Secured})
+	}
+	err = set.Apply(ctx, plan)
+	if failed := (*pipelines.SyncError)(nil); errors.As(err, &failed) {
+		err = failed.Err // of a single change, the rest of its text tells nothing
 	}
 	return err == nil, err
 }

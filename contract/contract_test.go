@@ -411,6 +411,7 @@ func TestASpoiltRequestIsInvalid(t *testing.T) {
 		{"a variable with a member of the answer", "createDeploymentVariable", `"key":`, `"uuid":"x","key":`, `"uuid" is unsupported`},
 		{"an update of a variable that changes nothing", "updatePipelineVariableForTeam", `"key":"REGION"`, "", "at least 1 properties"},
 		{"a runner without a name", "createWorkspaceRunner", `"name":"arm",`, "", `"name" is missing`},
+		{"an update of a runner that changes nothing", "updateRepositoryRunner", `"name":"arm"`, "", "at least 1 properties"},
 		{"no body where one is needed", "updateRepositoryPipelineConfig", `{"enabled":true}`, "", "a content type without content"},
 		{"a body that is no JSON", "updateRepositoryPipelineConfig", `{"enabled":true}`, `{"enabled":`, "failed to decode request body"},
 		{"a form", "updateRepositoryPipelineConfig", "application/json", "application/x-www-form-urlencoded", "Content-Type has unexpected value"},

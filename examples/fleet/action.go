@@ -141,8 +141,8 @@ func (a action) setVariable(ctx context.Context, set *pipelines.VariableSet) (ch
 		return false, err
 	}
 	err = set.Apply(ctx, plan)
-	if failed := (*pipelines.SyncError)(nil); errors.As(err, &failed) {
-		err = failed.Err // of a single change, the rest of its text tells nothing
+	if failed, ok := errors.AsType[*pipelines.SyncError](err); ok {
+		err = failed.Err // there is one change only, so that how far the plan came is nothing to tell
 	}
 	return err == nil, err
 }
@@ -177,20 +177,20 @@ func (a action) switchSchedules(ctx context.Context, client *pipelines.Client, r
 
 // lastRun is a row of the report.
 func lastRun(ctx context.Context, client *pipelines.Client, repo pipelines.Repo) ([]string, error) {
-	q := &pipelines.ListPipelinesOptions{Sort: pipelines.SortNewestFirst, PageLen: 1}
-	for p, err := range client.Pipelines.List(ctx, repo, q).All() {
-		if err != nil {
-			return nil, err
-		}
-		state := string(p.State.Name)
-		if p.State.Result != nil {
-			state = string(p.State.Result.Name)
-		}
-		return []string{
-			strconv.Itoa(p.BuildNumber), state, p.Target.RefName, p.CreatedOn.UTC().Format(time.RFC3339), strconv.Itoa(p.DurationInSeconds),
-		}, nil
+	p, err := client.Pipelines.List(ctx, repo, &pipelines.ListPipelinesOptions{Sort: pipelines.SortNewestFirst}).First()
+	switch {
+	case errors.Is(err, pipelines.ErrEmptyList):
+		return []string{"", "never ran", "", "", ""}, nil
+	case err != nil:
+		return nil, err
 	}
-	return []string{"", "never ran", "", "", ""}, nil
+	state := string(p.State.Name)
+	if p.State.Result != nil {
+		state = string(p.State.Result.Name)
+	}
+	return []string{
+		strconv.Itoa(p.BuildNumber), state, p.Target.RefName, p.CreatedOn.UTC().Format(time.RFC3339), strconv.Itoa(p.DurationInSeconds),
+	}, nil
 }
 
 // short writes a duration without the zeros at its end.

@@ -205,7 +205,7 @@ func watchAnHour(t *testing.T, parallel int, most float64) {
 		var ages []time.Duration
 		for e, err := range c.Pipelines.Watch(t.Context(), repo, id, nil) {
 			require.NoError(t, err)
-			if e.Log == nil {
+			if e.Kind != pipelines.EventLog {
 				continue
 			}
 			for range bytes.Count(e.Log, []byte("\n")) {
@@ -263,9 +263,9 @@ func TestPollingWatchesAShortRun(t *testing.T) {
 
 // changed tells when the state that an event tells of has begun. What was there when the watch began is no change.
 func changed(e *pipelines.Event, created time.Time, script pipelinestest.Script) (time.Time, bool) {
-	switch {
-	case e.Log != nil:
-	case e.Pipeline != nil:
+	switch e.Kind {
+	case pipelines.EventLog:
+	case pipelines.EventPipeline:
 		switch e.Pipeline.State.String() {
 		case "PENDING":
 			return created.Add(script.Parsing), true
@@ -273,10 +273,11 @@ func changed(e *pipelines.Event, created time.Time, script pipelinestest.Script)
 			return created.Add(script.Parsing + script.Pending), true
 		}
 		return e.Pipeline.CompletedOn, e.Pipeline.State.Done()
-	case e.Step.State.Done():
-		return e.Step.CompletedOn, true
-	case e.Step.State.Name == pipelines.StateInProgress:
-		return e.Step.StartedOn, true
+	case pipelines.EventStep:
+		if e.Step.State.Done() {
+			return e.Step.CompletedOn, true
+		}
+		return e.Step.StartedOn, e.Step.State.Name == pipelines.StateInProgress
 	}
 	return time.Time{}, false
 }

@@ -189,10 +189,10 @@ var mix = map[string]struct {
 	"Caches.DeleteByName":     {3, (*worker).deleteCacheByName},
 	"Caches.Download":         {5, (*worker).download},
 	"Steps.List":              {3, (*worker).listSteps},
-	"Steps.GetLog":               {6, (*worker).wholeLog},
-	"Steps.GetLog Range":         {6, (*worker).partOfLog},
+	"Steps.GetLog":            {6, (*worker).wholeLog},
+	"Steps.GetLog Range":      {6, (*worker).partOfLog},
 	"Steps.FollowLog":         {3, (*worker).followLog},
-	"Steps.ListTestCases":         {3, (*worker).testCases},
+	"Steps.ListTestCases":     {3, (*worker).testCases},
 }
 
 // one picks an item of a kind that is there for sure and fits.
@@ -243,7 +243,7 @@ func (w *worker) run(ctx context.Context) error {
 	branch := []string{"main", "long"}[w.rng.IntN(2)]
 	name := w.name("run")
 	p, err := w.client.Pipelines.Run(ctx, w.site.Repo(), pipelines.RunRequest{
-		Target: pipelines.BranchTarget(branch), Variables: []pipelines.Variable{{Key: "NAME", Value: name}},
+		Target: pipelines.BranchTarget(branch), Variables: []pipelines.VariableRequest{{Key: "NAME", Value: name}},
 	})
 	i := w.told.made("run", name, started, err)
 	i.changed = branch == "main" // it has ended, and can't be stopped
@@ -313,7 +313,7 @@ func (w *worker) compareRuns(list *pipelines.Pager[pipelines.Pipeline]) error {
 
 func (w *worker) createVariable(ctx context.Context) error {
 	name := w.name("VARIABLE")
-	v, err := w.client.Variables.InRepository(w.site.Repo()).Create(ctx, pipelines.Variable{Key: name, Value: first})
+	v, err := w.client.Variables.InRepository(w.site.Repo()).Create(ctx, pipelines.VariableRequest{Key: name, Value: first})
 	i := w.told.made("variable", name, first, err)
 	if err == nil {
 		i.id = v.UUID
@@ -323,7 +323,7 @@ func (w *worker) createVariable(ctx context.Context) error {
 
 func (w *worker) setVariable(ctx context.Context) error {
 	name := w.name("VARIABLE")
-	v, err := w.client.Variables.InRepository(w.site.Repo()).Set(ctx, pipelines.Variable{Key: name, Value: first})
+	v, err := w.client.Variables.InRepository(w.site.Repo()).Set(ctx, pipelines.VariableRequest{Key: name, Value: first})
 	i := w.told.set("variable", name, first, err)
 	if err == nil {
 		i.id = v.UUID
@@ -333,7 +333,7 @@ func (w *worker) setVariable(ctx context.Context) error {
 
 func (w *worker) resetVariable(ctx context.Context) error {
 	return w.change("variable", func(i *item) error {
-		_, err := w.client.Variables.InRepository(w.site.Repo()).Set(ctx, pipelines.Variable{Key: i.name, Value: second})
+		_, err := w.client.Variables.InRepository(w.site.Repo()).Set(ctx, pipelines.VariableRequest{Key: i.name, Value: second})
 		return err
 	})
 }
@@ -408,8 +408,8 @@ func (w *worker) deleteEnvironment(ctx context.Context) error {
 
 func (w *worker) createKnownHost(ctx context.Context) error {
 	name := w.name("host") + ".example.com"
-	h, err := w.client.SSH.CreateKnownHost(ctx, w.site.Repo(), pipelines.KnownHost{
-		Hostname: name, PublicKey: &pipelines.SSHPublicKey{KeyType: "ssh-ed25519", Key: "AAAAC3NzaC1lZDI1NTE5AAAAIA=="},
+	h, err := w.client.SSH.CreateKnownHost(ctx, w.site.Repo(), pipelines.KnownHostRequest{
+		Hostname: name, KeyType: "ssh-ed25519", Key: "AAAAC3NzaC1lZDI1NTE5AAAAIA==",
 	})
 	i := w.told.made("host", name, first, err)
 	if err == nil {

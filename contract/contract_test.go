@@ -186,7 +186,7 @@ func sendPipelines(t *testing.T, c *pipelines.Client) {
 		pipelines.CommitTarget(hash).With(release), pipelines.CommitTarget(hash).With(pipelines.Selector{Type: pipelines.SelectorDefault}),
 		pullRequest, pullRequest.With(pipelines.Selector{Type: pipelines.SelectorPullRequests, Pattern: "**"}),
 	}
-	variables := []pipelines.Variable{{Key: "TOKEN", Value: "s3cret", Secured: true}, {Key: "EMPTY"}}
+	variables := []pipelines.VariableRequest{{Key: "TOKEN", Value: "s3cret", Secured: new(true)}, {Key: "EMPTY"}}
 	for _, target := range targets {
 		run := pipelines.RunRequest{Target: target}
 		ok(c.Pipelines.Run(ctx, repo, run))
@@ -269,10 +269,7 @@ func sendSettings(t *testing.T, c *pipelines.Client) {
 	ok(c.SSH.GetKeyPair(ctx, repo))
 	ok(c.SSH.SetKeyPair(ctx, repo, pipelines.KeyPair{PrivateKey: "PEM", PublicKey: "ssh-rsa AAAA"}))
 	ok(nil, c.SSH.DeleteKeyPair(ctx, repo))
-	host := pipelines.KnownHost{ // as it was read from the service
-		UUID: uuid, Hostname: "example.com",
-		PublicKey: &pipelines.SSHPublicKey{KeyType: "ssh-ed25519", Key: "AAAA", MD5Fingerprint: "md5:00", SHA256Fingerprint: "SHA256:AAAA"},
-	}
+	host := pipelines.KnownHostRequest{Hostname: "example.com", KeyType: "ssh-ed25519", Key: "AAAA"}
 	ok(c.SSH.ListKnownHosts(ctx, repo, nil).Collect())
 	ok(c.SSH.GetKnownHost(ctx, repo, uuid))
 	ok(c.SSH.CreateKnownHost(ctx, repo, host))
@@ -296,6 +293,7 @@ func sendDeployments(t *testing.T, c *pipelines.Client) {
 		pipelines.EnvironmentTest, pipelines.EnvironmentStaging, pipelines.EnvironmentProduction,
 	} {
 		ok(c.Deployments.CreateEnvironment(ctx, repo, pipelines.EnvironmentRequest{Name: "Canary", EnvironmentType: name}))
+		ok(c.Deployments.CreateEnvironment(ctx, repo, pipelines.EnvironmentRequest{Name: "Canary", EnvironmentType: name, AdminOnly: new(true)}))
 	}
 	for _, update := range []pipelines.EnvironmentUpdate{
 		{Name: new("Canary")}, {AdminOnly: new(false)}, {Name: new("Canary"), AdminOnly: new(true)},
@@ -322,9 +320,12 @@ func sendVariables(t *testing.T, c *pipelines.Client) {
 		if _, err := set.Get(ctx, uuid); !errors.Is(err, pipelines.ErrNotFound) { // an environment's is looked for in the empty list
 			ok(nil, err)
 		}
-		ok(set.Create(ctx, pipelines.Variable{Key: "TOKEN", Value: "s3cret", Secured: true}))
-		ok(set.Create(ctx, pipelines.Variable{UUID: uuid, Type: "pipeline_variable", Key: "EMPTY"}))
-		ok(set.Set(ctx, pipelines.Variable{Key: "REGION", Value: "eu"}))
+		for _, variable := range []pipelines.VariableRequest{
+			{Key: "TOKEN", Value: "s3cret", Secured: new(true)}, {Key: "EMPTY"}, {Key: "OPEN", Value: "eu", Secured: new(false)},
+		} {
+			ok(set.Create(ctx, variable))
+		}
+		ok(set.Set(ctx, pipelines.VariableRequest{Key: "REGION", Value: "eu"}))
 		for _, update := range []pipelines.VariableUpdate{
 			{Key: "REGION"}, {Value: new("")}, {Secured: new(false)}, {Key: "REGION", Value: new("eu"), Secured: new(true)},
 		} {
@@ -341,7 +342,10 @@ func sendRunners(t *testing.T, c *pipelines.Client) {
 		ok(set.Get(ctx, uuid))
 		for _, runner := range []pipelines.RunnerRequest{{Name: "arm"}, {Name: "arm", Labels: []string{"self.hosted", "linux"}}} {
 			ok(set.Create(ctx, runner))
-			ok(set.Update(ctx, uuid, runner))
+		}
+		labels := []string{"self.hosted", "linux"}
+		for _, update := range []pipelines.RunnerUpdate{{Name: new("arm")}, {Labels: labels}, {Name: new("arm"), Labels: labels}} {
+			ok(set.Update(ctx, uuid, update))
 		}
 		ok(nil, set.Delete(ctx, uuid))
 	}
@@ -407,6 +411,7 @@ func TestASpoiltRequestIsInvalid(t *testing.T) {
 		{"a variable with a member of the answer", "createDeploymentVariable", `"key":`, `"uuid":"x","key":`, `"uuid" is unsupported`},
 		{"an update of a variable that changes nothing", "updatePipelineVariableForTeam", `"key":"REGION"`, "", "at least 1 properties"},
 		{"a runner without a name", "createWorkspaceRunner", `"name":"arm",`, "", `"name" is missing`},
+		{"an update of a runner that changes nothing", "updateRepositoryRunner", `"name":"arm"`, "", "at least 1 properties"},
 		{"no body where one is needed", "updateRepositoryPipelineConfig", `{"enabled":true}`, "", "a content type without content"},
 		{"a body that is no JSON", "updateRepositoryPipelineConfig", `{"enabled":true}`, `{"enabled":`, "failed to decode request body"},
 		{"a form", "updateRepositoryPipelineConfig", "application/json", "application/x-www-form-urlencoded", "Content-Type has unexpected value"},

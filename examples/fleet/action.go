@@ -129,23 +129,20 @@ func (a action) do(ctx context.Context, client *pipelines.Client, repo pipelines
 	return changed, row, err
 }
 
-// setVariable looks first, so that a repository in which the variable is right costs one request and any other two. What is secured
-// can't be compared and is written again.
+// setVariable plans first, so that a repository in which the variable is right costs one request and any other two. What is secured
+// can't be compared and is written again. It stays secured where the action doesn't say.
 func (a action) setVariable(ctx context.Context, set *pipelines.VariableSet) (changed bool, err error) {
-	wanted := pipelines.Variable{Key: a.Key, Value: a.Value, Secured: a.Secured}
-	there, err := set.GetByKey(ctx, a.Key)
-	switch {
-	case errors.Is(err, pipelines.ErrNotFound):
-		_, err = set.Create(ctx, wanted)
-		if errors.Is(err, pipelines.ErrConflict) || errors.Is(err, pipelines.ErrOutcomeUnknown) {
-			_, err = set.Set(ctx, wanted)
-		}
-	case err != nil:
+	wanted := pipelines.VariableRequest{Key: a.Key, Value: a.Value}
+	if a.Secured {
+		wanted.Secured = &a.Secured
+	}
+	plan, err := set.Plan(ctx, []pipelines.VariableRequest{wanted}, nil)
+	if err != nil || plan.Empty() {
 		return false, err
-	case !there.Secured && !wanted.Secured && there.Value == wanted.Value:
-		return false, nil
-	default:
-		_, err = set.Update(ctx, there.UUID, pipelines.VariableUpdate{Key: a.Key, Value: &wanted.Value, Secured: &wanted.Secured})
+	}
+	err = set.Apply(ctx, plan)
+	if failed, ok := errors.AsType[*pipelines.SyncError](err); ok {
+		err = failed.Err // there is one change only, so that how far the plan came is nothing to tell
 	}
 	return err == nil, err
 }
@@ -180,20 +177,20 @@ func (a action) switchSchedules(ctx context.Context, client *pipelines.Client, r
 
 // lastRun is a row of the report.
 func lastRun(ctx context.Context, client *pipelines.Client, repo pipelines.Repo) ([]string, error) {
-	q := &pipelines.ListPipelinesOptions{Sort: pipelines.SortNewestFirst, PageLen: 1}
-	for p, err := range client.Pipelines.List(ctx, repo, q).All() {
-		if err != nil {
-			return nil, err
-		}
-		state := string(p.State.Name)
-		if p.State.Result != nil {
-			state = string(p.State.Result.Name)
-		}
-		return []string{
-			strconv.Itoa(p.BuildNumber), state, p.Target.RefName, p.CreatedOn.UTC().Format(time.RFC3339), strconv.Itoa(p.DurationInSeconds),
-		}, nil
+	p, err := client.Pipelines.List(ctx, repo, &pipelines.ListPipelinesOptions{Sort: pipelines.SortNewestFirst}).First()
+	switch {
+	case errors.Is(err, pipelines.ErrEmptyList):
+		return []string{"", "never ran", "", "", ""}, nil
+	case err != nil:
+		return nil, err
 	}
-	return []string{"", "never ran", "", "", ""}, nil
+	state := string(p.State.Name)
+	if p.State.Result != nil {
+		state = string(p.State.Result.Name)
+	}
+	return []string{
+		strconv.Itoa(p.BuildNumber), state, p.Target.RefName, p.CreatedOn.UTC().Format(time.RFC3339), strconv.Itoa(p.DurationInSeconds),
+	}, nil
 }
 
 // short writes a duration without the zeros at its end.

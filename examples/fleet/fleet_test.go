@@ -134,6 +134,21 @@ func TestASecuredValueStaysOutOfRedis(t *testing.T) {
 	require.True(t, repos[0].Variables()[0].Secured)
 }
 
+func TestAVariableThatIsSecuredStaysSoUnlessItsValueIsEmpty(t *testing.T) {
+	_, repos := stage(t, 2)
+	for _, r := range repos {
+		r.AddVariable(pipelines.Variable{Key: "K", Value: "old", Secured: true})
+	}
+	fleet(t, cli.Success, "acme/r0\n", append(append([]string{"run"}, quick...), "variable", "K", "new")...)
+	require.Equal(t, "new", repos[0].Variables()[0].Value)
+	require.True(t, repos[0].Variables()[0].Secured)
+
+	fleet(t, cli.Success, "", "forget", "-campaign", "c")
+	out := fleet(t, cli.Failure, "acme/r1\n", append(append([]string{"run"}, quick...), "variable", "K", "")...)
+	require.Regexp(t, `acme/r1 +variable "K" is secured and its value is empty`, out)
+	require.Equal(t, "old", repos[1].Variables()[0].Value)
+}
+
 func TestTheReportHasARowForEachRepositoryOfTheWorkspace(t *testing.T) {
 	const repositories = 101 // the service lists a hundred on a page
 	srv, repos := stage(t, repositories)

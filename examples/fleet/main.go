@@ -30,7 +30,8 @@ queues); any number of workers on any number of hosts do it and share one quota.
   fleet run     [start's and work's flags] [ACTION]              start, work and status in one; without -redis in memory only
 
 ACTION is one of
-  variable KEY VALUE      set a repository variable; with -value-env NAME the workers' environment has the value (-secured needs it)
+  variable KEY VALUE      set a repository variable; with -value-env NAME the workers' environment has the value (-secured needs it);
+                          one that is secured stays so
   pipelines on|off        switch Pipelines on or off
   schedules on|off        switch all schedules of each repository on or off
   report                  read each repository's last run

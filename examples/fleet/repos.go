@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -62,35 +61,16 @@ func listRepos(ctx context.Context, client *pipelines.Client, workspace string) 
 		return nil, fmt.Errorf("%q is no workspace", workspace)
 	}
 	var list repoList
-	query := "fields=next,values.full_name&pagelen=100&sort=created_on" // new ones come last and shift no page
-	seen := map[string]bool{}
-	for !seen[query] {
-		seen[query] = true
-		var page struct {
-			Next   string `json:"next"`
-			Values []struct {
-				FullName string `json:"full_name"`
-			} `json:"values"`
-		}
-		path := "/repositories/" + url.PathEscape(workspace) + "?" + query
-		if err := client.Do(ctx, http.MethodGet, path, nil, &page); err != nil {
+	path := "/repositories/" + url.PathEscape(workspace) + "?fields=next,size,values.full_name&sort=created_on" // new ones come last and shift no page
+	for r, err := range pipelines.List[pipelines.Repository](ctx, client, path).All() {
+		if err != nil {
 			return nil, fmt.Errorf("listing the repositories of %s: %w", workspace, err)
 		}
-		for _, v := range page.Values {
-			repo, err := pipelines.ParseRepo(v.FullName)
-			if err != nil {
-				return nil, fmt.Errorf("listing the repositories of %s: %w", workspace, err)
-			}
-			list.add(repo.String())
-		}
-		if page.Next == "" {
-			return list.names, nil
-		}
-		next, err := url.Parse(page.Next)
+		repo, err := pipelines.ParseRepo(r.FullName)
 		if err != nil {
-			return nil, fmt.Errorf("listing the repositories of %s: the link to the next page is malformed", workspace)
+			return nil, fmt.Errorf("listing the repositories of %s: %w", workspace, err)
 		}
-		query = next.RawQuery
+		list.add(repo.String())
 	}
-	return nil, fmt.Errorf("listing the repositories of %s: a page leads back to one before", workspace)
+	return list.names, nil
 }

@@ -184,7 +184,7 @@ func TestARunThatTheListRepeatsCountsOnce(t *testing.T) {
 		s.repo.AddPipeline(pipelines.Pipeline{CreatedOn: now.Add(-time.Minute)})
 	}
 	var once sync.Once
-	s.env.Options = append(s.env.Options, pipelines.WithResponseHook(func(*http.Response) {
+	s.env.Options = append(s.env.Options, pipelines.WithObserver(func(pipelines.Attempt) {
 		once.Do(func() { s.repo.AddPipeline(pipelines.Pipeline{CreatedOn: now}) }) // moves the others on by one
 	}))
 	rep := s.report(t, cli.Success, "-days", "2", "-parallel", "1")

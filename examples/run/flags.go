@@ -198,7 +198,7 @@ func (o *options) on() string {
 type variables struct {
 	flag    string
 	secured bool
-	list    []pipelines.Variable
+	list    []pipelines.VariableRequest
 	err     error
 }
 
@@ -212,7 +212,7 @@ func (v *variables) Set(s string) error {
 		v.err = cmp.Or(v.err, err)
 		return nil
 	}
-	v.list = append(v.list, pipelines.Variable{Key: key, Value: value, Secured: v.secured})
+	v.list = append(v.list, pipelines.VariableRequest{Key: key, Value: value, Secured: new(v.secured)})
 	return nil
 }
 

@@ -91,8 +91,8 @@ func TestRequest(t *testing.T) {
 	require.Equal(t, "tag v1, pipeline nightly", o.on())
 	require.Equal(t, pipelines.RunRequest{
 		Target: pipelines.TagTarget("v1").With(pipelines.CustomSelector("nightly")),
-		Variables: []pipelines.Variable{
-			{Key: "A", Value: "1=2"}, {Key: "C", Value: "3"}, {Key: "B", Secured: true},
+		Variables: []pipelines.VariableRequest{
+			{Key: "A", Value: "1=2", Secured: new(false)}, {Key: "C", Value: "3", Secured: new(false)}, {Key: "B", Secured: new(true)},
 		},
 	}, o.request())
 	require.Empty(t, o.vars.String())
@@ -103,7 +103,8 @@ func TestSecretFromTheEnvironment(t *testing.T) {
 	t.Setenv("lower", "case")
 	o, err := parseOptions([]string{"-secret", "DEPLOY_TOKEN", "-secret", "lower", "-secret", "OTHER=x"})
 	require.NoError(t, err)
-	require.Equal(t, []pipelines.Variable{
-		{Key: "DEPLOY_TOKEN", Value: "hunter2=", Secured: true}, {Key: "lower", Value: "case", Secured: true}, {Key: "OTHER", Value: "x", Secured: true},
+	require.Equal(t, []pipelines.VariableRequest{
+		{Key: "DEPLOY_TOKEN", Value: "hunter2=", Secured: new(true)}, {Key: "lower", Value: "case", Secured: new(true)},
+		{Key: "OTHER", Value: "x", Secured: new(true)},
 	}, o.request().Variables)
 }

@@ -56,13 +56,13 @@ func (f *follower) follow(ctx context.Context) error {
 }
 
 func (f *follower) take(e *pipelines.Event) {
-	switch {
-	case e.Pipeline != nil:
+	switch e.Kind {
+	case pipelines.EventPipeline:
 		f.pipelineChanged(e.Pipeline)
-	case e.Log != nil:
-		f.step(e.Step).log.write(e.Log)
-	default:
+	case pipelines.EventStep:
 		f.stepChanged(e.Step)
+	case pipelines.EventLog:
+		f.step(e.Step).log.write(e.Log)
 	}
 }
 

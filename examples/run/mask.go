@@ -21,7 +21,7 @@ type secrets struct {
 
 // newSecrets takes the values of variables. What is shown has been sanitized or cleaned, so these forms of a value count; of one
 // that has several lines, each line by itself.
-func newSecrets(variables []pipelines.Variable) secrets {
+func newSecrets(variables []pipelines.VariableRequest) secrets {
 	var s secrets
 	for _, v := range variables {
 		for _, line := range strings.FieldsFunc(v.Value, func(r rune) bool { return r == '\n' || r == '\r' }) {

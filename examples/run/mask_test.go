@@ -10,9 +10,9 @@ import (
 )
 
 func secretsOf(values ...string) secrets {
-	var list []pipelines.Variable
+	var list []pipelines.VariableRequest
 	for _, value := range values {
-		list = append(list, pipelines.Variable{Value: value, Secured: true})
+		list = append(list, pipelines.VariableRequest{Value: value, Secured: new(true)})
 	}
 	return newSecrets(list)
 }

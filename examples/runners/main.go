@@ -157,7 +157,7 @@ func show(env cli.Env, runners []owned) {
 
 func status(r *pipelines.Runner) string {
 	text := cmp.Or(r.State.String(), "unknown")
-	if r.State != nil && r.State.Cordoned {
+	if r.State.Cordoned {
 		text += ", cordoned"
 	}
 	return text
@@ -165,7 +165,7 @@ func status(r *pipelines.Runner) string {
 
 // changed is when the runner came to its state, zero if nobody knows. Not every list tells that of the state.
 func changed(r *pipelines.Runner) time.Time {
-	if r.State != nil && !r.State.UpdatedOn.IsZero() {
+	if !r.State.UpdatedOn.IsZero() {
 		return r.State.UpdatedOn
 	}
 	return cmp.Or(r.UpdatedOn, r.CreatedOn)
@@ -181,7 +181,7 @@ func since(r *pipelines.Runner, now time.Time) string {
 
 // version tells that of the runner's program, and the one that there should be.
 func version(r *pipelines.Runner) string {
-	if r.State == nil || r.State.Version == nil || r.State.Version.Version == "" {
+	if r.State.Version == nil || r.State.Version.Version == "" {
 		return "-"
 	}
 	v := r.State.Version
@@ -209,7 +209,7 @@ func count(n int) string {
 
 // isStale reports whether a runner has been offline long enough.
 func (o *options) isStale(r *pipelines.Runner, now time.Time) bool {
-	if r.State == nil || r.State.Status != pipelines.RunnerOffline && r.State.Status != pipelines.RunnerUnregistered {
+	if r.State.Status != pipelines.RunnerOffline && r.State.Status != pipelines.RunnerUnregistered {
 		return false
 	}
 	at := changed(r)
@@ -287,8 +287,8 @@ var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
 // seed fills the demo's service.
 func seed(srv *pipelinestest.Server) {
 	now := time.Now()
-	state := func(status pipelines.RunnerStatus, age time.Duration) *pipelines.RunnerState {
-		return &pipelines.RunnerState{
+	state := func(status pipelines.RunnerStatus, age time.Duration) pipelines.RunnerState {
+		return pipelines.RunnerState{
 			Status: status, UpdatedOn: now.Add(-age),
 			Version: &pipelines.RunnerVersion{Version: "3.18.0", Current: "3.21.0"},
 		}

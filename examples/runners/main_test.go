@@ -32,7 +32,7 @@ func names(runners []pipelines.Runner) []string {
 
 func TestItShowsTheRunnersOfBothOwners(t *testing.T) {
 	s, repo, _ := newStage(t)
-	repo.AddRunner(pipelines.Runner{Name: "e\x1b[2Jvil\nname", State: &pipelines.RunnerState{Status: "NEW_ONE", UpdatedOn: time.Now().Add(-time.Minute)}})
+	repo.AddRunner(pipelines.Runner{Name: "e\x1b[2Jvil\nname", State: pipelines.RunnerState{Status: "NEW_ONE", UpdatedOn: time.Now().Add(-time.Minute)}})
 	require.Equal(t, cli.Success, s.Run("-repo acme/site -workspace acme"), s.Errs.String())
 	out := s.Out.String()
 	require.Regexp(t, `(?m)^acme/site +mac mini +ONLINE +5 hours ago +3\.18\.0 \(current: 3\.21\.0\) +self\.hosted macos +\{`, out)
@@ -51,7 +51,7 @@ func TestItShowsTheRunnersOfBothOwners(t *testing.T) {
 
 func TestStaleRunnersAreListedAndFailTheCheck(t *testing.T) {
 	s, _, workspace := newStage(t)
-	workspace.AddRunner(pipelines.Runner{Name: "switched off", State: &pipelines.RunnerState{
+	workspace.AddRunner(pipelines.Runner{Name: "switched off", State: pipelines.RunnerState{
 		Status: pipelines.RunnerDisabled, UpdatedOn: time.Now().Add(-90 * 24 * time.Hour),
 	}})
 	for stale, want := range map[string][]string{"1h": {"laptop", "rack 2", "rack 3"}, "24h": {"laptop", "rack 3"}, "3d": {"rack 3"}} {

@@ -280,11 +280,8 @@ func plural(n int, unit string) string {
 func count(n int) string { return plural(n, "schedule") }
 
 // describe tells what a schedule runs.
-func describe(t *pipelines.Target) string {
-	if t == nil {
-		return "?"
-	}
-	text := cmp.Or(t.RefName, string(t.Type))
+func describe(t pipelines.Target) string {
+	text := cmp.Or(t.RefName, string(t.Type), "?")
 	if s := t.Selector; s != nil && s.Type == pipelines.SelectorCustom {
 		text = s.Pattern + " on " + text
 	}
@@ -363,10 +360,7 @@ func same(a, b *pipelines.Schedule) bool {
 
 // key is what distinguishes targets in another repository, where no commit is the same. Without a selector it's that of the branch's
 // own pipeline, which a copy gets.
-func key(t *pipelines.Target) [5]string {
-	if t == nil {
-		return [5]string{}
-	}
+func key(t pipelines.Target) [5]string {
 	k := [5]string{string(t.Type), string(t.RefType), t.RefName, string(pipelines.SelectorBranches), t.RefName}
 	if t.Selector != nil {
 		k[3], k[4] = string(t.Selector.Type), t.Selector.Pattern
@@ -376,14 +370,11 @@ func key(t *pipelines.Target) [5]string {
 
 // request is what to ask for to have a schedule in another repository.
 func request(s *pipelines.Schedule) pipelines.ScheduleRequest {
-	r := pipelines.ScheduleRequest{CronPattern: s.CronPattern, Enabled: &s.Enabled}
-	if s.Target != nil {
-		r.Target = pipelines.Target{Type: s.Target.Type, RefType: s.Target.RefType, RefName: s.Target.RefName}
-		if s.Target.Selector != nil {
-			r.Target = r.Target.With(pipelines.Selector{Type: s.Target.Selector.Type, Pattern: s.Target.Selector.Pattern})
-		}
+	target := pipelines.Target{Type: s.Target.Type, RefType: s.Target.RefType, RefName: s.Target.RefName}
+	if s.Target.Selector != nil {
+		target = target.With(pipelines.Selector{Type: s.Target.Selector.Type, Pattern: s.Target.Selector.Pattern})
 	}
-	return r
+	return pipelines.ScheduleRequest{Target: target, CronPattern: s.CronPattern, Enabled: &s.Enabled}
 }
 
 var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
@@ -395,10 +386,10 @@ func seed(srv *pipelinestest.Server) {
 	main := pipelines.BranchTarget("main")
 	nightly, release := main.With(pipelines.CustomSelector("nightly")), pipelines.BranchTarget("release/2.1")
 	for _, s := range []pipelines.Schedule{
-		{Target: &main, CronPattern: "0 0/30 8-17 ? * MON-FRI *", Enabled: true},
-		{Target: &nightly, CronPattern: "0 15 2 * * ? *", Enabled: true},
-		{Target: &nightly, CronPattern: "0 0 6 L * ? *", Enabled: true},
-		{Target: &release, CronPattern: "0 0 12 ? * MON#1 *"},
+		{Target: main, CronPattern: "0 0/30 8-17 ? * MON-FRI *", Enabled: true},
+		{Target: nightly, CronPattern: "0 15 2 * * ? *", Enabled: true},
+		{Target: nightly, CronPattern: "0 0 6 L * ? *", Enabled: true},
+		{Target: release, CronPattern: "0 0 12 ? * MON#1 *"},
 	} {
 		repo.AddSchedule(s)
 	}

@@ -25,10 +25,10 @@ func inBubble(t *testing.T, test func(t *testing.T, s *clitest.Stage, site, shop
 		nightly := main.With(pipelines.CustomSelector("nightly"))
 		nightly.Commit = &pipelines.Commit{Type: "commit", Hash: "0123456789"}
 		for _, one := range []pipelines.Schedule{
-			{UUID: "{c1}", Target: &nightly, CronPattern: "0 15 2 * * ? *", Enabled: true},
-			{UUID: "{c2}", Target: &main, CronPattern: "0 0 6 1 3 ? *", Enabled: true},
-			{UUID: "{c3}", Target: &main, CronPattern: "0 30 0 * * ? *", Enabled: true},
-			{UUID: "{c4}", Target: &old, CronPattern: "0 0 12 * * ? *"},
+			{UUID: "{c1}", Target: nightly, CronPattern: "0 15 2 * * ? *", Enabled: true},
+			{UUID: "{c2}", Target: main, CronPattern: "0 0 6 1 3 ? *", Enabled: true},
+			{UUID: "{c3}", Target: main, CronPattern: "0 30 0 * * ? *", Enabled: true},
+			{UUID: "{c4}", Target: old, CronPattern: "0 0 12 * * ? *"},
 		} {
 			site.AddSchedule(one)
 		}
@@ -110,7 +110,7 @@ func TestAPauseThatFailsSaysWhatItPaused(t *testing.T) {
 func TestItCopiesWhatIsMissing(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Stage, _, shop *pipelinestest.Repository) {
 		main := pipelines.BranchTarget("main").With(pipelines.Selector{Type: pipelines.SelectorBranches, Pattern: "main"})
-		shop.AddSchedule(pipelines.Schedule{UUID: "{there}", Target: &main, CronPattern: "0  0 6 1 3 ? *"})
+		shop.AddSchedule(pipelines.Schedule{UUID: "{there}", Target: main, CronPattern: "0  0 6 1 3 ? *"})
 		args := "-repo acme/site -copy-to acme/shop"
 		require.Equal(t, cli.Success, s.Run(args+" -dry-run"))
 		require.Contains(t, s.Out.String(), "3 schedules of 4 would be copied to acme/shop\n")

@@ -12,23 +12,22 @@ import (
 // hostKey is what there is one known host of.
 type hostKey struct{ host, keyType string }
 
-func hostKeyOf(h *pipelines.KnownHost) hostKey { return hostKey{h.Hostname, keyOf(h).KeyType} }
-
 // readHosts reads what ssh-keyscan prints, each key once.
-func readHosts(r io.Reader) ([]pipelines.KnownHost, error) {
+func readHosts(r io.Reader) ([]pipelines.KnownHostRequest, error) {
 	all, err := pipelines.ParseKnownHosts(r)
 	if err != nil {
 		return nil, err
 	}
-	var hosts []pipelines.KnownHost
+	var hosts []pipelines.KnownHostRequest
 	keys := map[hostKey]string{}
 	for _, h := range all {
-		switch key, read := keys[hostKeyOf(&h)]; {
+		of := hostKey{h.Hostname, h.KeyType}
+		switch key, read := keys[of]; {
 		case !read:
 			hosts = append(hosts, h)
-			keys[hostKeyOf(&h)] = h.PublicKey.Key
-		case key != h.PublicKey.Key:
-			return nil, fmt.Errorf("standard input has two different keys of type %s of host %s", h.PublicKey.KeyType, h.Hostname)
+			keys[of] = h.Key
+		case key != h.Key:
+			return nil, fmt.Errorf("standard input has two different keys of type %s of host %s", h.KeyType, h.Hostname)
 		}
 	}
 	if len(hosts) == 0 {
@@ -38,14 +37,14 @@ func readHosts(r io.Reader) ([]pipelines.KnownHost, error) {
 }
 
 // addHosts adds the hosts that aren't known. Nothing is changed if one is known with another key and -replace isn't given.
-func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHost) error {
-	list, err := j.service.KnownHosts(ctx, j.repo, nil).Collect()
+func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) error {
+	list, err := j.service.ListKnownHosts(ctx, j.repo, nil).Collect()
 	if err != nil {
 		return err
 	}
 	known := map[hostKey]*pipelines.KnownHost{}
 	for _, h := range list {
-		known[hostKeyOf(h)] = h
+		known[hostKey{h.Hostname, keyOf(h).KeyType}] = h
 	}
 	if !j.replace {
 		if err := j.refuseOthers(hosts, known); err != nil {
@@ -58,25 +57,25 @@ func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHost) error {
 	}
 	changed := 0
 	for _, h := range hosts {
-		is := known[hostKeyOf(&h)]
-		if is != nil && keyOf(is).Key == h.PublicKey.Key {
-			j.say("is known: %s", line(&h))
+		is := known[hostKey{h.Hostname, h.KeyType}]
+		if is != nil && keyOf(is).Key == h.Key {
+			j.say("is known: %s", line(h))
 			continue
 		}
 		var did string
 		if did, err = j.put(ctx, is, h); err != nil {
-			err = fmt.Errorf("%s %s: %w", h.Hostname, h.PublicKey.KeyType, err)
+			err = fmt.Errorf("%s %s: %w", h.Hostname, h.KeyType, err)
 			break
 		}
 		changed++
-		j.say("%s%s: %s", would, did, line(&h))
+		j.say("%s%s: %s", would, did, line(h))
 	}
 	j.say("%d of %d keys of hosts %sadded or replaced", changed, len(hosts), would)
 	return err
 }
 
 // put adds a host, or replaces the one that there is, and tells which.
-func (j *job) put(ctx context.Context, is *pipelines.KnownHost, h pipelines.KnownHost) (did string, err error) {
+func (j *job) put(ctx context.Context, is *pipelines.KnownHost, h pipelines.KnownHostRequest) (did string, err error) {
 	if is == nil {
 		if !j.dryRun {
 			_, err = j.service.CreateKnownHost(ctx, j.repo, h)
@@ -89,16 +88,20 @@ func (j *job) put(ctx context.Context, is *pipelines.KnownHost, h pipelines.Know
 	return "replaced", err
 }
 
-func line(h *pipelines.KnownHost) string {
-	return h.Hostname + " " + keyOf(h).KeyType + " " + fingerprint(h)
+func line(h pipelines.KnownHostRequest) string {
+	return h.Hostname + " " + h.KeyType + " " + fingerprint(wantedKey(h))
+}
+
+func wantedKey(h pipelines.KnownHostRequest) pipelines.SSHPublicKey {
+	return pipelines.SSHPublicKey{KeyType: h.KeyType, Key: h.Key}
 }
 
 // refuseOthers refuses hosts that are known with another key: it changed, or somebody is in between.
-func (j *job) refuseOthers(hosts []pipelines.KnownHost, known map[hostKey]*pipelines.KnownHost) error {
+func (j *job) refuseOthers(hosts []pipelines.KnownHostRequest, known map[hostKey]*pipelines.KnownHost) error {
 	var err error
 	for _, h := range hosts {
-		if is := known[hostKeyOf(&h)]; is != nil && keyOf(is).Key != h.PublicKey.Key {
-			j.say("is known with another key: %s %s %s, now %s", h.Hostname, h.PublicKey.KeyType, fingerprint(is), fingerprint(&h))
+		if is := known[hostKey{h.Hostname, h.KeyType}]; is != nil && keyOf(is).Key != h.Key {
+			j.say("is known with another key: %s %s %s, now %s", h.Hostname, h.KeyType, fingerprint(keyOf(is)), fingerprint(wantedKey(h)))
 			err = errWouldReplace
 		}
 	}

@@ -128,7 +128,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	if err = cmp.Or(j.check(flags), err); err != nil {
 		return env.Usage(program, err)
 	}
-	var hosts []pipelines.KnownHost
+	var hosts []pipelines.KnownHostRequest
 	if j.knownHosts {
 		if hosts, err = readHosts(env.Stdin); err != nil {
 			return env.Fail(ctx, program, err)
@@ -164,9 +164,9 @@ func (j *job) say(format string, args ...any) {
 
 // pair returns the repository's key pair, nil if it has none.
 func (j *job) pair(ctx context.Context) (*pipelines.KeyPair, error) {
-	pair, err := j.service.KeyPair(ctx, j.repo)
+	pair, err := j.service.GetKeyPair(ctx, j.repo)
 	if errors.Is(err, pipelines.ErrNotFound) { // so is a repository that doesn't exist, which has no list of hosts either
-		_, err = j.service.KnownHosts(ctx, j.repo, nil).Collect()
+		_, err = j.service.ListKnownHosts(ctx, j.repo, nil).Collect()
 		return nil, err
 	}
 	return pair, err
@@ -177,7 +177,7 @@ func (j *job) show(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	hosts, err := j.service.KnownHosts(ctx, j.repo, nil).Collect()
+	hosts, err := j.service.ListKnownHosts(ctx, j.repo, nil).Collect()
 	if err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func (j *job) show(ctx context.Context) error {
 	slices.SortStableFunc(hosts, func(a, b *pipelines.KnownHost) int { return cmp.Compare(a.Hostname, b.Hostname) })
 	var rows [][]string
 	for _, h := range hosts {
-		rows = append(rows, []string{h.Hostname, keyOf(h).KeyType, fingerprint(h)})
+		rows = append(rows, []string{h.Hostname, keyOf(h).KeyType, fingerprint(keyOf(h))})
 	}
 	fmt.Fprintln(j.env.Stdout)
 	cli.PrintTable(j.env.Stdout, []string{"KNOWN HOST", "TYPE", "FINGERPRINT"}, rows)
@@ -255,13 +255,13 @@ func keyOf(h *pipelines.KnownHost) pipelines.SSHPublicKey {
 }
 
 // fingerprint tells that of a host's key: computed here, because it is what people compare.
-func fingerprint(h *pipelines.KnownHost) string {
-	blob, err := base64.StdEncoding.DecodeString(keyOf(h).Key)
+func fingerprint(host pipelines.SSHPublicKey) string {
+	blob, err := base64.StdEncoding.DecodeString(host.Key)
 	if err == nil {
 		var key ssh.PublicKey
 		if key, err = ssh.ParsePublicKey(blob); err == nil {
 			return ssh.FingerprintSHA256(key)
 		}
 	}
-	return cmp.Or(keyOf(h).SHA256Fingerprint, "unknown") + " (the service's word)"
+	return cmp.Or(host.SHA256Fingerprint, "unknown") + " (the service's word)"
 }

@@ -28,7 +28,7 @@ type entry struct {
 	Value   *string  `yaml:"value,omitempty"`
 	Env     string   `yaml:"env,omitempty"`
 	Command []string `yaml:"command,omitempty,flow"`
-	Secured bool     `yaml:"secured,omitempty"`
+	Secured *bool    `yaml:"secured,omitempty"` // nil: as the variable is
 }
 
 // UnmarshalYAML implements [yaml.Unmarshaler].
@@ -50,7 +50,7 @@ func (e *entry) UnmarshalYAML(node *yaml.Node) error {
 }
 
 // parseYAML reads the variables in the file's order.
-func parseYAML(ctx context.Context, text []byte) ([]pipelines.Variable, error) {
+func parseYAML(ctx context.Context, text []byte) ([]pipelines.VariableRequest, error) {
 	var file struct {
 		Variables yaml.Node `yaml:"variables"`
 	}
@@ -62,7 +62,7 @@ func parseYAML(ctx context.Context, text []byte) ([]pipelines.Variable, error) {
 	if file.Variables.Kind != yaml.MappingNode {
 		return nil, errors.New(`the file has no list "variables:" of keys and values`)
 	}
-	var all []pipelines.Variable
+	var all []pipelines.VariableRequest
 	for i := 0; i < len(file.Variables.Content); i += 2 {
 		key := file.Variables.Content[i].Value
 		var e entry
@@ -73,7 +73,7 @@ func parseYAML(ctx context.Context, text []byte) ([]pipelines.Variable, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the file: %s: %w", key, err)
 		}
-		all = append(all, pipelines.Variable{Key: key, Value: value, Secured: e.Secured})
+		all = append(all, pipelines.VariableRequest{Key: key, Value: value, Secured: e.Secured})
 	}
 	return all, nil
 }
@@ -107,17 +107,17 @@ func (e entry) resolve(ctx context.Context) (string, error) {
 	return strings.TrimRight(string(out), "\r\n"), nil
 }
 
-// parseDotenv reads the variables in the order of their keys. A .env file can't say which are secured: none is.
-func parseDotenv(text []byte) ([]pipelines.Variable, error) {
+// parseDotenv reads the variables in the order of their keys. A .env file can't say which are secured: each stays as it is.
+func parseDotenv(text []byte) ([]pipelines.VariableRequest, error) {
 	values, err := godotenv.UnmarshalBytes(text)
 	if _, nameless := values[""]; err != nil || nameless {
 		return nil, errors.New("the file is not of the form KEY=value") // the library's error repeats the text
 	}
-	var all []pipelines.Variable
+	var all []pipelines.VariableRequest
 	for key, value := range values {
-		all = append(all, pipelines.Variable{Key: key, Value: value})
+		all = append(all, pipelines.VariableRequest{Key: key, Value: value})
 	}
-	slices.SortFunc(all, func(a, b pipelines.Variable) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(all, func(a, b pipelines.VariableRequest) int { return strings.Compare(a.Key, b.Key) })
 	return all, nil
 }
 
@@ -133,7 +133,7 @@ func render(there []*pipelines.Variable, dotenv bool) ([]byte, error) {
 		key.SetString(v.Key)
 		value.SetString(v.Value)
 		if v.Secured {
-			if err := value.Encode(entry{Env: v.Key, Secured: true}); err != nil {
+			if err := value.Encode(entry{Env: v.Key, Secured: new(true)}); err != nil {
 				return nil, err
 			}
 			value.Style = yaml.FlowStyle

@@ -43,6 +43,7 @@ The file:
     LOG_LEVEL: debug
     API_TOKEN: {secured: true, env: MY_API_TOKEN}            # from this program's environment
     DEPLOY_KEY: {secured: true, command: [pass, show, key]}  # what a command prints, without the line end
+  Without "secured", and in a .env file, a variable that is secured stays so; {secured: false, ...} opens it.
 
 Credentials come from the environment: BITBUCKET_TOKEN, or BITBUCKET_EMAIL and BITBUCKET_API_TOKEN. They need the scope
 pipeline:variable, an API token read:pipeline:bitbucket and admin:pipeline:bitbucket.
@@ -224,7 +225,7 @@ func (s *session) export(ctx context.Context) (int, error) {
 }
 
 // read reads the wanted variables.
-func (s *session) read(ctx context.Context) ([]pipelines.Variable, error) {
+func (s *session) read(ctx context.Context) ([]pipelines.VariableRequest, error) {
 	var text []byte
 	var err error
 	switch {

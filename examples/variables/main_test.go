@@ -113,6 +113,40 @@ func TestScopesAndDotenv(t *testing.T) {
 	require.Equal(t, "A=1\nB=\"two words\"\n# S is secured, and its value can't be read\n", string(text))
 }
 
+func TestWhatIsSecuredStaysSoUnlessTheFileOpensIt(t *testing.T) {
+	_, r := serve(t)
+	r.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "old", Secured: true})
+	for _, file := range []struct{ name, text, want string }{
+		{".env", "TOKEN=rotated\n", "rotated (secured)"},
+		{"v.yaml", "variables: {TOKEN: again}\n", "again (secured)"},
+		{"v.yaml", "variables: {TOKEN: {env: MY_TOKEN}}\n", "from-env (secured)"},
+		{"v.yaml", "variables: {TOKEN: {secured: false, value: opened}}\n", "opened"},
+		{"v.yaml", "variables: {TOKEN: still open}\n", "still open"},
+	} {
+		t.Setenv("MY_TOKEN", "from-env")
+		status, stdout, stderr := call(t, "apply", "-repo", "acme/site", "-file", write(t, file.name, file.text))
+		require.Equal(t, cli.Success, status, stderr)
+		require.Equal(t, map[string]string{"TOKEN": file.want}, values(r.Variables()), file.text)
+		if strings.HasSuffix(file.want, "(secured)") {
+			require.NotContains(t, stdout, strings.Fields(file.want)[0])
+		}
+	}
+}
+
+func TestAnEmptyValueForASecuredVariableIsRefused(t *testing.T) {
+	srv, r := serve(t)
+	r.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "old", Secured: true})
+	file := write(t, ".env", "TOKEN=\nOTHER=1\n")
+	status, _, stderr := call(t, "apply", "-repo", "acme/site", "-file", file)
+	require.Equal(t, cli.Trouble, status)
+	require.Contains(t, stderr, `variables: variable "TOKEN" is secured and its value is empty`)
+	require.Len(t, srv.Requests(), 1, "the list, and no change")
+
+	status, _, stderr = call(t, "apply", "-repo", "acme/site", "-file", file, "-keep-secured")
+	require.Equal(t, cli.Success, status, stderr)
+	require.Equal(t, map[string]string{"TOKEN": "old (secured)", "OTHER": "1"}, values(r.Variables()))
+}
+
 func TestAnErrorSaysWhatWasDoneAndASecondRunFinishesTheRest(t *testing.T) {
 	srv, r := serve(t)
 	file := write(t, "v.yaml", "variables: {A: 1, B: 2, C: 3}\n")

@@ -49,7 +49,9 @@ func (s *ConfigService) Get(ctx context.Context, repo Repo, opts ...CallOption) 
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config
 //
 // Scope: repository:admin.
-func (s *ConfigService) Update(ctx context.Context, repo Repo, update ConfigUpdate, opts ...CallOption) (*Config, error) {
+func (s *ConfigService) Update(
+	ctx context.Context, repo Repo, update ConfigUpdate, opts ...CallOption,
+) (*Config, error) {
 	var err error
 	if update == (ConfigUpdate{}) {
 		err = invalidArgument("update changes nothing")
@@ -63,7 +65,9 @@ func (s *ConfigService) Update(ctx context.Context, repo Repo, update ConfigUpda
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/build_number
 //
 // Scope: pipeline:variable.
-func (s *ConfigService) SetNextBuildNumber(ctx context.Context, repo Repo, next int, opts ...CallOption) (*BuildNumber, error) {
+func (s *ConfigService) SetNextBuildNumber(
+	ctx context.Context, repo Repo, next int, opts ...CallOption,
+) (*BuildNumber, error) {
 	var err error
 	if next < 1 {
 		err = invalidArgument("next build number %d is not positive", next)

@@ -265,7 +265,9 @@ func (q *ListDeploymentsOptions) params() listParams {
 // API: GET /repositories/{workspace}/{repo_slug}/environments
 //
 // Scope: pipeline.
-func (s *DeploymentsService) ListEnvironments(ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption) *Pager[Environment] {
+func (s *DeploymentsService) ListEnvironments(
+	ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption,
+) *Pager[Environment] {
 	return list[Environment](ctx, s.client, opEnvironmentsList.at(repo.Workspace, repo.Slug), q.params(), opts)
 }
 
@@ -274,7 +276,9 @@ func (s *DeploymentsService) ListEnvironments(ctx context.Context, repo Repo, q 
 // API: GET /repositories/{workspace}/{repo_slug}/environments/{environment_uuid}
 //
 // Scope: pipeline.
-func (s *DeploymentsService) GetEnvironment(ctx context.Context, repo Repo, id string, opts ...CallOption) (*Environment, error) {
+func (s *DeploymentsService) GetEnvironment(
+	ctx context.Context, repo Repo, id string, opts ...CallOption,
+) (*Environment, error) {
 	return send[Environment](ctx, s.client, opEnvironmentsGet.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
@@ -284,7 +288,9 @@ func (s *DeploymentsService) GetEnvironment(ctx context.Context, repo Repo, id s
 // API: as [DeploymentsService.ListEnvironments].
 //
 // Scope: pipeline.
-func (s *DeploymentsService) GetEnvironmentByName(ctx context.Context, repo Repo, name string, opts ...CallOption) (*Environment, error) {
+func (s *DeploymentsService) GetEnvironmentByName(
+	ctx context.Context, repo Repo, name string, opts ...CallOption,
+) (*Environment, error) {
 	const method = "pipelines: Deployments.GetEnvironmentByName: %w"
 	if name == "" {
 		return nil, fmt.Errorf(method, invalidArgument("name is empty"))
@@ -302,7 +308,9 @@ func (s *DeploymentsService) GetEnvironmentByName(ctx context.Context, repo Repo
 // API: POST /repositories/{workspace}/{repo_slug}/environments
 //
 // Scope: pipeline; API tokens need admin:pipeline:bitbucket.
-func (s *DeploymentsService) CreateEnvironment(ctx context.Context, repo Repo, environment EnvironmentRequest, opts ...CallOption) (*Environment, error) {
+func (s *DeploymentsService) CreateEnvironment(
+	ctx context.Context, repo Repo, environment EnvironmentRequest, opts ...CallOption,
+) (*Environment, error) {
 	at := opEnvironmentsCreate.at(repo.Workspace, repo.Slug).check(environment.check())
 	return send[Environment](ctx, s.client, at, environment.body(), opts)
 }
@@ -313,7 +321,9 @@ func (s *DeploymentsService) CreateEnvironment(ctx context.Context, repo Repo, e
 // API: POST /repositories/{workspace}/{repo_slug}/environments/{environment_uuid}/changes
 //
 // Scope: pipeline; API tokens need admin:pipeline:bitbucket.
-func (s *DeploymentsService) UpdateEnvironment(ctx context.Context, repo Repo, id string, update EnvironmentUpdate, opts ...CallOption) error {
+func (s *DeploymentsService) UpdateEnvironment(
+	ctx context.Context, repo Repo, id string, update EnvironmentUpdate, opts ...CallOption,
+) error {
 	return exec(ctx, s.client, opEnvironmentsUpdate.at(repo.Workspace, repo.Slug, id).check(update.check()), update.body(), opts)
 }
 
@@ -322,7 +332,9 @@ func (s *DeploymentsService) UpdateEnvironment(ctx context.Context, repo Repo, i
 // API: DELETE /repositories/{workspace}/{repo_slug}/environments/{environment_uuid}
 //
 // Scope: pipeline; API tokens need admin:pipeline:bitbucket.
-func (s *DeploymentsService) DeleteEnvironment(ctx context.Context, repo Repo, id string, opts ...CallOption) error {
+func (s *DeploymentsService) DeleteEnvironment(
+	ctx context.Context, repo Repo, id string, opts ...CallOption,
+) error {
 	return exec(ctx, s.client, opEnvironmentsDelete.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
@@ -331,7 +343,9 @@ func (s *DeploymentsService) DeleteEnvironment(ctx context.Context, repo Repo, i
 // API: GET /repositories/{workspace}/{repo_slug}/deployments
 //
 // Scope: pipeline.
-func (s *DeploymentsService) List(ctx context.Context, repo Repo, q *ListDeploymentsOptions, opts ...CallOption) *Pager[Deployment] {
+func (s *DeploymentsService) List(
+	ctx context.Context, repo Repo, q *ListDeploymentsOptions, opts ...CallOption,
+) *Pager[Deployment] {
 	return list[Deployment](ctx, s.client, opDeploymentsList.at(repo.Workspace, repo.Slug), q.params(), opts)
 }
 
@@ -340,6 +354,8 @@ func (s *DeploymentsService) List(ctx context.Context, repo Repo, q *ListDeploym
 // API: GET /repositories/{workspace}/{repo_slug}/deployments/{deployment_uuid}
 //
 // Scope: pipeline.
-func (s *DeploymentsService) Get(ctx context.Context, repo Repo, id string, opts ...CallOption) (*Deployment, error) {
+func (s *DeploymentsService) Get(
+	ctx context.Context, repo Repo, id string, opts ...CallOption,
+) (*Deployment, error) {
 	return send[Deployment](ctx, s.client, opDeploymentsGet.at(repo.Workspace, repo.Slug, id), nil, opts)
 }

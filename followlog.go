@@ -26,11 +26,14 @@ const followedFields = "uuid,name,state,started_on"
 // the log while it grows, for the step's state where it doesn't. The reader is bound to ctx and has to be closed; Close may be
 // called while another goroutine reads. A step that waits for a person is waited for as long as ctx lasts.
 //
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}
+// API:
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}
 //
 // Scope: pipeline.
-func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, stepID string, o *FollowOptions, opts ...CallOption) (*LogFollower, error) {
+func (s *StepsService) FollowLog(
+	ctx context.Context, repo Repo, pipelineID, stepID string, o *FollowOptions, opts ...CallOption,
+) (*LogFollower, error) {
 	if o == nil {
 		o = &FollowOptions{}
 	}

@@ -38,7 +38,9 @@ type Log struct {
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
 //
 // Scope: pipeline.
-func (s *StepsService) GetLog(ctx context.Context, repo Repo, pipelineID, stepID string, o *LogOptions, opts ...CallOption) (*Log, error) {
+func (s *StepsService) GetLog(
+	ctx context.Context, repo Repo, pipelineID, stepID string, o *LogOptions, opts ...CallOption,
+) (*Log, error) {
 	return s.openLog(ctx, opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID), o, opts)
 }
 
@@ -48,7 +50,9 @@ func (s *StepsService) GetLog(ctx context.Context, repo Repo, pipelineID, stepID
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/logs/{log_uuid}
 //
 // Scope: pipeline.
-func (s *StepsService) GetContainerLog(ctx context.Context, repo Repo, pipelineID, stepID, logID string, o *LogOptions, opts ...CallOption) (*Log, error) {
+func (s *StepsService) GetContainerLog(
+	ctx context.Context, repo Repo, pipelineID, stepID, logID string, o *LogOptions, opts ...CallOption,
+) (*Log, error) {
 	return s.openLog(ctx, opStepsContainerLog.at(repo.Workspace, repo.Slug, pipelineID, stepID, logID), o, opts)
 }
 

@@ -76,7 +76,9 @@ func (s *OIDCService) Issuer(workspace string) string {
 // API: GET /workspaces/{workspace}/pipelines-config/identity/oidc/.well-known/openid-configuration
 //
 // Scope: none.
-func (s *OIDCService) GetConfiguration(ctx context.Context, workspace string, opts ...CallOption) (*OpenIDConfiguration, error) {
+func (s *OIDCService) GetConfiguration(
+	ctx context.Context, workspace string, opts ...CallOption,
+) (*OpenIDConfiguration, error) {
 	return sendPublic[OpenIDConfiguration](ctx, s.client, opOIDCConfiguration.at(workspace), opts)
 }
 
@@ -85,7 +87,9 @@ func (s *OIDCService) GetConfiguration(ctx context.Context, workspace string, op
 // API: GET /workspaces/{workspace}/pipelines-config/identity/oidc/keys.json
 //
 // Scope: none.
-func (s *OIDCService) GetKeys(ctx context.Context, workspace string, opts ...CallOption) (*JSONWebKeySet, error) {
+func (s *OIDCService) GetKeys(
+	ctx context.Context, workspace string, opts ...CallOption,
+) (*JSONWebKeySet, error) {
 	return sendPublic[JSONWebKeySet](ctx, s.client, opOIDCKeys.at(workspace), opts)
 }
 

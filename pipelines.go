@@ -312,7 +312,9 @@ func (r OnDemandRequest) query() url.Values {
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines
 //
 // Scope: pipeline.
-func (s *PipelinesService) List(ctx context.Context, repo Repo, q *ListPipelinesOptions, opts ...CallOption) *Pager[Pipeline] {
+func (s *PipelinesService) List(
+	ctx context.Context, repo Repo, q *ListPipelinesOptions, opts ...CallOption,
+) *Pager[Pipeline] {
 	return list[Pipeline](ctx, s.client, opPipelinesList.at(repo.Workspace, repo.Slug), q.params(), opts)
 }
 
@@ -321,7 +323,9 @@ func (s *PipelinesService) List(ctx context.Context, repo Repo, q *ListPipelines
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
 //
 // Scope: pipeline.
-func (s *PipelinesService) Get(ctx context.Context, repo Repo, id string, opts ...CallOption) (*Pipeline, error) {
+func (s *PipelinesService) Get(
+	ctx context.Context, repo Repo, id string, opts ...CallOption,
+) (*Pipeline, error) {
 	return send[Pipeline](ctx, s.client, opPipelinesGet.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
@@ -334,7 +338,9 @@ func (s *PipelinesService) Get(ctx context.Context, repo Repo, id string, opts .
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines
 //
 // Scope: pipeline; API tokens need read:pipeline:bitbucket and write:pipeline:bitbucket.
-func (s *PipelinesService) Run(ctx context.Context, repo Repo, run RunRequest, opts ...CallOption) (*Pipeline, error) {
+func (s *PipelinesService) Run(
+	ctx context.Context, repo Repo, run RunRequest, opts ...CallOption,
+) (*Pipeline, error) {
 	return send[Pipeline](ctx, s.client, opPipelinesRun.at(repo.Workspace, repo.Slug).check(run.check()), run, opts)
 }
 
@@ -347,7 +353,9 @@ func (s *PipelinesService) Run(ctx context.Context, repo Repo, run RunRequest, o
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines
 //
 // Scope: pipeline; API tokens need read:pipeline:bitbucket and write:pipeline:bitbucket.
-func (s *PipelinesService) RunOnDemand(ctx context.Context, repo Repo, run OnDemandRequest, opts ...CallOption) (*Pipeline, error) {
+func (s *PipelinesService) RunOnDemand(
+	ctx context.Context, repo Repo, run OnDemandRequest, opts ...CallOption,
+) (*Pipeline, error) {
 	err := run.check()
 	if err == nil && len(run.YAML) == 0 {
 		err = invalidArgument("YAML is empty")

@@ -167,8 +167,9 @@ func (r *RunnerSet) at(o *operation, id ...string) endpoint {
 
 // List lists the runners.
 //
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines-config/runners
-// API: GET /workspaces/{workspace}/pipelines-config/runners
+// API:
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines-config/runners
+//   - GET /workspaces/{workspace}/pipelines-config/runners
 //
 // Scope: runner.
 func (r *RunnerSet) List(ctx context.Context, q *ListOptions, opts ...CallOption) *Pager[Runner] {
@@ -177,8 +178,9 @@ func (r *RunnerSet) List(ctx context.Context, q *ListOptions, opts ...CallOption
 
 // Get returns one runner. One that does not exist is an [ErrNotFound].
 //
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
-// API: GET /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
+// API:
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
+//   - GET /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
 //
 // Scope: runner.
 func (r *RunnerSet) Get(ctx context.Context, id string, opts ...CallOption) (*Runner, error) {
@@ -189,8 +191,9 @@ func (r *RunnerSet) Get(ctx context.Context, id string, opts ...CallOption) (*Ru
 // there are too many runners. A request that may have reached the service is not sent again: the error is then an
 // [ErrOutcomeUnknown].
 //
-// API: POST /repositories/{workspace}/{repo_slug}/pipelines-config/runners
-// API: POST /workspaces/{workspace}/pipelines-config/runners
+// API:
+//   - POST /repositories/{workspace}/{repo_slug}/pipelines-config/runners
+//   - POST /workspaces/{workspace}/pipelines-config/runners
 //
 // Scope: runner:write.
 func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...CallOption) (*Runner, error) {
@@ -200,18 +203,22 @@ func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...Ca
 // Update changes name or labels of a runner; which of it the service changes is unknown. One that does not exist is an
 // [ErrNotFound].
 //
-// API: PUT /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
-// API: PUT /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
+// API:
+//   - PUT /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
+//   - PUT /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
 //
 // Scope: runner:write.
-func (r *RunnerSet) Update(ctx context.Context, id string, update RunnerUpdate, opts ...CallOption) (*Runner, error) {
+func (r *RunnerSet) Update(
+	ctx context.Context, id string, update RunnerUpdate, opts ...CallOption,
+) (*Runner, error) {
 	return send[Runner](ctx, r.client, r.at(r.ops.update, id).check(update.check()), update, opts)
 }
 
 // Delete deletes a runner. One that does not exist is an [ErrNotFound].
 //
-// API: DELETE /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
-// API: DELETE /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
+// API:
+//   - DELETE /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
+//   - DELETE /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
 //
 // Scope: runner:write.
 func (r *RunnerSet) Delete(ctx context.Context, id string, opts ...CallOption) error {

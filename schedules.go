@@ -136,7 +136,9 @@ func (e ScheduleExecution) MarshalJSON() ([]byte, error) {
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/schedules
 //
 // Scope: pipeline.
-func (s *SchedulesService) List(ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption) *Pager[Schedule] {
+func (s *SchedulesService) List(
+	ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption,
+) *Pager[Schedule] {
 	return list[Schedule](ctx, s.client, opSchedulesList.at(repo.Workspace, repo.Slug), q.params(), opts)
 }
 
@@ -145,7 +147,9 @@ func (s *SchedulesService) List(ctx context.Context, repo Repo, q *ListOptions, 
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}
 //
 // Scope: pipeline.
-func (s *SchedulesService) Get(ctx context.Context, repo Repo, id string, opts ...CallOption) (*Schedule, error) {
+func (s *SchedulesService) Get(
+	ctx context.Context, repo Repo, id string, opts ...CallOption,
+) (*Schedule, error) {
 	return send[Schedule](ctx, s.client, opSchedulesGet.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
@@ -157,7 +161,9 @@ func (s *SchedulesService) Get(ctx context.Context, repo Repo, id string, opts .
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines_config/schedules
 //
 // Scope: pipeline:write.
-func (s *SchedulesService) Create(ctx context.Context, repo Repo, schedule ScheduleRequest, opts ...CallOption) (*Schedule, error) {
+func (s *SchedulesService) Create(
+	ctx context.Context, repo Repo, schedule ScheduleRequest, opts ...CallOption,
+) (*Schedule, error) {
 	at := opSchedulesCreate.at(repo.Workspace, repo.Slug).check(schedule.check())
 	created, err := send[Schedule](ctx, s.client, at, schedule.body(), opts)
 	if errors.Is(err, ErrUnauthorized) {
@@ -187,7 +193,9 @@ func (s *SchedulesService) whyUnauthorized(ctx context.Context, repo Repo, err e
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}
 //
 // Scope: pipeline:write.
-func (s *SchedulesService) Update(ctx context.Context, repo Repo, id string, update ScheduleUpdate, opts ...CallOption) (*Schedule, error) {
+func (s *SchedulesService) Update(
+	ctx context.Context, repo Repo, id string, update ScheduleUpdate, opts ...CallOption,
+) (*Schedule, error) {
 	var err error
 	if update == (ScheduleUpdate{}) {
 		err = invalidArgument("update changes nothing")
@@ -209,6 +217,8 @@ func (s *SchedulesService) Delete(ctx context.Context, repo Repo, id string, opt
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}/executions
 //
 // Scope: pipeline.
-func (s *SchedulesService) ListExecutions(ctx context.Context, repo Repo, id string, q *ListOptions, opts ...CallOption) *Pager[ScheduleExecution] {
+func (s *SchedulesService) ListExecutions(
+	ctx context.Context, repo Repo, id string, q *ListOptions, opts ...CallOption,
+) *Pager[ScheduleExecution] {
 	return list[ScheduleExecution](ctx, s.client, opSchedulesExecutions.at(repo.Workspace, repo.Slug, id), q.params(), opts)
 }

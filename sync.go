@@ -112,7 +112,9 @@ func (c VariableChange) shown() string {
 // API: as [VariableSet.List].
 //
 // Scope: pipeline.
-func (v *VariableSet) Plan(ctx context.Context, wanted []VariableRequest, o *SyncOptions, opts ...CallOption) (*SyncPlan, error) {
+func (v *VariableSet) Plan(
+	ctx context.Context, wanted []VariableRequest, o *SyncOptions, opts ...CallOption,
+) (*SyncPlan, error) {
 	if o == nil {
 		o = &SyncOptions{}
 	}

@@ -185,7 +185,9 @@ func (r TestCaseReason) MarshalJSON() ([]byte, error) {
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports
 //
 // Scope: pipeline.
-func (s *StepsService) GetTestReport(ctx context.Context, repo Repo, pipelineID, stepID string, opts ...CallOption) (*TestReport, error) {
+func (s *StepsService) GetTestReport(
+	ctx context.Context, repo Repo, pipelineID, stepID string, opts ...CallOption,
+) (*TestReport, error) {
 	at := opStepsTestReport.at(repo.Workspace, repo.Slug, pipelineID, stepID)
 	at.emptyOK = true // no report is a 404 by the documentation, but an empty 200 was reported too
 	report, err := send[*TestReport](ctx, s.client, at, nil, opts)
@@ -204,7 +206,9 @@ func (s *StepsService) GetTestReport(ctx context.Context, repo Repo, pipelineID,
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports/test_cases
 //
 // Scope: pipeline.
-func (s *StepsService) ListTestCases(ctx context.Context, repo Repo, pipelineID, stepID string, q *ListOptions, opts ...CallOption) *Pager[TestCase] {
+func (s *StepsService) ListTestCases(
+	ctx context.Context, repo Repo, pipelineID, stepID string, q *ListOptions, opts ...CallOption,
+) *Pager[TestCase] {
 	at := opStepsTestCases.at(repo.Workspace, repo.Slug, pipelineID, stepID)
 	at.emptyOK = true // as for the report: an empty 200 was reported too
 	return list[TestCase](ctx, s.client, at, q.params(), opts)
@@ -215,7 +219,9 @@ func (s *StepsService) ListTestCases(ctx context.Context, repo Repo, pipelineID,
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports/test_cases/{test_case_uuid}/test_case_reasons
 //
 // Scope: pipeline.
-func (s *StepsService) ListTestCaseReasons(ctx context.Context, repo Repo, pipelineID, stepID, testCaseID string, q *ListOptions, opts ...CallOption) *Pager[TestCaseReason] {
+func (s *StepsService) ListTestCaseReasons(
+	ctx context.Context, repo Repo, pipelineID, stepID, testCaseID string, q *ListOptions, opts ...CallOption,
+) *Pager[TestCaseReason] {
 	at := opStepsTestCaseReasons.at(repo.Workspace, repo.Slug, pipelineID, stepID, testCaseID)
 	at.emptyOK = true
 	pager := list[TestCaseReason](ctx, s.client, at, q.params(), opts)

@@ -267,11 +267,12 @@ func (v *VariableSet) at(o *operation, id ...string) endpoint {
 
 // List lists the variables. An environment's may be missing for some seconds after their creation.
 //
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/variables
-// API: GET /workspaces/{workspace}/pipelines-config/variables
-// API: GET /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables
-// API: GET /teams/{username}/pipelines_config/variables
-// API: GET /users/{selected_user}/pipelines_config/variables
+// API:
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines_config/variables
+//   - GET /workspaces/{workspace}/pipelines-config/variables
+//   - GET /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables
+//   - GET /teams/{username}/pipelines_config/variables
+//   - GET /users/{selected_user}/pipelines_config/variables
 //
 // Scope: pipeline.
 func (v *VariableSet) List(ctx context.Context, q *ListOptions, opts ...CallOption) *Pager[Variable] {
@@ -281,10 +282,11 @@ func (v *VariableSet) List(ctx context.Context, q *ListOptions, opts ...CallOpti
 // Get returns one variable by its UUID. One that does not exist is an [ErrNotFound]. Of an environment's variables the
 // service gives no single one: there it is found by listing them.
 //
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
-// API: GET /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
-// API: GET /teams/{username}/pipelines_config/variables/{variable_uuid}
-// API: GET /users/{selected_user}/pipelines_config/variables/{variable_uuid}
+// API:
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
+//   - GET /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
+//   - GET /teams/{username}/pipelines_config/variables/{variable_uuid}
+//   - GET /users/{selected_user}/pipelines_config/variables/{variable_uuid}
 //
 // Scope: pipeline.
 func (v *VariableSet) Get(ctx context.Context, id string, opts ...CallOption) (*Variable, error) {
@@ -328,14 +330,17 @@ func (v *VariableSet) find(ctx context.Context, name string, match func(*Variabl
 // value for a secured variable is an [ErrInvalidArgument]. A request that may have reached the service is not sent again: the
 // error is then an [ErrOutcomeUnknown].
 //
-// API: POST /repositories/{workspace}/{repo_slug}/pipelines_config/variables
-// API: POST /workspaces/{workspace}/pipelines-config/variables
-// API: POST /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables
-// API: POST /teams/{username}/pipelines_config/variables
-// API: POST /users/{selected_user}/pipelines_config/variables
+// API:
+//   - POST /repositories/{workspace}/{repo_slug}/pipelines_config/variables
+//   - POST /workspaces/{workspace}/pipelines-config/variables
+//   - POST /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables
+//   - POST /teams/{username}/pipelines_config/variables
+//   - POST /users/{selected_user}/pipelines_config/variables
 //
 // Scope: pipeline:variable.
-func (v *VariableSet) Create(ctx context.Context, variable VariableRequest, opts ...CallOption) (*Variable, error) {
+func (v *VariableSet) Create(
+	ctx context.Context, variable VariableRequest, opts ...CallOption,
+) (*Variable, error) {
 	one, err := send[Variable](ctx, v.client, v.at(v.ops.create).check(variable.check(nil)), variable, opts)
 	if err == nil && v.ops.late && one.UUID != "" { // else nothing tells it from the one that is listed
 		v.client.created.add(v.at(v.ops.list).path, one)
@@ -345,14 +350,17 @@ func (v *VariableSet) Create(ctx context.Context, variable VariableRequest, opts
 
 // Update changes the variable with a UUID. One that does not exist is an [ErrNotFound].
 //
-// API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
-// API: PUT /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
-// API: PUT /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables/{variable_uuid}
-// API: PUT /teams/{username}/pipelines_config/variables/{variable_uuid}
-// API: PUT /users/{selected_user}/pipelines_config/variables/{variable_uuid}
+// API:
+//   - PUT /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
+//   - PUT /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
+//   - PUT /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables/{variable_uuid}
+//   - PUT /teams/{username}/pipelines_config/variables/{variable_uuid}
+//   - PUT /users/{selected_user}/pipelines_config/variables/{variable_uuid}
 //
 // Scope: pipeline:variable.
-func (v *VariableSet) Update(ctx context.Context, id string, update VariableUpdate, opts ...CallOption) (*Variable, error) {
+func (v *VariableSet) Update(
+	ctx context.Context, id string, update VariableUpdate, opts ...CallOption,
+) (*Variable, error) {
 	var err error
 	if update == (VariableUpdate{}) {
 		err = invalidArgument("update changes nothing")
@@ -366,11 +374,12 @@ func (v *VariableSet) Update(ctx context.Context, id string, update VariableUpda
 
 // Delete deletes the variable with a UUID. One that does not exist is an [ErrNotFound].
 //
-// API: DELETE /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
-// API: DELETE /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
-// API: DELETE /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables/{variable_uuid}
-// API: DELETE /teams/{username}/pipelines_config/variables/{variable_uuid}
-// API: DELETE /users/{selected_user}/pipelines_config/variables/{variable_uuid}
+// API:
+//   - DELETE /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
+//   - DELETE /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
+//   - DELETE /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables/{variable_uuid}
+//   - DELETE /teams/{username}/pipelines_config/variables/{variable_uuid}
+//   - DELETE /users/{selected_user}/pipelines_config/variables/{variable_uuid}
 //
 // Scope: pipeline:variable.
 func (v *VariableSet) Delete(ctx context.Context, id string, opts ...CallOption) error {
@@ -391,7 +400,9 @@ func (v *VariableSet) Delete(ctx context.Context, id string, opts ...CallOption)
 // API: as [VariableSet.List], [VariableSet.Create] and [VariableSet.Update].
 //
 // Scope: pipeline:variable.
-func (v *VariableSet) Set(ctx context.Context, variable VariableRequest, opts ...CallOption) (*Variable, error) {
+func (v *VariableSet) Set(
+	ctx context.Context, variable VariableRequest, opts ...CallOption,
+) (*Variable, error) {
 	if err := variable.check(nil); err != nil {
 		return nil, fmt.Errorf("pipelines: Variables.Set: %w", err)
 	}

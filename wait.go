@@ -36,7 +36,9 @@ func (o *WaitOptions) settled(p *Pipeline) bool {
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
 //
 // Scope: pipeline.
-func (s *PipelinesService) Wait(ctx context.Context, repo Repo, id string, o *WaitOptions, opts ...CallOption) (*Pipeline, error) {
+func (s *PipelinesService) Wait(
+	ctx context.Context, repo Repo, id string, o *WaitOptions, opts ...CallOption,
+) (*Pipeline, error) {
 	if o == nil {
 		o = &WaitOptions{}
 	}
@@ -74,11 +76,14 @@ func (s *PipelinesService) Wait(ctx context.Context, repo Repo, id string, o *Wa
 // patience are those of Wait, for all the runs together. Where WaitAll ends early it returns the runs as last seen with the
 // error: nil where one never was, and of most only UUID, BuildNumber and State.
 //
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
+// API:
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
 //
 // Scope: pipeline.
-func (s *PipelinesService) WaitAll(ctx context.Context, repo Repo, ids []string, o *WaitOptions, opts ...CallOption) ([]*Pipeline, error) {
+func (s *PipelinesService) WaitAll(
+	ctx context.Context, repo Repo, ids []string, o *WaitOptions, opts ...CallOption,
+) ([]*Pipeline, error) {
 	if o == nil {
 		o = &WaitOptions{}
 	}

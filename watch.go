@@ -45,12 +45,15 @@ type Event struct {
 // isn't found is an [ErrNotFound] after ten seconds, because a new one may not be found at first. The log of a step that has run
 // and ended is waited for as long as a minute, and everything else goes on meanwhile.
 //
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
+// API:
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
 //
 // Scope: pipeline.
-func (s *PipelinesService) Watch(ctx context.Context, repo Repo, id string, o *WatchOptions, opts ...CallOption) iter.Seq2[*Event, error] {
+func (s *PipelinesService) Watch(
+	ctx context.Context, repo Repo, id string, o *WatchOptions, opts ...CallOption,
+) iter.Seq2[*Event, error] {
 	if o == nil {
 		o = &WatchOptions{}
 	}

@@ -27,12 +27,12 @@ var (
 	opCachesDownload = op("Caches.Download", http.MethodGet, "", idempotent)
 )
 
-// Cache is a cache of a pipeline's files. The service keeps it for a week.
+// Cache is a cache of a pipeline's files. The service deletes it after a week.
 type Cache struct {
 	Type          string    `json:"type,omitzero"`
 	UUID          string    `json:"uuid,omitzero"`
 	Name          string    `json:"name,omitzero"`
-	PipelineUUID  string    `json:"pipeline_uuid,omitzero"` // of the run that made it
+	PipelineUUID  string    `json:"pipeline_uuid,omitzero"` // the run that made it
 	StepUUID      string    `json:"step_uuid,omitzero"`
 	KeyHash       string    `json:"key_hash,omitzero"`
 	Path          string    `json:"path,omitzero"`

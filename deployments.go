@@ -98,8 +98,8 @@ type ChangeRequestConfig struct {
 // EnvironmentRequest is an environment to create. Name and EnvironmentType are needed.
 type EnvironmentRequest struct {
 	Name            string              `json:"name"`
-	EnvironmentType EnvironmentTypeName `json:"environment_type"`    // EnvironmentTest, EnvironmentStaging or EnvironmentProduction
-	AdminOnly       *bool               `json:"admin_only,omitzero"` // only administrators may deploy; nil: the service decides
+	EnvironmentType EnvironmentTypeName `json:"environment_type"`    // Test, Staging or Production
+	AdminOnly       *bool               `json:"admin_only,omitzero"` // only admins may deploy; nil: the service decides
 }
 
 func (r EnvironmentRequest) check() error {
@@ -171,7 +171,7 @@ type Deployment struct {
 	Key            string             `json:"key,omitzero"` // "steps-{uuid}"
 	Version        int                `json:"version,omitzero"`
 	State          DeploymentState    `json:"state,omitzero"`
-	Environment    *Environment       `json:"environment,omitzero"` // its UUID only, unless WithQuery("fields", …) asks for more
+	Environment    *Environment       `json:"environment,omitzero"` // UUID only; WithQuery("fields", …) adds more
 	Release        *DeploymentRelease `json:"release,omitzero"`
 	Deployable     *DeploymentRelease `json:"deployable,omitzero"` // the same as Release
 	Step           *StepRef           `json:"step,omitzero"`
@@ -184,7 +184,7 @@ type StepRef struct {
 	UUID string `json:"uuid,omitzero"`
 }
 
-// DeploymentRelease is what is deployed.
+// DeploymentRelease is what is deployed: a run of a pipeline.
 type DeploymentRelease struct {
 	Type      string       `json:"type,omitzero"`
 	UUID      string       `json:"uuid,omitzero"`
@@ -199,15 +199,15 @@ type DeploymentRelease struct {
 // DeploymentState is the state of a [Deployment].
 type DeploymentState struct {
 	Type           string            `json:"type,omitzero"`
-	Name           StateName         `json:"name,omitzero"` // StateUndeployed, StateInProgress or StateCompleted
+	Name           StateName         `json:"name,omitzero"` // StateUndeployed, StateInProgress, StateCompleted
 	Status         *DeploymentStatus `json:"status,omitzero"`
 	URL            string            `json:"url,omitzero"`
 	TriggerURL     string            `json:"trigger_url,omitzero"` // of one that is undeployed
 	Deployer       *Account          `json:"deployer,omitzero"`
 	StartedOn      time.Time         `json:"started_on,omitzero"`
 	CompletedOn    time.Time         `json:"completed_on,omitzero"`
-	StartDate      time.Time         `json:"start_date,omitzero"`      // the documented name of StartedOn, which the service doesn't use
-	CompletionDate time.Time         `json:"completion_date,omitzero"` // likewise of CompletedOn
+	StartDate      time.Time         `json:"start_date,omitzero"`      // as documented; the service sends StartedOn
+	CompletionDate time.Time         `json:"completion_date,omitzero"` // as documented; the service sends CompletedOn
 }
 
 // DeploymentStatus is how a deployment ended: ResultSuccessful, ResultFailed or ResultStopped.
@@ -216,7 +216,7 @@ type DeploymentStatus struct {
 	Name ResultName `json:"name,omitzero"`
 }
 
-// StateUndeployed is the state of a deployment that hasn't begun.
+// StateUndeployed is the state of a [Deployment] that hasn't begun.
 const StateUndeployed StateName = "UNDEPLOYED"
 
 // Done reports whether the deployment has ended, well or not. An unknown state is not done.
@@ -235,19 +235,18 @@ func (s DeploymentState) String() string {
 	return string(s.Name)
 }
 
-// DeploymentSort is an order of [DeploymentsService.List]. A leading "-" turns it round.
+// DeploymentSort is an order of [DeploymentsService.List]. A leading "-" reverses it.
 type DeploymentSort string
 
-// SortLastStarted lists the deployment that was started last first.
+// SortLastStarted sorts by start, the last first.
 const SortLastStarted DeploymentSort = "-state.started_on"
 
-// ListDeploymentsOptions filter and order a list of deployments. The service documents none of them; clients were seen to
-// use them.
+// ListDeploymentsOptions filter and sort [DeploymentsService.List]. The service documents none of them; other clients use them.
 type ListDeploymentsOptions struct {
 	PageLen     int            `url:"-"`                     // items a page, 1 to 100; 0: 100
-	Sort        DeploymentSort `url:"sort,omitempty"`        //
-	Environment string         `url:"environment,omitempty"` // UUID, with or without braces
-	State       StateName      `url:"state.name,omitempty"`  //
+	Sort        DeploymentSort `url:"sort,omitempty"`        // empty: the service decides
+	Environment string         `url:"environment,omitempty"` // UUID, with or without braces; empty: all
+	State       StateName      `url:"state.name,omitempty"`  // such as StateCompleted; empty: all
 }
 
 func (q *ListDeploymentsOptions) params() listParams {
@@ -282,8 +281,8 @@ func (s *DeploymentsService) GetEnvironment(
 	return send[Environment](ctx, s.client, opEnvironmentsGet.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
-// GetEnvironmentByName returns the environment with a name, found by listing them: the service has no filter. None is an
-// [ErrNotFound].
+// GetEnvironmentByName returns the environment with a name, found by listing them: the service has no filter. If there is
+// none, the error is an [ErrNotFound].
 //
 // API: as [DeploymentsService.ListEnvironments].
 //
@@ -315,8 +314,8 @@ func (s *DeploymentsService) CreateEnvironment(
 	return send[Environment](ctx, s.client, at, environment.body(), opts)
 }
 
-// UpdateEnvironment renames or restricts an environment. The service only promises to do so: what is read right after may be
-// the old state. An environment that does not exist is an [ErrNotFound].
+// UpdateEnvironment renames or restricts an environment. The service does so later: a request right after may return
+// the old state. An update that changes nothing is an [ErrInvalidArgument]. An environment that does not exist is an [ErrNotFound].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/environments/{environment_uuid}/changes
 //
@@ -338,7 +337,7 @@ func (s *DeploymentsService) DeleteEnvironment(
 	return exec(ctx, s.client, opEnvironmentsDelete.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
-// List lists the deployments of a repository.
+// List lists the deployments of a repository. q may be nil.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/deployments
 //

@@ -211,7 +211,7 @@ func (s *SSHService) SetKeyPair(
 	return send[KeyPair](ctx, s.client, opKeyPairSet.at(repo.Workspace, repo.Slug).check(pair.check()), pair, opts)
 }
 
-// DeleteKeyPair deletes the repository's key pair. None is an [ErrNotFound].
+// DeleteKeyPair deletes the repository's key pair. If there is none, the error is an [ErrNotFound].
 //
 // API: DELETE /repositories/{workspace}/{repo_slug}/pipelines_config/ssh/key_pair
 //

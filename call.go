@@ -296,8 +296,8 @@ type callOption func(*call) error
 
 func (o callOption) vary(k *call) error { return o(k) }
 
-// WithQuery sets a query parameter, in place of the package's own with that key. If it is given several times for one key, all the
-// values are sent. One use is Bitbucket's partial responses: WithQuery("fields", "values.uuid,next").
+// WithQuery sets a query parameter, in place of the package's own with that key. If it is given several times for one key, all
+// the values are sent. One use is Bitbucket's partial responses: WithQuery("fields", "values.uuid,next").
 func WithQuery(key, value string) CallOption {
 	return callOption(func(k *call) error {
 		if key == "" {
@@ -353,8 +353,8 @@ func WithMaxAttempts(n int) CallOption {
 	})
 }
 
-// WithRawBody stores the body of the call's last 2xx response in *into, as it came: for members that the models have no field for.
-// *into is nil if there was no such response, and for logs and caches, which are not read into memory.
+// WithRawBody stores the body of the call's last 2xx response in *into, as it came: for members that the models have no field
+// for. *into is nil if there was no such response, and for logs and caches, which are not read into memory.
 func WithRawBody(into *[]byte) CallOption {
 	return callOption(func(k *call) error {
 		if into == nil {
@@ -366,17 +366,17 @@ func WithRawBody(into *[]byte) CallOption {
 }
 
 // Do sends a request to any path below the base URL, such as "/repositories/acme/site/commits?pagelen=5", with the credentials,
-// limiter, retries and errors of every other call. GET, HEAD, PUT, DELETE and OPTIONS count as safe to repeat. A bare UUID in path
-// is sent as it is: put braces around it, percent-encoded.
+// limiter, retries and errors of every other call. GET, HEAD, PUT, DELETE and OPTIONS count as safe to repeat. A bare UUID in
+// path is sent as it is: put braces around it, percent-encoded.
 //
-// A body is encoded as [encoding/json] does; nil is none. A []byte is sent as it is, with the Content-Type application/json unless
-// [WithHeader] sets another.
+// A body is encoded as [encoding/json] does; nil is none. A []byte is sent as it is, with the Content-Type application/json
+// unless [WithHeader] sets another.
 //
 // The response is decoded into out as encoding/json does. out may be nil; a *[]byte gets the body as it is. If the body is empty,
 // out stays as it was, unless the response claims to be JSON. After an error out is zero.
 //
-// A type of this package, or a list or map of one, is encoded and decoded as by the package's own methods: secrets are sent, and a
-// member of another shape is read or left at zero.
+// A type of this package, or a list or map of one, is encoded and decoded as by the package's own methods: secrets are sent,
+// and a member of another shape is read or left at zero.
 func (c *Client) Do(ctx context.Context, method, path string, body, out any, opts ...CallOption) error {
 	at := customEndpoint("Do", method, path)
 	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {

@@ -275,9 +275,9 @@ func WithLogger(l *slog.Logger) Option {
 	})
 }
 
-// WithObserver calls f at the end of every attempt to send a request to the API, for metrics and quota headers: an attempt may end
-// in a response or in an error. Many goroutines may call f at once. f may call the client. The request's call goes on when f
-// returns.
+// WithObserver calls f at the end of every attempt to send a request to the API, for metrics and quota headers: an attempt may
+// end in a response or in an error. Many goroutines may call f at once. f may call the client. The request's call goes on when
+// f returns.
 func WithObserver(f func(Attempt)) Option {
 	return option(func(c *config) error {
 		if f == nil {
@@ -300,8 +300,8 @@ func WithStallTimeout(d time.Duration) Option {
 	})
 }
 
-// NewClient makes a client. It sends nothing. An option that can't work is an [ErrInvalidArgument]. Without credentials the client
-// is anonymous, which is enough to read public repositories.
+// NewClient makes a client. It sends nothing. An option that can't work is an [ErrInvalidArgument]. Without credentials the
+// client is anonymous, which is enough to read public repositories.
 func NewClient(opts ...Option) (*Client, error) {
 	cfg := config{baseURL: defaultBaseURL, userAgent: defaultUserAgent, stall: defaultStall}
 	cfg.policy, _ = RetryPolicy{}.withDefaults()

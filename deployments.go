@@ -315,7 +315,8 @@ func (s *DeploymentsService) CreateEnvironment(
 }
 
 // UpdateEnvironment renames or restricts an environment. The service does so later: a request right after may return
-// the old state. An update that changes nothing is an [ErrInvalidArgument]. An environment that does not exist is an [ErrNotFound].
+// the old state. An update that changes nothing is an [ErrInvalidArgument]. An environment that does not exist is an
+// [ErrNotFound].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/environments/{environment_uuid}/changes
 //

@@ -35,8 +35,8 @@
 //   - runner, runner:write: read:runner:bitbucket, write:runner:bitbucket
 //   - repository:admin: admin:repository:bitbucket
 //
-// Where a method needs others it says so; one that writes may need the scope for reading too. A request without the scope is an [ErrForbidden], and [APIError].Data lists the scopes
-// under "required" and "granted".
+// Where a method needs others it says so; one that writes may need the scope for reading too. A request without the scope is an
+// [ErrForbidden], and [APIError].Data lists the scopes under "required" and "granted".
 //
 // # Naming things
 //
@@ -137,14 +137,17 @@
 //   - Deploy key, SSH key: [SSHService.SetKeyPair]; hosts: [ParseKnownHosts], [SSHService.CreateKnownHost]
 //   - Enable: [ConfigService.Update]
 //   - Env, Secrets: [VariableSet], with [VariableRequest].Secured
+//   - Environments: [DeploymentsService.ListEnvironments], [DeploymentsService.CreateEnvironment]
+//   - Fake, Mock: package [github.com/seed-85ed9bfd/pipelines/pipelinestest]
 //   - Import, Reconcile, Sync: [VariableSet.Plan] and [VariableSet.Apply]
 //   - IsNotFound, StatusCode: [errors.Is] with [ErrNotFound], [errors.As] with [*APIError]
 //   - Iterator, ListAll, NextPage, Page: [Pager.All], [Pager.Collect], [Pager.Pages]
 //   - JUnit, Tests: [StepsService.GetTestReport], [StepsService.ListTestCases]
 //   - Logs: [StepsService.GetLog]; of a service container [StepsService.GetContainerLog]
-//   - Fake, Mock: package [github.com/seed-85ed9bfd/pipelines/pipelinestest]
 //   - Patch, Upsert: [VariableSet.Update], [VariableSet.Set]
+//   - Permissions: not in this API; "Scope:" says what a method needs
 //   - Poll, WaitFor: [PipelinesService.Wait], [PipelinesService.WaitAll]
+//   - Rate limit: [WithLimiter], [RetryPolicy].MaxQuotaWait, [ErrRateLimited]
 //   - Raw, Request: [Client.Do], [WithRawBody], [WithResponse]
 //   - Rerun, Restart, Retry (a run): the service has no such operation; give the same [Target] to [PipelinesService.Run]
 //   - Repositories, Workspaces: [List], with "/repositories/{workspace}"

@@ -24,31 +24,44 @@ import (
 var (
 	// ErrNotFound is a 404: what was asked for doesn't exist, or the credentials may not see it.
 	ErrNotFound = errors.New("not found")
-	// ErrRepositoryNotFound is a 404 of which the service says that it is the repository that it doesn't find or
-	// doesn't show. It is also an ErrNotFound.
+
+	// ErrRepositoryNotFound is a 404 where the service says that the repository is missing, or hidden from these
+	// credentials. It is also an ErrNotFound. A 404 for something in the repository may say nothing of it.
 	ErrRepositoryNotFound = errors.New("repository not found")
+
 	// ErrUnauthorized is a 401: there are no credentials, or the service doesn't accept them.
 	ErrUnauthorized = errors.New("unauthorized")
+
 	// ErrForbidden is a 403: the credentials lack a scope or a permission.
 	ErrForbidden = errors.New("forbidden")
+
 	// ErrConflict is a 409: what was to be created exists already.
 	ErrConflict = errors.New("conflict")
+
 	// ErrInvalidRequest is a 400 or 422: the service refuses what was sent. APIError.Fields may say why.
 	ErrInvalidRequest = errors.New("invalid request")
+
 	// ErrGone is a 410.
 	ErrGone = errors.New("gone")
+
 	// ErrRateLimited is a 429, after waiting as long as RetryPolicy allows.
 	ErrRateLimited = errors.New("rate limited")
+
 	// ErrServer is a 5xx.
 	ErrServer = errors.New("server error")
+
 	// ErrTooManySchedules says that the repository has as many schedules as the service allows.
 	ErrTooManySchedules = errors.New("too many schedules")
+
 	// ErrOutcomeUnknown says that a request may have taken effect: see OutcomeUnknownError.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
+
 	// ErrInvalidArgument is an error of the caller's, found before anything was sent.
 	ErrInvalidArgument = errors.New("invalid argument")
+
 	// ErrEmptyList says that a list has no first item. It is no ErrNotFound. See Pager.First.
 	ErrEmptyList = errors.New("the list is empty")
+
 	// ErrResponseTooLarge says that a JSON response has more than 32 MiB or more than 262,144 objects.
 	ErrResponseTooLarge = errors.New("response too large")
 )
@@ -166,8 +179,9 @@ var notFoundKey = regexp.MustCompile(`^[a-z-]+\.([a-z-]+?)(-id|-uuid)?\.not-foun
 var notFoundMessage = regexp.MustCompile(`(?i)^(repository|workspace) \S+ (not found|does not exist)|^no (workspace|repository) with|access to this (repository) or it no longer exists`)
 
 // NotFound returns what the service says was not found: "repository", "pipeline", "step", "variable" or another of its words. It
-// is empty where the status is not 404, and where the service doesn't say. Such a 404 may also mean that the repository is gone, or
-// that the credentials may not see it. A GET of "/repositories/workspace/slug" by [Client.Do] tells, with the scope repository.
+// is empty where the status is not 404, and where the service doesn't say. Such a 404 may also mean that the repository is
+// gone, or that the credentials may not see it. A GET of "/repositories/workspace/slug" by [Client.Do] tells, with the scope
+// repository.
 func (e *APIError) NotFound() string {
 	if e.StatusCode != http.StatusNotFound {
 		return ""

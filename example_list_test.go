@@ -17,7 +17,8 @@ func ExampleList() {
 	srv.AddRepository("acme", "site")
 	client := srv.Client()
 
-	for r, err := range pipelines.List[pipelines.Repository](context.Background(), client, "/repositories/acme?sort=full_name").All() {
+	list := pipelines.List[pipelines.Repository](context.Background(), client, "/repositories/acme?sort=full_name")
+	for r, err := range list.All() {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -30,9 +31,10 @@ func ExampleList() {
 
 // A list as a slice.
 func ExamplePager_Collect() {
-	srv, client := demo()
+	srv := pipelinestest.NewServer()
 	defer srv.Close()
 	repo := srv.AddRepository("acme", "site")
+	client := srv.Client()
 	repo.AddVariable(pipelines.Variable{Key: "LEVEL", Value: "debug"})
 	repo.AddVariable(pipelines.Variable{Key: "REGION", Value: "eu"})
 
@@ -46,9 +48,10 @@ func ExamplePager_Collect() {
 
 // A long list, four pages at a time. Its items come in the same order as without Parallel.
 func ExamplePager_Parallel() {
-	srv, client := demo()
+	srv := pipelinestest.NewServer()
 	defer srv.Close()
 	repo := srv.AddRepository("acme", "site")
+	client := srv.Client()
 	repo.AddPipelines(500)
 
 	failed := 0

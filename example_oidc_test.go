@@ -19,7 +19,9 @@ import (
 )
 
 // verify returns the claims of a step's token, if the workspace has signed it for this audience and it hasn't expired.
-func verify(ctx context.Context, client *pipelines.Client, workspace, audience, token string) (*pipelines.StepClaims, error) {
+func verify(
+	ctx context.Context, client *pipelines.Client, workspace, audience, token string,
+) (*pipelines.StepClaims, error) {
 	signed, signature, ok := cutLast(token, ".")
 	header, payload, ok2 := strings.Cut(signed, ".")
 	if !ok || !ok2 {
@@ -53,7 +55,7 @@ func verify(ctx context.Context, client *pipelines.Client, workspace, audience, 
 	return claims, nil
 }
 
-// signingKey finds the key that a token names. A server keeps the keys, and asks again for a key that it doesn't know.
+// signingKey finds the key that a token names. A server would keep the keys, and get them again for a token with another one.
 func signingKey(ctx context.Context, client *pipelines.Client, workspace, id string) (*rsa.PublicKey, error) {
 	set, err := client.OIDC.GetKeys(ctx, workspace)
 	if err != nil {

@@ -16,9 +16,11 @@ import (
 
 // Start a custom pipeline with variables.
 func ExamplePipelinesService_Run() {
-	srv, client := demo()
+	srv := pipelinestest.NewServer()
 	defer srv.Close()
-	srv.AddRepository("acme", "site").Script("deploy", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Deploy"}}})
+	site := srv.AddRepository("acme", "site")
+	site.Script("deploy", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Deploy"}}})
+	client := srv.Client()
 	ctx, repo := context.Background(), pipelines.Repo{Workspace: "acme", Slug: "site"}
 
 	run, err := client.Pipelines.Run(ctx, repo, pipelines.RunRequest{
@@ -42,12 +44,14 @@ func ExamplePipelinesService_Run() {
 
 // The connection is lost while a run is started: it may exist. Look for a new run before starting another one.
 func ExampleOutcomeUnknownError() {
-	srv, client := demo()
+	srv := pipelinestest.NewServer()
 	defer srv.Close()
-	ctx, repo := context.Background(), pipelines.Repo{Workspace: "acme", Slug: "site"}
+	srv.AddRepository("acme", "site")
 	srv.Inject(pipelinestest.Fault{ // the service starts the run, and the response is lost
-		Method: http.MethodPost, Path: "/repositories/{workspace}/{repo_slug}/pipelines", Drop: pipelinestest.DropAfter,
+		Method: http.MethodPost, Path: "/repositories/*/*/pipelines", Drop: pipelinestest.DropAfter,
 	})
+	client := srv.Client()
+	ctx, repo := context.Background(), pipelines.Repo{Workspace: "acme", Slug: "site"}
 	newest := &pipelines.ListPipelinesOptions{Sort: pipelines.SortNewestFirst, Branch: "main"}
 
 	before := 0
@@ -63,7 +67,8 @@ func ExampleOutcomeUnknownError() {
 	if !errors.Is(err, pipelines.ErrOutcomeUnknown) {
 		log.Fatal("this example has lost the response: ", err)
 	}
-	// A new run may be missing from the list for a moment, and somebody else may have started one: compare its Creator and Target.
+	// A new run may be missing from the list for a moment, and somebody else may have started one: compare its
+	// Creator and Target.
 	for run, err := range client.Pipelines.List(ctx, repo, newest).All() {
 		if err != nil {
 			log.Fatal(err)
@@ -78,8 +83,9 @@ func ExampleOutcomeUnknownError() {
 
 // Start the pipeline of several branches and wait for all of them.
 func ExamplePipelinesService_WaitAll() {
-	srv, client := demo()
+	srv := pipelinestest.NewServer()
 	defer srv.Close()
+	client := srv.Client()
 	site := srv.AddRepository("acme", "site")
 	site.AddBranch("release/1", "1a11")
 	site.AddBranch("release/2", "2b22")

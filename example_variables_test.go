@@ -6,17 +6,18 @@ import (
 	"log"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
 // Keep the variables of a repository as code: plan, show, apply.
 func ExampleVariableSet_Apply() {
-	srv, client := demo()
+	srv := pipelinestest.NewServer()
 	defer srv.Close()
 	repo := srv.AddRepository("acme", "site")
 	repo.AddVariable(pipelines.Variable{Key: "LEVEL", Value: "info"})
 	repo.AddVariable(pipelines.Variable{Key: "OLD", Value: "1"})
 	repo.AddVariable(pipelines.Variable{Key: "REGION", Value: "eu"})
-	ctx := context.Background()
+	ctx, client := context.Background(), srv.Client()
 
 	variables := client.Variables.InRepository(repo.Repo())
 	plan, err := variables.Plan(ctx, []pipelines.VariableRequest{

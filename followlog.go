@@ -59,8 +59,8 @@ func (s *StepsService) FollowLog(
 	return f, nil
 }
 
-// LogFollower reads a growing log: see [StepsService.FollowLog]. It is an [io.ReadCloser] and an [io.WriterTo]. Close may be called
-// while another goroutine reads; the other methods are for one goroutine at a time.
+// LogFollower reads a growing log: see [StepsService.FollowLog]. It is an [io.ReadCloser] and an [io.WriterTo]. Close may be
+// called while another goroutine reads; the other methods are for one goroutine at a time.
 type LogFollower struct {
 	log    rangeReader
 	look   func(context.Context) (*Step, error)
@@ -78,7 +78,8 @@ type LogFollower struct {
 	err       error   // that Read goes on to return
 }
 
-// begin asks for the log. Where there is none it polls until there is, or until the step is known to be one that may yet write it.
+// begin asks for the log. Where there is none it polls until there is, or until the step is known to be one that may yet write
+// it.
 func (f *LogFollower) begin() error {
 	f.log.polling = true
 	err := f.log.start(0)

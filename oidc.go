@@ -82,8 +82,8 @@ func (s *OIDCService) GetConfiguration(
 	return sendPublic[OpenIDConfiguration](ctx, s.client, opOIDCConfiguration.at(workspace), opts)
 }
 
-// GetKeys returns the public keys of a workspace's tokens. The request is sent as that of [OIDCService.GetConfiguration]. Keep the
-// keys, and call GetKeys again for a token with an unknown one: the service changes them.
+// GetKeys returns the public keys of a workspace's tokens. The request is sent as that of [OIDCService.GetConfiguration]. Keep
+// the keys, and call GetKeys again for a token with an unknown one: the service changes them.
 //
 // API: GET /workspaces/{workspace}/pipelines-config/identity/oidc/keys.json
 //
@@ -196,8 +196,8 @@ func decodeMember(name, value string) ([]byte, error) {
 }
 
 // StepClaims are the claims of the OpenID Connect token that a step has in BITBUCKET_STEP_OIDC_TOKEN. Decoding them verifies
-// nothing: before you rely on them, verify the token's signature by [OIDCService.GetKeys], its issuer by [OIDCService.Issuer], its
-// audience and its expiry, as the example does. Absent claims are zero. UUIDs are in braces.
+// nothing: before you rely on them, verify the token's signature by [OIDCService.GetKeys], its issuer by [OIDCService.Issuer],
+// its audience and its expiry, as the example does. Absent claims are zero. UUIDs are in braces.
 type StepClaims struct {
 	Issuer                    string
 	Subject                   string    // see [ParseSubject]

@@ -63,13 +63,13 @@ func (b *looseBody[T]) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// Pager reads a list page by page. It sends nothing until it is ranged over, and each range starts anew. It is bound to the context
-// of the call that made it: once that has ended, a range ends with its error. Several goroutines may use one Pager.
+// Pager reads a list page by page. It sends nothing until it is ranged over, and each range starts anew. It is bound to the
+// context of the call that made it: once that has ended, a range ends with its error. Several goroutines may use one Pager.
 //
 // The list is complete, or ends with an error after the items that were read. Pages of 100 items are followed to the last. If a
-// link to the next page has lost parameters of the first request, they are put back. A link to another origin is not followed: the
-// API is asked for that page by its number. A link to a page that was read before is an error, and so is a list that ends a page or
-// more short of the size that the service gives.
+// link to the next page has lost parameters of the first request, they are put back. A link to another origin is not followed:
+// the API is asked for that page by its number. A link to a page that was read before is an error, and so is a list that ends a
+// page or more short of the size that the service gives.
 //
 // The service numbers its pages, so a list that changes while it is read may repeat an item or miss one.
 type Pager[T any] struct {
@@ -110,8 +110,8 @@ func list[T any](ctx context.Context, c *Client, at endpoint, q listParams, opts
 	return &Pager[T]{ctx: ctx, client: c, at: at.with(q.query).check(q.err), pageLen: q.pageLen, opts: opts}
 }
 
-// List lists the items of any path below the base URL that is served in pages, such as "/repositories/acme?role=member". It is for
-// lists that have no method of their own. T is decoded as [encoding/json] does.
+// List lists the items of any path below the base URL that is served in pages, such as "/repositories/acme?role=member". It is
+// for lists that have no method of their own. T is decoded as [encoding/json] does.
 func List[T any](ctx context.Context, c *Client, path string, opts ...CallOption) *Pager[T] {
 	at := customEndpoint("List", http.MethodGet, path)
 	pageLen := maxPageLen
@@ -181,8 +181,8 @@ func (p *Pager[T]) Collect() ([]*T, error) {
 	return all, nil
 }
 
-// First returns the first item, and requests no more than that. An empty list is an [ErrEmptyList]. An [ErrNotFound] says that what
-// the list belongs to doesn't exist.
+// First returns the first item, and requests no more than that. An empty list is an [ErrEmptyList]. An [ErrNotFound] says that
+// what the list belongs to doesn't exist.
 func (p *Pager[T]) First() (*T, error) {
 	one := *p
 	one.pageLen, one.parallel = 1, 0
@@ -192,7 +192,8 @@ func (p *Pager[T]) First() (*T, error) {
 	return nil, fmt.Errorf("pipelines: %s: %w", p.at.op.Name, ErrEmptyList)
 }
 
-// fetched is a page as it was fetched. Response and JSON are handed to [WithResponse] and [WithRawBody] by the goroutine that ranges, and in order.
+// fetched is a page as it was fetched. Response and JSON are handed to [WithResponse] and [WithRawBody] by the goroutine that
+// ranges, and in order.
 type fetched[T any] struct {
 	url     *url.URL // of the request
 	page    *Page[T]

@@ -368,8 +368,8 @@ func (s *PipelinesService) RunOnDemand(
 	return send[Pipeline](ctx, s.client, at, rawBody{"application/yaml", run.YAML, run.secrets()}, opts)
 }
 
-// Stop stops a running pipeline. It returns at once, and the run becomes STOPPED a little later; [PipelinesService.Wait] waits for
-// that. A run that is paused at a manual step stays paused. A pipeline that has ended is an [ErrInvalidRequest].
+// Stop stops a running pipeline. It returns at once, and the run becomes STOPPED a little later; [PipelinesService.Wait] waits
+// for that. A run that is paused at a manual step stays paused. A pipeline that has ended is an [ErrInvalidRequest].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/stopPipeline
 //

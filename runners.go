@@ -187,8 +187,8 @@ func (r *RunnerSet) Get(ctx context.Context, id string, opts ...CallOption) (*Ru
 	return send[Runner](ctx, r.client, r.at(r.ops.get, id), nil, opts)
 }
 
-// Create creates a runner. Keep the secret in its OAuthClient: the service sends it only once. An [ErrInvalidRequest] may mean that
-// there are too many runners. A request that may have reached the service is not sent again: the error is then an
+// Create creates a runner. Keep the secret in its OAuthClient: the service sends it only once. An [ErrInvalidRequest] may mean
+// that there are too many runners. A request that may have reached the service is not sent again: the error is then an
 // [ErrOutcomeUnknown].
 //
 // API:

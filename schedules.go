@@ -83,8 +83,8 @@ type ScheduleUpdate struct {
 	Enabled *bool `json:"enabled,omitzero"`
 }
 
-// ScheduleExecution is one time that a schedule was due: Pipeline is the run that it started, or Error is why it started none. The
-// service documents no more of it; Raw has what it sent.
+// ScheduleExecution is one time that a schedule was due: Pipeline is the run that it started, or Error is why it started none.
+// The service documents no more of it; Raw has what it sent.
 type ScheduleExecution struct {
 	Type     string       `json:"type,omitzero"`
 	Pipeline *Pipeline    `json:"pipeline,omitzero"`

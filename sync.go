@@ -105,9 +105,9 @@ func (c VariableChange) shown() string {
 }
 
 // Plan compares the wanted variables, by their keys, with those that are there, and returns what [VariableSet.Apply] would do.
-// It only reads, with one request for each hundred variables. o may be nil. A wanted variable without a key, one that is wanted twice, and an empty
-// value for a secured variable are an [ErrInvalidArgument]; under [SecuredIfMissing] the value of a secured variable that is
-// there may be empty.
+// It only reads, with one request for each hundred variables. o may be nil. A wanted variable without a key, one that is wanted
+// twice, and an empty value for a secured variable are an [ErrInvalidArgument]; under [SecuredIfMissing] the value of a secured
+// variable that is there may be empty.
 //
 // API: as [VariableSet.List].
 //

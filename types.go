@@ -34,8 +34,8 @@ func quotedRepo(s string) string {
 	return strconv.Quote(s) + " "
 }
 
-// RepoFromEnv returns the repository of the step that the program runs in, from BITBUCKET_REPO_FULL_NAME, which Bitbucket Pipelines
-// sets. If that isn't set, or isn't of the form workspace/slug, the error is an [ErrInvalidArgument].
+// RepoFromEnv returns the repository of the step that the program runs in, from BITBUCKET_REPO_FULL_NAME, which Bitbucket
+// Pipelines sets. If that isn't set, or isn't of the form workspace/slug, the error is an [ErrInvalidArgument].
 func RepoFromEnv() (Repo, error) {
 	const name = "BITBUCKET_REPO_FULL_NAME"
 	text, ok := os.LookupEnv(name)

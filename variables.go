@@ -242,8 +242,8 @@ func (s *VariablesService) InWorkspace(workspace string) *VariableSet {
 	return &VariableSet{s.client, opsWorkspaceVariables, []string{workspace}}
 }
 
-// InEnvironment returns the variables of a deployment environment. It sends no request. The service lists a new one some seconds late, and has no
-// request for a single one.
+// InEnvironment returns the variables of a deployment environment. It sends no request. The service lists a new one some
+// seconds late, and has no request for a single one.
 func (s *VariablesService) InEnvironment(repo Repo, environmentID string) *VariableSet {
 	return &VariableSet{s.client, opsEnvironmentVariables, []string{repo.Workspace, repo.Slug, environmentID}}
 }
@@ -280,8 +280,8 @@ func (v *VariableSet) List(ctx context.Context, q *ListOptions, opts ...CallOpti
 	return list[Variable](ctx, v.client, v.at(v.ops.list), q.params(), opts)
 }
 
-// Get returns one variable by its UUID. One that does not exist is an [ErrNotFound]. The service has no such operation for an environment's
-// variables: there Get lists them.
+// Get returns one variable by its UUID. One that does not exist is an [ErrNotFound]. The service has no such operation for an
+// environment's variables: there Get lists them.
 //
 // API:
 //   - GET /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}

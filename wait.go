@@ -24,9 +24,9 @@ func (o *WaitOptions) settled(p *Pipeline) bool {
 	return p != nil && (p.State.Done() || (p.State.Paused() && !o.ThroughPause))
 }
 
-// Wait polls a pipeline until it has ended, or is paused and waits for a person, and returns it. o may be nil. A run that failed is
-// not an error: see [PipelineState.Succeeded]. If there is an error, Wait also returns the pipeline as last seen, or nil. The end
-// of ctx is an error.
+// Wait polls a pipeline until it has ended, or is paused and waits for a person, and returns it. o may be nil. A run that
+// failed is not an error: see [PipelineState.Succeeded]. If there is an error, Wait also returns the pipeline as last seen, or
+// nil. The end of ctx is an error.
 //
 // Wait polls soon after a change and less often later, by default at most 180 times in the first hour and 120 times in each
 // further one. Five failed polls in a row end it, each of which includes retries; it waits for a used-up quota. A run that isn't
@@ -67,13 +67,13 @@ func (s *PipelinesService) Wait(
 	}
 }
 
-// WaitAll waits for several runs of one repository as [PipelinesService.Wait] does for one, and returns them in the order of ids. o
-// may be nil. A run that failed is not an error. If there is an error, WaitAll also returns the runs as last seen: nil for one that
-// never was, and mostly with only UUID, BuildNumber and State.
+// WaitAll waits for several runs of one repository as [PipelinesService.Wait] does for one, and returns them in the order of
+// ids. o may be nil. A run that failed is not an error. If there is an error, WaitAll also returns the runs as last seen: nil
+// for one that never was, and mostly with only UUID, BuildNumber and State.
 //
 // The runs share their requests: a page of the repository's newest runs has the states of all that are on it, so that twenty runs
-// take few more requests than one. WaitAll asks for a run by itself if it is not on that page, or is the last one left. The limits
-// are those of Wait, for all the runs together.
+// take few more requests than one. WaitAll asks for a run by itself if it is not on that page, or is the last one left. The
+// limits are those of Wait, for all the runs together.
 //
 // API:
 //   - GET /repositories/{workspace}/{repo_slug}/pipelines

@@ -33,19 +33,19 @@ type Event struct {
 	Log      []byte    // a piece of the log, which may end within a line; the caller may keep it
 }
 
-// Watch polls a pipeline to its end and yields an [Event] for each change of its state or a step's, and for each piece of log. The
-// logs of parallel steps come side by side. o may be nil. An error is yielded once, with a nil event, and ends the range; the end
-// of ctx is one.
+// Watch polls a pipeline to its end and yields an [Event] for each change of its state or a step's, and for each piece of log.
+// The logs of parallel steps come side by side. o may be nil. An error is yielded once, with a nil event, and ends the range;
+// the end of ctx is one.
 //
-// The first events are what is there already. The end of a step comes after the last piece of its log, and the end of the pipeline
-// last. A pause comes after everything that happened before it. Watch goes on while a pipeline waits for a person: leave the range
-// to stop.
+// The first events are what is there already. The end of a step comes after the last piece of its log, and the end of the
+// pipeline last. A pause comes after everything that happened before it. Watch goes on while a pipeline waits for a person:
+// leave the range to stop.
 //
 // By default Watch sends at most 300 requests in the first hour and 240 in each further one, however many steps there are and
 // however fast their logs grow. Each byte of a log is transferred once, unless the service's storage compresses it. Five failed
 // polls in a row end it, each of which includes retries; it waits for a used-up quota. A run that isn't found is an [ErrNotFound]
-// after ten seconds, because a new run may not be found at first. If a step has run and ended, Watch waits for its log for up to a
-// minute, and yields everything else meanwhile.
+// after ten seconds, because a new run may not be found at first. If a step has run and ended, Watch waits for its log for up
+// to a minute, and yields everything else meanwhile.
 //
 // API:
 //   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
@@ -173,8 +173,8 @@ func (w *watcher) step() error {
 	return nil
 }
 
-// due tells what to look at next, and how. While the pipeline's state is untold it isn't looked at, and neither are the steps once
-// all of them have ended with it.
+// due tells what to look at next, and how. While the pipeline's state is untold it isn't looked at, and neither are the steps
+// once all of them have ended with it.
 func (w *watcher) due() (next *check, look func() (changed bool, err error)) {
 	offer := func(c *check, how func() (bool, error)) {
 		if next == nil || c.due.Before(next.due) {

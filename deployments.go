@@ -95,11 +95,12 @@ type ChangeRequestConfig struct {
 	Configured bool `json:"configured,omitzero"`
 }
 
-// EnvironmentRequest is an environment to create. Name and EnvironmentType are needed.
+// EnvironmentRequest is an environment to create. Name and EnvironmentType are required. AdminOnly lets only administrators
+// deploy.
 type EnvironmentRequest struct {
 	Name            string              `json:"name"`
 	EnvironmentType EnvironmentTypeName `json:"environment_type"`    // Test, Staging or Production
-	AdminOnly       *bool               `json:"admin_only,omitzero"` // only admins may deploy; nil: the service decides
+	AdminOnly       *bool               `json:"admin_only,omitzero"` // nil: the service decides
 }
 
 func (r EnvironmentRequest) check() error {
@@ -164,14 +165,14 @@ func (u EnvironmentUpdate) body() any {
 	return body
 }
 
-// Deployment is a deployment of a release to an environment.
+// Deployment is a deployment of a release to an environment. [WithQuery] with "fields" asks for more of the environment.
 type Deployment struct {
 	Type           string             `json:"type,omitzero"`
 	UUID           string             `json:"uuid,omitzero"`
 	Key            string             `json:"key,omitzero"` // "steps-{uuid}"
 	Version        int                `json:"version,omitzero"`
 	State          DeploymentState    `json:"state,omitzero"`
-	Environment    *Environment       `json:"environment,omitzero"` // UUID only; WithQuery("fields", …) adds more
+	Environment    *Environment       `json:"environment,omitzero"` // only its UUID
 	Release        *DeploymentRelease `json:"release,omitzero"`
 	Deployable     *DeploymentRelease `json:"deployable,omitzero"` // the same as Release
 	Step           *StepRef           `json:"step,omitzero"`
@@ -196,18 +197,19 @@ type DeploymentRelease struct {
 	CreatedOn time.Time    `json:"created_on,omitzero"`
 }
 
-// DeploymentState is the state of a [Deployment].
+// DeploymentState is the state of a [Deployment]. StartDate and CompletionDate are the documented names of StartedOn and
+// CompletedOn; the service doesn't send them.
 type DeploymentState struct {
 	Type           string            `json:"type,omitzero"`
-	Name           StateName         `json:"name,omitzero"` // StateUndeployed, StateInProgress, StateCompleted
+	Name           StateName         `json:"name,omitzero"` // such as StateCompleted
 	Status         *DeploymentStatus `json:"status,omitzero"`
 	URL            string            `json:"url,omitzero"`
 	TriggerURL     string            `json:"trigger_url,omitzero"` // of one that is undeployed
 	Deployer       *Account          `json:"deployer,omitzero"`
 	StartedOn      time.Time         `json:"started_on,omitzero"`
 	CompletedOn    time.Time         `json:"completed_on,omitzero"`
-	StartDate      time.Time         `json:"start_date,omitzero"`      // as documented; the service sends StartedOn
-	CompletionDate time.Time         `json:"completion_date,omitzero"` // as documented; the service sends CompletedOn
+	StartDate      time.Time         `json:"start_date,omitzero"`      // see StartedOn
+	CompletionDate time.Time         `json:"completion_date,omitzero"` // see CompletedOn
 }
 
 // DeploymentStatus is how a deployment ended: ResultSuccessful, ResultFailed or ResultStopped.

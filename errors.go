@@ -25,8 +25,9 @@ var (
 	// ErrNotFound is a 404: what was asked for doesn't exist, or the credentials may not see it.
 	ErrNotFound = errors.New("not found")
 
-	// ErrRepositoryNotFound is a 404 where the service says that the repository is missing, or hidden from these
-	// credentials. It is also an ErrNotFound. A 404 for something in the repository may say nothing of it.
+	// ErrRepositoryNotFound is a 404 where the service says that the repository is missing, or hidden from
+	// these credentials. It is also an ErrNotFound. A 404 for something in the repository may say nothing
+	// of it.
 	ErrRepositoryNotFound = errors.New("repository not found")
 
 	// ErrUnauthorized is a 401: there are no credentials, or the service doesn't accept them.

@@ -26,7 +26,8 @@ func (m measured) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// observe stands for a metrics library. The operation's fields have few different values: use them as labels, and not the URL.
+// observe stands for a metrics library. The operation's fields have few different values: use them as labels, and
+// not the URL.
 func observe(operation pipelines.Operation, attempt int, resp *http.Response, _ time.Duration) {
 	status := 0
 	if resp != nil {

@@ -18,7 +18,8 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// verify returns the claims of a step's token, if the workspace has signed it for this audience and it hasn't expired.
+// verify returns the claims of a step's token, if the workspace has signed it for this audience and it hasn't
+// expired.
 func verify(
 	ctx context.Context, client *pipelines.Client, workspace, audience, token string,
 ) (*pipelines.StepClaims, error) {
@@ -55,7 +56,8 @@ func verify(
 	return claims, nil
 }
 
-// signingKey finds the key that a token names. A server would keep the keys, and get them again for a token with another one.
+// signingKey finds the key that a token names. A server would keep the keys, and get them again for a token that names
+// another one.
 func signingKey(ctx context.Context, client *pipelines.Client, workspace, id string) (*rsa.PublicKey, error) {
 	set, err := client.OIDC.GetKeys(ctx, workspace)
 	if err != nil {

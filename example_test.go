@@ -24,7 +24,7 @@ func demo() (*pipelinestest.Server, *pipelines.Client) {
 	return srv, srv.Client()
 }
 
-// Start a pipeline, wait for its end, and tell what its steps came to. A real program makes its client by [pipelines.NewClient].
+// Start a pipeline, wait for its end, and print how its steps ended. A real program makes its client with [pipelines.NewClient].
 func Example() {
 	srv := pipelinestest.NewServer() // stands for the service
 	defer srv.Close()
@@ -248,16 +248,20 @@ func ExampleStepsService_GetLog() {
 	// Test: ok
 }
 
+// A request that has no method of its own.
 func ExampleClient_Do() {
 	srv, client := demo()
 	defer srv.Close()
 
-	var workspace struct {
-		Name string `json:"name"`
+	var repositories struct {
+		Size int `json:"size"`
 	}
-	err := client.Do(context.Background(), "GET", "/workspaces/nobody", nil, &workspace)
-	fmt.Println(errors.Is(err, pipelines.ErrNotFound))
-	// Output: true
+	err := client.Do(context.Background(), "GET", "/repositories/acme?pagelen=1", nil, &repositories)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(repositories.Size, "repository")
+	// Output: 1 repository
 }
 
 func ExampleAPIError() {

@@ -18,11 +18,13 @@ var (
 type LogOptions struct {
 	// Offset is the number of bytes to skip at the beginning.
 	Offset int64
-	// Length is the number of bytes to read at most. 0 is no limit: a length that was computed as 0 reads all.
+	// Length is the number of bytes to read at most. 0 is no limit: a length that was computed as 0 reads
+	// all.
 	Length int64
 	// Tail reads only the last so many bytes; 0: all.
 	Tail int64
-	// TailLines reads only the last so many lines; 0: all. It takes one or two more requests for parts of the log.
+	// TailLines reads only the last so many lines; 0: all. It takes one or two more requests for parts of
+	// the log.
 	TailLines int
 }
 

@@ -83,7 +83,7 @@ func (s *OIDCService) GetConfiguration(
 }
 
 // GetKeys returns the public keys of a workspace's tokens. The request is sent as that of [OIDCService.GetConfiguration]. Keep
-// the keys, and call GetKeys again for a token with an unknown one: the service changes them.
+// the keys, and call GetKeys again for a token that names another one.
 //
 // API: GET /workspaces/{workspace}/pipelines-config/identity/oidc/keys.json
 //

@@ -38,7 +38,7 @@ var (
 type Pipeline struct {
 	Type                 string                `json:"type,omitzero"`
 	UUID                 string                `json:"uuid,omitzero"`
-	BuildNumber          int                   `json:"build_number,omitzero"` // names the run in the repository
+	BuildNumber          int                   `json:"build_number,omitzero"` // names the run too
 	RunNumber            int                   `json:"run_number,omitzero"`   // counts from 1
 	State                PipelineState         `json:"state,omitzero"`
 	Target               Target                `json:"target,omitzero"`
@@ -49,11 +49,11 @@ type Pipeline struct {
 	RunCreationDate      time.Time             `json:"run_creation_date,omitzero"`
 	CompletedOn          time.Time             `json:"completed_on,omitzero"`        // zero until it ends
 	DurationInSeconds    int                   `json:"duration_in_seconds,omitzero"` // seconds
-	BuildSecondsUsed     int                   `json:"build_seconds_used,omitzero"`  // seconds, summed over the steps
+	BuildSecondsUsed     int                   `json:"build_seconds_used,omitzero"`  // sum over the steps
 	FirstSuccessful      bool                  `json:"first_successful,omitzero"`
 	Expired              bool                  `json:"expired,omitzero"`       // an old run, without logs
-	HasVariables         bool                  `json:"has_variables,omitzero"` // may be false for a run with variables
-	Variables            []Variable            `json:"variables,omitzero"`     // never returned by the service
+	HasVariables         bool                  `json:"has_variables,omitzero"` // not reliable
+	Variables            []Variable            `json:"variables,omitzero"`     // the service sends none
 	ConfigurationSources []ConfigurationSource `json:"configuration_sources,omitzero"`
 	Labels               map[string]any        `json:"labels,omitzero"`
 	Links                *Links                `json:"links,omitzero"`
@@ -139,8 +139,8 @@ type ListPipelinesOptions struct {
 	// Sort is the order; empty: the oldest first.
 	Sort PipelineSort `url:"sort,omitempty"`
 
-	// Branch is the branch that a run was started on. RefType (RefBranch, RefTag or RefAnnotatedTag) and RefName
-	// name the reference of a run that has one, tags included.
+	// Branch is the branch that a run was started on. RefType (RefBranch, RefTag or RefAnnotatedTag) and
+	// RefName name the reference of a run that has one, tags included.
 	Branch  string  `url:"target.branch,omitempty"`
 	RefType RefType `url:"target.ref_type,omitempty"`
 	RefName string  `url:"target.ref_name,omitempty"`
@@ -148,12 +148,13 @@ type ListPipelinesOptions struct {
 	// CommitHash is a full hash: the service finds nothing by part of one.
 	CommitHash string `url:"target.commit.hash,omitempty"`
 
-	// SelectorType and SelectorPattern say which pipeline of the YAML ran, such as SelectorCustom and its name.
+	// SelectorType and SelectorPattern say which pipeline of the YAML ran, such as SelectorCustom and its
+	// name.
 	SelectorType    SelectorType `url:"target.selector.type,omitempty"`
 	SelectorPattern string       `url:"target.selector.pattern,omitempty"`
 
-	// CreatorUUID is the account that started the run. It is sent as it is: whether the service wants braces around
-	// it isn't documented.
+	// CreatorUUID is the account that started the run. It is sent as it is: whether the service wants
+	// braces around it isn't documented.
 	CreatorUUID string `url:"creator.uuid,omitempty"`
 
 	// CreatedOn is when the run was created; whether the service compares it exactly isn't documented.
@@ -215,7 +216,8 @@ func (q *ListPipelinesOptions) check() error {
 type RunRequest struct {
 	// Target is the branch, tag, commit or pull request to run on, and which pipeline of the YAML to run.
 	Target Target `json:"target"`
-	// Variables are for this run only. Whether the service uses them for pipelines other than custom ones is unknown.
+	// Variables are for this run only. Whether the service uses them for pipelines other than custom ones
+	// is unknown.
 	Variables []VariableRequest `json:"variables,omitempty"`
 }
 
@@ -248,8 +250,8 @@ func (r RunRequest) secrets() []string {
 // OnDemandRequest is a pipeline to start whose YAML comes with the request.
 type OnDemandRequest struct {
 	RunRequest
-	YAML                 []byte `json:"yaml,omitzero"`                    // in place of bitbucket-pipelines.yml
-	MergeDefaults        bool   `json:"merge_defaults,omitzero"`          // merge YAML with the repository's own
+	YAML                 []byte `json:"yaml,omitzero"`                    // the YAML to run
+	MergeDefaults        bool   `json:"merge_defaults,omitzero"`          // merge with the repository's
 	TargetBranchToCreate string `json:"target_branch_to_create,omitzero"` // empty: none
 }
 

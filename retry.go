@@ -22,17 +22,19 @@ import (
 
 // RetryPolicy says how often a request is sent again, and how long the client waits before. Zero fields have their defaults.
 type RetryPolicy struct {
-	// MaxAttempts is how often a request is sent in all, not counting attempts with a 429. The default is 5. With 1
-	// there are no retries, and a 429 ends the call.
+	// MaxAttempts is how often a request is sent in all, not counting attempts with a 429. The default is
+	// 5. With 1 there are no retries, and a 429 ends the call.
 	MaxAttempts int
-	// MinWait bounds the first wait, which is random. The bound doubles for each further wait. The default is 500ms.
+	// MinWait bounds the first wait, which is random. The bound doubles for each further wait. The default
+	// is 500ms.
 	MinWait time.Duration
 	// MaxWait bounds every wait after a failure. The default is 30s, or MinWait if that is longer.
 	MaxWait time.Duration
-	// MaxRetryAfter is the longest Retry-After to wait for. A longer one ends the call at once. The default is 1m; a
-	// negative one means that no Retry-After is waited for.
+	// MaxRetryAfter is the longest Retry-After to wait for. A longer one ends the call at once. The default
+	// is 1m; a negative one means that no Retry-After is waited for.
 	MaxRetryAfter time.Duration
-	// MaxQuotaWait is how long one call waits after 429s in all, in steps that grow to 30s. The default is 1m.
+	// MaxQuotaWait is how long one call waits after 429s in all, in steps that grow to 30s. The default is
+	// 1m.
 	MaxQuotaWait time.Duration
 }
 

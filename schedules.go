@@ -42,11 +42,11 @@ type Schedule struct {
 
 // ScheduleRequest is a schedule to create. Target and CronPattern are required.
 type ScheduleRequest struct {
-	// Target is a branch; whether the service takes a tag is unknown. Without a selector it gets the one of the branch's
-	// own pipeline.
+	// Target is a branch; whether the service takes a tag is unknown. Without a selector it gets the one of
+	// the branch's own pipeline.
 	Target Target `json:"target"`
-	// CronPattern has seven fields in the form of Quartz, in UTC: second, minute, hour, day of month, month, day of
-	// week, year. "0 0 12 * * ? *" is noon.
+	// CronPattern has seven fields in the form of Quartz, in UTC: second, minute, hour, day of month,
+	// month, day of week, year. "0 0 12 * * ? *" is noon.
 	CronPattern string `json:"cron_pattern"`
 	// Enabled says whether the schedule starts pipelines; nil: it does.
 	Enabled *bool `json:"enabled,omitzero"`

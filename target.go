@@ -197,7 +197,7 @@ const (
 // Selector picks one pipeline of the YAML.
 type Selector struct {
 	Type         SelectorType  `json:"type,omitzero"`
-	Pattern      string        `json:"pattern,omitzero"` // branch glob or name; empty for the default pipeline
+	Pattern      string        `json:"pattern,omitzero"` // glob or name; empty for the default
 	ImportedFrom *ImportedFrom `json:"imported_from,omitzero"`
 }
 

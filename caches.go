@@ -27,12 +27,12 @@ var (
 	opCachesDownload = op("Caches.Download", http.MethodGet, "", idempotent)
 )
 
-// Cache is a cache of a pipeline's files. The service keeps it for a week.
+// Cache is a cache of a pipeline's files. The service deletes it after a week.
 type Cache struct {
 	Type          string    `json:"type,omitzero"`
 	UUID          string    `json:"uuid,omitzero"`
 	Name          string    `json:"name,omitzero"`
-	PipelineUUID  string    `json:"pipeline_uuid,omitzero"` // of the run that made it
+	PipelineUUID  string    `json:"pipeline_uuid,omitzero"` // the run that made it
 	StepUUID      string    `json:"step_uuid,omitzero"`
 	KeyHash       string    `json:"key_hash,omitzero"`
 	Path          string    `json:"path,omitzero"`
@@ -45,7 +45,9 @@ type Cache struct {
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines-config/caches
 //
 // Scope: pipeline.
-func (s *CachesService) List(ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption) *Pager[Cache] {
+func (s *CachesService) List(
+	ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption,
+) *Pager[Cache] {
 	return list[Cache](ctx, s.client, opCachesList.at(repo.Workspace, repo.Slug), q.params(), opts)
 }
 
@@ -79,7 +81,9 @@ func (s *CachesService) DeleteByName(ctx context.Context, repo Repo, name string
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines-config/caches/{cache_uuid}/content-uri
 //
 // Scope: pipeline.
-func (s *CachesService) GetContentURI(ctx context.Context, repo Repo, id string, opts ...CallOption) (string, error) {
+func (s *CachesService) GetContentURI(
+	ctx context.Context, repo Repo, id string, opts ...CallOption,
+) (string, error) {
 	content, err := send[struct {
 		URI string `json:"uri"`
 	}](ctx, s.client, opCachesContentURI.at(repo.Workspace, repo.Slug, id), nil, opts)
@@ -100,7 +104,9 @@ func (s *CachesService) GetContentURI(ctx context.Context, repo Repo, id string,
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines-config/caches/{cache_uuid}/content-uri
 //
 // Scope: pipeline.
-func (s *CachesService) Download(ctx context.Context, repo Repo, id string, w io.Writer, opts ...CallOption) (int64, error) {
+func (s *CachesService) Download(
+	ctx context.Context, repo Repo, id string, w io.Writer, opts ...CallOption,
+) (int64, error) {
 	var r rangeReader
 	err := r.open(ctx, s.client, opCachesDownload.Name, LogOptions{}, func(ctx context.Context, header http.Header) (*http.Response, error) {
 		uri, err := s.GetContentURI(ctx, repo, id, opts...)

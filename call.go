@@ -297,8 +297,9 @@ var encodeOptions = json.JoinOptions(json.Deterministic(true), json.WithMarshale
 	json.MarshalToFunc(encodeVariableRequest), json.MarshalToFunc(encodeVariableUpdate), json.MarshalToFunc(encodeKeyPair),
 )))
 
-// CallOption varies one call. Every method that sends a request takes them last; one that sends several uses them for each. A nil
-// one changes nothing. An option may be used again, by many goroutines at once.
+// CallOption changes one call. Every method that sends a request takes them last; a method that sends several requests applies
+// them to each. A nil one changes nothing. An option may be reused, also by several goroutines at once, except [WithResponse] and
+// [WithRawBody], which write to a variable of the caller's.
 type CallOption interface{ vary(*call) error }
 
 // callOption is a [CallOption] that is a function.
@@ -306,8 +307,8 @@ type callOption func(*call) error
 
 func (o callOption) vary(k *call) error { return o(k) }
 
-// WithQuery sets a query parameter, in place of the package's own under that key. Given more than once for a key, all the
-// values are sent. Bitbucket's partial responses are one use: WithQuery("fields", "values.uuid,next").
+// WithQuery sets a query parameter, in place of the package's own with that key. If it is given several times for one key, all
+// the values are sent. One use is Bitbucket's partial responses: WithQuery("fields", "values.uuid,next").
 func WithQuery(key, value string) CallOption {
 	return callOption(func(k *call) error {
 		if key == "" {
@@ -321,8 +322,8 @@ func WithQuery(key, value string) CallOption {
 	})
 }
 
-// WithHeader sets a header, in place of the package's own. It goes to the API only, not along to storage hosts.
-// Authorization can't be set so; give credentials by an option of the client.
+// WithHeader sets a header of the request, in place of the package's own. It is sent to the API, not to storage hosts.
+// Authorization is an [ErrInvalidArgument]: credentials are options of [NewClient].
 func WithHeader(key, value string) CallOption {
 	key = http.CanonicalHeaderKey(key)
 	return callOption(func(k *call) error {
@@ -339,8 +340,8 @@ func WithHeader(key, value string) CallOption {
 	})
 }
 
-// WithResponse puts the last response of the call into *into, of failed calls too: status and headers. Its body has been
-// consumed. It is nil where no response came.
+// WithResponse stores the call's last response in *into, also if the call fails, for its status and headers. The body is empty.
+// *into is nil if there was no response.
 func WithResponse(into **http.Response) CallOption {
 	return callOption(func(k *call) error {
 		if into == nil {
@@ -351,7 +352,8 @@ func WithResponse(into **http.Response) CallOption {
 	})
 }
 
-// WithMaxAttempts sets [RetryPolicy].MaxAttempts for this call. With 1 the request is sent once, and the call waits for nothing.
+// WithMaxAttempts sets [RetryPolicy].MaxAttempts for this call. With 1 the request is sent once, and a 429 ends the call. An n
+// below 1 is an [ErrInvalidArgument].
 func WithMaxAttempts(n int) CallOption {
 	return callOption(func(k *call) error {
 		if n < 1 {
@@ -362,8 +364,8 @@ func WithMaxAttempts(n int) CallOption {
 	})
 }
 
-// WithRawBody puts the JSON of the last 2xx response into *into, as it came: for members that the models don't have yet. It is
-// nil where no such response came, and for logs and caches, which aren't read into memory.
+// WithRawBody stores the body of the call's last 2xx response in *into, as it came: for members that the models have no field
+// for. *into is nil if there was no such response, and for logs and caches, which are not read into memory.
 func WithRawBody(into *[]byte) CallOption {
 	return callOption(func(k *call) error {
 		if into == nil {
@@ -374,14 +376,18 @@ func WithRawBody(into *[]byte) CallOption {
 	})
 }
 
-// Do sends a request to any path below the base URL, such as "/repositories/acme/site/commits?pagelen=5", with the
-// credentials, limiter, retries and errors of every other call. GET, HEAD, PUT, DELETE and OPTIONS count as safe to repeat.
+// Do sends a request to any path below the base URL, such as "/repositories/acme/site/commits?pagelen=5", with the credentials,
+// limiter, retries and errors of every other call. GET, HEAD, PUT, DELETE and OPTIONS count as safe to repeat. A bare UUID in
+// path is sent as it is: put braces around it, percent-encoded.
 //
-// A body is encoded as [encoding/json] does; a []byte is sent as it is, as JSON unless [WithHeader] sets another Content-Type. The
-// response is decoded into out as encoding/json does; out may be nil, and a *[]byte takes the response as it is. Without content
-// out stays as it was, unless the response claims to be JSON; after an error it is zero. A type of this package, or a list or map
-// of one, is encoded and decoded as by the package's own methods: secrets are sent, and a member of another shape is read or left
-// at zero. A bare UUID in path is sent as it stands: put its braces around it, percent-encoded.
+// A body is encoded as [encoding/json] does; nil is none. A []byte is sent as it is, with the Content-Type application/json
+// unless [WithHeader] sets another.
+//
+// The response is decoded into out as encoding/json does. out may be nil; a *[]byte gets the body as it is. If the body is empty,
+// out stays as it was, unless the response claims to be JSON. After an error out is zero.
+//
+// A type of this package, or a list or map of one, is encoded and decoded as by the package's own methods: secrets are sent,
+// and a member of another shape is read or left at zero.
 func (c *Client) Do(ctx context.Context, method, path string, body, out any, opts ...CallOption) error {
 	at := customEndpoint("Do", method, path)
 	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {

@@ -26,18 +26,18 @@ const (
 	defaultStall     = time.Minute
 )
 
-// Client is a client of the Bitbucket Pipelines API. Make one with [NewClient]. It is safe for concurrent use, and one
-// Client for a whole program is best: its services share connections, limiter and tokens.
+// Client is a client for the Bitbucket Pipelines API. Make one with [NewClient]. It is safe for concurrent use. One Client for a
+// whole program is best: its services share connections, limiter and tokens.
 type Client struct {
-	Pipelines   *PipelinesService
-	Steps       *StepsService
-	Variables   *VariablesService
-	Deployments *DeploymentsService
+	Pipelines   *PipelinesService   // starts, lists, stops and follows runs
+	Steps       *StepsService       // steps, logs, test reports
+	Variables   *VariablesService   // of repositories, workspaces and environments
+	Deployments *DeploymentsService // environments and deployments
 	Schedules   *SchedulesService
-	SSH         *SSHService
-	Caches      *CachesService
-	Config      *ConfigService
-	OIDC        *OIDCService
+	SSH         *SSHService    // key pair and known hosts
+	Caches      *CachesService // of a repository's runs
+	Config      *ConfigService // switches Pipelines on and off
+	OIDC        *OIDCService   // keys to verify the tokens of steps
 	Runners     *RunnersService
 
 	base      *url.URL // without a slash at its end
@@ -55,13 +55,14 @@ func orDefault[T comparable](p *T, value T) {
 	}
 }
 
-// Limiter holds requests back. A *rate.Limiter of golang.org/x/time fits. Wait is asked before every request to the API,
-// retries included; an error that isn't the context's counts as a failure before sending.
+// Limiter holds requests back. A *rate.Limiter of golang.org/x/time is one.
 type Limiter interface {
+	// Wait blocks until a request may be sent. The client calls it before every request to the API, retries
+	// included. An error that isn't the context's counts as a failure before sending, which is retried.
 	Wait(ctx context.Context) error
 }
 
-// Option configures a [Client]. Later ones win, and a nil one changes nothing. The functions that begin with With make them.
+// Option configures a [Client]. A later one wins over an earlier one, and a nil one changes nothing.
 type Option interface{ configure(*config) error }
 
 // option is an [Option] that is a function.
@@ -111,10 +112,9 @@ func WithBasicAuth(username, password string) Option {
 	})
 }
 
-// WithTokenSource takes OAuth access tokens from ts. A token with an expiry is asked for once and kept until shortly before
-// it, one without is asked for on every request. A token that the API refuses with 401 is dropped, ts is asked for another, and
-// the call is repeated once with that; where ts gives the same token again, the call ends with an [ErrUnauthorized]. A source
-// that does not return is waited for as long as the call's context lasts.
+// WithTokenSource takes OAuth access tokens from ts. The client keeps a token until shortly before its expiry; it asks for one
+// without an expiry on every request. If the API refuses a token with 401, the client asks ts for another and repeats the call
+// once. If ts returns the same token again, the call ends with an [ErrUnauthorized]. A call waits for ts until its context ends.
 func WithTokenSource(ts oauth2.TokenSource) Option {
 	return option(func(c *config) error {
 		if ts == nil {
@@ -127,9 +127,11 @@ func WithTokenSource(ts oauth2.TokenSource) Option {
 	})
 }
 
-// WithClientCredentials gets access tokens as an OAuth consumer, when they are needed and one at a time, from Bitbucket's
-// token endpoint. A token that the API refuses with 401 is replaced, and the call repeated once. With another base URL than Bitbucket's own, the endpoint is /site/oauth2/access_token on that URL's
-// origin, so that no secret leaves for a host that wasn't named; [WithTokenURL] sets it.
+// WithClientCredentials gets access tokens as an OAuth consumer from Bitbucket's token endpoint, when they are needed and one at
+// a time. A token that the API refuses with 401 is replaced, and the call repeated once.
+//
+// With a base URL other than Bitbucket's own, the endpoint is /site/oauth2/access_token on that URL's origin, so that the secret
+// goes to no host that wasn't named. [WithTokenURL] sets another.
 func WithClientCredentials(clientID, clientSecret string) Option {
 	return option(func(c *config) error {
 		if err := checkHeaderText(clientID); err != nil {
@@ -145,7 +147,7 @@ func WithClientCredentials(clientID, clientSecret string) Option {
 	})
 }
 
-// WithTokenURL sets the token endpoint of [WithClientCredentials].
+// WithTokenURL sets the token endpoint of [WithClientCredentials]. It changes nothing for other credentials.
 func WithTokenURL(u string) Option {
 	return option(func(c *config) error {
 		if _, err := parseBaseURL(u); err != nil {
@@ -156,9 +158,14 @@ func WithTokenURL(u string) Option {
 	})
 }
 
-// WithEnv takes the credentials from the environment: BITBUCKET_TOKEN, or BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or
-// BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET, in this order; and the base URL from BITBUCKET_BASE_URL where that is
-// set. It is an error if none is there or only half of a pair.
+// WithEnv takes the credentials from the first of these that the environment has:
+//
+//   - BITBUCKET_TOKEN, as for [WithToken]
+//   - BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, as for [WithBasicAuth]
+//   - BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET, as for [WithClientCredentials]
+//
+// If BITBUCKET_BASE_URL is set, it is the base URL. [NewClient] returns an error if there are no credentials or only half of a
+// pair.
 func WithEnv() Option {
 	return option(func(c *config) error {
 		if u := os.Getenv("BITBUCKET_BASE_URL"); u != "" {
@@ -189,7 +196,7 @@ func WithEnv() Option {
 	})
 }
 
-// WithBaseURL sets the URL that every path is below, by default https://api.bitbucket.org/2.0. Credentials go to its origin
+// WithBaseURL sets the URL that every path is below. The default is https://api.bitbucket.org/2.0. Credentials go to its origin
 // only.
 func WithBaseURL(u string) Option {
 	return option(func(c *config) error {
@@ -202,7 +209,7 @@ func WithBaseURL(u string) Option {
 }
 
 // WithHTTPClient sends requests through a copy of hc. Its Transport becomes the innermost layer, below credentials and
-// retries; its Timeout bounds each attempt, a log's reading included; its CheckRedirect is replaced by the package's own.
+// retries. Its Timeout bounds each attempt, the reading of a log included. Its CheckRedirect is replaced by the package's own.
 func WithHTTPClient(hc *http.Client) Option {
 	return option(func(c *config) error {
 		if hc == nil {
@@ -224,8 +231,7 @@ func WithUserAgent(ua string) Option {
 	})
 }
 
-// WithRetry sets how requests are retried. What may be retried at all is fixed by the operation: see the package
-// documentation.
+// WithRetry sets how often and when requests are retried. Which ones may be retried is fixed: see the package documentation.
 func WithRetry(p RetryPolicy) Option {
 	return option(func(c *config) (err error) {
 		c.policy, err = p.withDefaults()
@@ -233,7 +239,7 @@ func WithRetry(p RetryPolicy) Option {
 	})
 }
 
-// WithLimiter asks l before every request to the API, retries included. Storage hosts don't count.
+// WithLimiter calls l before every request to the API, retries included. Requests to storage hosts don't count.
 func WithLimiter(l Limiter) Option {
 	return option(func(c *config) error {
 		if l == nil {
@@ -244,13 +250,12 @@ func WithLimiter(l Limiter) Option {
 	})
 }
 
-// WithoutQuotaCircuit makes each request find out for itself that the quota is used up, which costs requests that may count.
+// WithoutQuotaCircuit makes each call find out for itself that the quota is used up, which costs requests that may count.
 //
-// By default the requests of a client wait for one another. After a 429 all wait for as long as that response's own call does,
-// and then one of them asks the service. If it is refused too, they wait on; else all go on, as they do where it is lost. A call
-// waits for [RetryPolicy].MaxQuotaWait in all and then ends with an [ErrRateLimited]; 429s don't count against MaxAttempts. A
-// Retry-After longer than [RetryPolicy] allows holds nobody back, and with a single attempt for each call there is nothing to
-// wait for.
+// By default a 429 holds back all requests of the client, for as long as the refused call waits. Then one of them probes the
+// service. After another 429 they wait again; after any other result, or none, all are sent. A call waits for
+// [RetryPolicy].MaxQuotaWait in all and then ends with an [ErrRateLimited]. 429s don't count against MaxAttempts. A Retry-After
+// longer than MaxRetryAfter holds back no other request, and neither does anything if MaxAttempts is 1.
 func WithoutQuotaCircuit() Option {
 	return option(func(c *config) error {
 		c.noCircuit = true
@@ -270,8 +275,9 @@ func WithLogger(l *slog.Logger) Option {
 	})
 }
 
-// WithObserver calls f at the end of every attempt to send a request to the API, for metrics and quota headers. f is called by
-// many goroutines at once, and may call the client. The call goes on when f returns.
+// WithObserver calls f at the end of every attempt to send a request to the API, for metrics and quota headers: an attempt may
+// end in a response or in an error. Many goroutines may call f at once. f may call the client. The request's call goes on when
+// f returns.
 func WithObserver(f func(Attempt)) Option {
 	return option(func(c *config) error {
 		if f == nil {
@@ -282,8 +288,8 @@ func WithObserver(f func(Attempt)) Option {
 	})
 }
 
-// WithStallTimeout gives a connection up on which nothing has arrived for d, by default a minute: before the response's
-// headers or between two pieces of its body. What may be retried then is; a log goes on where it was.
+// WithStallTimeout closes a connection on which nothing arrives for d, before the response's headers or between two pieces of its
+// body. The default is one minute. Requests that are safe to repeat are retried; logs and caches resume.
 func WithStallTimeout(d time.Duration) Option {
 	return option(func(c *config) error {
 		if d <= 0 {
@@ -294,8 +300,8 @@ func WithStallTimeout(d time.Duration) Option {
 	})
 }
 
-// NewClient makes a client. It sends nothing; options that can't work are reported here. Without credentials the client is
-// anonymous, which public repositories allow.
+// NewClient makes a client. It sends nothing. An option that can't work is an [ErrInvalidArgument]. Without credentials the
+// client is anonymous, which is enough to read public repositories.
 func NewClient(opts ...Option) (*Client, error) {
 	cfg := config{baseURL: defaultBaseURL, userAgent: defaultUserAgent, stall: defaultStall}
 	cfg.policy, _ = RetryPolicy{}.withDefaults()
@@ -390,7 +396,7 @@ func parseBaseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// CloseIdleConnections closes the connections that are kept for further requests.
+// CloseIdleConnections closes the connections that are kept for further requests, as [http.Client.CloseIdleConnections] does.
 func (c *Client) CloseIdleConnections() {
 	if t, ok := c.transport.inner.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
@@ -400,7 +406,7 @@ func (c *Client) CloseIdleConnections() {
 // Format implements [fmt.Formatter]: every verb prints the base URL only, because the client holds credentials.
 func (c *Client) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "pipelines.Client(%s)", c.baseText()) }
 
-// LogValue implements [slog.LogValuer].
+// LogValue implements [slog.LogValuer]: it is the base URL only.
 func (c *Client) LogValue() slog.Value { return slog.StringValue(c.baseText()) }
 
 func (c *Client) baseText() string {

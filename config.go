@@ -19,7 +19,7 @@ var (
 // Config is a repository's configuration of Pipelines.
 type Config struct {
 	Type       string      `json:"type,omitzero"`
-	Enabled    bool        `json:"enabled,omitzero"`
+	Enabled    bool        `json:"enabled,omitzero"` // Pipelines is switched on
 	Repository *Repository `json:"repository,omitzero"`
 }
 
@@ -43,13 +43,15 @@ func (s *ConfigService) Get(ctx context.Context, repo Repo, opts ...CallOption) 
 	return send[Config](ctx, s.client, opConfigGet.at(repo.Workspace, repo.Slug), nil, opts)
 }
 
-// Update changes the configuration, and creates it where there was none. For a while after a repository was created or
-// forked the service may answer with an [ErrForbidden] or an [ErrNotFound].
+// Update changes the configuration, and creates it if there was none. An update that changes nothing is an [ErrInvalidArgument].
+// For a while after a repository was created or forked the error may be an [ErrForbidden] or an [ErrNotFound].
 //
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config
 //
 // Scope: repository:admin.
-func (s *ConfigService) Update(ctx context.Context, repo Repo, update ConfigUpdate, opts ...CallOption) (*Config, error) {
+func (s *ConfigService) Update(
+	ctx context.Context, repo Repo, update ConfigUpdate, opts ...CallOption,
+) (*Config, error) {
 	var err error
 	if update == (ConfigUpdate{}) {
 		err = invalidArgument("update changes nothing")
@@ -58,12 +60,14 @@ func (s *ConfigService) Update(ctx context.Context, repo Repo, update ConfigUpda
 }
 
 // SetNextBuildNumber sets the number of the next run. It has to be higher than the latest; one that isn't is an
-// [ErrInvalidRequest]. The service has no way to read it.
+// [ErrInvalidRequest]. The service has no operation that reads it.
 //
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/build_number
 //
 // Scope: pipeline:variable.
-func (s *ConfigService) SetNextBuildNumber(ctx context.Context, repo Repo, next int, opts ...CallOption) (*BuildNumber, error) {
+func (s *ConfigService) SetNextBuildNumber(
+	ctx context.Context, repo Repo, next int, opts ...CallOption,
+) (*BuildNumber, error) {
 	var err error
 	if next < 1 {
 		err = invalidArgument("next build number %d is not positive", next)

@@ -512,11 +512,13 @@ func parsePackage(t *testing.T, files *token.FileSet, dir string, mode parser.Mo
 	return all
 }
 
+// A method's documentation names one request on the line "API:", or several as a list below it.
 var (
-	anyAPILine = regexp.MustCompile(`(?m)^API:.*$`)
-	apiLine    = regexp.MustCompile(`^API: ((?:GET|POST|PUT|DELETE) /\S+)$`)
-	apiRefs    = regexp.MustCompile(`^API: as (?:\[\w+\.\w+\](?:, | and |\.$))+$`)
-	docLink    = regexp.MustCompile(`\[(\w+\.\w+)\]`)
+	apiLines = regexp.MustCompile(`(?m)^API:.*(?:\n  - .*)*$`)
+	apiLine  = regexp.MustCompile(`^API: ((?:GET|POST|PUT|DELETE) /\S+)$`)
+	apiItem  = regexp.MustCompile(`^  - ((?:GET|POST|PUT|DELETE) /\S+)$`)
+	apiRefs  = regexp.MustCompile(`^API: as (?:\[\w+\.\w+\](?:, | and |\.$))+$`)
+	docLink  = regexp.MustCompile(`\[(\w+\.\w+)\]`)
 )
 
 // documentedEndpoints are what the documentation says the method sends requests to. Links to other methods stand for theirs.
@@ -524,16 +526,25 @@ func documentedEndpoints(t *testing.T, all map[string]sdkMethod, name string) []
 	t.Helper()
 	require.Contains(t, all, name)
 	var found []string
-	for _, line := range anyAPILine.FindAllString(all[name].doc, -1) {
-		if match := apiLine.FindStringSubmatch(line); match != nil {
+	for _, lines := range apiLines.FindAllString(all[name].doc, -1) {
+		first, items, several := strings.Cut(lines, "\n")
+		switch match := apiLine.FindStringSubmatch(first); {
+		case several:
+			require.Equal(t, "API:", first, "of %s", name)
+			for item := range strings.SplitSeq(items, "\n") {
+				require.Regexp(t, apiItem, item, "of %s", name)
+				found = append(found, apiItem.FindStringSubmatch(item)[1])
+			}
+		case match != nil:
 			found = append(found, match[1])
-			continue
-		}
-		require.Regexp(t, apiRefs, line, "of %s", name)
-		for _, link := range docLink.FindAllStringSubmatch(line, -1) {
-			found = append(found, documentedEndpoints(t, all, link[1])...)
+		default:
+			require.Regexp(t, apiRefs, first, "of %s", name)
+			for _, link := range docLink.FindAllStringSubmatch(first, -1) {
+				found = append(found, documentedEndpoints(t, all, link[1])...)
+			}
 		}
 	}
+	require.LessOrEqual(t, strings.Count(all[name].doc, "\nAPI:"), 1, "of %s: several lines that begin with API: are shown as one paragraph", name)
 	return found
 }
 

@@ -29,7 +29,8 @@ func (k *call) leavesOutNames() bool {
 // identified reports whether the run has a name. Its build number is one.
 func (p *Pipeline) identified() bool { return p.UUID != "" || p.BuildNumber != 0 }
 
-// identified reports whether the variable has a name. Its key is one, since the service tells little of an environment's variables.
+// identified reports whether the variable has a name. Its key is one, since the service tells little of an environment's
+// variables.
 func (v *Variable) identified() bool { return v.UUID != "" || v.Key != "" }
 
 func (e *Environment) identified() bool { return e.UUID != "" }

@@ -95,11 +95,12 @@ type ChangeRequestConfig struct {
 	Configured bool `json:"configured,omitzero"`
 }
 
-// EnvironmentRequest is an environment to create. Name and EnvironmentType are needed.
+// EnvironmentRequest is an environment to create. Name and EnvironmentType are required. AdminOnly lets only administrators
+// deploy.
 type EnvironmentRequest struct {
 	Name            string              `json:"name"`
-	EnvironmentType EnvironmentTypeName `json:"environment_type"`    // EnvironmentTest, EnvironmentStaging or EnvironmentProduction
-	AdminOnly       *bool               `json:"admin_only,omitzero"` // only administrators may deploy; nil: the service decides
+	EnvironmentType EnvironmentTypeName `json:"environment_type"`    // Test, Staging or Production
+	AdminOnly       *bool               `json:"admin_only,omitzero"` // nil: the service decides
 }
 
 func (r EnvironmentRequest) check() error {
@@ -164,14 +165,14 @@ func (u EnvironmentUpdate) body() any {
 	return body
 }
 
-// Deployment is a deployment of a release to an environment.
+// Deployment is a deployment of a release to an environment. [WithQuery] with "fields" asks for more of the environment.
 type Deployment struct {
 	Type           string             `json:"type,omitzero"`
 	UUID           string             `json:"uuid,omitzero"`
 	Key            string             `json:"key,omitzero"` // "steps-{uuid}"
 	Version        int                `json:"version,omitzero"`
 	State          DeploymentState    `json:"state,omitzero"`
-	Environment    *Environment       `json:"environment,omitzero"` // its UUID only, unless WithQuery("fields", …) asks for more
+	Environment    *Environment       `json:"environment,omitzero"` // only its UUID
 	Release        *DeploymentRelease `json:"release,omitzero"`
 	Deployable     *DeploymentRelease `json:"deployable,omitzero"` // the same as Release
 	Step           *StepRef           `json:"step,omitzero"`
@@ -184,7 +185,7 @@ type StepRef struct {
 	UUID string `json:"uuid,omitzero"`
 }
 
-// DeploymentRelease is what is deployed.
+// DeploymentRelease is what is deployed: a run of a pipeline.
 type DeploymentRelease struct {
 	Type      string       `json:"type,omitzero"`
 	UUID      string       `json:"uuid,omitzero"`
@@ -196,18 +197,19 @@ type DeploymentRelease struct {
 	CreatedOn time.Time    `json:"created_on,omitzero"`
 }
 
-// DeploymentState is the state of a [Deployment].
+// DeploymentState is the state of a [Deployment]. StartDate and CompletionDate are the documented names of StartedOn and
+// CompletedOn; the service doesn't send them.
 type DeploymentState struct {
 	Type           string            `json:"type,omitzero"`
-	Name           StateName         `json:"name,omitzero"` // StateUndeployed, StateInProgress or StateCompleted
+	Name           StateName         `json:"name,omitzero"` // such as StateCompleted
 	Status         *DeploymentStatus `json:"status,omitzero"`
 	URL            string            `json:"url,omitzero"`
 	TriggerURL     string            `json:"trigger_url,omitzero"` // of one that is undeployed
 	Deployer       *Account          `json:"deployer,omitzero"`
 	StartedOn      time.Time         `json:"started_on,omitzero"`
 	CompletedOn    time.Time         `json:"completed_on,omitzero"`
-	StartDate      time.Time         `json:"start_date,omitzero"`      // the documented name of StartedOn, which the service doesn't use
-	CompletionDate time.Time         `json:"completion_date,omitzero"` // likewise of CompletedOn
+	StartDate      time.Time         `json:"start_date,omitzero"`      // see StartedOn
+	CompletionDate time.Time         `json:"completion_date,omitzero"` // see CompletedOn
 }
 
 // DeploymentStatus is how a deployment ended: ResultSuccessful, ResultFailed or ResultStopped.
@@ -216,7 +218,7 @@ type DeploymentStatus struct {
 	Name ResultName `json:"name,omitzero"`
 }
 
-// StateUndeployed is the state of a deployment that hasn't begun.
+// StateUndeployed is the state of a [Deployment] that hasn't begun.
 const StateUndeployed StateName = "UNDEPLOYED"
 
 // Done reports whether the deployment has ended, well or not. An unknown state is not done.
@@ -235,19 +237,18 @@ func (s DeploymentState) String() string {
 	return string(s.Name)
 }
 
-// DeploymentSort is an order of [DeploymentsService.List]. A leading "-" turns it round.
+// DeploymentSort is an order of [DeploymentsService.List]. A leading "-" reverses it.
 type DeploymentSort string
 
-// SortLastStarted lists the deployment that was started last first.
+// SortLastStarted sorts by start, the last first.
 const SortLastStarted DeploymentSort = "-state.started_on"
 
-// ListDeploymentsOptions filter and order a list of deployments. The service documents none of them; clients were seen to
-// use them.
+// ListDeploymentsOptions filter and sort [DeploymentsService.List]. The service documents none of them; other clients use them.
 type ListDeploymentsOptions struct {
 	PageLen     int            `url:"-"`                     // items a page, 1 to 100; 0: 100
-	Sort        DeploymentSort `url:"sort,omitempty"`        //
-	Environment string         `url:"environment,omitempty"` // UUID, with or without braces
-	State       StateName      `url:"state.name,omitempty"`  //
+	Sort        DeploymentSort `url:"sort,omitempty"`        // empty: the service decides
+	Environment string         `url:"environment,omitempty"` // UUID, with or without braces; empty: all
+	State       StateName      `url:"state.name,omitempty"`  // such as StateCompleted; empty: all
 }
 
 func (q *ListDeploymentsOptions) params() listParams {
@@ -265,7 +266,9 @@ func (q *ListDeploymentsOptions) params() listParams {
 // API: GET /repositories/{workspace}/{repo_slug}/environments
 //
 // Scope: pipeline.
-func (s *DeploymentsService) ListEnvironments(ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption) *Pager[Environment] {
+func (s *DeploymentsService) ListEnvironments(
+	ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption,
+) *Pager[Environment] {
 	return list[Environment](ctx, s.client, opEnvironmentsList.at(repo.Workspace, repo.Slug), q.params(), opts)
 }
 
@@ -274,17 +277,21 @@ func (s *DeploymentsService) ListEnvironments(ctx context.Context, repo Repo, q 
 // API: GET /repositories/{workspace}/{repo_slug}/environments/{environment_uuid}
 //
 // Scope: pipeline.
-func (s *DeploymentsService) GetEnvironment(ctx context.Context, repo Repo, id string, opts ...CallOption) (*Environment, error) {
+func (s *DeploymentsService) GetEnvironment(
+	ctx context.Context, repo Repo, id string, opts ...CallOption,
+) (*Environment, error) {
 	return send[Environment](ctx, s.client, opEnvironmentsGet.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
-// GetEnvironmentByName returns the environment with a name, found by listing them: the service has no filter. None is an
-// [ErrNotFound].
+// GetEnvironmentByName returns the environment with a name, found by listing them: the service has no filter. If there is
+// none, the error is an [ErrNotFound].
 //
 // API: as [DeploymentsService.ListEnvironments].
 //
 // Scope: pipeline.
-func (s *DeploymentsService) GetEnvironmentByName(ctx context.Context, repo Repo, name string, opts ...CallOption) (*Environment, error) {
+func (s *DeploymentsService) GetEnvironmentByName(
+	ctx context.Context, repo Repo, name string, opts ...CallOption,
+) (*Environment, error) {
 	const method = "pipelines: Deployments.GetEnvironmentByName: %w"
 	if name == "" {
 		return nil, fmt.Errorf(method, invalidArgument("name is empty"))
@@ -302,18 +309,23 @@ func (s *DeploymentsService) GetEnvironmentByName(ctx context.Context, repo Repo
 // API: POST /repositories/{workspace}/{repo_slug}/environments
 //
 // Scope: pipeline; API tokens need admin:pipeline:bitbucket.
-func (s *DeploymentsService) CreateEnvironment(ctx context.Context, repo Repo, environment EnvironmentRequest, opts ...CallOption) (*Environment, error) {
+func (s *DeploymentsService) CreateEnvironment(
+	ctx context.Context, repo Repo, environment EnvironmentRequest, opts ...CallOption,
+) (*Environment, error) {
 	at := opEnvironmentsCreate.at(repo.Workspace, repo.Slug).check(environment.check())
 	return send[Environment](ctx, s.client, at, environment.body(), opts)
 }
 
-// UpdateEnvironment renames or restricts an environment. The service only promises to do so: what is read right after may be
-// the old state. An environment that does not exist is an [ErrNotFound].
+// UpdateEnvironment renames or restricts an environment. The service does so later: a request right after may return
+// the old state. An update that changes nothing is an [ErrInvalidArgument]. An environment that does not exist is an
+// [ErrNotFound].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/environments/{environment_uuid}/changes
 //
 // Scope: pipeline; API tokens need admin:pipeline:bitbucket.
-func (s *DeploymentsService) UpdateEnvironment(ctx context.Context, repo Repo, id string, update EnvironmentUpdate, opts ...CallOption) error {
+func (s *DeploymentsService) UpdateEnvironment(
+	ctx context.Context, repo Repo, id string, update EnvironmentUpdate, opts ...CallOption,
+) error {
 	return exec(ctx, s.client, opEnvironmentsUpdate.at(repo.Workspace, repo.Slug, id).check(update.check()), update.body(), opts)
 }
 
@@ -322,16 +334,20 @@ func (s *DeploymentsService) UpdateEnvironment(ctx context.Context, repo Repo, i
 // API: DELETE /repositories/{workspace}/{repo_slug}/environments/{environment_uuid}
 //
 // Scope: pipeline; API tokens need admin:pipeline:bitbucket.
-func (s *DeploymentsService) DeleteEnvironment(ctx context.Context, repo Repo, id string, opts ...CallOption) error {
+func (s *DeploymentsService) DeleteEnvironment(
+	ctx context.Context, repo Repo, id string, opts ...CallOption,
+) error {
 	return exec(ctx, s.client, opEnvironmentsDelete.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
-// List lists the deployments of a repository.
+// List lists the deployments of a repository. q may be nil.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/deployments
 //
 // Scope: pipeline.
-func (s *DeploymentsService) List(ctx context.Context, repo Repo, q *ListDeploymentsOptions, opts ...CallOption) *Pager[Deployment] {
+func (s *DeploymentsService) List(
+	ctx context.Context, repo Repo, q *ListDeploymentsOptions, opts ...CallOption,
+) *Pager[Deployment] {
 	return list[Deployment](ctx, s.client, opDeploymentsList.at(repo.Workspace, repo.Slug), q.params(), opts)
 }
 
@@ -340,6 +356,8 @@ func (s *DeploymentsService) List(ctx context.Context, repo Repo, q *ListDeploym
 // API: GET /repositories/{workspace}/{repo_slug}/deployments/{deployment_uuid}
 //
 // Scope: pipeline.
-func (s *DeploymentsService) Get(ctx context.Context, repo Repo, id string, opts ...CallOption) (*Deployment, error) {
+func (s *DeploymentsService) Get(
+	ctx context.Context, repo Repo, id string, opts ...CallOption,
+) (*Deployment, error) {
 	return send[Deployment](ctx, s.client, opDeploymentsGet.at(repo.Workspace, repo.Slug, id), nil, opts)
 }

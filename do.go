@@ -20,8 +20,8 @@ func encodeCustom(body any) ([]byte, error) {
 	return stdjson.Marshal(body)
 }
 
-// unmarshalCustom decodes a response to Do. Of the package's own types, what encoding/json refuses is read as in the package's own
-// responses.
+// unmarshalCustom decodes a response to Do. Of the package's own types, what encoding/json refuses is read as in the package's
+// own responses.
 func unmarshalCustom(body []byte, out any) error {
 	err := stdjson.Unmarshal(body, out)
 	switch {

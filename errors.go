@@ -22,45 +22,79 @@ import (
 
 // The kinds of error, for [errors.Is].
 var (
-	ErrNotFound           = errors.New("not found")            // 404: it doesn't exist, or the credentials may not see it
-	ErrUnauthorized       = errors.New("unauthorized")         // 401
-	ErrForbidden          = errors.New("forbidden")            // 403
-	ErrConflict           = errors.New("conflict")             // 409: it exists already
-	ErrInvalidRequest     = errors.New("invalid request")      // 400, 422
-	ErrGone               = errors.New("gone")                 // 410
-	ErrRateLimited        = errors.New("rate limited")         // 429, after the retries or with a long Retry-After
-	ErrServer             = errors.New("server error")         // 5xx
-	ErrOutcomeUnknown     = errors.New("outcome unknown")      // see [OutcomeUnknownError]
-	ErrInvalidArgument    = errors.New("invalid argument")     // refused before anything was sent
-	ErrRepositoryNotFound = errors.New("repository not found") // 404, where the service says so; also an ErrNotFound
-	ErrEmptyList          = errors.New("the list is empty")    // of [Pager.First]; no ErrNotFound
-	ErrTooManySchedules   = errors.New("too many schedules")   // the repository has as many as the service allows
-	ErrResponseTooLarge   = errors.New("response too large")   // a JSON answer of more than 32 MiB, or of more values than anybody lists
+	// ErrNotFound is a 404: what was asked for doesn't exist, or the credentials may not see it.
+	ErrNotFound = errors.New("not found")
+
+	// ErrRepositoryNotFound is a 404 where the service says that the repository is missing, or hidden from
+	// these credentials. It is also an ErrNotFound. A 404 for something in the repository may say nothing
+	// of it.
+	ErrRepositoryNotFound = errors.New("repository not found")
+
+	// ErrUnauthorized is a 401: there are no credentials, or the service doesn't accept them.
+	ErrUnauthorized = errors.New("unauthorized")
+
+	// ErrForbidden is a 403: the credentials lack a scope or a permission.
+	ErrForbidden = errors.New("forbidden")
+
+	// ErrConflict is a 409: what was to be created exists already.
+	ErrConflict = errors.New("conflict")
+
+	// ErrInvalidRequest is a 400 or 422: the service refuses what was sent. APIError.Fields may say why.
+	ErrInvalidRequest = errors.New("invalid request")
+
+	// ErrGone is a 410.
+	ErrGone = errors.New("gone")
+
+	// ErrRateLimited is a 429, after waiting as long as RetryPolicy allows.
+	ErrRateLimited = errors.New("rate limited")
+
+	// ErrServer is a 5xx.
+	ErrServer = errors.New("server error")
+
+	// ErrTooManySchedules says that the repository has as many schedules as the service allows.
+	ErrTooManySchedules = errors.New("too many schedules")
+
+	// ErrOutcomeUnknown says that a request may have taken effect: see OutcomeUnknownError.
+	ErrOutcomeUnknown = errors.New("outcome unknown")
+
+	// ErrInvalidArgument is an error of the caller's, found before anything was sent.
+	ErrInvalidArgument = errors.New("invalid argument")
+
+	// ErrEmptyList says that a list has no first item. It is no ErrNotFound. See Pager.First.
+	ErrEmptyList = errors.New("the list is empty")
+
+	// ErrResponseTooLarge says that a JSON response has more than 32 MiB or more than 262,144 objects.
+	ErrResponseTooLarge = errors.New("response too large")
 )
 
 func invalidArgument(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrInvalidArgument, fmt.Errorf(format, args...))
 }
 
-// APIError is any answer of the service that is not a 2xx, whether its body is JSON, text or HTML. [errors.Is] compares it
-// by its status with the Err… values of this package.
+// APIError is a response other than 2xx, whether its body is JSON, text or HTML. [errors.Is] compares it with the Err… values of
+// this package, by its status.
 type APIError struct {
 	Operation  string // such as "Pipelines.Get"
 	Method     string
 	Path       string // escaped, below the base URL, without the query
 	StatusCode int
-	Message    string // the service's words; for HTML pages the status's text
+	Message    string // the service's words; the status's text for an HTML page
 	Detail     string
-	Key        string              // the service's own key of the error, such as "result-service.pipeline-id.not-found"
-	Fields     map[string][]string // what is wrong, by field of the request; "": of no certain field
-	Data       map[string]any      // more, as the service gives it, and what has no field here; missing scopes are under "required" and "granted"
-	RequestID  string
+	Key        string // the service's own, such as "result-service.pipeline-id.not-found"
+
+	// Fields says what is wrong with which field of the request. The key "" has what names no field.
+	Fields map[string][]string
+	// Data is what else the service says, and what has no field here. Missing scopes are under "required"
+	// and "granted".
+	Data map[string]any
+
+	RequestID  string        // as support asks for it; empty: none was sent
 	RetryAfter time.Duration // how long the service asks to wait; 0: it doesn't say
 	Attempts   int           // how often the request was sent
-	Body       []byte        // the first 4 KiB of the body, in UTF-8, secrets masked
+	Body       []byte        // the first 4 KiB of the body, in UTF-8, with secrets masked
 }
 
-// Error tells operation, method, path, status and the service's words on one line.
+// Error returns operation, method, path, status and the service's words on one line.
 func (e *APIError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "pipelines: %s: %s %s: %d %s", e.Operation, e.Method, e.Path, e.StatusCode, http.StatusText(e.StatusCode))
@@ -146,8 +180,9 @@ var notFoundKey = regexp.MustCompile(`^[a-z-]+\.([a-z-]+?)(-id|-uuid)?\.not-foun
 var notFoundMessage = regexp.MustCompile(`(?i)^(repository|workspace) \S+ (not found|does not exist)|^no (workspace|repository) with|access to this (repository) or it no longer exists`)
 
 // NotFound returns what the service says was not found: "repository", "pipeline", "step", "variable" or another of its words. It
-// is empty where the status is not 404, and where the service doesn't say. Such a 404 may also mean that the repository is gone, or
-// that the credentials may not see it. A GET of "/repositories/workspace/slug" by [Client.Do] tells, with the scope repository.
+// is empty where the status is not 404, and where the service doesn't say. Such a 404 may also mean that the repository is
+// gone, or that the credentials may not see it. A GET of "/repositories/workspace/slug" by [Client.Do] tells, with the scope
+// repository.
 func (e *APIError) NotFound() string {
 	if e.StatusCode != http.StatusNotFound {
 		return ""
@@ -161,14 +196,15 @@ func (e *APIError) NotFound() string {
 	return ""
 }
 
-// OutcomeUnknownError says that a request which must not be sent twice may have taken effect: it was sent, and no answer
-// told what became of it. It is an [ErrOutcomeUnknown], and Unwrap gives the cause.
+// OutcomeUnknownError says that a request which must not be sent twice may have taken effect: it was sent, and no
+// response said whether it succeeded. It is an [ErrOutcomeUnknown]. List what there is before sending it again. Unwrap returns
+// the cause.
 type OutcomeUnknownError struct {
 	Operation string // such as "Pipelines.Run"
 	Err       error  // the cause
 }
 
-// Error tells the operation and the cause.
+// Error returns the operation and the cause.
 func (e *OutcomeUnknownError) Error() string {
 	prefix := "pipelines: " + e.Operation + ": "
 	return prefix + "the request may have taken effect: " + strings.TrimPrefix(errorText(e.Err), prefix)

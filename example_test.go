@@ -24,6 +24,40 @@ func demo() (*pipelinestest.Server, *pipelines.Client) {
 	return srv, srv.Client()
 }
 
+// Start a pipeline, wait for its end, and print how its steps ended. A real program makes its client with [pipelines.NewClient].
+func Example() {
+	srv := pipelinestest.NewServer() // stands for the service
+	defer srv.Close()
+	srv.AddRepository("acme", "site").Script("default", pipelinestest.Script{Steps: []pipelinestest.Step{
+		{Name: "Build"}, {Name: "Test", Result: pipelines.ResultFailed},
+	}})
+	client := srv.Client()
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	defer cancel()
+	repo := pipelines.Repo{Workspace: "acme", Slug: "site"}
+
+	run, err := client.Pipelines.Run(ctx, repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	run, err = client.Pipelines.Wait(ctx, repo, run.UUID, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("run", run.BuildNumber, run.State)
+	for step, err := range client.Steps.List(ctx, repo, run.UUID, nil).All() {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("step", step.Name, step.State)
+	}
+	// Output:
+	// run 1 FAILED
+	// step Build SUCCESSFUL
+	// step Test FAILED
+}
+
 func ExampleNewClient() {
 	client, err := pipelines.NewClient(
 		pipelines.WithToken("an access token"),
@@ -51,6 +85,16 @@ func ExampleParseRepo() {
 	repo, err := pipelines.ParseRepo("acme/site")
 	fmt.Println(repo.Workspace, repo.Slug, err)
 	// Output: acme site <nil>
+}
+
+// In a step of Bitbucket Pipelines, the repository and the credentials come from the environment.
+func ExampleRepoFromEnv() {
+	repo, err := pipelines.RepoFromEnv()
+	if err != nil {
+		log.Print(err) // the program runs in no step
+		return
+	}
+	fmt.Println(repo)
 }
 
 func ExamplePipelinesService_List() {
@@ -88,29 +132,6 @@ func ExamplePipelinesService_List_newest() {
 	// Output: 250 https://bitbucket.org/acme/site/pipelines/results/250
 }
 
-func ExamplePipelinesService_Run() {
-	srv, client := demo()
-	defer srv.Close()
-	repo := pipelines.Repo{Workspace: "acme", Slug: "site"}
-
-	run, err := client.Pipelines.Run(context.Background(), repo, pipelines.RunRequest{
-		Target:    pipelines.BranchTarget("main"),
-		Variables: []pipelines.VariableRequest{{Key: "LEVEL", Value: "debug"}, {Key: "KEY", Value: "s3cret", Secured: new(true)}},
-	})
-	switch {
-	case errors.Is(err, pipelines.ErrOutcomeUnknown):
-		log.Fatal("it may be running: look before trying again")
-	case err != nil:
-		log.Fatal(err)
-	}
-	run, err = client.Pipelines.Wait(context.Background(), repo, run.UUID, nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(run.BuildNumber, run.State)
-	// Output: 1 SUCCESSFUL
-}
-
 func ExamplePipelinesService_Watch() {
 	srv, client := demo()
 	defer srv.Close()
@@ -126,13 +147,17 @@ func ExamplePipelinesService_Watch() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		switch {
-		case e.Log != nil:
+		switch e.Kind {
+		case pipelines.EventLog:
 			fmt.Printf("%s", e.Log)
-		case e.Step != nil && e.Step.State.Done():
-			fmt.Println(e.Step.Name, e.Step.State)
-		case e.Pipeline != nil && e.Pipeline.State.Done():
-			fmt.Println(e.Pipeline.State)
+		case pipelines.EventStep:
+			if e.Step.State.Done() {
+				fmt.Println(e.Step.Name, e.Step.State)
+			}
+		case pipelines.EventPipeline:
+			if e.Pipeline.State.Done() {
+				fmt.Println(e.Pipeline.State)
+			}
 		}
 	}
 	// Output:
@@ -172,22 +197,22 @@ func ExampleStepsService_FollowLog() {
 	// Build: linking
 }
 
-// firstStep waits until the pipeline has been parsed into steps.
+// firstStep waits until the service has read the pipeline's YAML: before, the pipeline has no steps.
 func firstStep(ctx context.Context, client *pipelines.Client, repo pipelines.Repo, id string) (*pipelines.Step, error) {
 	for {
 		step, err := client.Steps.List(ctx, repo, id, nil).First()
-		if !errors.Is(err, pipelines.ErrNotFound) {
+		if !errors.Is(err, pipelines.ErrEmptyList) {
 			return step, err
 		}
 		select {
 		case <-time.After(2 * time.Second):
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, context.Cause(ctx)
 		}
 	}
 }
 
-func ExampleStepsService_Log() {
+func ExampleStepsService_GetLog() {
 	srv, client := demo()
 	defer srv.Close()
 	repo := pipelines.Repo{Workspace: "acme", Slug: "site"}
@@ -200,31 +225,43 @@ func ExampleStepsService_Log() {
 	if _, err = client.Pipelines.Wait(ctx, repo, run.UUID, nil); err != nil {
 		log.Fatal(err)
 	}
-	step, err := client.Steps.List(ctx, repo, run.UUID, nil).First()
-	if err != nil {
-		log.Fatal(err)
+	for step, err := range client.Steps.List(ctx, repo, run.UUID, nil).All() {
+		if err != nil {
+			log.Fatal(err)
+		}
+		// The last line of each log. nil options read the whole log.
+		text, err := client.Steps.GetLog(ctx, repo, run.UUID, step.UUID, &pipelines.LogOptions{TailLines: 1})
+		if errors.Is(err, pipelines.ErrNotFound) {
+			continue // the step has written none
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Print(step.Name, ": ")
+		if _, err := text.WriteTo(os.Stdout); err != nil {
+			log.Fatal(err)
+		}
+		_ = text.Close()
 	}
-	tail, err := client.Steps.GetLog(ctx, repo, run.UUID, step.UUID, &pipelines.LogOptions{Tail: 8})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer tail.Close()
-	if _, err := tail.WriteTo(os.Stdout); err != nil {
-		log.Fatal(err)
-	}
-	// Output: linking
+	// Output:
+	// Build: linking
+	// Test: ok
 }
 
+// A request that has no method of its own.
 func ExampleClient_Do() {
 	srv, client := demo()
 	defer srv.Close()
 
-	var steps struct {
+	var repositories struct {
 		Size int `json:"size"`
 	}
-	err := client.Do(context.Background(), "GET", "/repositories/acme/site/pipelines/1/steps", nil, &steps)
-	fmt.Println(errors.Is(err, pipelines.ErrNotFound))
-	// Output: true
+	err := client.Do(context.Background(), "GET", "/repositories/acme?pagelen=1", nil, &repositories)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(repositories.Size, "repository")
+	// Output: 1 repository
 }
 
 func ExampleAPIError() {
@@ -232,14 +269,14 @@ func ExampleAPIError() {
 	defer srv.Close()
 
 	_, err := client.Pipelines.Get(context.Background(), pipelines.Repo{Workspace: "acme", Slug: "site"}, "99")
-	var answer *pipelines.APIError
-	if errors.As(err, &answer) {
-		fmt.Println(answer.StatusCode, answer.Key, errors.Is(err, pipelines.ErrNotFound))
+	var refused *pipelines.APIError
+	if errors.As(err, &refused) {
+		fmt.Println(refused.StatusCode, refused.Key, errors.Is(err, pipelines.ErrNotFound))
 	}
 	// Output: 404 result-service.pipeline-id.not-found true
 }
 
-func ExampleStepsService_TestCases() {
+func ExampleStepsService_ListTestCases() {
 	srv, client := demo()
 	defer srv.Close()
 	repo := srv.AddRepository("acme", "site")
@@ -377,7 +414,7 @@ func ExampleConfigService_Update() {
 	// Output: true
 }
 
-func ExampleOIDCService_Keys() {
+func ExampleOIDCService_GetKeys() {
 	srv, client := demo()
 	defer srv.Close()
 

@@ -8,29 +8,33 @@ import (
 	"time"
 )
 
-// FollowOptions vary [StepsService.FollowLog]. Zero fields have their defaults.
+// FollowOptions are the options of [StepsService.FollowLog]. Zero fields have their defaults.
 type FollowOptions struct {
-	Offset          int64 // bytes to leave out at the beginning
-	RequestsPerHour int   // in the long run: the first hour has 60 more; default 240
+	Offset          int64 // bytes to skip at the beginning
+	RequestsPerHour int   // at most, and 60 more in the first hour; default 240
 }
 
 // followedFields are what following a log needs to know of its step.
 const followedFields = "uuid,name,state,started_on"
 
-// FollowLog reads the log of a step as it grows, until the step is done and its log read to the end. It may begin before the
-// step does. A step that has ended may have no log for a while: where it has run, FollowLog asks for a minute before that is an
-// [ErrNotFound]. So is a step that ended without running, at once, and one that doesn't exist, after ten seconds, because a new
-// run may not be found at first.
+// FollowLog reads the log of a step as it grows, until the step has ended and its log is read to the end. It may be called before
+// the step starts, and waits for a step that waits for a person. o may be nil. The reader must be closed. The end of ctx ends
+// reading with an error.
 //
-// Each byte is transferred once, unless the log lies compressed in the service's storage, and each poll is one request: for
-// the log while it grows, for the step's state where it doesn't. The reader is bound to ctx and has to be closed; Close may be
-// called while another goroutine reads. A step that waits for a person is waited for as long as ctx lasts.
+// These are an [ErrNotFound]: a step that has run and ended, and still has no log after a minute; a step that ended without
+// running; and, after ten seconds, a step that doesn't exist, because a new run may not be found at first.
 //
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}
+// Each byte is transferred once, unless the service's storage compresses the log. Each poll is one request: for the log while it
+// grows, for the step's state while it doesn't.
+//
+// API:
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}
 //
 // Scope: pipeline.
-func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, stepID string, o *FollowOptions, opts ...CallOption) (*LogFollower, error) {
+func (s *StepsService) FollowLog(
+	ctx context.Context, repo Repo, pipelineID, stepID string, o *FollowOptions, opts ...CallOption,
+) (*LogFollower, error) {
 	if o == nil {
 		o = &FollowOptions{}
 	}
@@ -55,8 +59,8 @@ func (s *StepsService) FollowLog(ctx context.Context, repo Repo, pipelineID, ste
 	return f, nil
 }
 
-// LogFollower reads a log that grows; [StepsService.FollowLog] makes one. It is an [io.ReadCloser] and an [io.WriterTo]. Close may be
-// called while another goroutine reads; the other methods are for one goroutine.
+// LogFollower reads a growing log: see [StepsService.FollowLog]. It is an [io.ReadCloser] and an [io.WriterTo]. Close may be
+// called while another goroutine reads; the other methods are for one goroutine at a time.
 type LogFollower struct {
 	log    rangeReader
 	look   func(context.Context) (*Step, error)
@@ -74,7 +78,8 @@ type LogFollower struct {
 	err       error   // that Read goes on to return
 }
 
-// begin asks for the log. Where there is none it polls until there is, or until the step is known to be one that may yet write it.
+// begin asks for the log. Where there is none it polls until there is, or until the step is known to be one that may yet write
+// it.
 func (f *LogFollower) begin() error {
 	f.log.polling = true
 	err := f.log.start(0)
@@ -94,7 +99,7 @@ func (f *LogFollower) begin() error {
 // ended reports whether the step has, as far as is known.
 func (f *LogFollower) ended() bool { return f.step != nil && f.step.State.Done() }
 
-// Read implements [io.Reader].
+// Read implements [io.Reader]. It blocks until the log grows, the step has ended ([io.EOF]), or an error ends the reading.
 func (f *LogFollower) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -187,15 +192,15 @@ func (f *LogFollower) readOn() error {
 	return f.failures.tolerate(f.log.ctx, nil)
 }
 
-// WriteTo implements [io.WriterTo].
+// WriteTo implements [io.WriterTo]: it writes to w until the step has ended.
 func (f *LogFollower) WriteTo(w io.Writer) (int64, error) { return copyStream(w, f) }
 
 // Offset returns the position in the log of the next byte that Read returns.
 func (f *LogFollower) Offset() int64 { return f.log.pos }
 
-// Step returns the step as last seen, with its UUID, name, state and start only. It is nil until the step was asked for, which FollowLog
-// does when the log doesn't grow.
+// Step returns the step as last seen, with only its UUID, name, state and start. It is nil before the first request for the step,
+// which is sent when the log doesn't grow.
 func (f *LogFollower) Step() *Step { return f.step }
 
-// Close implements [io.Closer].
+// Close ends the reading and releases the connection. A Read that is blocked returns [fs.ErrClosed].
 func (f *LogFollower) Close() error { return f.log.Close() }

@@ -14,32 +14,42 @@ var (
 	opStepsContainerLog = op("Steps.GetContainerLog", http.MethodGet, stepPath+"/logs/{log_uuid}", idempotent)
 )
 
-// LogOptions pick a part of a log, in bytes of its text or in lines. Tail and TailLines go with none of the others. Of a log that lies compressed in
-// the service's storage all is transferred, whichever part is read.
+// LogOptions select a part of a log, in bytes of its text or in lines. Tail and TailLines can't be combined with other fields. If
+// the service's storage compresses the log, all of it is transferred, whichever part is read.
 type LogOptions struct {
-	Offset    int64 // bytes to leave out at the beginning
-	Length    int64 // bytes to read at most; 0: to the end, so that a length which was computed as 0 reads all the same
-	Tail      int64 // only the last so many bytes; 0: all
-	TailLines int   // only the last so many lines; 0: all. It takes a request or two more, each for a part of the log
+	// Offset is the number of bytes to skip at the beginning.
+	Offset int64
+	// Length is the number of bytes to read at most. 0 is no limit: a length that was computed as 0 reads
+	// all.
+	Length int64
+	// Tail reads only the last so many bytes; 0: all.
+	Tail int64
+	// TailLines reads only the last so many lines; 0: all. It takes one or two more requests for parts of
+	// the log.
+	TailLines int
 }
 
-// Log streams the log of a step: nothing of it is kept in memory. A connection that is lost or stalls is replaced, and
-// reading goes on at the byte where it stopped. It ends with an error if the log has been replaced by another one since, and if
-// nothing tells whether it is complete. A log that lies compressed is decoded if it can be. A Log is an [io.ReadCloser] and an [io.WriterTo]; it has to be closed. Close
-// may be called while another goroutine reads.
+// Log streams the log of a step, without keeping it in memory. It is an [io.ReadCloser] and an [io.WriterTo], and must be closed.
+// Close may be called while another goroutine reads.
+//
+// If a connection is lost or stalls, another one resumes at the next byte. Reading ends with an error if the log was replaced by
+// another one meanwhile, and if nothing says whether it is complete. A compressed log is decoded.
 type Log struct {
 	stream rangeReader
 }
 
-// GetLog opens the log of a step as it is now: the log of a running step ends with what has been written so far
-// ([StepsService.FollowLog] goes on). A step that has no log, because it hasn't started or was skipped, is an [ErrNotFound];
-// so are a step, pipeline or repository that doesn't exist, and a log that has expired. An Offset at or past the end gives
-// an empty log.
+// GetLog opens the log of a step as it is now: the log of a running step ends with what has been written so far.
+// [StepsService.FollowLog] waits for more. o may be nil, for the whole log. An Offset at or past the end is an empty log.
+//
+// A step that has no log, because it hasn't started or was skipped, is an [ErrNotFound]. So are a step, pipeline or repository
+// that doesn't exist, and a log that has expired.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
 //
 // Scope: pipeline.
-func (s *StepsService) GetLog(ctx context.Context, repo Repo, pipelineID, stepID string, o *LogOptions, opts ...CallOption) (*Log, error) {
+func (s *StepsService) GetLog(
+	ctx context.Context, repo Repo, pipelineID, stepID string, o *LogOptions, opts ...CallOption,
+) (*Log, error) {
 	return s.openLog(ctx, opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID), o, opts)
 }
 
@@ -49,7 +59,9 @@ func (s *StepsService) GetLog(ctx context.Context, repo Repo, pipelineID, stepID
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/logs/{log_uuid}
 //
 // Scope: pipeline.
-func (s *StepsService) GetContainerLog(ctx context.Context, repo Repo, pipelineID, stepID, logID string, o *LogOptions, opts ...CallOption) (*Log, error) {
+func (s *StepsService) GetContainerLog(
+	ctx context.Context, repo Repo, pipelineID, stepID, logID string, o *LogOptions, opts ...CallOption,
+) (*Log, error) {
 	return s.openLog(ctx, opStepsContainerLog.at(repo.Workspace, repo.Slug, pipelineID, stepID, logID), o, opts)
 }
 
@@ -145,17 +157,17 @@ func (o LogOptions) check() error {
 	return nil
 }
 
-// Read implements [io.Reader].
+// Read implements [io.Reader]. At the end of the log it returns [io.EOF].
 func (l *Log) Read(p []byte) (int, error) { return l.stream.Read(p) }
 
 // WriteTo implements [io.WriterTo].
 func (l *Log) WriteTo(w io.Writer) (int64, error) { return l.stream.WriteTo(w) }
 
-// Close ends the reading.
+// Close ends the reading and releases the connection. A Read that is blocked returns [fs.ErrClosed].
 func (l *Log) Close() error { return l.stream.Close() }
 
-// Size tells how many bytes the whole log had when the service last said so, whichever part is read. It is often unknown while
-// the step runs, and where the log lies compressed.
+// Size returns the size in bytes of the whole log when the service last said so, whichever part is read. It is often unknown
+// while the step runs, and if the log is compressed.
 func (l *Log) Size() (n int64, known bool) { return max(0, l.stream.size), l.stream.size >= 0 }
 
 // logFetcher asks for a log.

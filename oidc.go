@@ -46,7 +46,7 @@ type JSONWebKeySet struct {
 	Keys []JSONWebKey `json:"keys,omitzero"`
 }
 
-// JSONWebKey is a public key as of RFC 7517. RSA keys were seen; the others' members are decoded too.
+// JSONWebKey is a public key in the form of RFC 7517. The service is known to use RSA keys; others are decoded too.
 type JSONWebKey struct {
 	Kid string `json:"kid,omitzero"` // the token's header names it
 	Kty string `json:"kty,omitzero"` // "RSA", "EC" or "OKP"
@@ -59,8 +59,8 @@ type JSONWebKey struct {
 	Y   string `json:"y,omitzero"`   // EC
 }
 
-// Issuer returns the issuer of a workspace's tokens, the claim "iss", below the client's base URL; "" for a workspace that
-// names none. It sends nothing.
+// Issuer returns the issuer of a workspace's tokens, which their claim "iss" must equal. It is a URL below the client's base URL,
+// or "" if workspace can't be a workspace's name. It sends nothing.
 func (s *OIDCService) Issuer(workspace string) string {
 	at := opOIDCIssuer.at(workspace)
 	if at.err != nil {
@@ -69,23 +69,28 @@ func (s *OIDCService) Issuer(workspace string) string {
 	return s.client.base.String() + at.path
 }
 
-// GetConfiguration returns the discovery document of a workspace. It is public: it is asked for without credentials, and once
-// more with them if that is refused. The service refuses API tokens there. It may be an [ErrNotFound] until a step has used
-// OpenID Connect for the first time.
+// GetConfiguration returns the discovery document of a workspace. It is public: the request goes without credentials, and once
+// more with them if that is refused. The service refuses API tokens for it. Until a step has used OpenID Connect for the first
+// time the error may be an [ErrNotFound].
 //
 // API: GET /workspaces/{workspace}/pipelines-config/identity/oidc/.well-known/openid-configuration
 //
 // Scope: none.
-func (s *OIDCService) GetConfiguration(ctx context.Context, workspace string, opts ...CallOption) (*OpenIDConfiguration, error) {
+func (s *OIDCService) GetConfiguration(
+	ctx context.Context, workspace string, opts ...CallOption,
+) (*OpenIDConfiguration, error) {
 	return sendPublic[OpenIDConfiguration](ctx, s.client, opOIDCConfiguration.at(workspace), opts)
 }
 
-// GetKeys returns the public keys of a workspace's tokens. It is asked for as [OIDCService.GetConfiguration] is.
+// GetKeys returns the public keys of a workspace's tokens. The request is sent as that of [OIDCService.GetConfiguration]. Keep
+// the keys, and call GetKeys again for a token that names another one.
 //
 // API: GET /workspaces/{workspace}/pipelines-config/identity/oidc/keys.json
 //
 // Scope: none.
-func (s *OIDCService) GetKeys(ctx context.Context, workspace string, opts ...CallOption) (*JSONWebKeySet, error) {
+func (s *OIDCService) GetKeys(
+	ctx context.Context, workspace string, opts ...CallOption,
+) (*JSONWebKeySet, error) {
 	return sendPublic[JSONWebKeySet](ctx, s.client, opOIDCKeys.at(workspace), opts)
 }
 
@@ -104,6 +109,7 @@ func sendPublic[T any](ctx context.Context, c *Client, at endpoint, opts []CallO
 }
 
 // PublicKey returns the key: an [*rsa.PublicKey], an [*ecdsa.PublicKey] on P-256, P-384 or P-521, or an [ed25519.PublicKey].
+// Any other, and an RSA key below 2,048 bits, is an error.
 func (k JSONWebKey) PublicKey() (crypto.PublicKey, error) {
 	key, err := k.publicKey()
 	if err != nil {
@@ -189,13 +195,13 @@ func decodeMember(name, value string) ([]byte, error) {
 	return b, nil
 }
 
-// StepClaims are the claims of the OpenID Connect token that a step has in BITBUCKET_STEP_OIDC_TOKEN. To decode them verifies
-// nothing: whoever relies on them has first to verify the token's signature by [OIDCService.GetKeys], its issuer by
-// [OIDCService.Issuer], its audience and its expiry, as examples/oidc does. Absent members are zero. UUIDs are in braces.
+// StepClaims are the claims of the OpenID Connect token that a step has in BITBUCKET_STEP_OIDC_TOKEN. Decoding them verifies
+// nothing: before you rely on them, verify the token's signature by [OIDCService.GetKeys], its issuer by [OIDCService.Issuer],
+// its audience and its expiry, as the example does. Absent claims are zero. UUIDs are in braces.
 type StepClaims struct {
 	Issuer                    string
 	Subject                   string    // see [ParseSubject]
-	Audience                  []string  // the workspace's, or the step's own, of which there may be several
+	Audience                  []string  // the workspace's, or the step's own
 	IssuedAt                  time.Time // to the millisecond
 	Expiry                    time.Time // to the millisecond
 	WorkspaceUUID             string
@@ -223,8 +229,8 @@ type stepClaimsBody struct {
 	DeploymentEnvironmentUUID string   `json:"deploymentEnvironmentUuid,omitzero"`
 }
 
-// UnmarshalJSON implements [encoding/json.Unmarshaler]. It is stricter than the answers of the service are read, because access is
-// granted by claims: names have to be written exactly as the service does, and none may occur twice.
+// UnmarshalJSON implements [encoding/json.Unmarshaler]. It is stricter than other decoding in this package, because access is
+// granted by claims: their names are case-sensitive, and none may occur twice.
 func (c *StepClaims) UnmarshalJSON(data []byte) error {
 	var body stepClaimsBody
 	if err := json.Unmarshal(data, &body); err != nil {
@@ -297,7 +303,7 @@ func (a audience) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]string(a), jsontext.AllowInvalidUTF8(true))
 }
 
-// Subject is what a step's token is about. UUIDs are in braces.
+// Subject is the claim "sub" of a step's token, taken apart by [ParseSubject]. UUIDs are in braces.
 type Subject struct {
 	RepositoryUUID  string
 	EnvironmentUUID string // "" where the step deploys nothing

@@ -10,14 +10,15 @@ import (
 	"time"
 )
 
-// Operation names what a request is for. Path is the template, so that metrics counted by it stay few; for [Client.Do] it is
-// empty.
+// Operation names what a request is for. It has few different values, so it can be a label of a metric.
 type Operation struct {
-	Name, Method, Path string
+	Name   string // such as "Pipelines.Get"
+	Method string // such as "GET"
+	Path   string // the template of the path below the base URL; empty for Client.Do and List
 }
 
-// OperationFromContext tells the operation of a request from the request's context, for tracing and metrics in an
-// [http.RoundTripper].
+// OperationFromContext returns the operation that a request's context belongs to, for tracing and metrics in an
+// [http.RoundTripper]. ok is false if the request is none of this package's.
 func OperationFromContext(ctx context.Context) (Operation, bool) {
 	k, ok := ctx.Value(callKey{}).(*call)
 	if !ok {
@@ -27,7 +28,7 @@ func OperationFromContext(ctx context.Context) (Operation, bool) {
 }
 
 // AttemptFromContext returns the number of the attempt, counted from 1, that a request's context belongs to, for tracing and
-// metrics in an [http.RoundTripper]. A request that a redirect leads to has the number of its attempt.
+// metrics in an [http.RoundTripper]. A request that follows a redirect has the number of its attempt.
 func AttemptFromContext(ctx context.Context) (n int, ok bool) {
 	k := callFrom(ctx)
 	if k == nil {
@@ -40,10 +41,10 @@ func AttemptFromContext(ctx context.Context) (n int, ok bool) {
 type Attempt struct {
 	Operation Operation
 	Number    int            // counted from 1 for each call
-	Response  *http.Response // without its body, and its request without credentials; nil where none came
-	Err       error          // why no response came; secrets are masked
+	Response  *http.Response // without body, its Request without credentials; nil if there was none
+	Err       error          // why there was no response; secrets are masked
 	Duration  time.Duration  // from sending to the response's headers; 0: it was not sent
-	Held      time.Duration  // how long limiter, quota and the wait after the attempt before held it back
+	Held      time.Duration  // how long limiter, quota and backoff held it back
 }
 
 // safety says whether an operation may be carried out twice.

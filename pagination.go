@@ -20,10 +20,10 @@ const maxPageLen = 100
 // Page is one page of a list.
 type Page[T any] struct {
 	Values         []*T
-	Number         int    // counted from 1, by the package where the service doesn't say
-	PageLen        int    // as the service says, which is not always the number of values
-	Size           int    // items on all pages; -1: not given
-	Next, Previous string // empty: none
+	Number         int    // counted from 1
+	PageLen        int    // as the service says, which is not always len(Values)
+	Size           int    // items on all pages; -1: the service doesn't say
+	Next, Previous string // the service's links; empty: none. Pages follows them
 }
 
 // pageBody is a page as the service sends it. Everything but the values may be missing.
@@ -63,13 +63,13 @@ func (b *looseBody[T]) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// Pager reads a list page by page. Nothing is sent until it is ranged over, each range starts anew, and what one range has
-// seen doesn't change another: a Pager may be used by many goroutines.
+// Pager reads a list page by page. It sends nothing until it is ranged over, and each range starts anew. It is bound to the
+// context of the call that made it: once that has ended, a range ends with its error. Several goroutines may use one Pager.
 //
-// The list is complete, or ends with an error after the items that were read. Pages are asked for with 100 items each and
-// followed to the last. A link to the next page that has lost parameters of the first request gets them back. A link to
-// another origin is never followed: its page is asked of the API by its number. A link to a page that was read before is an
-// error, and so is a list that ends a page or more short of the size that the service tells.
+// The list is complete, or ends with an error after the items that were read. Pages of 100 items are followed to the last. If a
+// link to the next page has lost parameters of the first request, they are put back. A link to another origin is not followed:
+// the API is asked for that page by its number. A link to a page that was read before is an error, and so is a list that ends a
+// page or more short of the size that the service gives.
 //
 // The service numbers its pages, so a list that changes while it is read may repeat an item or miss one.
 type Pager[T any] struct {
@@ -110,8 +110,8 @@ func list[T any](ctx context.Context, c *Client, at endpoint, q listParams, opts
 	return &Pager[T]{ctx: ctx, client: c, at: at.with(q.query).check(q.err), pageLen: q.pageLen, opts: opts}
 }
 
-// List lists what is behind any path below the base URL that answers with pages, such as "/repositories/acme?role=member": for
-// lists that have no method of their own. T is decoded as by encoding/json. All else is as for every other [Pager].
+// List lists the items of any path below the base URL that is served in pages, such as "/repositories/acme?role=member". It is
+// for lists that have no method of their own. T is decoded as [encoding/json] does.
 func List[T any](ctx context.Context, c *Client, path string, opts ...CallOption) *Pager[T] {
 	at := customEndpoint("List", http.MethodGet, path)
 	pageLen := maxPageLen
@@ -121,11 +121,11 @@ func List[T any](ctx context.Context, c *Client, path string, opts ...CallOption
 	return &Pager[T]{ctx: ctx, client: c, at: at, pageLen: pageLen, opts: opts}
 }
 
-// Parallel returns a pager of the same list that fetches up to n pages at once, for the same items in the same order; with n
-// below 2 it is the list as it was. It asks for pages by number once the first page has told how many there are; where that
-// can't work it fetches one page ahead. At most n pages are kept in memory, and leaving the range ends every fetch: what was
-// fetched ahead by then was asked for in vain, so for the first few pages of a long list it costs more requests than it
-// saves.
+// Parallel returns a Pager of the same list, with the same items in the same order, that fetches up to n pages at once. With n
+// below 2 it fetches one at a time. At most n pages are in memory.
+//
+// It asks for pages by number once the first page has said how many there are. If that can't work, it fetches one page ahead.
+// Leaving the range cancels every request: use it for whole lists, since pages that were fetched ahead cost requests.
 func (p *Pager[T]) Parallel(n int) *Pager[T] {
 	ahead := *p
 	ahead.parallel = n
@@ -169,7 +169,7 @@ func (p *Pager[T]) Pages() iter.Seq2[*Page[T], error] {
 	}
 }
 
-// Collect returns all items. With an error it returns those that were read before.
+// Collect returns all items. If there is an error, it also returns the items that were read before.
 func (p *Pager[T]) Collect() ([]*T, error) {
 	var all []*T
 	for page, err := range p.Pages() {
@@ -181,8 +181,8 @@ func (p *Pager[T]) Collect() ([]*T, error) {
 	return all, nil
 }
 
-// First returns the first item and asks for no more than that one. An empty list is an [ErrEmptyList], which is no
-// [ErrNotFound]: that says that what should have the list doesn't exist.
+// First returns the first item, and requests no more than that. An empty list is an [ErrEmptyList]. An [ErrNotFound] says that
+// what the list belongs to doesn't exist.
 func (p *Pager[T]) First() (*T, error) {
 	one := *p
 	one.pageLen, one.parallel = 1, 0
@@ -192,7 +192,8 @@ func (p *Pager[T]) First() (*T, error) {
 	return nil, fmt.Errorf("pipelines: %s: %w", p.at.op.Name, ErrEmptyList)
 }
 
-// fetched is a page as it was fetched. Response and JSON are handed to [WithResponse] and [WithRawBody] by the goroutine that ranges, and in order.
+// fetched is a page as it was fetched. Response and JSON are handed to [WithResponse] and [WithRawBody] by the goroutine that
+// ranges, and in order.
 type fetched[T any] struct {
 	url     *url.URL // of the request
 	page    *Page[T]

@@ -33,11 +33,12 @@ var (
 	opPipelinesStop = op("Pipelines.Stop", http.MethodPost, pipelinePath+"/stopPipeline", idempotent)
 )
 
-// Pipeline is one run of a repository's pipeline.
+// Pipeline is one run of a repository's pipeline. UUID and BuildNumber both name it in methods that take its ID. CompletedOn may
+// lie before CreatedOn.
 type Pipeline struct {
 	Type                 string                `json:"type,omitzero"`
 	UUID                 string                `json:"uuid,omitzero"`
-	BuildNumber          int                   `json:"build_number,omitzero"` // names the pipeline wherever its UUID does
+	BuildNumber          int                   `json:"build_number,omitzero"` // names the run too
 	RunNumber            int                   `json:"run_number,omitzero"`   // counts from 1
 	State                PipelineState         `json:"state,omitzero"`
 	Target               Target                `json:"target,omitzero"`
@@ -46,13 +47,13 @@ type Pipeline struct {
 	Repository           *Repository           `json:"repository,omitzero"`
 	CreatedOn            time.Time             `json:"created_on,omitzero"`
 	RunCreationDate      time.Time             `json:"run_creation_date,omitzero"`
-	CompletedOn          time.Time             `json:"completed_on,omitzero"`        // zero until it ends; may lie before CreatedOn
+	CompletedOn          time.Time             `json:"completed_on,omitzero"`        // zero until it ends
 	DurationInSeconds    int                   `json:"duration_in_seconds,omitzero"` // seconds
-	BuildSecondsUsed     int                   `json:"build_seconds_used,omitzero"`  // seconds, summed over the steps
+	BuildSecondsUsed     int                   `json:"build_seconds_used,omitzero"`  // sum over the steps
 	FirstSuccessful      bool                  `json:"first_successful,omitzero"`
-	Expired              bool                  `json:"expired,omitzero"`       // an old run whose logs are gone
-	HasVariables         bool                  `json:"has_variables,omitzero"` // seen false even where variables were given
-	Variables            []Variable            `json:"variables,omitzero"`     // never returned by the service
+	Expired              bool                  `json:"expired,omitzero"`       // an old run, without logs
+	HasVariables         bool                  `json:"has_variables,omitzero"` // not reliable
+	Variables            []Variable            `json:"variables,omitzero"`     // the service sends none
 	ConfigurationSources []ConfigurationSource `json:"configuration_sources,omitzero"`
 	Labels               map[string]any        `json:"labels,omitzero"`
 	Links                *Links                `json:"links,omitzero"`
@@ -65,8 +66,8 @@ type plainPipeline Pipeline
 // have, such as %s, fmt would print all there is without asking the variables.
 func (p Pipeline) Format(f fmt.State, verb rune) { formatMasked(f, verb, plainPipeline(p)) }
 
-// WebURL returns the page of the run in the browser. The service links no such page, so it is built from repo and the build
-// number.
+// WebURL returns the page of the run in the browser. The service sends no link to it, so it is made from repo and the
+// build number.
 func (p *Pipeline) WebURL(repo Repo) string {
 	return "https://bitbucket.org/" + url.PathEscape(braced(repo.Workspace)) + "/" + url.PathEscape(braced(repo.Slug)) +
 		"/pipelines/results/" + strconv.Itoa(p.BuildNumber)
@@ -74,8 +75,8 @@ func (p *Pipeline) WebURL(repo Repo) string {
 
 // ConfigurationSource says where the YAML of a run came from.
 type ConfigurationSource struct {
-	Source string `json:"source,omitzero"` // "STATIC_LOCAL" was seen
-	URI    string `json:"uri,omitzero"`    // seen relative to the API's root, without a host
+	Source string `json:"source,omitzero"` // such as "STATIC_LOCAL"
+	URI    string `json:"uri,omitzero"`    // relative to the API's root, without a host
 }
 
 // TriggerName says what started a run.
@@ -95,21 +96,21 @@ type Trigger struct {
 	Name TriggerName `json:"name,omitzero"`
 }
 
-// PipelineSort is an order of [PipelinesService.List]. A leading "-" turns it round.
+// PipelineSort is an order of [PipelinesService.List]. A leading "-" reverses it.
 type PipelineSort string
 
-// The orders that the service knows. Without one it lists the oldest run first.
+// The known orders. The default is the oldest run first.
 const (
 	SortOldestFirst PipelineSort = "created_on"
 	SortNewestFirst PipelineSort = "-created_on"
-	SortCreator     PipelineSort = "creator.uuid"
+	SortCreator     PipelineSort = "creator.uuid" // by the UUID of the account that started the run
 	SortRunCreation PipelineSort = "run_creation_date"
 )
 
-// PipelineStatus is a word of the status filter of [PipelinesService.List]. They are not the words of [PipelineState].
+// PipelineStatus is a value of the status filter of [PipelinesService.List]. The filter has other words than [PipelineState].
 type PipelineStatus string
 
-// The words of the status filter.
+// The known values of the status filter.
 const (
 	StatusParsing  PipelineStatus = "PARSING"
 	StatusPending  PipelineStatus = "PENDING"
@@ -130,15 +131,16 @@ var stateWords = map[PipelineStatus]string{
 	"NOT_RUN": "no pipeline ends so",
 }
 
-// ListPipelinesOptions filter and order a list of pipelines. Zero fields do not filter; those that are set all have to fit.
+// ListPipelinesOptions filter and sort [PipelinesService.List]. A zero field does not filter; a run must fit all that are set. A
+// filter that the service is known to answer with an empty list, such as a shortened hash, is an [ErrInvalidArgument].
 type ListPipelinesOptions struct {
 	PageLen int `url:"-"` // items a page, 1 to 100; 0: 100
 
 	// Sort is the order; empty: the oldest first.
 	Sort PipelineSort `url:"sort,omitempty"`
 
-	// Branch is the branch that a run was started on. RefType (RefBranch, RefTag or RefAnnotatedTag) and RefName name the
-	// reference of a run that has one, tags included.
+	// Branch is the branch that a run was started on. RefType (RefBranch, RefTag or RefAnnotatedTag) and
+	// RefName name the reference of a run that has one, tags included.
 	Branch  string  `url:"target.branch,omitempty"`
 	RefType RefType `url:"target.ref_type,omitempty"`
 	RefName string  `url:"target.ref_name,omitempty"`
@@ -146,12 +148,13 @@ type ListPipelinesOptions struct {
 	// CommitHash is a full hash: the service finds nothing by part of one.
 	CommitHash string `url:"target.commit.hash,omitempty"`
 
-	// SelectorType and SelectorPattern say which pipeline of the YAML ran, such as SelectorCustom and the pipeline's name.
+	// SelectorType and SelectorPattern say which pipeline of the YAML ran, such as SelectorCustom and its
+	// name.
 	SelectorType    SelectorType `url:"target.selector.type,omitempty"`
 	SelectorPattern string       `url:"target.selector.pattern,omitempty"`
 
-	// CreatorUUID is the account that started the run. It is sent as it is: whether the service wants braces around it isn't
-	// documented.
+	// CreatorUUID is the account that started the run. It is sent as it is: whether the service wants
+	// braces around it isn't documented.
 	CreatorUUID string `url:"creator.uuid,omitempty"`
 
 	// CreatedOn is when the run was created; whether the service compares it exactly isn't documented.
@@ -160,7 +163,7 @@ type ListPipelinesOptions struct {
 	// TriggerType is what started the run, such as TriggerSchedule.
 	TriggerType TriggerName `url:"trigger_type,omitempty"`
 
-	// Status lists words of which any may fit.
+	// Status lists the statuses of which a run must have one.
 	Status []PipelineStatus `url:"status,omitempty"`
 }
 
@@ -211,8 +214,11 @@ func (q *ListPipelinesOptions) check() error {
 
 // RunRequest is a pipeline to start.
 type RunRequest struct {
-	Target    Target            `json:"target"`
-	Variables []VariableRequest `json:"variables,omitempty"` // seen by this run only; whether runs that are not custom honour them is unknown
+	// Target is the branch, tag, commit or pull request to run on, and which pipeline of the YAML to run.
+	Target Target `json:"target"`
+	// Variables are for this run only. Whether the service uses them for pipelines other than custom ones
+	// is unknown.
+	Variables []VariableRequest `json:"variables,omitempty"`
 }
 
 // plainRunRequest is a RunRequest without its methods.
@@ -244,8 +250,8 @@ func (r RunRequest) secrets() []string {
 // OnDemandRequest is a pipeline to start whose YAML comes with the request.
 type OnDemandRequest struct {
 	RunRequest
-	YAML                 []byte `json:"yaml,omitzero"`
-	MergeDefaults        bool   `json:"merge_defaults,omitzero"`          // merge the YAML with the repository's own
+	YAML                 []byte `json:"yaml,omitzero"`                    // the YAML to run
+	MergeDefaults        bool   `json:"merge_defaults,omitzero"`          // merge with the repository's
 	TargetBranchToCreate string `json:"target_branch_to_create,omitzero"` // empty: none
 }
 
@@ -312,7 +318,9 @@ func (r OnDemandRequest) query() url.Values {
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines
 //
 // Scope: pipeline.
-func (s *PipelinesService) List(ctx context.Context, repo Repo, q *ListPipelinesOptions, opts ...CallOption) *Pager[Pipeline] {
+func (s *PipelinesService) List(
+	ctx context.Context, repo Repo, q *ListPipelinesOptions, opts ...CallOption,
+) *Pager[Pipeline] {
 	return list[Pipeline](ctx, s.client, opPipelinesList.at(repo.Workspace, repo.Slug), q.params(), opts)
 }
 
@@ -321,33 +329,39 @@ func (s *PipelinesService) List(ctx context.Context, repo Repo, q *ListPipelines
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
 //
 // Scope: pipeline.
-func (s *PipelinesService) Get(ctx context.Context, repo Repo, id string, opts ...CallOption) (*Pipeline, error) {
+func (s *PipelinesService) Get(
+	ctx context.Context, repo Repo, id string, opts ...CallOption,
+) (*Pipeline, error) {
 	return send[Pipeline](ctx, s.client, opPipelinesGet.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
 // Run starts a pipeline and returns it in its first state. An unknown branch or tag is an [ErrNotFound], an unknown custom
 // pipeline an [ErrInvalidRequest].
 //
-// The service takes two equal requests for two runs, so a request that may have reached it is never sent again: the error is
-// then an [ErrOutcomeUnknown], and a look at [PipelinesService.List] tells whether the run exists.
+// Two equal requests start two runs, so a request that may have reached the service is never sent again. The error is then an
+// [ErrOutcomeUnknown]: [PipelinesService.List] shows whether the run exists.
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines
 //
 // Scope: pipeline; API tokens need read:pipeline:bitbucket and write:pipeline:bitbucket.
-func (s *PipelinesService) Run(ctx context.Context, repo Repo, run RunRequest, opts ...CallOption) (*Pipeline, error) {
+func (s *PipelinesService) Run(
+	ctx context.Context, repo Repo, run RunRequest, opts ...CallOption,
+) (*Pipeline, error) {
 	return send[Pipeline](ctx, s.client, opPipelinesRun.at(repo.Workspace, repo.Slug).check(run.check()), run, opts)
 }
 
 // RunOnDemand starts a pipeline whose YAML comes with the request. It needs write access to the branch. Errors are those of
 // [PipelinesService.Run].
 //
-// The service reads the variables from the URL, secured ones too. The SDK shows no URL in errors and logs; what lies between
-// it and the service might.
+// The service reads the variables from the URL, secured ones too. This package shows no URL in errors and logs, but a proxy
+// might.
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines
 //
 // Scope: pipeline; API tokens need read:pipeline:bitbucket and write:pipeline:bitbucket.
-func (s *PipelinesService) RunOnDemand(ctx context.Context, repo Repo, run OnDemandRequest, opts ...CallOption) (*Pipeline, error) {
+func (s *PipelinesService) RunOnDemand(
+	ctx context.Context, repo Repo, run OnDemandRequest, opts ...CallOption,
+) (*Pipeline, error) {
 	err := run.check()
 	if err == nil && len(run.YAML) == 0 {
 		err = invalidArgument("YAML is empty")
@@ -356,8 +370,8 @@ func (s *PipelinesService) RunOnDemand(ctx context.Context, repo Repo, run OnDem
 	return send[Pipeline](ctx, s.client, at, rawBody{"application/yaml", run.YAML, run.secrets()}, opts)
 }
 
-// Stop stops a running pipeline. The service says yes at once and the run becomes STOPPED a little later; one that is paused
-// on a manual step stays so. A pipeline that has ended is an [ErrInvalidRequest].
+// Stop stops a running pipeline. It returns at once, and the run becomes STOPPED a little later; [PipelinesService.Wait] waits
+// for that. A run that is paused at a manual step stays paused. A pipeline that has ended is an [ErrInvalidRequest].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/stopPipeline
 //

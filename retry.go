@@ -20,13 +20,22 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/internal/stall"
 )
 
-// RetryPolicy says how often a request is sent again and how long is waited before. Zero fields have their defaults.
+// RetryPolicy says how often a request is sent again, and how long the client waits before. Zero fields have their defaults.
 type RetryPolicy struct {
-	MaxAttempts   int           // sends in all, not counting those refused with 429; default 5, 1: no retries and no waiting for quota
-	MinWait       time.Duration // bound of the first wait, doubled for each further one; default 500ms
-	MaxWait       time.Duration // bound of any wait after a failure; default 30s
-	MaxRetryAfter time.Duration // longest Retry-After that is waited for; a longer one ends the call at once; default 1m, negative: none is waited for
-	MaxQuotaWait  time.Duration // how long one call waits for a used-up quota (429) in all, in steps that grow to 30s; default 1m
+	// MaxAttempts is how often a request is sent in all, not counting attempts with a 429. The default is
+	// 5. With 1 there are no retries, and a 429 ends the call.
+	MaxAttempts int
+	// MinWait bounds the first wait, which is random. The bound doubles for each further wait. The default
+	// is 500ms.
+	MinWait time.Duration
+	// MaxWait bounds every wait after a failure. The default is 30s, or MinWait if that is longer.
+	MaxWait time.Duration
+	// MaxRetryAfter is the longest Retry-After to wait for. A longer one ends the call at once. The default
+	// is 1m; a negative one means that no Retry-After is waited for.
+	MaxRetryAfter time.Duration
+	// MaxQuotaWait is how long one call waits after 429s in all, in steps that grow to 30s. The default is
+	// 1m.
+	MaxQuotaWait time.Duration
 }
 
 func (p RetryPolicy) withDefaults() (RetryPolicy, error) {

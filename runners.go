@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// RunnersService gives the self-hosted runners of a repository or a workspace.
+// RunnersService manages the self-hosted runners of a repository or a workspace.
 type RunnersService struct{ client *Client }
 
 // runnerOps are the operations on the runners of one kind of owner.
@@ -47,7 +47,7 @@ type Runner struct {
 // RunnerStatus is the status of a runner.
 type RunnerStatus string
 
-// The known statuses.
+// The known statuses of a runner.
 const (
 	RunnerUnregistered RunnerStatus = "UNREGISTERED"
 	RunnerOnline       RunnerStatus = "ONLINE"
@@ -82,8 +82,8 @@ type RunnerVersion struct {
 	Current string `json:"current,omitzero"` // recommended
 }
 
-// RunnerOAuthClient is what a runner signs in with. The secret comes once, when the runner is created; it is masked wherever
-// the value is printed, and left out where it is marshalled.
+// RunnerOAuthClient has the credentials of a runner. The service sends the secret once, when the runner is created. The secret is
+// masked when the value is printed, and left out when it is marshalled.
 type RunnerOAuthClient struct {
 	Type          string `json:"type,omitzero"`
 	ID            string `json:"id,omitzero"`
@@ -114,8 +114,8 @@ func (c RunnerOAuthClient) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plainRunnerOAuthClient(c))
 }
 
-// RunnerRequest is a runner to create. The service is said to take at most ten labels, of lower-case letters, digits and dots;
-// whether it adds "self.hosted" is unknown.
+// RunnerRequest is a runner to create. Name is required. The service is said to take at most ten labels of lower-case letters,
+// digits and dots. Whether it adds "self.hosted" is unknown.
 type RunnerRequest struct {
 	Name   string   `json:"name"`
 	Labels []string `json:"labels,omitzero"` // nil: the service decides
@@ -128,7 +128,7 @@ func (r RunnerRequest) check() error {
 	return nil
 }
 
-// RunnerUpdate is what to change of a runner. Which of it the service changes is unknown.
+// RunnerUpdate is what to change of a runner. Whether the service changes both is unknown.
 type RunnerUpdate struct {
 	Name   *string  `json:"name,omitzero"`   // nil: as it is
 	Labels []string `json:"labels,omitzero"` // nil: as they are; empty: none
@@ -144,19 +144,19 @@ func (u RunnerUpdate) check() error {
 	return nil
 }
 
-// RunnerSet is the runners of one owner. It is a name for them: making one sends nothing.
+// RunnerSet manages the runners of one repository or workspace. Creating a RunnerSet sends no request.
 type RunnerSet struct {
 	client *Client
 	ops    *runnerOps
 	owner  []string // the path's parameters before the runner's
 }
 
-// InRepository gives the runners of a repository.
+// InRepository returns the runners of a repository. It sends no request.
 func (s *RunnersService) InRepository(repo Repo) *RunnerSet {
 	return &RunnerSet{s.client, opsRepositoryRunners, []string{repo.Workspace, repo.Slug}}
 }
 
-// InWorkspace gives the runners of a workspace.
+// InWorkspace returns the runners of a workspace, named by its slug or UUID. It sends no request.
 func (s *RunnersService) InWorkspace(workspace string) *RunnerSet {
 	return &RunnerSet{s.client, opsWorkspaceRunners, []string{workspace}}
 }
@@ -167,8 +167,9 @@ func (r *RunnerSet) at(o *operation, id ...string) endpoint {
 
 // List lists the runners.
 //
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines-config/runners
-// API: GET /workspaces/{workspace}/pipelines-config/runners
+// API:
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines-config/runners
+//   - GET /workspaces/{workspace}/pipelines-config/runners
 //
 // Scope: runner.
 func (r *RunnerSet) List(ctx context.Context, q *ListOptions, opts ...CallOption) *Pager[Runner] {
@@ -177,41 +178,47 @@ func (r *RunnerSet) List(ctx context.Context, q *ListOptions, opts ...CallOption
 
 // Get returns one runner. One that does not exist is an [ErrNotFound].
 //
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
-// API: GET /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
+// API:
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
+//   - GET /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
 //
 // Scope: runner.
 func (r *RunnerSet) Get(ctx context.Context, id string, opts ...CallOption) (*Runner, error) {
 	return send[Runner](ctx, r.client, r.at(r.ops.get, id), nil, opts)
 }
 
-// Create creates a runner. Its OAuthClient has the secret, which never comes again. An [ErrInvalidRequest] may mean that
-// there are too many runners. A request that may have reached the service is not sent again: the error is then an
+// Create creates a runner. Keep the secret in its OAuthClient: the service sends it only once. An [ErrInvalidRequest] may mean
+// that there are too many runners. A request that may have reached the service is not sent again: the error is then an
 // [ErrOutcomeUnknown].
 //
-// API: POST /repositories/{workspace}/{repo_slug}/pipelines-config/runners
-// API: POST /workspaces/{workspace}/pipelines-config/runners
+// API:
+//   - POST /repositories/{workspace}/{repo_slug}/pipelines-config/runners
+//   - POST /workspaces/{workspace}/pipelines-config/runners
 //
 // Scope: runner:write.
 func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...CallOption) (*Runner, error) {
 	return send[Runner](ctx, r.client, r.at(r.ops.create).check(runner.check()), runner, opts)
 }
 
-// Update changes name or labels of a runner; which of it the service changes is unknown. One that does not exist is an
+// Update changes name or labels of a runner; whether the service changes both is unknown. One that does not exist is an
 // [ErrNotFound].
 //
-// API: PUT /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
-// API: PUT /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
+// API:
+//   - PUT /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
+//   - PUT /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
 //
 // Scope: runner:write.
-func (r *RunnerSet) Update(ctx context.Context, id string, update RunnerUpdate, opts ...CallOption) (*Runner, error) {
+func (r *RunnerSet) Update(
+	ctx context.Context, id string, update RunnerUpdate, opts ...CallOption,
+) (*Runner, error) {
 	return send[Runner](ctx, r.client, r.at(r.ops.update, id).check(update.check()), update, opts)
 }
 
 // Delete deletes a runner. One that does not exist is an [ErrNotFound].
 //
-// API: DELETE /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
-// API: DELETE /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
+// API:
+//   - DELETE /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
+//   - DELETE /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
 //
 // Scope: runner:write.
 func (r *RunnerSet) Delete(ctx context.Context, id string, opts ...CallOption) error {

@@ -35,16 +35,21 @@ type Schedule struct {
 	UUID        string    `json:"uuid,omitzero"`
 	Enabled     bool      `json:"enabled,omitzero"`
 	Target      Target    `json:"target,omitzero"`
-	CronPattern string    `json:"cron_pattern,omitzero"` // seven fields, seconds first, UTC: "0 0 12 * * ? *" is noon
+	CronPattern string    `json:"cron_pattern,omitzero"` // see ScheduleRequest
 	CreatedOn   time.Time `json:"created_on,omitzero"`
 	UpdatedOn   time.Time `json:"updated_on,omitzero"`
 }
 
-// ScheduleRequest is a schedule to create.
+// ScheduleRequest is a schedule to create. Target and CronPattern are required.
 type ScheduleRequest struct {
-	Target      Target `json:"target"`           // a branch (whether the service takes a tag is unknown); without a selector it gets that of the branch's own pipeline
-	CronPattern string `json:"cron_pattern"`     // seven fields in Quartz's form, seconds first, UTC: "0 0 12 * * ? *" is noon
-	Enabled     *bool  `json:"enabled,omitzero"` // nil: enabled
+	// Target is a branch; whether the service takes a tag is unknown. Without a selector it gets the one of
+	// the branch's own pipeline.
+	Target Target `json:"target"`
+	// CronPattern has seven fields in the form of Quartz, in UTC: second, minute, hour, day of month,
+	// month, day of week, year. "0 0 12 * * ? *" is noon.
+	CronPattern string `json:"cron_pattern"`
+	// Enabled says whether the schedule starts pipelines; nil: it does.
+	Enabled *bool `json:"enabled,omitzero"`
 }
 
 // cronFields is the number of fields of a cron pattern: second, minute, hour, day of month, month, day of week, year.
@@ -73,13 +78,13 @@ func (r ScheduleRequest) body() ScheduleRequest {
 	return r
 }
 
-// ScheduleUpdate is what to change of a schedule. The service changes neither target nor pattern: create another for that.
+// ScheduleUpdate is what to change of a schedule. The service changes neither target nor pattern: create another schedule.
 type ScheduleUpdate struct {
 	Enabled *bool `json:"enabled,omitzero"`
 }
 
-// ScheduleExecution is one time that a schedule was due: Pipeline is what it started, or Error why it didn't. The service
-// documents no more, and no payload was seen.
+// ScheduleExecution is one time that a schedule was due: Pipeline is the run that it started, or Error is why it started none.
+// The service documents no more of it; Raw has what it sent.
 type ScheduleExecution struct {
 	Type     string       `json:"type,omitzero"`
 	Pipeline *Pipeline    `json:"pipeline,omitzero"`
@@ -136,7 +141,9 @@ func (e ScheduleExecution) MarshalJSON() ([]byte, error) {
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/schedules
 //
 // Scope: pipeline.
-func (s *SchedulesService) List(ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption) *Pager[Schedule] {
+func (s *SchedulesService) List(
+	ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption,
+) *Pager[Schedule] {
 	return list[Schedule](ctx, s.client, opSchedulesList.at(repo.Workspace, repo.Slug), q.params(), opts)
 }
 
@@ -145,19 +152,23 @@ func (s *SchedulesService) List(ctx context.Context, repo Repo, q *ListOptions, 
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}
 //
 // Scope: pipeline.
-func (s *SchedulesService) Get(ctx context.Context, repo Repo, id string, opts ...CallOption) (*Schedule, error) {
+func (s *SchedulesService) Get(
+	ctx context.Context, repo Repo, id string, opts ...CallOption,
+) (*Schedule, error) {
 	return send[Schedule](ctx, s.client, opSchedulesGet.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
-// Create creates a schedule. One that is to be disabled is created and then disabled, because the service creates it enabled
-// all the same; should only that fail, the schedule comes back with the error. A repository that has as many as the service
-// allows is an [ErrTooManySchedules]. A request that may have reached the service is not sent again: the error is then an
+// Create creates a schedule. The service creates it enabled, so one that is to be disabled is then updated; if only that fails,
+// Create returns the schedule and the error. If the repository has as many schedules as the service allows, the error is an
+// [ErrTooManySchedules]. A request that may have reached the service is not sent again: the error is then an
 // [ErrOutcomeUnknown].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines_config/schedules
 //
 // Scope: pipeline:write.
-func (s *SchedulesService) Create(ctx context.Context, repo Repo, schedule ScheduleRequest, opts ...CallOption) (*Schedule, error) {
+func (s *SchedulesService) Create(
+	ctx context.Context, repo Repo, schedule ScheduleRequest, opts ...CallOption,
+) (*Schedule, error) {
 	at := opSchedulesCreate.at(repo.Workspace, repo.Slug).check(schedule.check())
 	created, err := send[Schedule](ctx, s.client, at, schedule.body(), opts)
 	if errors.Is(err, ErrUnauthorized) {
@@ -187,7 +198,9 @@ func (s *SchedulesService) whyUnauthorized(ctx context.Context, repo Repo, err e
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}
 //
 // Scope: pipeline:write.
-func (s *SchedulesService) Update(ctx context.Context, repo Repo, id string, update ScheduleUpdate, opts ...CallOption) (*Schedule, error) {
+func (s *SchedulesService) Update(
+	ctx context.Context, repo Repo, id string, update ScheduleUpdate, opts ...CallOption,
+) (*Schedule, error) {
 	var err error
 	if update == (ScheduleUpdate{}) {
 		err = invalidArgument("update changes nothing")
@@ -209,6 +222,8 @@ func (s *SchedulesService) Delete(ctx context.Context, repo Repo, id string, opt
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}/executions
 //
 // Scope: pipeline.
-func (s *SchedulesService) ListExecutions(ctx context.Context, repo Repo, id string, q *ListOptions, opts ...CallOption) *Pager[ScheduleExecution] {
+func (s *SchedulesService) ListExecutions(
+	ctx context.Context, repo Repo, id string, q *ListOptions, opts ...CallOption,
+) *Pager[ScheduleExecution] {
 	return list[ScheduleExecution](ctx, s.client, opSchedulesExecutions.at(repo.Workspace, repo.Slug, id), q.params(), opts)
 }

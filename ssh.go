@@ -205,11 +205,13 @@ func (s *SSHService) GetKeyPair(ctx context.Context, repo Repo, opts ...CallOpti
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/ssh/key_pair
 //
 // Scope: pipeline:variable.
-func (s *SSHService) SetKeyPair(ctx context.Context, repo Repo, pair KeyPair, opts ...CallOption) (*KeyPair, error) {
+func (s *SSHService) SetKeyPair(
+	ctx context.Context, repo Repo, pair KeyPair, opts ...CallOption,
+) (*KeyPair, error) {
 	return send[KeyPair](ctx, s.client, opKeyPairSet.at(repo.Workspace, repo.Slug).check(pair.check()), pair, opts)
 }
 
-// DeleteKeyPair deletes the repository's key pair. None is an [ErrNotFound].
+// DeleteKeyPair deletes the repository's key pair. If there is none, the error is an [ErrNotFound].
 //
 // API: DELETE /repositories/{workspace}/{repo_slug}/pipelines_config/ssh/key_pair
 //
@@ -223,7 +225,9 @@ func (s *SSHService) DeleteKeyPair(ctx context.Context, repo Repo, opts ...CallO
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/ssh/known_hosts
 //
 // Scope: pipeline.
-func (s *SSHService) ListKnownHosts(ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption) *Pager[KnownHost] {
+func (s *SSHService) ListKnownHosts(
+	ctx context.Context, repo Repo, q *ListOptions, opts ...CallOption,
+) *Pager[KnownHost] {
 	return list[KnownHost](ctx, s.client, opKnownHostsList.at(repo.Workspace, repo.Slug), q.params(), opts)
 }
 
@@ -232,7 +236,9 @@ func (s *SSHService) ListKnownHosts(ctx context.Context, repo Repo, q *ListOptio
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/ssh/known_hosts/{known_host_uuid}
 //
 // Scope: pipeline.
-func (s *SSHService) GetKnownHost(ctx context.Context, repo Repo, id string, opts ...CallOption) (*KnownHost, error) {
+func (s *SSHService) GetKnownHost(
+	ctx context.Context, repo Repo, id string, opts ...CallOption,
+) (*KnownHost, error) {
 	return send[KnownHost](ctx, s.client, opKnownHostsGet.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
@@ -243,7 +249,9 @@ func (s *SSHService) GetKnownHost(ctx context.Context, repo Repo, id string, opt
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines_config/ssh/known_hosts
 //
 // Scope: pipeline:variable.
-func (s *SSHService) CreateKnownHost(ctx context.Context, repo Repo, host KnownHostRequest, opts ...CallOption) (*KnownHost, error) {
+func (s *SSHService) CreateKnownHost(
+	ctx context.Context, repo Repo, host KnownHostRequest, opts ...CallOption,
+) (*KnownHost, error) {
 	return send[KnownHost](ctx, s.client, opKnownHostsCreate.at(repo.Workspace, repo.Slug).check(host.check()), host.body(), opts)
 }
 
@@ -252,7 +260,9 @@ func (s *SSHService) CreateKnownHost(ctx context.Context, repo Repo, host KnownH
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/ssh/known_hosts/{known_host_uuid}
 //
 // Scope: pipeline:variable.
-func (s *SSHService) UpdateKnownHost(ctx context.Context, repo Repo, id string, host KnownHostRequest, opts ...CallOption) (*KnownHost, error) {
+func (s *SSHService) UpdateKnownHost(
+	ctx context.Context, repo Repo, id string, host KnownHostRequest, opts ...CallOption,
+) (*KnownHost, error) {
 	return send[KnownHost](ctx, s.client, opKnownHostsUpdate.at(repo.Workspace, repo.Slug, id).check(host.check()), host.body(), opts)
 }
 

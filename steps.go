@@ -118,7 +118,9 @@ func (i Image) MarshalJSON() ([]byte, error) {
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps
 //
 // Scope: pipeline.
-func (s *StepsService) List(ctx context.Context, repo Repo, pipelineID string, q *ListOptions, opts ...CallOption) *Pager[Step] {
+func (s *StepsService) List(
+	ctx context.Context, repo Repo, pipelineID string, q *ListOptions, opts ...CallOption,
+) *Pager[Step] {
 	return list[Step](ctx, s.client, opStepsList.at(repo.Workspace, repo.Slug, pipelineID), q.params(), opts)
 }
 
@@ -127,6 +129,8 @@ func (s *StepsService) List(ctx context.Context, repo Repo, pipelineID string, q
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}
 //
 // Scope: pipeline.
-func (s *StepsService) Get(ctx context.Context, repo Repo, pipelineID, stepID string, opts ...CallOption) (*Step, error) {
+func (s *StepsService) Get(
+	ctx context.Context, repo Repo, pipelineID, stepID string, opts ...CallOption,
+) (*Step, error) {
 	return send[Step](ctx, s.client, opStepsGet.at(repo.Workspace, repo.Slug, pipelineID, stepID), nil, opts)
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// SyncOptions vary [VariableSet.Plan].
+// SyncOptions are the options of [VariableSet.Plan].
 type SyncOptions struct {
 	Prune   bool        // delete the variables that are not wanted
 	Secured SecuredSync // whether secured values, which nobody can compare, are written
@@ -19,24 +19,24 @@ type SyncOptions struct {
 // SecuredSync says when a secured variable that is there already is written.
 type SecuredSync int
 
-// A secured value can be written but not read, so that nobody can tell whether it is the wanted one.
+// The service never returns a secured value, so a plan can't tell whether it is the wanted one.
 const (
-	SecuredAlways    SecuredSync = iota // with each plan: what is there is what is wanted
-	SecuredIfMissing                    // never: only one that is missing, or not secured yet, is written
+	SecuredAlways    SecuredSync = iota // each plan writes it, so that it is the wanted one afterwards
+	SecuredIfMissing                    // a plan writes it if it is missing or not secured yet
 )
 
-// SyncPlan is what has to be done for a scope to have the wanted variables. Make one with [VariableSet.Plan], look at it, and
-// give it to [VariableSet.Apply].
+// SyncPlan lists what to change so that a [VariableSet] has the wanted variables. Make one with [VariableSet.Plan], check it, and
+// pass it to [VariableSet.Apply].
 type SyncPlan struct {
-	Create    []VariableRequest // what is missing
-	Update    []VariableChange  // what has another value or protection, or is secured
-	Delete    []Variable        // what is not wanted; only with SyncOptions.Prune
-	Unchanged []Variable        // what is as wanted
+	Create    []VariableRequest // missing
+	Update    []VariableChange  // value or protection differs, or a secured value to rewrite
+	Delete    []Variable        // not wanted; only with SyncOptions.Prune
+	Unchanged []Variable        // as wanted, and with SecuredIfMissing the secured ones
 
 	scope string // the path of the list it was made from
 }
 
-// VariableChange is a variable as it is and as it is to be.
+// VariableChange is a variable before and after an update.
 type VariableChange struct {
 	Before Variable
 	After  VariableRequest // Secured is never nil
@@ -51,8 +51,8 @@ func (c VariableChange) Format(f fmt.State, verb rune) { formatMasked(f, verb, p
 // Empty reports whether there is nothing to do.
 func (p *SyncPlan) Empty() bool { return len(p.Create)+len(p.Update)+len(p.Delete) == 0 }
 
-// String is the plan as a diff, a line for each change: "+" is created, "~" is changed, "-" is deleted. Secured values are
-// masked.
+// String returns the plan as a diff with a line for each change: "+" is created, "~" is changed, "-" is deleted. Secured values
+// are masked.
 func (p *SyncPlan) String() string {
 	if p == nil {
 		return "no plan"
@@ -74,7 +74,7 @@ func (p *SyncPlan) String() string {
 // Format implements [fmt.Formatter]: every verb prints [SyncPlan.String].
 func (p *SyncPlan) Format(f fmt.State, _ rune) { fmt.Fprint(f, p.String()) }
 
-// LogValue implements [slog.LogValuer]: it tells how much there is to do.
+// LogValue implements [slog.LogValuer]: it is the number of changes of each kind.
 func (p *SyncPlan) LogValue() slog.Value {
 	if p == nil {
 		return slog.StringValue(p.String())
@@ -109,14 +109,16 @@ func (c VariableChange) shown() string {
 }
 
 // Plan compares the wanted variables, by their keys, with those that are there, and returns what [VariableSet.Apply] would do.
-// It only reads, a request for each hundred variables. A wanted variable without a key, one that is wanted twice, and an empty
-// value for a secured variable are an [ErrInvalidArgument]; under [SecuredIfMissing] the value of a secured variable that is
-// there may be empty.
+// It only reads, with one request for each hundred variables. o may be nil. A wanted variable without a key, one that is wanted
+// twice, and an empty value for a secured variable are an [ErrInvalidArgument]; under [SecuredIfMissing] the value of a secured
+// variable that is there may be empty.
 //
 // API: as [VariableSet.List].
 //
 // Scope: pipeline.
-func (v *VariableSet) Plan(ctx context.Context, wanted []VariableRequest, o *SyncOptions, opts ...CallOption) (*SyncPlan, error) {
+func (v *VariableSet) Plan(
+	ctx context.Context, wanted []VariableRequest, o *SyncOptions, opts ...CallOption,
+) (*SyncPlan, error) {
 	if o == nil {
 		o = &SyncOptions{}
 	}

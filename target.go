@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// TargetType is the discriminator of a [Target].
+// TargetType says what a [Target] is.
 type TargetType string
 
-// The known target types. The last was seen in answers only.
+// The known target types. The last occurs only in responses.
 const (
 	TargetRef           TargetType = "pipeline_ref_target"
 	TargetCommit        TargetType = "pipeline_commit_target"
@@ -183,7 +183,7 @@ func (t Target) needs() []need {
 // SelectorType says which section of the YAML a [Selector] looks in.
 type SelectorType string
 
-// The known selector types. The last was seen in answers only.
+// The known selector types. The last occurs only in responses.
 const (
 	SelectorBranches     SelectorType = "branches"
 	SelectorTags         SelectorType = "tags"
@@ -197,7 +197,7 @@ const (
 // Selector picks one pipeline of the YAML.
 type Selector struct {
 	Type         SelectorType  `json:"type,omitzero"`
-	Pattern      string        `json:"pattern,omitzero"` // branch glob or name; empty for the default pipeline
+	Pattern      string        `json:"pattern,omitzero"` // glob or name; empty for the default
 	ImportedFrom *ImportedFrom `json:"imported_from,omitzero"`
 }
 

@@ -24,7 +24,7 @@ var (
 	opStepsTestCaseReasons = op("Steps.ListTestCaseReasons", http.MethodGet, testCasesPath+"/{test_case_uuid}/test_case_reasons", idempotent)
 )
 
-// TestReport sums up the tests that a step has run.
+// TestReport counts the tests that a step has run.
 type TestReport struct {
 	NumberOfTestCases           int    `json:"number_of_test_cases,omitzero"`
 	NumberOfSuccessfulTestCases int    `json:"number_of_successful_test_cases,omitzero"`
@@ -37,7 +37,7 @@ type TestReport struct {
 // TestStatus is how a test case ended.
 type TestStatus string
 
-// The statuses. Only FAILED was seen from the service, since it lists no test that passed; clients speak of the others.
+// The known statuses of a test case. The service lists no test that passed.
 const (
 	TestFailed  TestStatus = "FAILED"
 	TestError   TestStatus = "ERROR"
@@ -96,8 +96,8 @@ func (t TestCase) MarshalJSON() ([]byte, error) {
 	return json.Marshal(body, jsontext.AllowInvalidUTF8(true))
 }
 
-// TestCaseReason says why a test did not pass. The service documents no shape for it: message and stack trace are found in
-// every form that is plausible, and Raw has what came.
+// TestCaseReason says why a test did not pass. The service documents no format for it: Message and StackTrace are empty if they
+// aren't found, and Raw is the JSON that it sent.
 type TestCaseReason struct {
 	Message    string
 	StackTrace string
@@ -185,7 +185,9 @@ func (r TestCaseReason) MarshalJSON() ([]byte, error) {
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports
 //
 // Scope: pipeline.
-func (s *StepsService) GetTestReport(ctx context.Context, repo Repo, pipelineID, stepID string, opts ...CallOption) (*TestReport, error) {
+func (s *StepsService) GetTestReport(
+	ctx context.Context, repo Repo, pipelineID, stepID string, opts ...CallOption,
+) (*TestReport, error) {
 	at := opStepsTestReport.at(repo.Workspace, repo.Slug, pipelineID, stepID)
 	at.emptyOK = true // no report is a 404 by the documentation, but an empty 200 was reported too
 	report, err := send[*TestReport](ctx, s.client, at, nil, opts)
@@ -204,7 +206,9 @@ func (s *StepsService) GetTestReport(ctx context.Context, repo Repo, pipelineID,
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports/test_cases
 //
 // Scope: pipeline.
-func (s *StepsService) ListTestCases(ctx context.Context, repo Repo, pipelineID, stepID string, q *ListOptions, opts ...CallOption) *Pager[TestCase] {
+func (s *StepsService) ListTestCases(
+	ctx context.Context, repo Repo, pipelineID, stepID string, q *ListOptions, opts ...CallOption,
+) *Pager[TestCase] {
 	at := opStepsTestCases.at(repo.Workspace, repo.Slug, pipelineID, stepID)
 	at.emptyOK = true // as for the report: an empty 200 was reported too
 	return list[TestCase](ctx, s.client, at, q.params(), opts)
@@ -215,7 +219,9 @@ func (s *StepsService) ListTestCases(ctx context.Context, repo Repo, pipelineID,
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports/test_cases/{test_case_uuid}/test_case_reasons
 //
 // Scope: pipeline.
-func (s *StepsService) ListTestCaseReasons(ctx context.Context, repo Repo, pipelineID, stepID, testCaseID string, q *ListOptions, opts ...CallOption) *Pager[TestCaseReason] {
+func (s *StepsService) ListTestCaseReasons(
+	ctx context.Context, repo Repo, pipelineID, stepID, testCaseID string, q *ListOptions, opts ...CallOption,
+) *Pager[TestCaseReason] {
 	at := opStepsTestCaseReasons.at(repo.Workspace, repo.Slug, pipelineID, stepID, testCaseID)
 	at.emptyOK = true
 	pager := list[TestCaseReason](ctx, s.client, at, q.params(), opts)

@@ -14,7 +14,7 @@ type Repo struct {
 	Workspace, Slug string
 }
 
-// ParseRepo reads "workspace/slug". Anything else is an [ErrInvalidArgument], a clone URL too.
+// ParseRepo parses "workspace/slug". Anything else, such as a clone URL, is an [ErrInvalidArgument].
 func ParseRepo(s string) (Repo, error) {
 	workspace, slug, ok := strings.Cut(s, "/")
 	if !ok || strings.ContainsFunc(s, inNoRepo) || checkElement(workspace) != nil || checkElement(slug) != nil || strings.Contains(slug, "/") {
@@ -34,8 +34,8 @@ func quotedRepo(s string) string {
 	return strconv.Quote(s) + " "
 }
 
-// RepoFromEnv returns the repository that the step belongs to in which the program runs, as Bitbucket Pipelines tells in
-// BITBUCKET_REPO_FULL_NAME. Where that isn't set, or isn't of the form workspace/slug, it is an [ErrInvalidArgument].
+// RepoFromEnv returns the repository of the step that the program runs in, from BITBUCKET_REPO_FULL_NAME, which Bitbucket
+// Pipelines sets. If that isn't set, or isn't of the form workspace/slug, the error is an [ErrInvalidArgument].
 func RepoFromEnv() (Repo, error) {
 	const name = "BITBUCKET_REPO_FULL_NAME"
 	text, ok := os.LookupEnv(name)
@@ -178,7 +178,7 @@ type Project struct {
 
 // Ref is a branch or a tag, told apart by Type.
 type Ref struct {
-	Type                 string    `json:"type,omitzero"` // "branch", "tag", "named_branch", "annotated_tag", "bookmark"
+	Type                 string    `json:"type,omitzero"` // "branch", "tag", "annotated_tag", …
 	Name                 string    `json:"name,omitzero"`
 	Target               *Commit   `json:"target,omitzero"`
 	MergeStrategies      []string  `json:"merge_strategies,omitzero"`       // of a branch
@@ -231,7 +231,7 @@ type Participant struct {
 // ErrorDetail says why a run or a step ended as it did.
 type ErrorDetail struct {
 	Type      string         `json:"type,omitzero"`
-	Key       string         `json:"key,omitzero"` // the service's own key, such as "plan-service.parse.parsing-error"
+	Key       string         `json:"key,omitzero"` // such as "plan-service.parse.parsing-error"
 	Message   string         `json:"message,omitzero"`
 	Arguments map[string]any `json:"arguments,omitzero"`
 }
@@ -244,7 +244,7 @@ func (e ErrorDetail) String() string {
 	return e.Message
 }
 
-// StateName is the name of a pipeline's or a step's state. Names that are not listed here count as still running.
+// StateName is the name of a pipeline's or a step's state. An unknown name counts as still running.
 type StateName string
 
 // The known states. READY is a step's only, PARSING a pipeline's only. COMPLETED is the one that never changes again.
@@ -317,7 +317,7 @@ func (s PipelineState) Paused() bool { return statePaused(s.Name, s.Stage) }
 // state's name.
 func (s PipelineState) String() string { return stateWord(s.Name, s.Stage, s.Result) }
 
-// StepState is the state of a step. It answers the questions of [PipelineState].
+// StepState is the state of a step. Stage is nil once the step is COMPLETED, Result is nil before.
 type StepState struct {
 	Type   string    `json:"type,omitzero"`
 	Name   StateName `json:"name,omitzero"`

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// VariablesService gives the variables of a repository, a workspace or a deployment environment.
+// VariablesService manages the variables of a repository, a workspace or a deployment environment.
 type VariablesService struct{ client *Client }
 
 // variableOps are the operations on the variables of one kind of owner.
@@ -52,8 +52,8 @@ func newEnvironmentVariableOps() *variableOps {
 // Variable is a variable of a repository, workspace, deployment environment or run, as the service returns it. To create or
 // change one, use a [VariableRequest].
 //
-// Wherever a Variable is printed, a secured value is masked; in an unexported field of another struct fmt can't be told to.
-// Marshalled to JSON, it leaves its value out, as the service does.
+// A secured value is masked when a Variable is printed, except in an unexported field of another struct, where fmt calls no
+// methods. JSON leaves it out, as the service does.
 type Variable struct {
 	Type    string `json:"type,omitzero"` // may be missing for an environment's
 	UUID    string `json:"uuid,omitzero"`
@@ -224,37 +224,38 @@ func encodeVariableUpdate(enc *jsontext.Encoder, u VariableUpdate) error {
 	return json.MarshalEncode(enc, plainVariableUpdate(u))
 }
 
-// VariableSet is the variables of one owner. It is a name for them: making one sends nothing.
+// VariableSet manages the variables of one repository, workspace or deployment environment. Creating a VariableSet sends no
+// request.
 type VariableSet struct {
 	client *Client
 	ops    *variableOps
 	owner  []string // the path's parameters before the variable's
 }
 
-// InRepository gives the variables of a repository.
+// InRepository returns the variables of a repository. It sends no request.
 func (s *VariablesService) InRepository(repo Repo) *VariableSet {
 	return &VariableSet{s.client, opsRepositoryVariables, []string{repo.Workspace, repo.Slug}}
 }
 
-// InWorkspace gives the variables of a workspace.
+// InWorkspace returns the variables of a workspace, named by its slug or UUID. It sends no request.
 func (s *VariablesService) InWorkspace(workspace string) *VariableSet {
 	return &VariableSet{s.client, opsWorkspaceVariables, []string{workspace}}
 }
 
-// InEnvironment gives the variables of a deployment environment. The service lists a new one some seconds late, and has no
-// request for a single one.
+// InEnvironment returns the variables of a deployment environment. It sends no request. The service lists a new one some
+// seconds late, and has no request for a single one.
 func (s *VariablesService) InEnvironment(repo Repo, environmentID string) *VariableSet {
 	return &VariableSet{s.client, opsEnvironmentVariables, []string{repo.Workspace, repo.Slug, environmentID}}
 }
 
-// InTeam gives the variables of a team. The service refuses API tokens there.
+// InTeam returns the variables of a team. The service refuses API tokens there.
 //
 // Deprecated: Bitbucket has replaced teams by workspaces; use [VariablesService.InWorkspace].
 func (s *VariablesService) InTeam(username string) *VariableSet {
 	return &VariableSet{s.client, opsTeamVariables, []string{username}}
 }
 
-// InUser gives the variables of a user. The service refuses API tokens there.
+// InUser returns the variables of a user. The service refuses API tokens there.
 //
 // Deprecated: Bitbucket has replaced users' variables by workspaces'; use [VariablesService.InWorkspace].
 func (s *VariablesService) InUser(user string) *VariableSet {
@@ -267,24 +268,26 @@ func (v *VariableSet) at(o *operation, id ...string) endpoint {
 
 // List lists the variables. An environment's may be missing for some seconds after their creation.
 //
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/variables
-// API: GET /workspaces/{workspace}/pipelines-config/variables
-// API: GET /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables
-// API: GET /teams/{username}/pipelines_config/variables
-// API: GET /users/{selected_user}/pipelines_config/variables
+// API:
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines_config/variables
+//   - GET /workspaces/{workspace}/pipelines-config/variables
+//   - GET /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables
+//   - GET /teams/{username}/pipelines_config/variables
+//   - GET /users/{selected_user}/pipelines_config/variables
 //
 // Scope: pipeline.
 func (v *VariableSet) List(ctx context.Context, q *ListOptions, opts ...CallOption) *Pager[Variable] {
 	return list[Variable](ctx, v.client, v.at(v.ops.list), q.params(), opts)
 }
 
-// Get returns one variable by its UUID. One that does not exist is an [ErrNotFound]. Of an environment's variables the
-// service gives no single one: there it is found by listing them.
+// Get returns one variable by its UUID. One that does not exist is an [ErrNotFound]. The service has no such operation for an
+// environment's variables: there Get lists them.
 //
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
-// API: GET /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
-// API: GET /teams/{username}/pipelines_config/variables/{variable_uuid}
-// API: GET /users/{selected_user}/pipelines_config/variables/{variable_uuid}
+// API:
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
+//   - GET /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
+//   - GET /teams/{username}/pipelines_config/variables/{variable_uuid}
+//   - GET /users/{selected_user}/pipelines_config/variables/{variable_uuid}
 //
 // Scope: pipeline.
 func (v *VariableSet) Get(ctx context.Context, id string, opts ...CallOption) (*Variable, error) {
@@ -297,8 +300,8 @@ func (v *VariableSet) Get(ctx context.Context, id string, opts ...CallOption) (*
 	return v.find(ctx, "Variables.Get", func(one *Variable) bool { return one.UUID == braced(id) }, opts)
 }
 
-// GetByKey returns the variable with a key, found by listing them: the service has no filter. None is an [ErrNotFound]. A
-// variable that this client created a moment ago is found though the service may not list it yet.
+// GetByKey returns the variable with a key, found by listing them: the service has no filter. If there is
+// none, the error is an [ErrNotFound]. A variable that this client created is found even if the service doesn't list it yet.
 //
 // API: as [VariableSet.List].
 //
@@ -328,14 +331,17 @@ func (v *VariableSet) find(ctx context.Context, name string, match func(*Variabl
 // value for a secured variable is an [ErrInvalidArgument]. A request that may have reached the service is not sent again: the
 // error is then an [ErrOutcomeUnknown].
 //
-// API: POST /repositories/{workspace}/{repo_slug}/pipelines_config/variables
-// API: POST /workspaces/{workspace}/pipelines-config/variables
-// API: POST /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables
-// API: POST /teams/{username}/pipelines_config/variables
-// API: POST /users/{selected_user}/pipelines_config/variables
+// API:
+//   - POST /repositories/{workspace}/{repo_slug}/pipelines_config/variables
+//   - POST /workspaces/{workspace}/pipelines-config/variables
+//   - POST /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables
+//   - POST /teams/{username}/pipelines_config/variables
+//   - POST /users/{selected_user}/pipelines_config/variables
 //
 // Scope: pipeline:variable.
-func (v *VariableSet) Create(ctx context.Context, variable VariableRequest, opts ...CallOption) (*Variable, error) {
+func (v *VariableSet) Create(
+	ctx context.Context, variable VariableRequest, opts ...CallOption,
+) (*Variable, error) {
 	one, err := send[Variable](ctx, v.client, v.at(v.ops.create).check(variable.check(nil)), variable, opts)
 	if err == nil && v.ops.late && one.UUID != "" { // else nothing tells it from the one that is listed
 		v.client.created.add(v.at(v.ops.list).path, one)
@@ -345,14 +351,17 @@ func (v *VariableSet) Create(ctx context.Context, variable VariableRequest, opts
 
 // Update changes the variable with a UUID. One that does not exist is an [ErrNotFound].
 //
-// API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
-// API: PUT /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
-// API: PUT /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables/{variable_uuid}
-// API: PUT /teams/{username}/pipelines_config/variables/{variable_uuid}
-// API: PUT /users/{selected_user}/pipelines_config/variables/{variable_uuid}
+// API:
+//   - PUT /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
+//   - PUT /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
+//   - PUT /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables/{variable_uuid}
+//   - PUT /teams/{username}/pipelines_config/variables/{variable_uuid}
+//   - PUT /users/{selected_user}/pipelines_config/variables/{variable_uuid}
 //
 // Scope: pipeline:variable.
-func (v *VariableSet) Update(ctx context.Context, id string, update VariableUpdate, opts ...CallOption) (*Variable, error) {
+func (v *VariableSet) Update(
+	ctx context.Context, id string, update VariableUpdate, opts ...CallOption,
+) (*Variable, error) {
 	var err error
 	if update == (VariableUpdate{}) {
 		err = invalidArgument("update changes nothing")
@@ -366,11 +375,12 @@ func (v *VariableSet) Update(ctx context.Context, id string, update VariableUpda
 
 // Delete deletes the variable with a UUID. One that does not exist is an [ErrNotFound].
 //
-// API: DELETE /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
-// API: DELETE /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
-// API: DELETE /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables/{variable_uuid}
-// API: DELETE /teams/{username}/pipelines_config/variables/{variable_uuid}
-// API: DELETE /users/{selected_user}/pipelines_config/variables/{variable_uuid}
+// API:
+//   - DELETE /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
+//   - DELETE /workspaces/{workspace}/pipelines-config/variables/{variable_uuid}
+//   - DELETE /repositories/{workspace}/{repo_slug}/deployments_config/environments/{environment_uuid}/variables/{variable_uuid}
+//   - DELETE /teams/{username}/pipelines_config/variables/{variable_uuid}
+//   - DELETE /users/{selected_user}/pipelines_config/variables/{variable_uuid}
 //
 // Scope: pipeline:variable.
 func (v *VariableSet) Delete(ctx context.Context, id string, opts ...CallOption) error {
@@ -391,7 +401,9 @@ func (v *VariableSet) Delete(ctx context.Context, id string, opts ...CallOption)
 // API: as [VariableSet.List], [VariableSet.Create] and [VariableSet.Update].
 //
 // Scope: pipeline:variable.
-func (v *VariableSet) Set(ctx context.Context, variable VariableRequest, opts ...CallOption) (*Variable, error) {
+func (v *VariableSet) Set(
+	ctx context.Context, variable VariableRequest, opts ...CallOption,
+) (*Variable, error) {
 	if err := variable.check(nil); err != nil {
 		return nil, fmt.Errorf("pipelines: Variables.Set: %w", err)
 	}

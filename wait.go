@@ -13,10 +13,10 @@ const waitRequestsPerHour = 120
 
 var waitRhythm = rhythm{quiet: 30 * time.Second, slowest: 30 * time.Second, stretch: stretchState}
 
-// WaitOptions vary [PipelinesService.Wait] and [PipelinesService.WaitAll]. Zero fields have their defaults.
+// WaitOptions are the options of [PipelinesService.Wait] and [PipelinesService.WaitAll]. Zero fields have their defaults.
 type WaitOptions struct {
-	ThroughPause    bool // wait on when the run waits for a person
-	RequestsPerHour int  // in the long run: the first hour has 60 more; default 120
+	ThroughPause    bool // go on waiting while a run waits for a person
+	RequestsPerHour int  // at most, and 60 more in the first hour; default 120
 }
 
 // settled holds for a run that isn't waited for any more.
@@ -24,19 +24,20 @@ func (o *WaitOptions) settled(p *Pipeline) bool {
 	return p != nil && (p.State.Done() || (p.State.Paused() && !o.ThroughPause))
 }
 
-// Wait waits until the pipeline is done, or paused for a person unless o says otherwise, and returns it. A failed run is a
-// result, not an error: ask the pipeline's State. Where Wait ends early it returns the pipeline as last seen, nil if it
-// never was, with the error; the end of ctx is one.
+// Wait polls a pipeline until it has ended, or is paused and waits for a person, and returns it. o may be nil. A run that
+// failed is not an error: see [PipelineState.Succeeded]. If there is an error, Wait also returns the pipeline as last seen, or
+// nil. The end of ctx is an error.
 //
-// It asks soon after a change and less often in quiet, at most 180 times in the first hour and 120 in each further one by
-// default. An unknown state counts as running. Polls that fail, each after retries of its own, end it when there are five in
-// a row; a used-up quota is waited out. A run that isn't found is an [ErrNotFound] after ten seconds, because a new one may not
-// be found at first.
+// Wait polls soon after a change and less often later, by default at most 180 times in the first hour and 120 times in each
+// further one. Five failed polls in a row end it, each of which includes retries; it waits for a used-up quota. A run that isn't
+// found is an [ErrNotFound] after ten seconds, because a new run may not be found at first.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
 //
 // Scope: pipeline.
-func (s *PipelinesService) Wait(ctx context.Context, repo Repo, id string, o *WaitOptions, opts ...CallOption) (*Pipeline, error) {
+func (s *PipelinesService) Wait(
+	ctx context.Context, repo Repo, id string, o *WaitOptions, opts ...CallOption,
+) (*Pipeline, error) {
 	if o == nil {
 		o = &WaitOptions{}
 	}
@@ -66,19 +67,22 @@ func (s *PipelinesService) Wait(ctx context.Context, repo Repo, id string, o *Wa
 	}
 }
 
-// WaitAll waits for several runs of one repository as [PipelinesService.Wait] does for one, until all are done, or paused for
-// a person unless o says otherwise, and returns them in the order of ids. A failed run is a result, not an error.
+// WaitAll waits for several runs of one repository as [PipelinesService.Wait] does for one, and returns them in the order of
+// ids. o may be nil. A run that failed is not an error. If there is an error, WaitAll also returns the runs as last seen: nil
+// for one that never was, and mostly with only UUID, BuildNumber and State.
 //
-// The runs share their requests: one for a page of the repository's newest runs tells of all that are on it, so that twenty
-// cost little more than one. A run that is not among them, and the last one that is left, is asked for by itself. Budget and
-// patience are those of Wait, for all the runs together. Where WaitAll ends early it returns the runs as last seen with the
-// error: nil where one never was, and of most only UUID, BuildNumber and State.
+// The runs share their requests: a page of the repository's newest runs has the states of all that are on it, so that twenty runs
+// take few more requests than one. WaitAll asks for a run by itself if it is not on that page, or is the last one left. The
+// limits are those of Wait, for all the runs together.
 //
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
+// API:
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
 //
 // Scope: pipeline.
-func (s *PipelinesService) WaitAll(ctx context.Context, repo Repo, ids []string, o *WaitOptions, opts ...CallOption) ([]*Pipeline, error) {
+func (s *PipelinesService) WaitAll(
+	ctx context.Context, repo Repo, ids []string, o *WaitOptions, opts ...CallOption,
+) ([]*Pipeline, error) {
 	if o == nil {
 		o = &WaitOptions{}
 	}

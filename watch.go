@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// WatchOptions vary [PipelinesService.Watch]. Zero fields have their defaults.
+// WatchOptions are the options of [PipelinesService.Watch]. Zero fields have their defaults.
 type WatchOptions struct {
-	RequestsPerHour int // in the long run: the first hour has 60 more; default 240
+	RequestsPerHour int // at most, and 60 more in the first hour; default 240
 }
 
 // EventKind says what an [Event] is about.
@@ -28,29 +28,34 @@ const (
 // Event is something that happened to a watched pipeline. Kind says which of the other fields are set.
 type Event struct {
 	Kind     EventKind
-	Pipeline *Pipeline // whose state has changed
-	Step     *Step     // whose state has changed, or which has written Log
-	Log      []byte    // a piece of the step's log, which may end within a line; it belongs to the caller
+	Pipeline *Pipeline // its state has changed
+	Step     *Step     // its state has changed, or it has written Log
+	Log      []byte    // a piece of the log, which may end within a line; the caller may keep it
 }
 
-// Watch follows a pipeline to its end: it yields an [Event] for each change of the pipeline's or a step's state and for each
-// piece of log, with the logs of parallel steps side by side. What is there when it starts comes first. A step's end comes
-// after the last of its log. The pipeline's end comes last, and a pause after everything that happened before it: whoever leaves
-// the range at an event has missed nothing up to there. A pipeline that waits for a person is watched on; leave the range to
-// stop. An error is yielded once, with a nil event, and ends the range; the end of ctx is one.
+// Watch polls a pipeline to its end and yields an [Event] for each change of its state or a step's, and for each piece of log.
+// The logs of parallel steps come side by side. o may be nil. An error is yielded once, with a nil event, and ends the range;
+// the end of ctx is one.
 //
-// By default it sends at most 300 requests in the first hour and 240 in each further one, however many steps there are and
-// however much their logs grow; each byte of log is transferred once, unless the log lies compressed in the service's storage.
-// Polls that fail, each after retries of its own, end it when there are five in a row; a used-up quota is waited out. A run that
-// isn't found is an [ErrNotFound] after ten seconds, because a new one may not be found at first. The log of a step that has run
-// and ended is waited for as long as a minute, and everything else goes on meanwhile.
+// The first events are what is there already. The end of a step comes after the last piece of its log, and the end of the
+// pipeline last. A pause comes after everything that happened before it. Watch goes on while a pipeline waits for a person:
+// leave the range to stop.
 //
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
+// By default Watch sends at most 300 requests in the first hour and 240 in each further one, however many steps there are and
+// however fast their logs grow. Each byte of a log is transferred once, unless the service's storage compresses it. Five failed
+// polls in a row end it, each of which includes retries; it waits for a used-up quota. A run that isn't found is an [ErrNotFound]
+// after ten seconds, because a new run may not be found at first. If a step has run and ended, Watch waits for its log for up
+// to a minute, and yields everything else meanwhile.
+//
+// API:
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
 //
 // Scope: pipeline.
-func (s *PipelinesService) Watch(ctx context.Context, repo Repo, id string, o *WatchOptions, opts ...CallOption) iter.Seq2[*Event, error] {
+func (s *PipelinesService) Watch(
+	ctx context.Context, repo Repo, id string, o *WatchOptions, opts ...CallOption,
+) iter.Seq2[*Event, error] {
 	if o == nil {
 		o = &WatchOptions{}
 	}
@@ -170,8 +175,8 @@ func (w *watcher) step() error {
 	return nil
 }
 
-// due tells what to look at next, and how. While the pipeline's state is untold it isn't looked at, and neither are the steps once
-// all of them have ended with it.
+// due tells what to look at next, and how. While the pipeline's state is untold it isn't looked at, and neither are the steps
+// once all of them have ended with it.
 func (w *watcher) due() (next *check, look func() (changed bool, err error)) {
 	offer := func(c *check, how func() (bool, error)) {
 		if next == nil || c.due.Before(next.due) {

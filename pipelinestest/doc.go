@@ -1,4 +1,4 @@
-// Package pipelinestest is a stateful, in-memory Bitbucket Pipelines for the tests of programs that use package pipelines.
+// Package pipelinestest is a stateful, in-memory Bitbucket Pipelines for the tests of programs that use package [pipelines].
 //
 // A [Server] behaves as the service does, for each of its operations on Pipelines: it checks credentials and scopes, serves pages of ten
 // with absolute links, starts runs that move from PARSING to COMPLETED as time passes, hands logs and caches out by way of a second

@@ -50,7 +50,7 @@ func Example() {
 	// variables: ENV
 }
 
-// The answer to a request that starts a run is lost: the program can't know whether the run exists.
+// The response to a request that starts a run is lost: the program can't know whether the run exists.
 func ExampleServer_Inject() {
 	srv := pipelinestest.NewServer()
 	defer srv.Close()
@@ -135,7 +135,7 @@ func ExampleRepository_AddVariable() {
 	repo.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "old", Secured: true})
 
 	variables := srv.Client().Variables.InRepository(repo.Repo())
-	read, err := variables.Set(context.Background(), pipelines.VariableRequest{Key: "TOKEN", Value: "new", Secured: new(true)})
+	read, err := variables.Set(context.Background(), pipelines.VariableRequest{Key: "TOKEN", Value: "new"})
 	if err != nil {
 		fmt.Println(err)
 		return

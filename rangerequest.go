@@ -52,6 +52,7 @@ func (r *rangeReader) connect(cause error, tail int64) error {
 
 // ask sends one request and continues with its response. again reports whether another request may help.
 func (r *rangeReader) ask(tail int64) (again bool, err error) {
+	whole := r.whole
 	resp, err := r.request(tail)
 	var past *pastEndError
 	switch {
@@ -69,7 +70,7 @@ func (r *rangeReader) ask(tail int64) (again bool, err error) {
 	switch {
 	case err == nil, isEnd(err), errors.Is(err, fs.ErrClosed):
 		return false, err
-	case errors.As(err, &unfit) && !r.whole:
+	case errors.As(err, &unfit) && !whole:
 		r.whole = true
 		return r.ask(tail)
 	case unfit != nil:
@@ -240,24 +241,29 @@ func (r *rangeReader) endOfSkip(err error) error {
 	return io.EOF
 }
 
-// seekTail reads up to the last n bytes.
-func (r *rangeReader) seekTail(p *part, n int64) (err error) {
-	end := p.size
+// seekTail reads up to the last n bytes. The log may grow, but its tail is the one that it had.
+func (r *rangeReader) seekTail(p *part, n int64) error {
+	end := max(p.size, p.end) // -1: neither is told
 	if end < 0 {
-		end = p.end
+		total, tail, err := readTail(*p, n)
+		if err != nil {
+			return err
+		}
+		p.body.Close()
+		p.body = io.NopCloser(bytes.NewReader(tail))
+		p.from, end = total-int64(len(tail)), total
+		r.size, r.end = total, total
 	}
-	if end < 0 {
-		return r.collectTail(p, n)
+	r.begin = max(p.from, end-n)
+	r.pos, r.limit = r.begin, end
+	if r.pos == end {
+		return io.EOF
 	}
-	r.pos = max(p.from, end-n)
-	r.begin = r.pos
 	return r.seek(*p)
 }
 
-// collectTail finds the last n bytes of a body whose length nobody knows by reading all of it.
-func (r *rangeReader) collectTail(p *part, n int64) error {
-	var tail []byte
-	var total int64
+// readTail finds the last n bytes of a body whose length nobody knows by reading all of it.
+func readTail(p part, n int64) (total int64, tail []byte, err error) {
 	buf := make([]byte, copyBuffer)
 	for {
 		got, err := p.body.Read(buf)
@@ -268,16 +274,11 @@ func (r *rangeReader) collectTail(p *part, n int64) error {
 		}
 		switch {
 		case isEnd(err) && !p.framed:
-			return &unfitError{errUnconfirmed}
+			return 0, nil, &unfitError{errUnconfirmed}
 		case isEnd(err):
-			p.body.Close()
-			p.body = io.NopCloser(bytes.NewReader(tail))
-			r.size, r.end, r.limit = total, total, total
-			r.pos = total - int64(len(tail))
-			r.begin = r.pos
-			return nil
+			return total, tail, nil
 		case err != nil:
-			return err
+			return 0, nil, err
 		}
 	}
 }

@@ -376,6 +376,9 @@ func TestALogThatLiesCompressedIsRead(t *testing.T) {
 					require.EqualValues(t, 100_000, size)
 				}
 				require.Equal(t, "identity", srv.seen()[0].Header.Get("Accept-Encoding"))
+				if !strings.Contains(name, "cut") && !strings.HasPrefix(name, "only") {
+					require.LessOrEqual(t, len(srv.seen()), 2, "one for a range of what lies there, one for all of it")
+				}
 			})
 		}
 	}

@@ -52,7 +52,6 @@ func (r *rangeReader) connect(cause error, tail int64) error {
 
 // ask sends one request and continues with its response. again reports whether another request may help.
 func (r *rangeReader) ask(tail int64) (again bool, err error) {
-	whole := r.whole
 	resp, err := r.request(tail)
 	var past *pastEndError
 	switch {
@@ -70,7 +69,7 @@ func (r *rangeReader) ask(tail int64) (again bool, err error) {
 	switch {
 	case err == nil, isEnd(err), errors.Is(err, fs.ErrClosed):
 		return false, err
-	case errors.As(err, &unfit) && !whole:
+	case errors.As(err, &unfit) && !r.whole:
 		r.whole = true
 		return r.ask(tail)
 	case unfit != nil:
@@ -131,7 +130,6 @@ func (r *rangeReader) pastEnd(past *pastEndError) error {
 
 // attach continues with resp at pos, or tail bytes before the end. It returns io.EOF if there is nothing.
 func (r *rangeReader) attach(resp *http.Response, tail int64) error {
-	nothing := r.nothing
 	p, err := readPart(resp)
 	if err == nil {
 		err = r.accept(p)
@@ -140,10 +138,13 @@ func (r *rangeReader) attach(resp *http.Response, tail int64) error {
 	case err != nil:
 	case tail > 0:
 		err = r.seekTail(&p, tail)
-	case nothing && !p.encoded && p.size < 0: // so the 416 wasn't about a compressed form
+	case r.nothing && !p.encoded && p.size < 0: // so the 416 wasn't about a compressed form
 		err = io.EOF
 	default:
 		err = r.seek(p)
+	}
+	if err == nil || isEnd(err) {
+		r.whole, r.nothing = p.encoded, false
 	}
 	if err != nil {
 		resp.Body.Close()
@@ -165,7 +166,6 @@ func (r *rangeReader) accept(p part) error {
 		return errChanged
 	}
 	r.size, r.end, r.framed, r.version = p.size, p.end, p.framed, p.version
-	r.whole, r.nothing = p.encoded, false
 	return nil
 }
 
@@ -180,7 +180,7 @@ func (r *rangeReader) seek(p part) error {
 	if err := r.skip(p.body, p.from); err != nil {
 		return r.endOfSkip(err)
 	}
-	if p.size < 0 && p.end == r.pos { // it ends where reading had come to
+	if p.size < 0 && p.end == r.pos && !r.whole { // what was asked for is empty
 		return io.EOF
 	}
 	return nil

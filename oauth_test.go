@@ -338,5 +338,5 @@ func TestATokenSourceThatEndsItsGoroutineLeavesNobodyWaiting(t *testing.T) {
 	c := newClient(t, "http://127.0.0.1:1", pipelines.WithTokenSource(source))
 	_, err := c.Pipelines.Get(ctx, repo, "1")
 	require.Error(t, err)
-	require.NoError(t, ctx.Err(), err)
+	require.NoError(t, ctx.Err(), "%v", err)
 }

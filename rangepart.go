@@ -16,7 +16,7 @@ import (
 // part is what a response holds of the content, as its status and header tell.
 type part struct {
 	body    io.ReadCloser
-	partial bool  // the status is 206
+	partial bool  // it may be no more than a piece
 	from    int64 // position of the body's first byte
 	end     int64 // position after its last byte; -1: not told
 	size    int64 // of the whole content; -1: not told
@@ -59,7 +59,7 @@ func (p part) decoded(encoding string) (part, error) {
 	if p.from > 0 || p.end != p.size {
 		return p, &unfitError{&encodingError{encoding, errors.New("only a part of it came, which can't be decoded by itself")}}
 	}
-	p.end, p.size, p.framed, p.encoded = -1, -1, true, true
+	p.partial, p.end, p.size, p.framed, p.encoded = false, -1, -1, true, true
 	return p, nil
 }
 

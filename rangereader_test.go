@@ -376,6 +376,9 @@ func TestALogThatLiesCompressedIsRead(t *testing.T) {
 					require.EqualValues(t, 100_000, size)
 				}
 				require.Equal(t, "identity", srv.seen()[0].Header.Get("Accept-Encoding"))
+				if !strings.Contains(name, "cut") && !strings.HasPrefix(name, "only") {
+					require.LessOrEqual(t, len(srv.seen()), 2, "one for a range of what lies there, one for all of it")
+				}
 			})
 		}
 	}
@@ -530,4 +533,114 @@ func TestAWriterThatPanicsLeavesNoConnectionBehind(t *testing.T) {
 			<-gone
 		})
 	}
+}
+
+func TestAResponseThatStartsEarlierIsCompared(t *testing.T) {
+	content := noise(10_000)
+	other := bytes.Clone(content)
+	other[3_500]++
+	for name, tc := range map[string]struct {
+		from int
+		rest []byte
+		says string
+	}{
+		"and is the same":                {2_500, content, ""},
+		"and is the same, just before":   {3_999, content, ""},
+		"and is another":                 {2_500, other, "has changed since its beginning was read"},
+		"and is another from the start":  {0, other, "has changed since its beginning was read"},
+		"and is the same from the start": {0, content, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, sequence(cut(4_000, serveLog(content, "")), func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-9999/10000", tc.from))
+				w.WriteHeader(http.StatusPartialContent)
+				_, _ = w.Write(tc.rest[tc.from:])
+			}))
+			got, err := io.ReadAll(openLog(t, newClient(t, srv.base()), nil))
+			require.Len(t, srv.seen(), 2)
+			if tc.says != "" {
+				require.ErrorContains(t, err, tc.says)
+				require.Equal(t, content[:4_000], got)
+				return
+			}
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(content, got), "got %d bytes, want %d", len(got), len(content))
+		})
+	}
+}
+
+func TestAnOffsetPastTheEndTransfersNothing(t *testing.T) {
+	content := noise(5_000)
+	for _, tellLength := range []bool{true, false} {
+		for contentRange, requests := range map[string]int{"bytes */5000": 1, "bytes */4000": 2, "": 2} {
+			srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+				if req.Header.Get("Range") != "" {
+					pastEnd(contentRange)(w, req)
+					return
+				}
+				whole(content, tellLength)(w, req)
+			})
+			got, err := io.ReadAll(openLog(t, newClient(t, srv.base()), &pipelines.LogOptions{Offset: 5_000}))
+			require.NoError(t, err)
+			require.Empty(t, got)
+			require.Len(t, srv.seen(), requests, "416 with %q", contentRange)
+		}
+	}
+}
+
+func TestATailThatEndsWithItsConnectionIsNotBelieved(t *testing.T) {
+	content := string(noise(10_000))
+	base, asked := unframed(t, func(*http.Request) (string, string) { return "HTTP/1.0 200 OK", content })
+	_, err := newClient(t, base).Steps.Log(t.Context(), repo, "8", "{s}", &pipelines.LogOptions{Tail: 10})
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.Equal(t, 2, asked())
+}
+
+func TestATailIsTheOneThatTheLogHad(t *testing.T) {
+	content := noise(10_000)
+	for name, tc := range map[string]struct {
+		handle http.HandlerFunc
+		want   []byte
+	}{
+		"though it grew since":       {sequence(cut(50, serveLog(content[:5_000], "")), serveLog(content, "")), content[4_900:5_000]},
+		"of an empty log":            {whole(nil, true), nil},
+		"of an empty log, no length": {whole(nil, false), nil},
+		"of an empty log, by a 416":  {pastEnd("bytes */0"), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, tc.handle)
+			got, err := io.ReadAll(openLog(t, newClient(t, srv.base()), &pipelines.LogOptions{Tail: 100}))
+			require.NoError(t, err)
+			require.Equal(t, string(tc.want), string(got))
+		})
+	}
+}
+
+func TestATransportThatEndsABodyEarlyIsAskedForTheRest(t *testing.T) {
+	content := noise(10_000)
+	short := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "10000")
+		_, _ = w.Write(content[:4_000])
+	}
+	c := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: hosts{"http://api.example": sequence(short, serveLog(content, ""))}}))
+	got, err := io.ReadAll(openLog(t, c, nil))
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(content, got), "got %d bytes, want %d", len(got), len(content))
+}
+
+func TestATransportThatDecodesAndLeavesTheLengthIsNotTakenAtItsWord(t *testing.T) {
+	content := text(100_000)
+	stored := zip(t, content, 1)
+	c := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+		resp := respond(req, 200, string(content))
+		resp.ContentLength = int64(len(stored))
+		resp.Header.Set("Content-Length", strconv.Itoa(len(stored)))
+		return resp, nil
+	})}))
+	log := openLog(t, c, nil)
+	got, err := io.ReadAll(log)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(content, got), "got %d bytes, want %d", len(got), len(content))
+	_, known := log.Size()
+	require.False(t, known)
 }

@@ -130,7 +130,6 @@ func (r *rangeReader) pastEnd(past *pastEndError) error {
 
 // attach continues with resp at pos, or tail bytes before the end. It returns io.EOF if there is nothing.
 func (r *rangeReader) attach(resp *http.Response, tail int64) error {
-	nothing := r.nothing
 	p, err := readPart(resp)
 	if err == nil {
 		err = r.accept(p)
@@ -139,10 +138,13 @@ func (r *rangeReader) attach(resp *http.Response, tail int64) error {
 	case err != nil:
 	case tail > 0:
 		err = r.seekTail(&p, tail)
-	case nothing && !p.encoded && p.size < 0: // so the 416 wasn't about a compressed form
+	case r.nothing && !p.encoded && p.size < 0: // so the 416 wasn't about a compressed form
 		err = io.EOF
 	default:
 		err = r.seek(p)
+	}
+	if err == nil || isEnd(err) {
+		r.whole, r.nothing = p.encoded, false
 	}
 	if err != nil {
 		resp.Body.Close()
@@ -164,7 +166,6 @@ func (r *rangeReader) accept(p part) error {
 		return errChanged
 	}
 	r.size, r.end, r.framed, r.version = p.size, p.end, p.framed, p.version
-	r.whole, r.nothing = p.encoded, false
 	return nil
 }
 
@@ -179,7 +180,7 @@ func (r *rangeReader) seek(p part) error {
 	if err := r.skip(p.body, p.from); err != nil {
 		return r.endOfSkip(err)
 	}
-	if p.size < 0 && p.end == r.pos { // it ends where reading had come to
+	if p.size < 0 && p.end == r.pos && !r.whole { // what was asked for is empty
 		return io.EOF
 	}
 	return nil
@@ -240,24 +241,29 @@ func (r *rangeReader) endOfSkip(err error) error {
 	return io.EOF
 }
 
-// seekTail reads up to the last n bytes.
-func (r *rangeReader) seekTail(p *part, n int64) (err error) {
-	end := p.size
+// seekTail reads up to the last n bytes. The log may grow, but its tail is the one that it had.
+func (r *rangeReader) seekTail(p *part, n int64) error {
+	end := max(p.size, p.end) // -1: neither is told
 	if end < 0 {
-		end = p.end
+		total, tail, err := readTail(*p, n)
+		if err != nil {
+			return err
+		}
+		p.body.Close()
+		p.body = io.NopCloser(bytes.NewReader(tail))
+		p.from, end = total-int64(len(tail)), total
+		r.size, r.end = total, total
 	}
-	if end < 0 {
-		return r.collectTail(p, n)
+	r.begin = max(p.from, end-n)
+	r.pos, r.limit = r.begin, end
+	if r.pos == end {
+		return io.EOF
 	}
-	r.pos = max(p.from, end-n)
-	r.begin = r.pos
 	return r.seek(*p)
 }
 
-// collectTail finds the last n bytes of a body whose length nobody knows by reading all of it.
-func (r *rangeReader) collectTail(p *part, n int64) error {
-	var tail []byte
-	var total int64
+// readTail finds the last n bytes of a body whose length nobody knows by reading all of it.
+func readTail(p part, n int64) (total int64, tail []byte, err error) {
 	buf := make([]byte, copyBuffer)
 	for {
 		got, err := p.body.Read(buf)
@@ -268,16 +274,11 @@ func (r *rangeReader) collectTail(p *part, n int64) error {
 		}
 		switch {
 		case isEnd(err) && !p.framed:
-			return &unfitError{errUnconfirmed}
+			return 0, nil, &unfitError{errUnconfirmed}
 		case isEnd(err):
-			p.body.Close()
-			p.body = io.NopCloser(bytes.NewReader(tail))
-			r.size, r.end, r.limit = total, total, total
-			r.pos = total - int64(len(tail))
-			r.begin = r.pos
-			return nil
+			return total, tail, nil
 		case err != nil:
-			return err
+			return 0, nil, err
 		}
 	}
 }

@@ -25,12 +25,13 @@
 // Runs, variables, environments, deployments, schedules, SSH keys, caches and runners are added by methods of [Repository], [Workspace],
 // [Environment] and [Owner] that begin with Add or Set, without requests and without the service's limits. Type discriminators may be
 // left out of what is seeded, at any depth. [Repository.AddRun] adds runs with steps and logs. The counterparts of these methods, such as
-// Variables, return what there is, secrets included, so that a test can compare them; printed, they stay masked. They see at once what the
-// API shows late.
+// Variables, return what there is, secrets included, so that a test can compare them.
 //
 //	repo.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "old", Secured: true})
 //	... // the program rotates the token
 //	rotated := repo.Variables()[0].Value != "old"
+//
+// Printed, the secrets stay masked. These methods return at once what the API shows late.
 //
 // # Identity
 //

@@ -235,6 +235,12 @@ func TestARepoIsTextInJSONAndFlags(t *testing.T) {
 	require.NoError(t, flags.Parse([]string{"-repo", "acme/site"}))
 	require.Equal(t, repo, named)
 	require.Error(t, flags.Parse([]string{"-repo", "acme"}))
+	zero, err := json.Marshal(map[string]pipelines.Repo{"r": {}})
+	require.NoError(t, err)
+	require.Equal(t, `{"r":""}`, string(zero))
+	named = repo
+	require.NoError(t, named.UnmarshalText(nil))
+	require.Zero(t, named)
 }
 
 func TestWhatIsNoRepositoryIsRefused(t *testing.T) {

@@ -73,13 +73,13 @@ var decoders = map[string]func(context.Context, *pipelines.Client) (any, error){
 	},
 	"Step": func(ctx context.Context, c *pipelines.Client) (any, error) { return c.Steps.Get(ctx, repo, "1", "s") },
 	"TestReport": func(ctx context.Context, c *pipelines.Client) (any, error) {
-		return c.Steps.TestReport(ctx, repo, "1", "s")
+		return c.Steps.GetTestReport(ctx, repo, "1", "s")
 	},
 	"TestCases": func(ctx context.Context, c *pipelines.Client) (any, error) {
-		return c.Steps.TestCases(ctx, repo, "1", "s", nil).Collect()
+		return c.Steps.ListTestCases(ctx, repo, "1", "s", nil).Collect()
 	},
 	"TestCaseReasons": func(ctx context.Context, c *pipelines.Client) (any, error) {
-		return c.Steps.TestCaseReasons(ctx, repo, "1", "s", "t", nil).Collect()
+		return c.Steps.ListTestCaseReasons(ctx, repo, "1", "s", "t", nil).Collect()
 	},
 	"Variable": func(ctx context.Context, c *pipelines.Client) (any, error) {
 		return c.Variables.InRepository(repo).Get(ctx, "v")
@@ -90,16 +90,16 @@ var decoders = map[string]func(context.Context, *pipelines.Client) (any, error){
 	"Deployment": func(ctx context.Context, c *pipelines.Client) (any, error) { return c.Deployments.Get(ctx, repo, "d") },
 	"Schedule":   func(ctx context.Context, c *pipelines.Client) (any, error) { return c.Schedules.Get(ctx, repo, "s") },
 	"Executions": func(ctx context.Context, c *pipelines.Client) (any, error) {
-		return c.Schedules.Executions(ctx, repo, "s", nil).Collect()
+		return c.Schedules.ListExecutions(ctx, repo, "s", nil).Collect()
 	},
-	"KeyPair":   func(ctx context.Context, c *pipelines.Client) (any, error) { return c.SSH.KeyPair(ctx, repo) },
+	"KeyPair":   func(ctx context.Context, c *pipelines.Client) (any, error) { return c.SSH.GetKeyPair(ctx, repo) },
 	"KnownHost": func(ctx context.Context, c *pipelines.Client) (any, error) { return c.SSH.GetKnownHost(ctx, repo, "h") },
 	"Caches": func(ctx context.Context, c *pipelines.Client) (any, error) {
 		return c.Caches.List(ctx, repo, nil).Collect()
 	},
 	"Config": func(ctx context.Context, c *pipelines.Client) (any, error) { return c.Config.Get(ctx, repo) },
-	"OIDC":   func(ctx context.Context, c *pipelines.Client) (any, error) { return c.OIDC.Configuration(ctx, "w") },
-	"Keys":   func(ctx context.Context, c *pipelines.Client) (any, error) { return c.OIDC.Keys(ctx, "w") },
+	"OIDC":   func(ctx context.Context, c *pipelines.Client) (any, error) { return c.OIDC.GetConfiguration(ctx, "w") },
+	"Keys":   func(ctx context.Context, c *pipelines.Client) (any, error) { return c.OIDC.GetKeys(ctx, "w") },
 	"Runner": func(ctx context.Context, c *pipelines.Client) (any, error) {
 		return c.Runners.InWorkspace("w").Get(ctx, "r")
 	},

@@ -235,6 +235,9 @@ func (r RunRequest) check() error {
 		if v.Key == "" {
 			return invalidArgument("variable %d has no key", i)
 		}
+		if err := v.check(nil); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -591,7 +591,7 @@ func TestAnOffsetPastTheEndTransfersNothing(t *testing.T) {
 func TestATailThatEndsWithItsConnectionIsNotBelieved(t *testing.T) {
 	content := string(noise(10_000))
 	base, asked := unframed(t, func(*http.Request) (string, string) { return "HTTP/1.0 200 OK", content })
-	_, err := newClient(t, base).Steps.Log(t.Context(), repo, "8", "{s}", &pipelines.LogOptions{Tail: 10})
+	_, err := newClient(t, base).Steps.GetLog(t.Context(), repo, "8", "{s}", &pipelines.LogOptions{Tail: 10})
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.Equal(t, 2, asked())
 }

@@ -52,11 +52,22 @@ func RepoFromEnv() (Repo, error) {
 // String returns "workspace/slug", the form that [ParseRepo] reads.
 func (r Repo) String() string { return r.Workspace + "/" + r.Slug }
 
-// MarshalText implements [encoding.TextMarshaler], in the form of [Repo.String]: a Repo may be a key of a map in JSON.
-func (r Repo) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+// MarshalText implements [encoding.TextMarshaler], in the form of [Repo.String]: a Repo may be a key of a map in JSON. The zero
+// Repo is an empty text.
+func (r Repo) MarshalText() ([]byte, error) {
+	if r == (Repo{}) {
+		return nil, nil
+	}
+	return []byte(r.String()), nil
+}
 
-// UnmarshalText implements [encoding.TextUnmarshaler], with [ParseRepo].
+// UnmarshalText implements [encoding.TextUnmarshaler], with [ParseRepo]; an empty text gives the zero Repo. Package flag repeats a
+// value that is refused, which may be a clone URL with a token.
 func (r *Repo) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*r = Repo{}
+		return nil
+	}
 	repo, err := ParseRepo(string(text))
 	if err == nil {
 		*r = repo

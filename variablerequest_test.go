@@ -56,6 +56,12 @@ func TestAnEmptyValueForASecuredVariableIsRefused(t *testing.T) {
 			_, err := set.Create(t.Context(), pipelines.VariableRequest{Key: "NEW", Secured: new(true)})
 			return err
 		},
+		"Run": func() error {
+			_, err := srv.Client().Pipelines.Run(t.Context(), repo, pipelines.RunRequest{
+				Target: pipelines.BranchTarget("main"), Variables: []pipelines.VariableRequest{{Key: "K", Secured: new(true)}},
+			})
+			return err
+		},
 		"Set of a new one": func() error {
 			_, err := set.Set(t.Context(), pipelines.VariableRequest{Key: "NEW", Secured: new(true)})
 			return err
@@ -73,6 +79,9 @@ func TestAnEmptyValueForASecuredVariableIsRefused(t *testing.T) {
 			require.Equal(t, "s3cret", r.Variables()[0].Value)
 		})
 	}
+	_, err = set.Update(t.Context(), read.UUID, pipelines.VariableUpdate{Value: &read.Value, Secured: &read.Secured})
+	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+	require.Equal(t, "s3cret", r.Variables()[0].Value)
 	plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{asRead}, &pipelines.SyncOptions{Secured: pipelines.SecuredIfMissing})
 	require.NoError(t, err)
 	require.True(t, plan.Empty(), "it is there, and not written")

@@ -184,6 +184,16 @@ type plainVariableUpdate VariableUpdate
 // secret reports whether the value has to be taken for one: only an update that says so has none.
 func (u VariableUpdate) secret() bool { return u.Value != nil && (u.Secured == nil || *u.Secured) }
 
+func (u VariableUpdate) check() error {
+	switch {
+	case u == VariableUpdate{}:
+		return invalidArgument("update changes nothing")
+	case u.Value != nil && *u.Value == "" && u.Secured != nil && *u.Secured:
+		return invalidArgument("update makes the value of a secured variable empty: a secured value can't be read, so what was read is none to write")
+	}
+	return nil
+}
+
 func (u VariableUpdate) secrets() []string {
 	if !u.secret() {
 		return nil
@@ -362,11 +372,7 @@ func (v *VariableSet) Create(
 func (v *VariableSet) Update(
 	ctx context.Context, id string, update VariableUpdate, opts ...CallOption,
 ) (*Variable, error) {
-	var err error
-	if update == (VariableUpdate{}) {
-		err = invalidArgument("update changes nothing")
-	}
-	one, err := send[Variable](ctx, v.client, v.at(v.ops.update, id).check(err), update, opts)
+	one, err := send[Variable](ctx, v.client, v.at(v.ops.update, id).check(update.check()), update, opts)
 	if err == nil {
 		v.client.created.update(v.at(v.ops.list).path, braced(id), one)
 	}

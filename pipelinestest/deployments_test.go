@@ -24,7 +24,7 @@ func TestAStepDeploysWhileItRuns(t *testing.T) {
 	step := f.get(path + "/steps").Values("uuid")[1].(string)
 	run := f.get(path).At("uuid").(string)
 	environment := f.repo.Environments()[0]
-	require.Equal(t, "Staging", environment.EnvironmentType.Name, "made when the run started")
+	require.Equal(t, pipelines.EnvironmentStaging, environment.EnvironmentType.Name, "made when the run started")
 	require.Equal(t, map[string]any{"type": "deployment_state_undeployed", "name": "UNDEPLOYED"}, a.At("values.0.state"))
 	require.Equal(t, map[string]any{"uuid": environment.UUID}, a.At("values.0.environment"))
 	require.Equal(t, "steps-"+step, a.At("values.0.key"))
@@ -82,7 +82,7 @@ func TestHowADeploymentEnds(t *testing.T) {
 		require.Equal(t, []any{"Canary", "Production"}, states.Values("environment.name"))
 		require.Equal(t, []any{"COMPLETED", "UNDEPLOYED"}, f.get(site+"/deployments").Values("state.name"))
 		require.Equal(t, want, string(f.repo.Deployments()[0].State.Status.Name))
-		require.Equal(t, "Test", f.repo.Environments()[0].EnvironmentType.Name)
+		require.Equal(t, pipelines.EnvironmentTest, f.repo.Environments()[0].EnvironmentType.Name)
 	}
 }
 

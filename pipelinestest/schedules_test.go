@@ -136,5 +136,5 @@ func TestTheClientManagesSchedules(t *testing.T) {
 	require.Equal(t, 1, execution.Pipeline.BuildNumber)
 	require.NoError(t, client.Delete(ctx, repo, s.UUID))
 	_, err = client.List(ctx, repo, nil).First()
-	require.ErrorIs(t, err, pipelines.ErrNotFound)
+	require.ErrorIs(t, err, pipelines.ErrEmptyList)
 }

@@ -211,7 +211,7 @@ func TestTheLastLinesOfALog(t *testing.T) {
 			_, err = log.WriteTo(&got)
 			require.NoError(t, err)
 			require.Equal(t, len(test.want), got.Len())
-			require.True(t, test.want == got.String(), "the text is another")
+			require.Equal(t, test.want, got.String())
 		})
 	}
 	c := newClient(t, "http://127.0.0.1:1")

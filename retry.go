@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -97,7 +98,7 @@ type verdict struct {
 func (k *call) loop() *retryablehttp.Client {
 	return &retryablehttp.Client{
 		HTTPClient:     k.client.http,
-		RetryMax:       int(^uint(0) >> 1), // the verdict has the last word
+		RetryMax:       math.MaxInt, // the verdict has the last word
 		RequestLogHook: k.begin,
 		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
 			k.verdict, k.judged = k.judge(ctx, resp, err), time.Now()

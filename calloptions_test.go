@@ -349,6 +349,12 @@ func TestTheCauseOfAContextsEndIsInTheError(t *testing.T) {
 			for call, do := range map[string]func() error{
 				"Get":  func() error { _, err := c.Pipelines.Get(ctx, repo, "1"); return err },
 				"Wait": func() error { _, err := c.Pipelines.Wait(ctx, repo, "1", nil); return err },
+				"Watch": func() error {
+					for _, err := range c.Pipelines.Watch(ctx, repo, "1", nil) {
+						return err
+					}
+					return nil
+				},
 			} {
 				err := do()
 				require.ErrorIs(t, err, context.Canceled, "%s %s", call, name)

@@ -270,7 +270,7 @@ func missingCause(ctx context.Context, err error) error {
 	return contextError(ctx)
 }
 
-// contextError is the error of a context that has ended, with its cause.
+// contextError is the error of a context that has ended, with its cause, and nil of one that has not.
 func contextError(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if err == nil || errors.Is(cause, err) {

@@ -362,7 +362,7 @@ func TestLoggerTellsOfEachAttemptAndOfNothingSecret(t *testing.T) {
 	require.NotContains(t, log.String(), "t0ken")
 }
 
-func TestResponseHookSeesEveryAttempt(t *testing.T) {
+func TestAnObserverSeesEveryAttempt(t *testing.T) {
 	n := 0
 	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 		n++

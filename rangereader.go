@@ -195,7 +195,7 @@ func (r *rangeReader) backoff(cause error) error {
 	case r.isClosed():
 		return fs.ErrClosed
 	case r.ctx.Err() != nil:
-		return r.wrap(r.ctx.Err())
+		return r.wrap(contextError(r.ctx))
 	case r.failures >= r.policy.MaxAttempts-1:
 		return r.wrap(cause)
 	}

@@ -33,7 +33,8 @@ type SyncPlan struct {
 	Delete    []Variable        // not wanted; only with SyncOptions.Prune
 	Unchanged []Variable        // as wanted, and with SecuredIfMissing the secured ones
 
-	scope string // the path of the list it was made from
+	scope string          // the path of the list it was made from
+	asIs  map[string]bool // the keys to create whose protection nobody asked for
 }
 
 // VariableChange is a variable before and after an update.
@@ -136,7 +137,7 @@ func (v *VariableSet) Plan(
 		}
 	}
 	there = v.client.created.addMissing(at.path, there)
-	plan := &SyncPlan{scope: at.path}
+	plan := &SyncPlan{scope: at.path, asIs: make(map[string]bool)}
 	byKey := make(map[string]*Variable, len(there))
 	for _, one := range slices.Backward(there) { // the first of a key counts
 		byKey[one.Key] = one
@@ -179,6 +180,9 @@ func (p *SyncPlan) compare(there *Variable, wanted VariableRequest, policy Secur
 	}
 	if err := wanted.check(there); err != nil {
 		return err
+	}
+	if there == nil && wanted.Secured == nil {
+		p.asIs[wanted.Key] = true
 	}
 	wanted.Secured = &secured
 	switch {
@@ -233,6 +237,9 @@ func (v *VariableSet) Apply(ctx context.Context, plan *SyncPlan, opts ...CallOpt
 	a := applier{ctx: ctx, set: v, opts: opts}
 	var changes []syncChange
 	for _, one := range plan.Create {
+		if plan.asIs[one.Key] && !one.secured(nil) {
+			one.Secured = nil // one that was created since and is secured stays so
+		}
 		changes = append(changes, syncChange{"create " + one.Key, func() error { return a.create(one) }})
 	}
 	for _, c := range plan.Update {
@@ -307,6 +314,9 @@ func (a *applier) list() error {
 	}
 	a.listed = make(map[string]bool, len(there))
 	for _, one := range there {
+		if one.UUID == "" {
+			return errors.New("a variable is listed without its UUID")
+		}
 		a.listed[one.UUID] = true
 	}
 	return nil

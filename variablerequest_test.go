@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -176,4 +177,67 @@ func TestAnEmptyListIsNoMissingPipeline(t *testing.T) {
 	_, err = c.Steps.List(t.Context(), repo, "4711", nil).First()
 	require.ErrorIs(t, err, pipelines.ErrNotFound)
 	require.NotErrorIs(t, err, pipelines.ErrEmptyList)
+}
+
+// betweenTimes is a client for which something happens once, right before its first request with a method.
+func betweenTimes(t *testing.T, srv *pipelinestest.Server, method string, happens func()) *pipelines.Client {
+	t.Helper()
+	var once sync.Once
+	inner := srv.Transport()
+	return srv.Client(pipelines.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+		if req.Method == method {
+			once.Do(happens)
+		}
+		return inner.RoundTrip(req)
+	})}))
+}
+
+func TestASecretThatIsDeletedMeanwhileIsNotCreatedInTheClear(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	uuid := r.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "s3cret", Secured: true}).UUID
+	c := betweenTimes(t, srv, http.MethodPut, func() {
+		require.NoError(t, srv.Client().Variables.InRepository(repo).Delete(t.Context(), uuid))
+	})
+	set, err := c.Variables.InRepository(repo).Set(t.Context(), pipelines.VariableRequest{Key: "TOKEN", Value: "another"})
+	require.NoError(t, err)
+	require.NotEqual(t, uuid, set.UUID)
+	require.True(t, set.Secured)
+	require.True(t, r.Variables()[0].Secured)
+}
+
+func TestASecretThatIsCreatedAfterThePlanIsNotOpened(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	set := srv.Client().Variables.InRepository(repo)
+	for key, opens := range map[string]*bool{"ASIS": nil, "OPEN": new(false)} {
+		plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{{Key: key, Value: "1"}}, nil)
+		require.NoError(t, err)
+		if opens != nil {
+			plan, err = set.Plan(t.Context(), []pipelines.VariableRequest{{Key: key, Value: "1", Secured: opens}}, nil)
+			require.NoError(t, err)
+		}
+		require.Equal(t, "+ "+key+" = \"1\"\n1 to create, 0 to change, 0 to delete, 0 unchanged", plan.String())
+		r.AddVariable(pipelines.Variable{Key: key, Value: "s3cret", Secured: true})
+		require.NoError(t, set.Apply(t.Context(), plan))
+		there, err := set.GetByKey(t.Context(), key)
+		require.NoError(t, err)
+		require.Equal(t, opens == nil, there.Secured, key)
+	}
+}
+
+func TestAListWithoutUUIDsDoesNotShowThatAVariableIsGone(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	r.AddVariable(pipelines.Variable{Key: "A", Value: "1"})
+	set := srv.Client().Variables.InRepository(repo)
+	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
+	require.NoError(t, err)
+	srv.Inject(pipelinestest.Fault{Method: http.MethodDelete, Status: http.StatusNotFound, Body: "Not Found"})
+	err = set.Apply(t.Context(), plan, pipelines.WithQuery("fields", "values.key,next"))
+	require.ErrorIs(t, err, pipelines.ErrNotFound)
+	require.Len(t, r.Variables(), 1)
 }

@@ -271,6 +271,9 @@ func (v *VariableSet) Set(
 			return updated, err
 		}
 		v.client.created.remove(v.at(v.ops.list).path, there.UUID) // somebody has deleted it since
+		if variable.secured(there) {
+			variable.Secured = new(true) // the new one too, or the secret would be in the clear
+		}
 	} else if !errors.Is(err, errNotListed) {
 		return nil, err
 	}

@@ -271,8 +271,8 @@ func (w *watcher) lookAtPipeline() (changed bool, err error) {
 // lookAtSteps tells of the steps that have changed. One whose log can't be read keeps nothing of the others back.
 func (w *watcher) lookAtSteps() (changed bool, err error) {
 	steps, err := w.client.Steps.List(w.ctx, w.repo, w.id, nil, w.opts...).Collect()
-	if missing(err) && len(w.steps)+len(steps) == 0 {
-		err = nil // not parsed yet
+	if missing(err) && len(w.steps)+len(steps) == 0 && w.mayLackSteps() {
+		err = nil
 	}
 	if err != nil {
 		return false, err
@@ -297,6 +297,13 @@ func (w *watcher) lookAtSteps() (changed bool, err error) {
 		w.hurry()
 	}
 	return changed, failed
+}
+
+// mayLackSteps reports whether the pipeline may have been parsed not yet or never. The steps of one that has run are there: a
+// 404 then may mean that these credentials no longer see them.
+func (w *watcher) mayLackSteps() bool {
+	result := w.pipeline.State.Result
+	return !w.pipeline.State.Done() || result == nil || (result.Name != ResultSuccessful && result.Name != ResultFailed)
 }
 
 // hurry makes the logs that may be growing due at once.

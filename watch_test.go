@@ -763,3 +763,27 @@ func TestWatchIsNotKeptFromOtherStepsByALogThatCannotBeRead(t *testing.T) {
 		require.Equal(t, []string{"B: 1 lines", "B SUCCESSFUL", "A: 1 lines", "A SUCCESSFUL", "pipeline SUCCESSFUL"}, events)
 	})
 }
+
+func TestTheStepsOfARunThatHasEndedAreNotTakenForNone(t *testing.T) {
+	for result, want := range map[string]error{"SUCCESSFUL": pipelines.ErrNotFound, "FAILED": pipelines.ErrNotFound, "ERROR": nil, "STOPPED": nil} {
+		t.Run(result, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				c := viaFunc(t, func(req *http.Request) (*http.Response, error) {
+					switch {
+					case strings.HasSuffix(req.URL.Path, "/steps"):
+						return respond(req, http.StatusNotFound, "Not Found"), nil
+					case time.Since(begin) < 10*time.Second:
+						return respond(req, http.StatusOK, `{"uuid":"{P}","state":{"name":"IN_PROGRESS"}}`), nil
+					}
+					return respond(req, http.StatusOK, `{"uuid":"{P}","state":{"name":"COMPLETED","result":{"name":"`+result+`"}}}`), nil
+				})
+				var last error
+				for _, err := range c.Pipelines.Watch(t.Context(), repo, "1", nil) {
+					last = err
+				}
+				require.ErrorIs(t, last, want)
+			})
+		})
+	}
+}

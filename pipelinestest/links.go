@@ -61,7 +61,7 @@ func (c *call) linkedAccount(a *pipelines.Account) *pipelines.Account {
 	return &linked
 }
 
-func (c *call) linkedPullrequest(pr *pipelines.PullRequest) *wirePullrequest {
+func (c *call) linkedPullRequest(pr *pipelines.PullRequest) *wirePullRequest {
 	if pr == nil {
 		return nil
 	}
@@ -70,5 +70,5 @@ func (c *call) linkedPullrequest(pr *pipelines.PullRequest) *wirePullrequest {
 	linked.Links = &pipelines.Links{
 		Self: c.api("/repositories" + name + "/pullrequests/" + id), HTML: web(name + "/pull-requests/" + id),
 	}
-	return &wirePullrequest{linked, pr.Draft, pr.Queued}
+	return &wirePullRequest{linked, pr.Draft, pr.Queued}
 }

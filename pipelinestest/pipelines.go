@@ -42,11 +42,11 @@ type wirePipeline struct {
 type wireTarget struct {
 	pipelines.Target
 	Selector    *pipelines.Selector `json:"selector"`
-	PullRequest *wirePullrequest    `json:"pullrequest,omitzero"`
+	PullRequest *wirePullRequest    `json:"pullrequest,omitzero"`
 }
 
-// wirePullrequest is a pull request as the service writes it: with what is false.
-type wirePullrequest struct {
+// wirePullRequest is a pull request as the service writes it: with what is false.
+type wirePullRequest struct {
 	pipelines.PullRequest
 	Draft  bool `json:"draft"`
 	Queued bool `json:"queued"`
@@ -68,7 +68,7 @@ func (c *call) wire(p pipelines.Pipeline) any {
 		p.State.Result = &linked
 	}
 	return wirePipeline{
-		Pipeline: p, Target: wireTarget{p.Target, p.Target.Selector, c.linkedPullrequest(p.Target.PullRequest)},
+		Pipeline: p, Target: wireTarget{p.Target, p.Target.Selector, c.linkedPullRequest(p.Target.PullRequest)},
 		DurationInSeconds: p.DurationInSeconds, BuildSecondsUsed: p.BuildSecondsUsed,
 		FirstSuccessful: p.FirstSuccessful, Expired: p.Expired, HasVariables: p.HasVariables, Labels: p.Labels,
 	}

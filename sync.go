@@ -33,7 +33,8 @@ type SyncPlan struct {
 	Delete    []Variable        // not wanted; only with SyncOptions.Prune
 	Unchanged []Variable        // as wanted, and with SecuredIfMissing the secured ones
 
-	scope string // the path of the list it was made from
+	scope string          // the path of the list it was made from
+	asIs  map[string]bool // keys that nobody wanted opened
 }
 
 // VariableChange is a variable before and after an update.
@@ -136,7 +137,7 @@ func (v *VariableSet) Plan(
 		}
 	}
 	there = v.client.created.addMissing(at.path, there)
-	plan := &SyncPlan{scope: at.path}
+	plan := &SyncPlan{scope: at.path, asIs: make(map[string]bool)}
 	byKey := make(map[string]*Variable, len(there))
 	for _, one := range slices.Backward(there) { // the first of a key counts
 		byKey[one.Key] = one
@@ -180,6 +181,7 @@ func (p *SyncPlan) compare(there *Variable, wanted VariableRequest, policy Secur
 	if err := wanted.check(there); err != nil {
 		return err
 	}
+	p.asIs[wanted.Key] = wanted.Secured == nil
 	wanted.Secured = &secured
 	switch {
 	case there == nil:
@@ -230,7 +232,7 @@ func (v *VariableSet) Apply(ctx context.Context, plan *SyncPlan, opts ...CallOpt
 	case plan.scope != v.at(v.ops.list).path:
 		return fmt.Errorf("pipelines: Variables.Apply: %w", invalidArgument("the plan was made for other variables"))
 	}
-	a := applier{ctx: ctx, set: v, opts: opts}
+	a := applier{ctx: ctx, set: v, asIs: plan.asIs, opts: opts}
 	var changes []syncChange
 	for _, one := range plan.Create {
 		changes = append(changes, syncChange{"create " + one.Key, func() error { return a.create(one) }})
@@ -265,11 +267,16 @@ func applyAll(changes []syncChange) error {
 type applier struct {
 	ctx    context.Context //nolint:containedctx // of one Apply
 	set    *VariableSet
+	asIs   map[string]bool // as the plan's
 	opts   []CallOption
 	listed map[string]bool // UUIDs of the variables when a deletion was last answered 404; nil: none was
 }
 
+// create lets a variable that was created since, and secured, stay so where nobody wanted it opened.
 func (a *applier) create(one VariableRequest) error {
+	if a.asIs[one.Key] && one.Secured != nil && !*one.Secured {
+		one.Secured = nil
+	}
 	_, err := a.set.createOrOverwrite(a.ctx, one, a.opts)
 	return err
 }
@@ -307,6 +314,9 @@ func (a *applier) list() error {
 	}
 	a.listed = make(map[string]bool, len(there))
 	for _, one := range there {
+		if one.UUID == "" { // it may be the one that was to be deleted
+			return fmt.Errorf("pipelines: Variables.Apply: variable %q is listed without a UUID that can be read", one.Key)
+		}
 		a.listed[one.UUID] = true
 	}
 	return nil

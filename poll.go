@@ -206,7 +206,7 @@ func (b *budget) pause(ctx context.Context, d time.Duration) error {
 		d = max(d, b.earn(missing))
 	}
 	if d <= 0 {
-		return ctx.Err()
+		return contextError(ctx)
 	}
 	return pause(ctx, d)
 }

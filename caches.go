@@ -108,7 +108,7 @@ func (s *CachesService) Download(
 	ctx context.Context, repo Repo, id string, w io.Writer, opts ...CallOption,
 ) (int64, error) {
 	var r rangeReader
-	err := r.open(ctx, s.client, opCachesDownload.Name, LogOptions{}, func(ctx context.Context, header http.Header) (*http.Response, error) {
+	err := r.open(ctx, s.client.policyFor(opts), opCachesDownload.Name, LogOptions{}, func(ctx context.Context, header http.Header) (*http.Response, error) {
 		uri, err := s.GetContentURI(ctx, repo, id, opts...)
 		if err != nil {
 			return nil, err

@@ -72,18 +72,32 @@ func (c *Client) newCall(ctx context.Context, at endpoint, body any, opts []Call
 	if err := k.encode(body); err != nil {
 		return nil, k.wrap(invalidArgument("body cannot be encoded: %w", err))
 	}
-	if carrier, ok := body.(interface{ secrets() []string }); ok {
-		k.secrets = carrier.secrets()
+	if isModel(reflect.TypeOf(body)) { // anything else is encoded without them
+		k.secrets = secretsOf(reflect.ValueOf(body))
 	}
+	if err := k.apply(opts); err != nil {
+		return nil, k.wrap(err)
+	}
+	return k, k.checkReplay()
+}
+
+func (k *call) apply(opts []CallOption) error {
 	for _, opt := range opts {
 		if opt == nil {
 			continue
 		}
 		if err := opt.vary(k); err != nil {
-			return nil, k.wrap(err)
+			return err
 		}
 	}
-	return k, k.checkReplay()
+	return nil
+}
+
+// policyFor is the policy of a call with these options. An error of one of them is the call's to return.
+func (c *Client) policyFor(opts []CallOption) RetryPolicy {
+	k := &call{header: make(http.Header), policy: c.policy}
+	_ = k.apply(opts)
+	return k.policy
 }
 
 // checkReplay refuses the headers by which net/http takes a request for one that it may send again by itself. Bitbucket
@@ -164,6 +178,9 @@ func mergeQuery(query, extra url.Values) url.Values {
 
 // send carries the call out.
 func (k *call) send(ctx context.Context) (*http.Response, error) {
+	if k.raw != nil { // not in the option, which many goroutines may apply for one variable
+		*k.raw = nil
+	}
 	u, err := k.requestURL()
 	if err != nil {
 		return nil, k.wrap(err)
@@ -371,7 +388,7 @@ func WithRawBody(into *[]byte) CallOption {
 		if into == nil {
 			return invalidArgument("WithRawBody: into is nil")
 		}
-		*into, k.raw = nil, into
+		k.raw = into
 		return nil
 	})
 }

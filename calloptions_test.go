@@ -306,6 +306,7 @@ func TestAnErrorSaysWhatWasNotFound(t *testing.T) {
 		`{"error":{"message":"Not found","data":{"key":"result-service.pipeline-id.not-found"}}}`:                                     "pipeline",
 		`{"error":{"message":"Not found","data":{"key":"variable-service.variable.not-found"}}}`:                                      "variable",
 		`{"error":{"message":"Not found","data":{"key":"result-service.repository.not-found"}}}`:                                      "repository",
+		`{"type":"error","error":{"message":"Repository variable not found"}}`:                                                        "",
 		`{"type":"error","error":{"message":"Repository acme/site not found"}}`:                                                       "repository",
 		`{"type":"error","error":{"message":"You may not have access to this repository or it no longer exists in this workspace."}}`: "repository",
 		`{"type":"error","error":{"message":"No workspace with identifier 'acme'."}}`:                                                 "workspace",

@@ -177,7 +177,7 @@ func (e *APIError) Is(target error) bool {
 var notFoundKey = regexp.MustCompile(`^[a-z-]+\.([a-z-]+?)(-id|-uuid)?\.not-found$`)
 
 // notFoundMessage is how the service names a repository or a workspace that was not found, or that it doesn't show.
-var notFoundMessage = regexp.MustCompile(`(?i)^(repository|workspace) \S+ (not found|does not exist)|^no (workspace|repository) with|access to this (repository) or it no longer exists`)
+var notFoundMessage = regexp.MustCompile(`(?i)^(repository) \S+/\S+ (?:not found|does not exist)|^(workspace) \S+ (?:not found|does not exist)|^no (workspace|repository) with|access to this (repository) or it no longer exists`)
 
 // NotFound returns what the service says was not found: "repository", "pipeline", "step", "variable" or another of its words. It
 // is empty where the status is not 404, and where the service doesn't say. Such a 404 may also mean that the repository is
@@ -191,7 +191,7 @@ func (e *APIError) NotFound() string {
 		return match[1]
 	}
 	if match := notFoundMessage.FindStringSubmatch(e.Message); match != nil {
-		return strings.ToLower(cmp.Or(match[1], match[3], match[4]))
+		return strings.ToLower(cmp.Or(match[1:]...))
 	}
 	return ""
 }

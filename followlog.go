@@ -51,7 +51,7 @@ func (s *StepsService) FollowLog(
 		return s.Get(ctx, repo, pipelineID, stepID, append(opts, WithQuery("fields", followedFields))...)
 	}}
 	at := opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID)
-	f.log.prepare(ctx, s.client, at.op.Name, LogOptions{Offset: o.Offset}, s.client.logFetcher(at, opts))
+	f.log.prepare(ctx, s.client.policyFor(opts), at.op.Name, LogOptions{Offset: o.Offset}, s.client.logFetcher(at, opts))
 	if err := f.begin(); err != nil {
 		_ = f.Close()
 		return nil, err

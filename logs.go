@@ -73,7 +73,7 @@ func (s *StepsService) openLog(ctx context.Context, at endpoint, o *LogOptions, 
 	at = at.check(part.check())
 	open := func(part LogOptions) (*Log, error) {
 		l := &Log{}
-		if err := l.stream.open(ctx, s.client, at.op.Name, part, s.client.logFetcher(at, opts)); err != nil {
+		if err := l.stream.open(ctx, s.client.policyFor(opts), at.op.Name, part, s.client.logFetcher(at, opts)); err != nil {
 			return nil, err
 		}
 		return l, nil
@@ -96,21 +96,28 @@ func openTailLines(n int, open func(LogOptions) (*Log, error)) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	from := l.stream.pos - int64(len(part))
+	end := l.stream.pos
+	from := end - int64(len(part))
 	start, missing := lastLines(part, n, true)
 	if missing == 0 || from == 0 {
 		return l, l.stream.replay(part[start:])
 	}
+	_ = l.Close()
 	for size := int64(firstTailPart); from > 0 && missing > 0; {
 		size = min(2*size, maxTailPart)
-		end := from
-		from = max(0, end-size)
-		if _, part, err = readTailPart(LogOptions{Offset: from, Length: end - from}, open); err != nil {
+		upTo := from
+		from = max(0, upTo-size)
+		if l, part, err = readTailPart(LogOptions{Offset: from, Length: upTo - from}, open); err != nil {
 			return nil, err
+		}
+		_ = l.Close()
+		if int64(len(part)) < upTo-from { // a shorter log is in its place
+			return nil, l.stream.wrap(errChanged)
 		}
 		start, missing = lastLines(part, missing, false)
 	}
-	return open(LogOptions{Offset: from + int64(start)})
+	first := from + int64(start)
+	return open(LogOptions{Offset: first, Length: end - first}) // and not what was written since
 }
 
 // readTailPart reads a part of a log to its end.

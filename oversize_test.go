@@ -619,7 +619,9 @@ func TestNestedReasonsTakeNoMoreMemoryThanTheyAreLong(t *testing.T) {
 }
 
 func TestTheBoundOfAResponseCountsValuesOfEveryKind(t *testing.T) {
-	many := func(value string) string { return value + strings.Repeat(","+value, min(600_000, (8<<20)/(len(value)+1))) }
+	many := func(value string) string {
+		return value + strings.Repeat(","+value, min(600_000, (8<<20)/(len(value)+1)))
+	}
 	deep := strings.Repeat("[", 1000) + strings.Repeat("]", 1000)
 	for kind, values := range map[string]string{
 		"empty lists": many("[]"), "empty objects": many("{}"), "numbers": many("0"), "texts": many(`""`), "nulls": many("null"), "booleans": many("true"),

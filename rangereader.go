@@ -57,8 +57,8 @@ type rangeReader struct {
 }
 
 // open sends the first request. It is bound to ctx, and to Close.
-func (r *rangeReader) open(ctx context.Context, c *Client, name string, o LogOptions, fetch fetcher) error {
-	r.prepare(ctx, c, name, o, fetch)
+func (r *rangeReader) open(ctx context.Context, policy RetryPolicy, name string, o LogOptions, fetch fetcher) error {
+	r.prepare(ctx, policy, name, o, fetch)
 	err := r.start(o.Tail)
 	if err != nil && r.cancel != nil {
 		r.cancel()
@@ -66,8 +66,8 @@ func (r *rangeReader) open(ctx context.Context, c *Client, name string, o LogOpt
 	return err
 }
 
-func (r *rangeReader) prepare(ctx context.Context, c *Client, name string, o LogOptions, fetch fetcher) {
-	*r = rangeReader{policy: c.policy, name: name, fetch: fetch, begin: o.Offset, pos: o.Offset, limit: -1, size: -1, end: -1}
+func (r *rangeReader) prepare(ctx context.Context, policy RetryPolicy, name string, o LogOptions, fetch fetcher) {
+	*r = rangeReader{policy: policy, name: name, fetch: fetch, begin: o.Offset, pos: o.Offset, limit: -1, size: -1, end: -1}
 	if o.Length > 0 {
 		r.limit = o.Offset + o.Length
 	}

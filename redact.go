@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -99,6 +100,36 @@ func unwrapAll(err error) []error {
 		}
 	}
 	return nil
+}
+
+// secretsOf are the secrets of a request body, those of what it points to and lists too.
+func secretsOf(body reflect.Value) []string {
+	if !body.IsValid() || !body.CanInterface() {
+		return nil
+	}
+	if body.Kind() != reflect.Pointer {
+		if carrier, ok := body.Interface().(interface{ secrets() []string }); ok {
+			return carrier.secrets()
+		}
+	}
+	var all []string
+	switch body.Kind() { //nolint:exhaustive // the others hold nothing else
+	case reflect.Pointer, reflect.Interface:
+		return secretsOf(body.Elem())
+	case reflect.Slice, reflect.Array:
+		for i := range body.Len() {
+			all = append(all, secretsOf(body.Index(i))...)
+		}
+	case reflect.Map:
+		for _, value := range body.Seq2() {
+			all = append(all, secretsOf(value)...)
+		}
+	case reflect.Struct:
+		for _, value := range body.Fields() {
+			all = append(all, secretsOf(value)...)
+		}
+	}
+	return all
 }
 
 // longOnes drops texts under 8 bytes: masking them would hit ordinary words.

@@ -34,7 +34,7 @@ type SyncPlan struct {
 	Unchanged []Variable        // as wanted, and with SecuredIfMissing the secured ones
 
 	scope string          // the path of the list it was made from
-	asIs  map[string]bool // the keys to create whose protection nobody asked for
+	asIs  map[string]bool // keys that nobody wanted opened
 }
 
 // VariableChange is a variable before and after an update.
@@ -181,9 +181,7 @@ func (p *SyncPlan) compare(there *Variable, wanted VariableRequest, policy Secur
 	if err := wanted.check(there); err != nil {
 		return err
 	}
-	if there == nil && wanted.Secured == nil {
-		p.asIs[wanted.Key] = true
-	}
+	p.asIs[wanted.Key] = wanted.Secured == nil
 	wanted.Secured = &secured
 	switch {
 	case there == nil:
@@ -234,12 +232,9 @@ func (v *VariableSet) Apply(ctx context.Context, plan *SyncPlan, opts ...CallOpt
 	case plan.scope != v.at(v.ops.list).path:
 		return fmt.Errorf("pipelines: Variables.Apply: %w", invalidArgument("the plan was made for other variables"))
 	}
-	a := applier{ctx: ctx, set: v, opts: opts}
+	a := applier{ctx: ctx, set: v, asIs: plan.asIs, opts: opts}
 	var changes []syncChange
 	for _, one := range plan.Create {
-		if plan.asIs[one.Key] && !one.secured(nil) {
-			one.Secured = nil // one that was created since and is secured stays so
-		}
 		changes = append(changes, syncChange{"create " + one.Key, func() error { return a.create(one) }})
 	}
 	for _, c := range plan.Update {
@@ -272,11 +267,16 @@ func applyAll(changes []syncChange) error {
 type applier struct {
 	ctx    context.Context //nolint:containedctx // of one Apply
 	set    *VariableSet
+	asIs   map[string]bool // as the plan's
 	opts   []CallOption
 	listed map[string]bool // UUIDs of the variables when a deletion was last answered 404; nil: none was
 }
 
+// create lets a variable that was created since, and secured, stay so where nobody wanted it opened.
 func (a *applier) create(one VariableRequest) error {
+	if a.asIs[one.Key] && one.Secured != nil && !*one.Secured {
+		one.Secured = nil
+	}
 	_, err := a.set.createOrOverwrite(a.ctx, one, a.opts)
 	return err
 }
@@ -314,8 +314,8 @@ func (a *applier) list() error {
 	}
 	a.listed = make(map[string]bool, len(there))
 	for _, one := range there {
-		if one.UUID == "" {
-			return errors.New("a variable is listed without its UUID")
+		if one.UUID == "" { // it may be the one that was to be deleted
+			return fmt.Errorf("pipelines: Variables.Apply: variable %q is listed without a UUID that can be read", one.Key)
 		}
 		a.listed[one.UUID] = true
 	}

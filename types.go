@@ -17,7 +17,7 @@ type Repo struct {
 // ParseRepo parses "workspace/slug". Anything else, such as a clone URL, is an [ErrInvalidArgument].
 func ParseRepo(s string) (Repo, error) {
 	workspace, slug, ok := strings.Cut(s, "/")
-	if !ok || strings.ContainsFunc(s, inNoRepo) || checkElement(workspace) != nil || checkElement(slug) != nil || strings.Contains(slug, "/") {
+	if !ok || printable(s) != s || strings.ContainsFunc(s, inNoRepo) || checkElement(workspace) != nil || checkElement(slug) != nil || strings.Contains(slug, "/") {
 		return Repo{}, fmt.Errorf("pipelines: %w", invalidArgument("repository %sis not of the form workspace/slug", quotedRepo(s)))
 	}
 	return Repo{Workspace: workspace, Slug: slug}, nil
@@ -28,7 +28,7 @@ func inNoRepo(r rune) bool { return r <= ' ' || strings.ContainsRune(`@:?#%\`, r
 
 // quotedRepo quotes what was given for a repository, unless it may be a clone URL with a token inside.
 func quotedRepo(s string) string {
-	if strings.ContainsAny(s, "@:") {
+	if strings.ContainsAny(s, "@:%") {
 		return ""
 	}
 	return strconv.Quote(s) + " "

@@ -241,3 +241,45 @@ func TestAListWithoutUUIDsDoesNotShowThatAVariableIsGone(t *testing.T) {
 	require.ErrorIs(t, err, pipelines.ErrNotFound)
 	require.Len(t, r.Variables(), 1)
 }
+
+func TestAnOldPlanOpensNoVariableThatWasSecuredSince(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	set := srv.Client().Variables.InRepository(repo)
+	for name, secured := range map[string]*bool{"as it is": nil, "opened": new(false)} {
+		t.Run(name, func(t *testing.T) {
+			plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{{Key: name, Value: "new", Secured: secured}}, nil)
+			require.NoError(t, err)
+			r.AddVariable(pipelines.Variable{Key: name, Value: "s3cret", Secured: true})
+			require.NoError(t, set.Apply(t.Context(), plan))
+			for _, v := range r.Variables() {
+				if v.Key == name {
+					require.Equal(t, secured == nil, v.Secured)
+					require.Equal(t, "new", v.Value)
+				}
+			}
+		})
+	}
+}
+
+func TestAListWithoutUUIDsShowsNoDeletion(t *testing.T) {
+	deleting := false
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case req.Method == http.MethodDelete:
+			deleting = true
+			w.WriteHeader(http.StatusNotFound)
+		case deleting:
+			fmt.Fprint(w, `{"values":[{"uuid":7,"key":"A","value":"1"}]}`)
+		default:
+			fmt.Fprint(w, `{"values":[{"uuid":"{a}","key":"A","value":"1"}]}`)
+		}
+	})
+	set := newClient(t, srv.base()).Variables.InRepository(repo)
+	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
+	require.NoError(t, err)
+	err = set.Apply(t.Context(), plan)
+	require.ErrorContains(t, err, "whether the variable is gone is unknown")
+}

@@ -396,7 +396,7 @@ func (w *watcher) openLog(l *stepLog) error {
 	}
 	reader := new(rangeReader)
 	at := opStepsLog.at(w.repo.Workspace, w.repo.Slug, w.id, l.step.UUID)
-	err := reader.open(w.ctx, w.client, at.op.Name, LogOptions{}, w.client.logFetcher(at, w.opts))
+	err := reader.open(w.ctx, w.client.policyFor(w.opts), at.op.Name, LogOptions{}, w.client.logFetcher(at, w.opts))
 	if err == nil {
 		l.reader = reader
 	}

@@ -44,7 +44,7 @@ func TestTheRawBodyOfAParallelListIsThatOfThePageAtHand(t *testing.T) {
 }
 
 func TestDoMasksTheSecretsOfAListToo(t *testing.T) {
-	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+	srv := record(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(400)
 		fmt.Fprint(w, `{"error":{"message":"refused s3cretvalue1"}}`)
 	})
@@ -100,7 +100,7 @@ func TestALogTellsWhyItsContextEnded(t *testing.T) {
 }
 
 func TestMaxAttemptsOfACallHoldsForTheResumingOfItsLog(t *testing.T) {
-	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+	srv := record(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "100")
 		io.WriteString(w, "hello")
 		w.(http.Flusher).Flush()
@@ -118,14 +118,14 @@ func TestMaxAttemptsOfACallHoldsForTheResumingOfItsLog(t *testing.T) {
 func TestANilContextIsNoPanicOfLogs(t *testing.T) {
 	c := newClient(t, "http://127.0.0.1:1")
 	require.NotPanics(t, func() {
-		_, err := c.Steps.FollowLog(nil, repo, "1", "s", nil)
+		_, err := c.Steps.FollowLog(nil, repo, "1", "s", nil) //nolint:staticcheck // on purpose
 		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
-		_, err = c.Steps.GetLog(nil, repo, "1", "s", &pipelines.LogOptions{TailLines: 4})
+		_, err = c.Steps.GetLog(nil, repo, "1", "s", &pipelines.LogOptions{TailLines: 4}) //nolint:staticcheck // on purpose
 		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
 	})
 }
 
-// body that counts open
+// counted is a body that counts how many are open.
 type counted struct {
 	io.ReadCloser
 	open *atomic.Int32
@@ -175,7 +175,7 @@ func TestAGrowingLogsTailIsTheOneItHad(t *testing.T) {
 	log := []byte(strings.Repeat("0123456789abcde\n", 20000)) // 320 kB
 	c := viaFunc(t, func(req *http.Request) (*http.Response, error) {
 		resp := respond(req, 206, "")
-		from, to := 0, len(log)
+		var from, to = 0, len(log) //nolint:wastedassign,revive,staticcheck // unless ranges say otherwise
 		var a, b int
 		r := req.Header.Get("Range")
 		if m, _ := fmt.Sscanf(r, "bytes=%d-%d", &a, &b); strings.HasPrefix(r, "bytes=-") {

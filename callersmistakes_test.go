@@ -175,16 +175,16 @@ func TestAGrowingLogsTailIsTheOneItHad(t *testing.T) {
 	log := []byte(strings.Repeat("0123456789abcde\n", 20000)) // 320 kB
 	c := viaFunc(t, func(req *http.Request) (*http.Response, error) {
 		resp := respond(req, 206, "")
-		var from, to = 0, len(log) //nolint:wastedassign,revive,staticcheck // unless ranges say otherwise
-		var a, b int
-		r := req.Header.Get("Range")
-		if m, _ := fmt.Sscanf(r, "bytes=%d-%d", &a, &b); strings.HasPrefix(r, "bytes=-") {
-			fmt.Sscanf(r, "bytes=-%d", &b)
-			from = max(0, len(log)-b)
-		} else if m == 2 {
-			from, to = a, min(b+1, len(log))
-		} else {
-			from = a
+		var first, last int
+		spec := req.Header.Get("Range")
+		from, to := first, len(log)
+		switch n, _ := fmt.Sscanf(spec, "bytes=%d-%d", &first, &last); {
+		case strings.HasPrefix(spec, "bytes=-"): // -last, as scanned for first
+			from = max(0, len(log)+first)
+		case n == 2:
+			from, to = first, min(last+1, len(log))
+		default:
+			from = first
 		}
 		resp.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to-1, len(log)))
 		resp.ContentLength = int64(to - from)

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/rangereader"
 )
 
 // CachesService manages the caches of a repository's pipelines.
@@ -107,20 +109,31 @@ func (s *CachesService) GetContentURI(
 func (s *CachesService) Download(
 	ctx context.Context, repo Repo, id string, w io.Writer, opts ...CallOption,
 ) (int64, error) {
-	var r rangeReader
-	err := r.open(ctx, s.client.policyFor(opts), opCachesDownload.Name, LogOptions{}, func(ctx context.Context, header http.Header) (*http.Response, error) {
+	k, err := s.client.newCall(ctx, endpoint{op: opCachesDownload}, nil, opts) // for its errors and its policy
+	if err != nil {
+		return 0, err
+	}
+	source := k.contentSource(func(ctx context.Context, header http.Header) (*http.Response, error) {
 		uri, err := s.GetContentURI(ctx, repo, id, opts...)
 		if err != nil {
 			return nil, err
 		}
 		return s.client.openURL(ctx, opCachesDownload, uri, header)
 	})
+	source.Retry = linkExpired
+	r, err := rangereader.Open(ctx, source, rangereader.Range{})
 	if err != nil {
 		return 0, err
 	}
 	n, err := r.WriteTo(w) // which closes r if w panics
-	_ = r.Close()          // all that it has to tell is in err
+	_ = r.Close()          // err says what there is to say
 	return n, err
+}
+
+// linkExpired reports whether a storage host refused a link to a cache. Another link may do.
+func linkExpired(err error) bool {
+	var link *expiredLinkError
+	return errors.As(err, &link) && link.direct
 }
 
 // openURL sends a GET to a URL that the service gave.

@@ -93,13 +93,6 @@ func (k *call) apply(opts []CallOption) error {
 	return nil
 }
 
-// policyFor is the policy of a call with these options. An error of one of them is the call's to return.
-func (c *Client) policyFor(opts []CallOption) RetryPolicy {
-	k := &call{header: make(http.Header), policy: c.policy}
-	_ = k.apply(opts)
-	return k.policy
-}
-
 // checkReplay refuses the headers by which net/http takes a request for one that it may send again by itself. Bitbucket
 // doesn't know them, and would carry such a request out twice.
 func (k *call) checkReplay() error {

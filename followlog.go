@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/rangereader"
 )
 
 // FollowOptions are the options of [StepsService.FollowLog]. Zero fields have their defaults.
@@ -51,8 +53,12 @@ func (s *StepsService) FollowLog(
 		return s.Get(ctx, repo, pipelineID, stepID, append(opts, WithQuery("fields", followedFields))...)
 	}}
 	at := opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID)
-	f.log.prepare(ctx, s.client.policyFor(opts), at.op.Name, LogOptions{Offset: o.Offset}, s.client.logFetcher(at, opts))
-	if err := f.begin(); err != nil {
+	source, err := s.client.logSource(ctx, at, opts)
+	if err != nil {
+		return nil, err
+	}
+	f.log = rangereader.New(ctx, source, o.Offset)
+	if err := f.begin(); err != nil { //nolint:contextcheck // the reader's context is made of ctx
 		_ = f.Close()
 		return nil, err
 	}
@@ -62,7 +68,7 @@ func (s *StepsService) FollowLog(
 // LogFollower reads a growing log: see [StepsService.FollowLog]. It is an [io.ReadCloser] and an [io.WriterTo]. Close may be
 // called while another goroutine reads; the other methods are for one goroutine at a time.
 type LogFollower struct {
-	log    rangeReader
+	log    *rangereader.Reader
 	look   func(context.Context) (*Step, error)
 	budget *budget
 	rhythm rhythm
@@ -81,13 +87,11 @@ type LogFollower struct {
 // begin asks for the log. Where there is none it polls until there is, or until the step is known to be one that may yet write
 // it.
 func (f *LogFollower) begin() error {
-	f.log.polling = true
-	err := f.log.start(0)
+	err := f.log.Poll(false)
 	if !missing(err) {
 		f.open = err == nil
 		return err
 	}
-	f.log.atEnd() // of what there is so far: nothing
 	for !f.open && (f.step == nil || f.ended()) {
 		if err := f.poll(); err != nil {
 			return err
@@ -118,8 +122,8 @@ func (f *LogFollower) Read(p []byte) (int, error) {
 // after decides what the end of what was there means: nil if there may be more now.
 func (f *LogFollower) after(err error) error {
 	switch {
-	case !isEnd(err):
-		err = f.failures.tolerate(f.log.ctx, err)
+	case !rangereader.IsEOF(err):
+		err = f.failures.tolerate(f.log.Context(), err)
 	case f.last:
 		return io.EOF
 	default:
@@ -128,7 +132,7 @@ func (f *LogFollower) after(err error) error {
 	if err == nil {
 		err = f.poll()
 	}
-	if err != nil && f.log.isClosed() {
+	if err != nil && f.log.Closed() {
 		return fs.ErrClosed
 	}
 	return err
@@ -141,17 +145,17 @@ func (f *LogFollower) poll() error {
 	askStep := !f.ended() && (!f.open || !f.polled || (!f.grown && !f.stepAsked))
 	wait := f.wait()
 	f.grown, f.stepAsked, f.polled = false, askStep, true
-	if err := f.budget.pause(f.log.ctx, max(wait, f.failures.delay)); err != nil {
-		return f.log.wrap(err)
+	if err := f.budget.pause(f.log.Context(), max(wait, f.failures.delay)); err != nil {
+		return f.log.Wrap(err)
 	}
 	if askStep {
-		step, err := f.look(f.log.ctx)
+		step, err := f.look(f.log.Context())
 		if err != nil {
-			return f.failures.tolerate(f.log.ctx, err)
+			return f.failures.tolerate(f.log.Context(), err)
 		}
 		f.step = step
 		if !step.State.Done() && (f.open || !running(step.State)) {
-			return f.failures.tolerate(f.log.ctx, nil)
+			return f.failures.tolerate(f.log.Context(), nil)
 		}
 	}
 	return f.readOn()
@@ -172,16 +176,15 @@ func (f *LogFollower) wait() time.Duration {
 
 // readOn opens the log at the place where it ended before.
 func (f *LogFollower) readOn() error {
-	err := f.log.poll(f.ended())
+	err := f.log.Poll(f.ended())
 	f.last = f.ended() && err == nil
 	if err == nil {
 		f.open, f.missing = true, absence{}
-		return f.failures.tolerate(f.log.ctx, nil)
+		return f.failures.tolerate(f.log.Context(), nil)
 	}
-	f.log.atEnd() // of what there is so far
 	switch {
 	case !missing(err):
-		return f.failures.tolerate(f.log.ctx, err)
+		return f.failures.tolerate(f.log.Context(), err)
 	case f.open, f.ended() && hasRun(f.step): // it may be on its way to storage
 		if f.missing.outlasts(logPatience) {
 			return err
@@ -189,14 +192,14 @@ func (f *LogFollower) readOn() error {
 	case f.ended():
 		return err
 	}
-	return f.failures.tolerate(f.log.ctx, nil)
+	return f.failures.tolerate(f.log.Context(), nil)
 }
 
 // WriteTo implements [io.WriterTo]: it writes to w until the step has ended.
-func (f *LogFollower) WriteTo(w io.Writer) (int64, error) { return copyStream(w, f) }
+func (f *LogFollower) WriteTo(w io.Writer) (int64, error) { return rangereader.Copy(w, f) }
 
 // Offset returns the position in the log of the next byte that Read returns.
-func (f *LogFollower) Offset() int64 { return f.log.pos }
+func (f *LogFollower) Offset() int64 { return f.log.Offset() }
 
 // Step returns the step as last seen, with only its UUID, name, state and start. It is nil before the first request for the step,
 // which is sent when the log doesn't grow.

@@ -1,12 +1,13 @@
 package pipelines
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"math"
 	"net/http"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/rangereader"
 )
 
 var (
@@ -34,9 +35,7 @@ type LogOptions struct {
 //
 // If a connection is lost or stalls, another one resumes at the next byte. Reading ends with an error if the log was replaced by
 // another one meanwhile, and if nothing says whether it is complete. A compressed log is decoded.
-type Log struct {
-	stream rangeReader
-}
+type Log struct{ reader *rangereader.Reader }
 
 // GetLog opens the log of a step as it is now: the log of a running step ends with what has been written so far.
 // [StepsService.FollowLog] waits for more. o may be nil, for the whole log. An Offset at or past the end is an empty log.
@@ -65,89 +64,38 @@ func (s *StepsService) GetContainerLog(
 	return s.openLog(ctx, opStepsContainerLog.at(repo.Workspace, repo.Slug, pipelineID, stepID, logID), o, opts)
 }
 
-func (s *StepsService) openLog(ctx context.Context, at endpoint, o *LogOptions, opts []CallOption) (*Log, error) {
+func (s *StepsService) openLog(
+	ctx context.Context, at endpoint, o *LogOptions, opts []CallOption,
+) (*Log, error) {
 	var part LogOptions
 	if o != nil {
 		part = *o
 	}
-	at = at.check(part.check())
-	open := func(part LogOptions) (*Log, error) {
-		l := &Log{}
-		if err := l.stream.open(ctx, s.client.policyFor(opts), at.op.Name, part, s.client.logFetcher(at, opts)); err != nil {
-			return nil, err
-		}
-		return l, nil
-	}
-	if part.TailLines > 0 {
-		return openTailLines(part.TailLines, open)
-	}
-	return open(part)
-}
-
-// The parts of a log that are searched for the beginning of its last lines, in bytes: the first, and the largest.
-const (
-	firstTailPart = 64 << 10
-	maxTailPart   = 4 << 20
-)
-
-// openTailLines opens the last n lines of a log. It searches from the end, so that no more of it is in memory than a part.
-func openTailLines(n int, open func(LogOptions) (*Log, error)) (*Log, error) {
-	l, part, err := readTailPart(LogOptions{Tail: firstTailPart}, open)
+	source, err := s.client.logSource(ctx, at.check(part.check()), opts)
 	if err != nil {
 		return nil, err
 	}
-	end := l.stream.pos
-	from := end - int64(len(part))
-	start, missing := lastLines(part, n, true)
-	if missing == 0 || from == 0 {
-		return l, l.stream.replay(part[start:])
+	r, err := rangereader.Open(ctx, source, rangereader.Range(part))
+	if err != nil {
+		return nil, err
 	}
-	_ = l.Close()
-	for size := int64(firstTailPart); from > 0 && missing > 0; {
-		size = min(2*size, maxTailPart)
-		upTo := from
-		from = max(0, upTo-size)
-		if l, part, err = readTailPart(LogOptions{Offset: from, Length: upTo - from}, open); err != nil {
+	return &Log{r}, nil
+}
+
+// logSource says how a log is requested.
+func (c *Client) logSource(ctx context.Context, at endpoint, opts []CallOption) (rangereader.Source, error) {
+	k, err := c.newCall(ctx, at, nil, opts) // for its errors and its policy
+	if err != nil {
+		return rangereader.Source{}, err
+	}
+	fetch := func(ctx context.Context, header http.Header) (*http.Response, error) {
+		k, err := c.newCall(ctx, at, nil, opts)
+		if err != nil {
 			return nil, err
 		}
-		_ = l.Close()
-		if int64(len(part)) < upTo-from { // a shorter log is in its place
-			return nil, l.stream.wrap(errChanged)
-		}
-		start, missing = lastLines(part, missing, false)
+		return k.fetch(ctx, header)
 	}
-	first := from + int64(start)
-	return open(LogOptions{Offset: first, Length: end - first}) // and not what was written since
-}
-
-// readTailPart reads a part of a log to its end.
-func readTailPart(part LogOptions, open func(LogOptions) (*Log, error)) (*Log, []byte, error) {
-	l, err := open(part)
-	if err != nil {
-		return nil, nil, err
-	}
-	text, err := io.ReadAll(l)
-	if err != nil {
-		_ = l.Close()
-		return nil, nil, err
-	}
-	return l, text, nil
-}
-
-// lastLines returns where the last n lines of a text begin, and how many line ends before them are missing: 0 if they are all
-// there. atEnd says that the text is the end of its log, whose own line end begins no line.
-func lastLines(text []byte, n int, atEnd bool) (start, missing int) {
-	end := len(text)
-	if atEnd && end > 0 && text[end-1] == '\n' {
-		end--
-	}
-	for ; n > 0; n-- {
-		end = bytes.LastIndexByte(text[:end], '\n')
-		if end < 0 {
-			return 0, n
-		}
-	}
-	return end + 1, 0
+	return k.contentSource(fetch), nil
 }
 
 func (o LogOptions) check() error {
@@ -165,41 +113,17 @@ func (o LogOptions) check() error {
 }
 
 // Read implements [io.Reader]. At the end of the log it returns [io.EOF].
-func (l *Log) Read(p []byte) (int, error) { return l.stream.Read(p) }
+func (l *Log) Read(p []byte) (int, error) { return l.reader.Read(p) }
 
 // WriteTo implements [io.WriterTo].
-func (l *Log) WriteTo(w io.Writer) (int64, error) { return l.stream.WriteTo(w) }
+func (l *Log) WriteTo(w io.Writer) (int64, error) { return l.reader.WriteTo(w) }
 
 // Close ends the reading and releases the connection. A Read that is blocked returns [fs.ErrClosed].
-func (l *Log) Close() error { return l.stream.Close() }
+func (l *Log) Close() error { return l.reader.Close() }
 
 // Size returns the size in bytes of the whole log when the service last said so, whichever part is read. It is often unknown
 // while the step runs, and if the log is compressed.
-func (l *Log) Size() (n int64, known bool) { return max(0, l.stream.size), l.stream.size >= 0 }
-
-// logFetcher asks for a log.
-func (c *Client) logFetcher(at endpoint, opts []CallOption) fetcher {
-	return func(ctx context.Context, header http.Header) (*http.Response, error) {
-		k, err := c.newCall(ctx, at, nil, opts)
-		if err != nil {
-			return nil, err
-		}
-		return k.fetch(ctx, header)
-	}
-}
-
-// fetch asks for content. Its error is a [pastEndError] where the range is past the end.
-func (k *call) fetch(ctx context.Context, header http.Header) (*http.Response, error) {
-	var last *http.Response
-	if k.into == nil {
-		k.into = &last
-	}
-	resp, err := k.sendStream(ctx, header)
-	if last := *k.into; err != nil && last != nil && last.StatusCode == http.StatusRequestedRangeNotSatisfiable {
-		return nil, newPastEndError(err, last.Header)
-	}
-	return resp, err
-}
+func (l *Log) Size() (n int64, known bool) { return l.reader.Size() }
 
 // pause waits for d or until the context ends.
 func pause(ctx context.Context, d time.Duration) error {

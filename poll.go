@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"net/http"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/rangereader"
 )
 
 const (
@@ -135,7 +137,7 @@ func missing(err error) bool {
 // passing holds for errors that the next poll may not meet.
 func passing(err error) bool {
 	var link *expiredLinkError
-	var encoded *encodingError
+	var encoded *rangereader.EncodingError
 	var answer *APIError
 	switch {
 	case errors.As(err, &encoded):
@@ -144,7 +146,7 @@ func passing(err error) bool {
 		return true
 	case errors.As(err, &answer):
 		return errors.Is(err, ErrServer) || errors.Is(err, ErrRateLimited)
-	case errors.Is(err, ErrInvalidArgument), errors.Is(err, errChanged), errors.Is(err, errLeft), errors.Is(err, fs.ErrClosed):
+	case errors.Is(err, ErrInvalidArgument), errors.Is(err, rangereader.ErrChanged), errors.Is(err, errLeft), errors.Is(err, fs.ErrClosed):
 		return false
 	}
 	return !permanent(err)

@@ -8,6 +8,8 @@ import (
 	"iter"
 	"slices"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/rangereader"
 )
 
 // WatchOptions are the options of [PipelinesService.Watch]. Zero fields have their defaults.
@@ -100,12 +102,12 @@ func (c *check) schedule(b *budget) {
 // stepLog is the log of one step, and what was told of the step.
 type stepLog struct {
 	check
-	step    *Step        // as last seen
-	told    string       // its state as last told
-	reader  *rangeReader // nil before the log exists, and after its end
-	found   bool         // by the last look
-	current bool         // it was read since the pipeline's untold state was seen
-	drained bool         // nothing more will come of this run of the step
+	step    *Step               // as last seen
+	told    string              // its state as last told
+	reader  *rangereader.Reader // nil before the log exists, and after its end
+	found   bool                // by the last look
+	current bool                // it was read since the pipeline's untold state was seen
+	drained bool                // nothing more will come of this run of the step
 }
 
 func (w *watcher) run() error {
@@ -392,11 +394,14 @@ func (w *watcher) readLog(l *stepLog) (grown bool, err error) {
 // openLog opens the log at the place where it ended before.
 func (w *watcher) openLog(l *stepLog) error {
 	if l.reader != nil {
-		return l.reader.poll(l.step.State.Done())
+		return l.reader.Poll(l.step.State.Done())
 	}
-	reader := new(rangeReader)
 	at := opStepsLog.at(w.repo.Workspace, w.repo.Slug, w.id, l.step.UUID)
-	err := reader.open(w.ctx, w.client.policyFor(w.opts), at.op.Name, LogOptions{}, w.client.logFetcher(at, w.opts))
+	source, err := w.client.logSource(w.ctx, at, w.opts)
+	if err != nil {
+		return err
+	}
+	reader, err := rangereader.Open(w.ctx, source, rangereader.Range{})
 	if err == nil {
 		l.reader = reader
 	}
@@ -404,7 +409,7 @@ func (w *watcher) openLog(l *stepLog) error {
 }
 
 func (w *watcher) copyLog(l *stepLog) (grown bool, err error) {
-	buf := make([]byte, copyBuffer/2)
+	buf := make([]byte, 32<<10)
 	for {
 		n, err := l.reader.Read(buf)
 		if n > 0 {
@@ -413,7 +418,7 @@ func (w *watcher) copyLog(l *stepLog) (grown bool, err error) {
 				return grown, err
 			}
 		}
-		if isEnd(err) {
+		if rangereader.IsEOF(err) {
 			return grown, nil
 		}
 		if err != nil {

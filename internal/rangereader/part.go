@@ -58,21 +58,22 @@ func framed(resp *http.Response) bool {
 }
 
 // parseContentRange parses "bytes 0-99/1234": the offsets of the first byte and after the last one, and the size, which is -1 for
-// "*".
+// "*". Of empty content net/http's server sends "bytes 0--1/0".
 func parseContentRange(s string) (from, end, size int64, ok bool) {
-	s, unit := strings.CutPrefix(s, "bytes ")
-	span, total, slash := strings.Cut(s, "/")
-	first, last, dash := strings.Cut(span, "-")
+	s, isBytes := strings.CutPrefix(s, "bytes ")
+	span, total, _ := strings.Cut(s, "/")
+	first, last, _ := strings.Cut(span, "-")
 	from, err1 := strconv.ParseInt(first, 10, 64)
 	to, err2 := strconv.ParseInt(last, 10, 64)
-	if !unit || !slash || !dash || err1 != nil || err2 != nil || from < 0 || to < from || to == math.MaxInt64 {
+	size, err3 := int64(-1), error(nil)
+	if total != "*" {
+		size, err3 = strconv.ParseInt(total, 10, 64)
+	}
+	if !isBytes || err1 != nil || err2 != nil || err3 != nil || to == math.MaxInt64 {
 		return 0, 0, 0, false
 	}
-	if total == "*" {
-		return from, to + 1, -1, true
-	}
-	size, err := strconv.ParseInt(total, 10, 64)
-	return from, to + 1, size, err == nil && size > to
+	empty := from == 0 && to == -1 && size == 0
+	return from, to + 1, size, empty || (from >= 0 && from <= to && (total == "*" || to < size))
 }
 
 // version tells content from other content under the same URL.

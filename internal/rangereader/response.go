@@ -8,6 +8,7 @@ import (
 
 // attach continues with a response. It returns io.EOF if there is nothing to read.
 func (r *Reader) attach(resp *http.Response) error {
+	last := r.part
 	p, err := readPart(resp)
 	if err == nil {
 		err = r.accept(p)
@@ -15,11 +16,15 @@ func (r *Reader) attach(resp *http.Response) error {
 	if err == nil {
 		err = r.seek(&p)
 	}
-	if err == nil || IsEOF(err) {
-		r.whole, r.refused, r.tail = p.encoded, false, 0
-	}
 	if err != nil {
 		resp.Body.Close()
+	}
+	if err != nil && !IsEOF(err) {
+		r.part = last // its version is that of the bytes that were read
+		return err
+	}
+	r.whole, r.refused, r.tail = p.encoded, false, 0
+	if err != nil {
 		return err
 	}
 	return r.setBody(p.body)

@@ -66,8 +66,10 @@ func (r *Reader) seekOffset(p *part) error {
 	case p.from > r.Offset(), p.partial && p.end < r.Offset():
 		return fmt.Errorf("byte %d was requested, but the response has bytes %d to %d", r.Offset(), p.from, p.end-1)
 	}
-	if err := r.read.skip(p.body, p.from); err != nil {
-		return r.shortBody(err)
+	if p.from < r.Offset() {
+		if err := r.read.skip(p.body, p.from); err != nil {
+			return r.shortBody(err)
+		}
 	}
 	if p.size < 0 && p.end == r.Offset() && !r.whole { // the range is empty
 		return io.EOF

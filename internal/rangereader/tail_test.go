@@ -32,7 +32,7 @@ func TestTheLastLinesAreRead(t *testing.T) {
 			"ranges": serve(text), "no ranges": whole(text), "no length": unknownLength(whole(text)),
 			"compressed": serve(zip(text), "Content-Encoding", "gzip"),
 		}
-		for _, n := range []int{1, 2, 9, 10, 11, 1_500, 19_999, 20_000, 50_000} {
+		for _, n := range []int{1, 2, 10, 1_500, 19_999, 50_000} {
 			for how, response := range responses {
 				got, err := read(t, serving(response), rangereader.Range{TailLines: n})
 				require.NoError(t, err)

@@ -5,7 +5,6 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"time"
 
 	"github.com/seed-85ed9bfd/pipelines/internal/rangereader"
 )
@@ -71,7 +70,7 @@ func (s *StepsService) openLog(
 	if o != nil {
 		part = *o
 	}
-	source, err := s.client.logSource(ctx, at.check(part.check()), opts)
+	source, err := s.client.logSource(ctx, at.withError(part.check()), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -124,15 +123,3 @@ func (l *Log) Close() error { return l.reader.Close() }
 // Size returns the size in bytes of the whole log when the service last said so, whichever part is read. It is often unknown
 // while the step runs, and if the log is compressed.
 func (l *Log) Size() (n int64, known bool) { return l.reader.Size() }
-
-// pause waits for d or until the context ends.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return contextError(ctx)
-	}
-}

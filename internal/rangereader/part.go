@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/header"
 )
 
 // part is what a response has of the content, by its status and header.
@@ -91,11 +93,8 @@ func (v version) differs(w version) bool {
 
 // strong returns the ETag if it is a strong one, which If-Range requires.
 func (v version) strong() string {
-	if strings.HasPrefix(v.etag, `"`) && !strings.ContainsFunc(v.etag, control) {
+	if strings.HasPrefix(v.etag, `"`) && header.ValidValue(v.etag) {
 		return v.etag
 	}
 	return ""
 }
-
-// control reports whether a character can't be in a header.
-func control(r rune) bool { return r < ' ' || r == 0x7f }

@@ -14,33 +14,33 @@ var (
 	opStepsContainerLog = op("Steps.GetContainerLog", http.MethodGet, stepPath+"/logs/{log_uuid}", idempotent)
 )
 
-// LogOptions select a part of a log, in bytes of its text or in lines. Tail and TailLines can't be combined with other fields. If
-// the service's storage compresses the log, all of it is transferred, whichever part is read.
+// LogOptions select a part of a log, in bytes or lines of its text. Tail and TailLines can't be combined with other fields. If the
+// service's storage compresses the log, all of it is transferred, whichever part is read.
 type LogOptions struct {
 	// Offset is the number of bytes to skip at the beginning.
 	Offset int64
-	// Length is the number of bytes to read at most. 0 is no limit: a length that was computed as 0 reads
-	// all.
+	// Length is the number of bytes to read at most. 0 is no limit, so a length that was computed as 0
+	// reads all.
 	Length int64
-	// Tail reads only the last so many bytes; 0: all.
+	// Tail is the number of bytes to read at the end; 0: all.
 	Tail int64
-	// TailLines reads only the last so many lines; 0: all. It takes one or two more requests for parts of
-	// the log.
+	// TailLines is the number of lines to read at the end; 0: all. If they have more than 64 KiB, finding
+	// them takes more requests, for parts of the log.
 	TailLines int
 }
 
-// Log streams the log of a step, without keeping it in memory. It is an [io.ReadCloser] and an [io.WriterTo], and must be closed.
+// Log streams the log of a step without keeping it in memory. It is an [io.ReadCloser] and an [io.WriterTo], and must be closed.
 // Close may be called while another goroutine reads.
 //
-// If a connection is lost or stalls, another one resumes at the next byte. Reading ends with an error if the log was replaced by
-// another one meanwhile, and if nothing says whether it is complete. A compressed log is decoded.
+// If a connection is lost or stalls, another one resumes at the next byte. Reading ends with an error if another log has replaced
+// this one meanwhile, or if no response shows whether the log is complete. A compressed log is decoded.
 type Log struct{ reader *rangereader.Reader }
 
 // GetLog opens the log of a step as it is now: the log of a running step ends with what has been written so far.
 // [StepsService.FollowLog] waits for more. o may be nil, for the whole log. An Offset at or past the end is an empty log.
 //
-// A step that has no log, because it hasn't started or was skipped, is an [ErrNotFound]. So are a step, pipeline or repository
-// that doesn't exist, and a log that has expired.
+// The error is an [ErrNotFound] if the step has no log, because it hasn't started or was skipped. It also is if the step, the
+// pipeline or the repository doesn't exist, or if the log has expired.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
 //
@@ -51,8 +51,8 @@ func (s *StepsService) GetLog(
 	return s.openLog(ctx, opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID), o, opts)
 }
 
-// GetContainerLog opens the log of one container of a step: the build container's is named by the step's UUID, a service's by
-// the service container's. Errors are those of [StepsService.GetLog].
+// GetContainerLog opens the log of one container of a step. logID is the step's UUID for the build container, and the service
+// container's UUID for a service. Errors are those of [StepsService.GetLog].
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/logs/{log_uuid}
 //
@@ -81,9 +81,9 @@ func (s *StepsService) openLog(
 	return &Log{r}, nil
 }
 
-// logSource says how a log is requested.
+// logSource says how a log is requested. Each request is a call of its own.
 func (c *Client) logSource(ctx context.Context, at endpoint, opts []CallOption) (rangereader.Source, error) {
-	k, err := c.newCall(ctx, at, nil, opts) // for its errors and its policy
+	k, err := c.newCall(ctx, at, nil, opts) // not sent: it finds invalid arguments, and has the policy
 	if err != nil {
 		return rangereader.Source{}, err
 	}
@@ -120,6 +120,6 @@ func (l *Log) WriteTo(w io.Writer) (int64, error) { return l.reader.WriteTo(w) }
 // Close ends the reading and releases the connection. A Read that is blocked returns [fs.ErrClosed].
 func (l *Log) Close() error { return l.reader.Close() }
 
-// Size returns the size in bytes of the whole log when the service last said so, whichever part is read. It is often unknown
+// Size returns the size in bytes of the whole log, whichever part is read, by the last response that has it. It is often unknown
 // while the step runs, and if the log is compressed.
 func (l *Log) Size() (n int64, known bool) { return l.reader.Size() }

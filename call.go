@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/poll"
 )
 
 // call is one call of a method: the request, and how far it has come. It travels in the request's context.
@@ -30,9 +32,9 @@ type call struct {
 	anonymous  bool                       // sent without credentials
 	policy     RetryPolicy
 	into       **http.Response
-	raw        *[]byte  // takes the JSON of the response; nil: not wanted
-	budget     *budget  // pays for each request; nil: none
-	secrets    []string // what the request carries and no error may repeat
+	raw        *[]byte      // takes the JSON of the response; nil: not wanted
+	budget     *poll.Budget // pays for each request; nil: none
+	secrets    []string     // what the request carries and no error may repeat
 
 	attempts      atomic.Int32   // begun
 	failures      int            // that count against MaxAttempts

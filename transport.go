@@ -141,7 +141,7 @@ func (t *transport) admit(ctx context.Context, k *call) (*passage, error) {
 		}
 	}
 	if k.budget != nil {
-		if err := k.budget.take(ctx); err != nil {
+		if err := k.budget.Take(ctx); err != nil {
 			return nil, err
 		}
 	}

@@ -33,7 +33,7 @@ func newBudget(ctx context.Context, perHour, byDefault int) (*poll.Budget, error
 // charge makes a call pay for its requests, retries included, from the budget.
 func charge(b *poll.Budget) CallOption {
 	return callOption(func(k *call) error {
-		k.budget = b
+		k.budget, k.polls = b, true
 		return nil
 	})
 }

@@ -4,9 +4,9 @@ package poll
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/ctxtime"
 )
 
 const (
@@ -29,7 +29,7 @@ func NewBudget(perHour int) *Budget {
 // Take pays for one request. It waits until the budget has one to spend, or returns the error of ctx with its cause.
 func (b *Budget) Take(ctx context.Context) error {
 	if lacking := 1 - b.left(); lacking > 0 {
-		if err := pause(ctx, b.refill(lacking)); err != nil {
+		if err := ctxtime.Sleep(ctx, b.refill(lacking)); err != nil {
 			return err
 		}
 	}
@@ -45,9 +45,9 @@ func (b *Budget) Wait(ctx context.Context, d time.Duration) error {
 		d = max(d, b.refill(lacking))
 	}
 	if d <= 0 {
-		return contextError(ctx)
+		return ctxtime.Err(ctx)
 	}
-	return pause(ctx, d)
+	return ctxtime.Sleep(ctx, d)
 }
 
 // left returns the number of requests in the budget. It is negative after requests that didn't wait.
@@ -61,25 +61,4 @@ func (b *Budget) left() float64 {
 // refill returns the time in which the budget grows by n requests.
 func (b *Budget) refill(n float64) time.Duration {
 	return time.Duration(n/b.perSecond*float64(time.Second)) + 1
-}
-
-// pause waits for d or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return contextError(ctx)
-	}
-}
-
-// contextError returns the error of a context that has ended, with its cause, and nil before.
-func contextError(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if err == nil || errors.Is(cause, err) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", err, cause)
 }

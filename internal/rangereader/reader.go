@@ -51,17 +51,17 @@ type Reader struct {
 	body   io.ReadCloser
 	closed bool
 
-	read   history // the bytes that were read; its end is the offset of the next one
-	limit  int64   // offset to stop at; -1: the end of the content
-	tail   int64   // bytes to read before the end, until a response shows where they begin; 0: none
-	err    error   // that Read returns from now on
-	losses losses
+	read     history // the bytes that were read; its end is the offset of the next one
+	limit    int64   // offset to stop at; -1: the end of the content
+	tail     int64   // bytes to read before the end, until a response shows where they begin; 0: none
+	err      error   // that Read returns from now on
+	failures failures
 
-	part     part    // the last response that was accepted
-	finished version // of the content that was last read to its end
-	whole    bool    // request everything, because ranges don't work
-	refused  bool    // a 416 said that there is nothing to read at all
-	polling  bool    // the content may not have grown yet: cleared by the first response with something new
+	part          part    // the last response that was accepted
+	finished      version // of the content that was last read to its end
+	whole         bool    // request everything, because ranges don't work
+	unsatisfiable bool    // a 416 said that there is nothing to read at all
+	polling       bool    // the content may not have grown yet: cleared by the first response with something new
 }
 
 // New returns a Reader of growing content from offset on. It sends no request: call [Reader.Poll] before Read.
@@ -91,7 +91,7 @@ func Open(ctx context.Context, source Source, part Range) (*Reader, error) {
 // Poll requests what was added since Read returned [io.EOF]. final says that the content doesn't grow any more. After an error Read
 // returns io.EOF until the next Poll.
 func (r *Reader) Poll(final bool) error {
-	r.err, r.losses = nil, losses{}
+	r.err, r.failures = nil, failures{}
 	r.part.version = version{} // each addition makes another one
 	r.polling = !final || !r.read.empty()
 	err := r.start()
@@ -162,7 +162,7 @@ func (r *Reader) afterBody(err error) error {
 // afterEOF decides whether the end of a body is the end of the content. Where that isn't known, it sends requests until a response
 // says so.
 func (r *Reader) afterEOF() error {
-	progress := r.Offset() > r.losses.resumed
+	progress := r.Offset() > r.failures.resumed
 	switch p := r.part; {
 	case p.size >= 0 && r.Offset() >= p.size, p.size < 0 && p.end < 0 && p.framed:
 		r.finished = p.version
@@ -215,7 +215,7 @@ func (r *Reader) setBody(body io.ReadCloser) error {
 	if r.body != nil {
 		r.body.Close()
 	}
-	r.body, r.losses.resumed, r.polling = body, r.Offset(), false
+	r.body, r.failures.resumed, r.polling = body, r.Offset(), false
 	return nil
 }
 

@@ -36,7 +36,7 @@ func (r *Reader) backOff(cause error) error {
 	if err := ctxtime.Err(r.ctx); err != nil {
 		return r.Wrap(err)
 	}
-	wait, ok := r.losses.add(r.Offset(), &r.source)
+	wait, ok := r.failures.add(r.Offset(), &r.source)
 	if !ok {
 		return r.Wrap(cause)
 	}
@@ -105,7 +105,7 @@ func (r *Reader) pastEnd(past *NotSatisfiableError) error {
 		r.part.size = size
 		return io.EOF
 	case unread:
-		r.refused = true
+		r.unsatisfiable = true
 		return &unfitError{past.err}
 	case size < 0 && r.part.size < 0:
 		return &unfitError{errUnconfirmed}

@@ -23,7 +23,7 @@ func (r *Reader) attach(resp *http.Response) error {
 		r.part = last // its version is that of the bytes that were read
 		return err
 	}
-	r.whole, r.refused, r.tail = p.encoded, false, 0
+	r.whole, r.unsatisfiable, r.tail = p.encoded, false, 0
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (r *Reader) seek(p *part) error {
 	switch {
 	case r.tail > 0:
 		return r.seekTail(p)
-	case r.refused && !p.encoded && p.size < 0: // the 416 was right: it wasn't about a compressed form
+	case r.unsatisfiable && !p.encoded && p.size < 0: // the 416 was right: it wasn't about a compressed form
 		return io.EOF
 	}
 	return r.seekOffset(p)

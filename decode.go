@@ -154,7 +154,7 @@ func (k *call) checkPage(resp *http.Response) error {
 // mayBeEmpty holds for answers that don't claim to have content.
 func (k *call) mayBeEmpty(resp *http.Response) bool {
 	switch {
-	case k.at.emptyOK:
+	case k.at.op.emptyOK:
 		return true
 	case k.at.op.custom:
 		return k.at.op.Method == http.MethodHead || !strings.Contains(resp.Header.Get("Content-Type"), "json")

@@ -79,7 +79,6 @@ type Pager[T any] struct {
 	pageLen  int
 	opts     []CallOption
 	parallel int
-	loose    bool // whether the list is a page at all isn't known
 }
 
 // ListOptions are the options of lists that have no filters.
@@ -239,7 +238,7 @@ func (p *Pager[T]) fetch(ctx context.Context, link pageLink) (f fetched[T]) {
 		return f
 	}
 	var body looseBody[T]
-	if p.loose {
+	if p.at.op.bareOK {
 		f.err = k.sendJSON(ctx, &body)
 	} else {
 		f.err = k.sendJSON(ctx, &body.pageBody)

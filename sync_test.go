@@ -111,9 +111,9 @@ func TestAPlanIsADiffWithSecuredValuesMasked(t *testing.T) {
 	want := `+ NEW = "1\n2"
 + SECRET = ****** (secured)
 ~ OTHER = "old" -> "new"
-~ TOKEN = ****** (secured), written anew
-~ OPEN = ****** (secured), in the clear before
-~ CLOSED = "open", secured before
+~ TOKEN = ****** (secured), rewritten
+~ OPEN = ****** (secured), was not secured
+~ CLOSED = "open", was secured
 - AWAY
 - GONE
 2 to create, 4 to change, 2 to delete, 1 unchanged`

@@ -408,7 +408,7 @@ func WithRawBody(into *[]byte) CallOption {
 func (c *Client) Do(ctx context.Context, method, path string, body, out any, opts ...CallOption) error {
 	at := customEndpoint("Do", method, path)
 	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {
-		at = at.check(invalidArgument("out is a %T and not a pointer to decode into", out))
+		at = at.withError(invalidArgument("out is a %T and not a pointer to decode into", out))
 	}
 	return c.do(ctx, at, body, out, opts)
 }

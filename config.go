@@ -28,6 +28,13 @@ type ConfigUpdate struct {
 	Enabled *bool `json:"enabled,omitzero"`
 }
 
+func (u ConfigUpdate) validate() error {
+	if u == (ConfigUpdate{}) {
+		return invalidArgument("update changes nothing")
+	}
+	return nil
+}
+
 // BuildNumber is the build number of the next run.
 type BuildNumber struct {
 	Type string `json:"type,omitzero"`
@@ -52,11 +59,7 @@ func (s *ConfigService) Get(ctx context.Context, repo Repo, opts ...CallOption) 
 func (s *ConfigService) Update(
 	ctx context.Context, repo Repo, update ConfigUpdate, opts ...CallOption,
 ) (*Config, error) {
-	var err error
-	if update == (ConfigUpdate{}) {
-		err = invalidArgument("update changes nothing")
-	}
-	return send[Config](ctx, s.client, opConfigUpdate.at(repo.Workspace, repo.Slug).check(err), update, opts)
+	return send[Config](ctx, s.client, opConfigUpdate.at(repo.Workspace, repo.Slug).withError(update.validate()), update, opts)
 }
 
 // SetNextBuildNumber sets the build number of the next run. If it is not higher than the latest, the error is an
@@ -68,9 +71,9 @@ func (s *ConfigService) Update(
 func (s *ConfigService) SetNextBuildNumber(
 	ctx context.Context, repo Repo, next int, opts ...CallOption,
 ) (*BuildNumber, error) {
-	var err error
+	at := opConfigBuildNumber.at(repo.Workspace, repo.Slug)
 	if next < 1 {
-		err = invalidArgument("next build number %d is not positive", next)
+		at = at.withError(invalidArgument("next build number %d is not positive", next))
 	}
-	return send[BuildNumber](ctx, s.client, opConfigBuildNumber.at(repo.Workspace, repo.Slug).check(err), BuildNumber{Next: next}, opts)
+	return send[BuildNumber](ctx, s.client, at, BuildNumber{Next: next}, opts)
 }

@@ -206,7 +206,7 @@ func (s *DeploymentsService) GetEnvironmentByName(
 func (s *DeploymentsService) CreateEnvironment(
 	ctx context.Context, repo Repo, environment EnvironmentRequest, opts ...CallOption,
 ) (*Environment, error) {
-	at := opEnvironmentsCreate.at(repo.Workspace, repo.Slug).check(environment.validate())
+	at := opEnvironmentsCreate.at(repo.Workspace, repo.Slug).withError(environment.validate())
 	return send[Environment](ctx, s.client, at, environment.body(), opts)
 }
 
@@ -220,7 +220,7 @@ func (s *DeploymentsService) CreateEnvironment(
 func (s *DeploymentsService) UpdateEnvironment(
 	ctx context.Context, repo Repo, id string, update EnvironmentUpdate, opts ...CallOption,
 ) error {
-	return exec(ctx, s.client, opEnvironmentsUpdate.at(repo.Workspace, repo.Slug, id).check(update.validate()), update.body(), opts)
+	return exec(ctx, s.client, opEnvironmentsUpdate.at(repo.Workspace, repo.Slug, id).withError(update.validate()), update.body(), opts)
 }
 
 // DeleteEnvironment deletes an environment. If there is none, the error is an [ErrNotFound].

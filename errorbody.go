@@ -127,7 +127,7 @@ func (e *APIError) parse(text string) bool {
 func (e *APIError) readValue(v jsontext.Value, nesting int) {
 	switch {
 	case nesting == 0 || v.Kind() == '"':
-		e.addMessage(loosejson.Words(v))
+		e.addMessage(loosejson.Text(v))
 	case v.Kind() == '{':
 		e.readObject(loosejson.Members(v), nesting-1)
 	case v.Kind() == '[':
@@ -145,14 +145,14 @@ func (e *APIError) readObject(o loosejson.Object, nesting int) {
 		}
 	}
 	for _, v := range o.Take(messageNames...) {
-		e.addMessage(loosejson.Words(v))
+		e.addMessage(loosejson.Text(v))
 	}
 	for _, v := range o.Take("detail", "details") {
 		e.readDetail(v)
 	}
 	for _, v := range inner {
 		if v.Kind() == '"' {
-			e.readCode(loosejson.Words(v))
+			e.readCode(loosejson.Text(v))
 		}
 	}
 	for _, v := range o.Take("fields") {
@@ -172,11 +172,11 @@ func (e *APIError) readRest(o loosejson.Object) {
 	for _, m := range o {
 		kind := m.Value.Kind()
 		switch {
-		case kind == 'n' || m.Name == "type" && loosejson.Words(m.Value) == "error":
+		case kind == 'n' || m.Name == "type" && loosejson.Text(m.Value) == "error":
 		case m.Name == "key" && kind == '"':
-			e.Key = cmp.Or(e.Key, loosejson.Words(m.Value))
+			e.Key = cmp.Or(e.Key, loosejson.Text(m.Value))
 		case m.Name == "id" && kind == '"':
-			e.RequestID = cmp.Or(e.RequestID, loosejson.Words(m.Value))
+			e.RequestID = cmp.Or(e.RequestID, loosejson.Text(m.Value))
 		case m.Name == "id" && kind == '0':
 			e.RequestID = cmp.Or(e.RequestID, string(m.Value))
 		default:
@@ -218,7 +218,7 @@ func (e *APIError) readCode(text string) {
 // readDetail reads a detail: a string, an object with missing scopes, or any other value.
 func (e *APIError) readDetail(v jsontext.Value) {
 	if v.Kind() != '{' {
-		e.addDetail(loosejson.Words(v))
+		e.addDetail(loosejson.Text(v))
 		return
 	}
 	o := loosejson.Members(v)
@@ -249,13 +249,13 @@ func (e *APIError) readFields(v jsontext.Value) {
 	case '[':
 		for _, one := range loosejson.Elements(v) {
 			if one.Kind() != '{' {
-				e.addField("", loosejson.Words(one))
+				e.addField("", loosejson.Text(one))
 			} else if o := loosejson.Members(one); !e.readField(o) {
 				e.readFields(one)
 			}
 		}
 	default:
-		e.addField("", loosejson.Words(v))
+		e.addField("", loosejson.Text(v))
 	}
 }
 
@@ -275,7 +275,7 @@ func (e *APIError) readErrors(v jsontext.Value, nesting int) {
 			}
 		}
 	default:
-		e.addMessage(loosejson.Words(v))
+		e.addMessage(loosejson.Text(v))
 	}
 }
 
@@ -288,7 +288,7 @@ func (e *APIError) readField(o loosejson.Object) bool {
 	messages := loosejson.Texts(o.Take(textNames...)...)
 	if len(messages) == 0 {
 		for _, m := range o {
-			messages = append(messages, loosejson.Named(m.Name, loosejson.Words(m.Value)))
+			messages = append(messages, loosejson.Label(m.Name, loosejson.Text(m.Value)))
 		}
 	}
 	e.addField(name, messages...)
@@ -309,7 +309,7 @@ func (e *APIError) readData(v jsontext.Value) {
 	}
 	for _, m := range loosejson.Members(v) {
 		if m.Name == "key" && m.Value.Kind() == '"' {
-			e.Key = cmp.Or(e.Key, loosejson.Words(m.Value))
+			e.Key = cmp.Or(e.Key, loosejson.Text(m.Value))
 		}
 		e.addData(m.Name, m.Value)
 	}

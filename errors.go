@@ -18,7 +18,7 @@ import (
 
 // The kinds of error, for [errors.Is].
 var (
-	// ErrNotFound is a 404: what was asked for doesn't exist, or the credentials may not see it.
+	// ErrNotFound is a 404: the resource doesn't exist, or is hidden from these credentials.
 	ErrNotFound = errors.New("not found")
 
 	// ErrRepositoryNotFound is a 404 that names the repository as missing, or as hidden from these
@@ -130,7 +130,7 @@ func namedReasons(values map[string]any) string {
 		if b.Len() > limit {
 			return b.String() + "; …"
 		}
-		if reason := loosejson.Named(oneLine(name), oneLine(loosejson.InWords(values[name]))); reason != "" {
+		if reason := loosejson.Label(oneLine(name), oneLine(loosejson.Format(values[name]))); reason != "" {
 			b.WriteString("; " + reason)
 		}
 	}

@@ -164,7 +164,7 @@ func (s *SSHService) GetKnownHost(
 func (s *SSHService) CreateKnownHost(
 	ctx context.Context, repo Repo, host KnownHostRequest, opts ...CallOption,
 ) (*KnownHost, error) {
-	return send[KnownHost](ctx, s.client, opKnownHostsCreate.at(repo.Workspace, repo.Slug).check(host.validate()), host.body(), opts)
+	return send[KnownHost](ctx, s.client, opKnownHostsCreate.at(repo.Workspace, repo.Slug).withError(host.validate()), host.body(), opts)
 }
 
 // UpdateKnownHost replaces hostname, key type and key of a known host. If there is none, the error is an [ErrNotFound].
@@ -175,7 +175,7 @@ func (s *SSHService) CreateKnownHost(
 func (s *SSHService) UpdateKnownHost(
 	ctx context.Context, repo Repo, id string, host KnownHostRequest, opts ...CallOption,
 ) (*KnownHost, error) {
-	return send[KnownHost](ctx, s.client, opKnownHostsUpdate.at(repo.Workspace, repo.Slug, id).check(host.validate()), host.body(), opts)
+	return send[KnownHost](ctx, s.client, opKnownHostsUpdate.at(repo.Workspace, repo.Slug, id).withError(host.validate()), host.body(), opts)
 }
 
 // DeleteKnownHost deletes a known host. If there is none, the error is an [ErrNotFound].

@@ -9,6 +9,9 @@ import (
 // maxListDelay is how long after its creation an environment's variable may be missing from the list. Five seconds were seen.
 const maxListDelay = 15 * time.Second
 
+// listInterval is the time between two lists while waiting for a variable to be listed.
+const listInterval = 2 * time.Second
+
 // createdVariables remembers the variables that a client has just created. The service lists an environment's variables late,
 // and a variable that isn't listed yet must not be created twice.
 type createdVariables struct {
@@ -28,12 +31,12 @@ type createdInSet struct {
 	late bool   // whether the service lists the set's variables late; if not, none are remembered
 }
 
-// created returns what is remembered of this set's variables. It is the only access to them.
+// created returns the remembered variables of this set. All access to them goes through it.
 func (v *VariableSet) created() createdInSet {
 	return createdInSet{&v.client.created, v.at(v.ops.list).path, v.ops.late}
 }
 
-// add remembers a variable. One without a UUID can't be told from its listed self, so it isn't remembered.
+// add remembers a variable, unless it lacks the UUID by which the list identifies it.
 func (c createdInSet) add(v *Variable) {
 	if !c.late || v.UUID == "" {
 		return

@@ -70,7 +70,7 @@ func (s *StepsService) openLog(ctx context.Context, at endpoint, o *LogOptions, 
 	if o != nil {
 		part = *o
 	}
-	at = at.check(part.check())
+	at = at.withError(part.check())
 	open := func(part LogOptions) (*Log, error) {
 		l := &Log{}
 		if err := l.stream.open(ctx, s.client.policyFor(opts), at.op.Name, part, s.client.logFetcher(at, opts)); err != nil {

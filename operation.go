@@ -122,8 +122,8 @@ func (at endpoint) with(query url.Values) endpoint {
 	return at
 }
 
-// check adds an error found in the other arguments.
-func (at endpoint) check(err error) endpoint {
+// withError adds an error found in the other arguments.
+func (at endpoint) withError(err error) endpoint {
 	if at.err == nil {
 		at.err = err
 	}

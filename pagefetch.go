@@ -34,8 +34,8 @@ func (f *fetched[T]) publish() {
 	}
 }
 
-// redirect makes the call store response and body in f instead of the caller's variables.
-func (f *fetched[T]) redirect(k *call) {
+// capture makes the call store response and body in f instead of the caller's variables.
+func (f *fetched[T]) capture(k *call) {
 	if f.respInto = k.into; f.respInto != nil {
 		k.into = &f.resp
 	}
@@ -54,7 +54,7 @@ func (p *Pager[T]) fetch(ctx context.Context, link pageLink) (f fetched[T]) {
 		f.err = err
 		return f
 	}
-	f.redirect(k)
+	f.capture(k)
 	if f.url, err = k.requestURL(); err != nil {
 		f.err = k.wrap(err)
 		return f

@@ -44,8 +44,8 @@ func newWalk[T any](p *Pager[T]) *walk[T] {
 	return &walk[T]{pager: p, size: -1, seed: maphash.MakeSeed(), seen: make(map[uint64]struct{})}
 }
 
-// accept takes the page that was fetched from w.link, and sets the link to the next one. If there is none though there should be,
-// it returns both the page and an error.
+// accept takes the page that was fetched from w.link, and sets the link to the next one. If the list ends too early, or the next
+// link can't be followed, it returns both the page and an error.
 func (w *walk[T]) accept(got fetched[T]) (*Page[T], error) {
 	link := w.link
 	w.link, w.done = pageLink{}, true
@@ -98,7 +98,7 @@ func (w *walk[T]) verify(page *Page[T], link pageLink) error {
 	return nil
 }
 
-// count adds a page to what is known of the list.
+// count updates what is known about the list.
 func (w *walk[T]) count(page *Page[T], link pageLink) {
 	switch {
 	case link.url == nil:

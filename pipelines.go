@@ -126,7 +126,7 @@ func (s *PipelinesService) Get(
 func (s *PipelinesService) Run(
 	ctx context.Context, repo Repo, run RunRequest, opts ...CallOption,
 ) (*Pipeline, error) {
-	return send[Pipeline](ctx, s.client, opPipelinesRun.at(repo.Workspace, repo.Slug).check(run.validate()), run, opts)
+	return send[Pipeline](ctx, s.client, opPipelinesRun.at(repo.Workspace, repo.Slug).withError(run.validate()), run, opts)
 }
 
 // RunOnDemand starts a pipeline with the YAML of the request. It needs write access to the branch. The errors are those of
@@ -141,7 +141,7 @@ func (s *PipelinesService) Run(
 func (s *PipelinesService) RunOnDemand(
 	ctx context.Context, repo Repo, run OnDemandRequest, opts ...CallOption,
 ) (*Pipeline, error) {
-	at := opPipelinesRunOnDemand.at(repo.Workspace, repo.Slug).with(run.query()).check(run.validate())
+	at := opPipelinesRunOnDemand.at(repo.Workspace, repo.Slug).with(run.query()).withError(run.validate())
 	return send[Pipeline](ctx, s.client, at, rawBody{"application/yaml", run.YAML, run.secrets()}, opts)
 }
 

@@ -197,7 +197,7 @@ func (r *RunnerSet) Get(ctx context.Context, id string, opts ...CallOption) (*Ru
 //
 // Scope: runner:write.
 func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...CallOption) (*Runner, error) {
-	return send[Runner](ctx, r.client, r.at(r.ops.create).check(runner.validate()), runner, opts)
+	return send[Runner](ctx, r.client, r.at(r.ops.create).withError(runner.validate()), runner, opts)
 }
 
 // Update changes the name or labels of a runner. Whether the service can change both is unknown. If there is no such runner, the
@@ -211,7 +211,7 @@ func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...Ca
 func (r *RunnerSet) Update(
 	ctx context.Context, id string, update RunnerUpdate, opts ...CallOption,
 ) (*Runner, error) {
-	return send[Runner](ctx, r.client, r.at(r.ops.update, id).check(update.validate()), update, opts)
+	return send[Runner](ctx, r.client, r.at(r.ops.update, id).withError(update.validate()), update, opts)
 }
 
 // Delete deletes a runner. If there is none, the error is an [ErrNotFound].

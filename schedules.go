@@ -84,6 +84,13 @@ type ScheduleUpdate struct {
 	Enabled *bool `json:"enabled,omitzero"`
 }
 
+func (u ScheduleUpdate) validate() error {
+	if u == (ScheduleUpdate{}) {
+		return invalidArgument("update changes nothing")
+	}
+	return nil
+}
+
 // ScheduleExecution is one execution of a schedule. Pipeline is the run that it started, or Error says why it started none. The
 // service documents no other members; Raw has the JSON itself.
 type ScheduleExecution struct {
@@ -166,7 +173,7 @@ func (s *SchedulesService) Get(
 func (s *SchedulesService) Create(
 	ctx context.Context, repo Repo, schedule ScheduleRequest, opts ...CallOption,
 ) (*Schedule, error) {
-	at := opSchedulesCreate.at(repo.Workspace, repo.Slug).check(schedule.validate())
+	at := opSchedulesCreate.at(repo.Workspace, repo.Slug).withError(schedule.validate())
 	created, err := send[Schedule](ctx, s.client, at, schedule.body(), opts)
 	if errors.Is(err, ErrUnauthorized) {
 		return nil, s.explainUnauthorized(ctx, repo, err)
@@ -198,11 +205,8 @@ func (s *SchedulesService) explainUnauthorized(ctx context.Context, repo Repo, e
 func (s *SchedulesService) Update(
 	ctx context.Context, repo Repo, id string, update ScheduleUpdate, opts ...CallOption,
 ) (*Schedule, error) {
-	var err error
-	if update == (ScheduleUpdate{}) {
-		err = invalidArgument("update changes nothing")
-	}
-	return send[Schedule](ctx, s.client, opSchedulesUpdate.at(repo.Workspace, repo.Slug, id).check(err), update, opts)
+	at := opSchedulesUpdate.at(repo.Workspace, repo.Slug, id).withError(update.validate())
+	return send[Schedule](ctx, s.client, at, update, opts)
 }
 
 // Delete deletes a schedule. If there is none, the error is an [ErrNotFound].

@@ -86,7 +86,7 @@ func (s *SSHService) GetKeyPair(ctx context.Context, repo Repo, opts ...CallOpti
 func (s *SSHService) SetKeyPair(
 	ctx context.Context, repo Repo, pair KeyPair, opts ...CallOption,
 ) (*KeyPair, error) {
-	return send[KeyPair](ctx, s.client, opKeyPairSet.at(repo.Workspace, repo.Slug).check(pair.validate()), pair, opts)
+	return send[KeyPair](ctx, s.client, opKeyPairSet.at(repo.Workspace, repo.Slug).withError(pair.validate()), pair, opts)
 }
 
 // DeleteKeyPair deletes the repository's key pair. If there is none, the error is an [ErrNotFound].

@@ -8,8 +8,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// VariableRequest is a variable to create or set. It is another type than [Variable], so that a variable that was read, and that
-// lacks its secured value, can't be written back by mistake.
+// VariableRequest is a variable to create or set. It is a type of its own so that a [Variable], which lacks its secured value, can't
+// be written back by mistake.
 //
 // Unless Secured points to false, printing the request masks the value, and JSON omits it.
 type VariableRequest struct {
@@ -21,7 +21,7 @@ type VariableRequest struct {
 // plainVariableRequest is a VariableRequest without its methods.
 type plainVariableRequest VariableRequest
 
-// secret reports whether the value may be a secret. It is none only if Secured points to false.
+// secret reports whether to treat the value as a secret: unless it is empty or Secured points to false.
 func (r VariableRequest) secret() bool { return r.Value != "" && (r.Secured == nil || *r.Secured) }
 
 // secured reports whether the variable is to be secured. existing may be nil.
@@ -102,7 +102,7 @@ type VariableUpdate struct {
 // plainVariableUpdate is a VariableUpdate without its methods.
 type plainVariableUpdate VariableUpdate
 
-// secret reports whether the value may be a secret. It is none only if Secured points to false.
+// secret reports whether to treat the value as a secret: unless it is empty or Secured points to false.
 func (u VariableUpdate) secret() bool { return u.Value != nil && (u.Secured == nil || *u.Secured) }
 
 func (u VariableUpdate) validate() error {

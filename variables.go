@@ -203,7 +203,7 @@ func (v *VariableSet) find(ctx context.Context, method string, match func(*Varia
 func (v *VariableSet) Create(
 	ctx context.Context, variable VariableRequest, opts ...CallOption,
 ) (*Variable, error) {
-	one, err := send[Variable](ctx, v.client, v.at(v.ops.create).check(variable.validate(nil)), variable, opts)
+	one, err := send[Variable](ctx, v.client, v.at(v.ops.create).withError(variable.validate(nil)), variable, opts)
 	if err == nil {
 		v.created().add(one)
 	}
@@ -223,7 +223,7 @@ func (v *VariableSet) Create(
 func (v *VariableSet) Update(
 	ctx context.Context, id string, update VariableUpdate, opts ...CallOption,
 ) (*Variable, error) {
-	one, err := send[Variable](ctx, v.client, v.at(v.ops.update, id).check(update.validate()), update, opts)
+	one, err := send[Variable](ctx, v.client, v.at(v.ops.update, id).withError(update.validate()), update, opts)
 	if err == nil {
 		v.created().update(braced(id), one)
 	}
@@ -307,7 +307,7 @@ func (v *VariableSet) findAfterCreate(ctx context.Context, key string, cause err
 	if !errors.Is(cause, ErrConflict) && !errors.Is(cause, ErrOutcomeUnknown) {
 		return nil, cause
 	}
-	for waited := time.Duration(0); ; waited += fastest {
+	for waited := time.Duration(0); ; waited += listInterval {
 		existing, err := v.GetByKey(ctx, key, opts...)
 		if err == nil {
 			return existing, nil
@@ -318,7 +318,7 @@ func (v *VariableSet) findAfterCreate(ctx context.Context, key string, cause err
 		if !v.ops.late || waited >= maxListDelay {
 			return nil, cause
 		}
-		if err := pause(ctx, fastest); err != nil {
+		if err := pause(ctx, listInterval); err != nil {
 			return nil, fmt.Errorf("pipelines: Variables.Set: %w while waiting for the variable to be listed after: %w", err, cause)
 		}
 	}

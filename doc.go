@@ -126,7 +126,7 @@
 // [WithLogger] logs each attempt, and [WithObserver] calls a function after it. An [http.RoundTripper] of [WithHTTPClient] finds
 // the [Operation] of a request with [OperationFromContext]: a method of this package such as "Pipelines.Get", "Do" for
 // [Client.Do], "List" for [List], or "OAuth.Token" for a request to the token endpoint. A request to a storage host has the
-// operation of its call.
+// operation of its call, with Storage set.
 //
 // # Following a run
 //

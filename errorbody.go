@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-85ed9bfd/pipelines/internal/header"
 	"github.com/seed-85ed9bfd/pipelines/internal/loosejson"
 	"github.com/seed-85ed9bfd/pipelines/internal/redact"
 )
@@ -40,7 +41,7 @@ func newAPIError(at endpoint, attempts int, resp *http.Response, mask *redact.Ma
 	shown := masking(text)
 	e := &APIError{
 		Operation: at.op.Name, Method: at.op.Method, Path: at.path, Attempts: attempts,
-		StatusCode: resp.StatusCode, RequestID: requestID(resp.Header), RetryAfter: retryAfter(resp.Header),
+		StatusCode: resp.StatusCode, RequestID: requestID(resp.Header), RetryAfter: header.RetryAfter(resp.Header),
 		Body: []byte(shown[:min(len(shown), maxErrorKept)]),
 	}
 	switch {

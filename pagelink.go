@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/origin"
 )
 
 // pageLink leads to a page. The zero value leads to the first page.
@@ -31,7 +33,7 @@ func (w *walk[T]) follow(text string, page *url.URL) (pageLink, error) {
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	switch base := w.pager.client.base; {
-	case !sameOrigin(u, base) || u.User != nil:
+	case !origin.Same(u, base) || u.User != nil:
 		return w.linkByNumber(query, "leads to another origin")
 	case !below(base.Path, u.Path):
 		return w.linkByNumber(query, "leads outside the API")

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/redact"
 )
 
 // Repo names a repository. Each part is a slug, or a UUID with or without braces.
@@ -16,7 +18,7 @@ type Repo struct {
 // ParseRepo parses "workspace/slug". Anything else, such as a clone URL, is an [ErrInvalidArgument].
 func ParseRepo(s string) (Repo, error) {
 	workspace, slug, ok := strings.Cut(s, "/")
-	if !ok || printable(s) != s || strings.ContainsFunc(s, notInRepo) || checkElement(workspace) != nil || checkElement(slug) != nil || strings.Contains(slug, "/") {
+	if !ok || redact.Printable(s) != s || strings.ContainsFunc(s, notInRepo) || checkElement(workspace) != nil || checkElement(slug) != nil || strings.Contains(slug, "/") {
 		return Repo{}, fmt.Errorf("pipelines: %w", invalidArgument("repository %sis not of the form workspace/slug", quotedRepo(s)))
 	}
 	return Repo{Workspace: workspace, Slug: slug}, nil

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/redact"
 )
 
 // SyncOptions are the options of [VariableSet.Plan].
@@ -216,7 +218,7 @@ func (e *SyncError) Error() string {
 	if len(e.Done) > 0 {
 		done = fmt.Sprintf("done before: %s", strings.Join(e.Done, ", "))
 	}
-	return printable(fmt.Sprintf("pipelines: Variables.Apply: %s: %s (%s; %d not tried)", e.Failed, errorText(e.Err), done, e.Left))
+	return redact.Printable(fmt.Sprintf("pipelines: Variables.Apply: %s: %s (%s; %d not tried)", e.Failed, errorText(e.Err), done, e.Left))
 }
 
 // Unwrap returns the cause.

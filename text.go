@@ -1,9 +1,9 @@
 package pipelines
 
 import (
-	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/redact"
 )
 
 // maxLine is the longest text that oneLine returns, in bytes and without the ellipsis.
@@ -11,7 +11,7 @@ const maxLine = 500
 
 // oneLine makes text from the service printable and shortens it to maxLine.
 func oneLine(s string) string {
-	if s = printable(s); len(s) <= maxLine {
+	if s = redact.Printable(s); len(s) <= maxLine {
 		return s
 	}
 	cut := maxLine
@@ -19,15 +19,4 @@ func oneLine(s string) string {
 		cut--
 	}
 	return s[:cut] + "…"
-}
-
-// printable replaces characters that a terminal would act on: line ends, other control characters, and those that change the
-// writing direction.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
 }

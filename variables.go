@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/ctxtime"
 )
 
 // VariablesService manages the variables of a repository, a workspace or a deployment environment.
@@ -318,7 +320,7 @@ func (v *VariableSet) findAfterCreate(ctx context.Context, key string, cause err
 		if !v.ops.late || waited >= maxListDelay {
 			return nil, cause
 		}
-		if err := pause(ctx, listInterval); err != nil {
+		if err := ctxtime.Sleep(ctx, listInterval); err != nil {
 			return nil, fmt.Errorf("pipelines: Variables.Set: %w while waiting for the variable to be listed after: %w", err, cause)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,5 +120,43 @@ func TestAnInProcessServerFromOutsideDoesEverythingInside(t *testing.T) {
 		require.NoError(t, log.Close())
 		require.Equal(t, "one\ntwo\n", string(text))
 		require.NoError(t, client.Do(ctx, http.MethodGet, "/user", nil, nil))
+	})
+}
+
+func TestTheClientFollowsARunInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer()
+		repo := srv.AddRepository("acme", "site")
+		repo.Script("main", pipelinestest.Script{Parsing: time.Second, Steps: []pipelinestest.Step{
+			{Duration: time.Hour, Log: strings.Repeat("a line of the log\n", 1000)},
+		}})
+		client := srv.Client()
+		run, err := client.Pipelines.Run(t.Context(), repo.Repo(), pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
+		require.NoError(t, err)
+		start := time.Now()
+		done, err := client.Pipelines.Wait(t.Context(), repo.Repo(), run.UUID, nil)
+		require.NoError(t, err)
+		require.True(t, done.State.Succeeded())
+		require.GreaterOrEqual(t, time.Since(start), time.Hour)
+	})
+}
+
+func TestAnInProcessServerServesABubbleFromOutside(t *testing.T) {
+	srv := pipelinestest.NewServer(pipelinestest.InProcess())
+	repo := srv.AddRepository("acme", "site")
+	client := srv.Client()
+	synctest.Test(t, func(t *testing.T) {
+		run, err := client.Pipelines.Run(t.Context(), repo.Repo(), pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
+		require.NoError(t, err)
+		done, err := client.Pipelines.Wait(t.Context(), repo.Repo(), run.UUID, nil)
+		require.NoError(t, err)
+		require.True(t, done.State.Succeeded())
+	})
+}
+
+func TestInProcessAndInABubbleThereIsNoSocket(t *testing.T) {
+	require.Equal(t, "http://api.bitbucket.test/2.0", pipelinestest.NewServer(pipelinestest.InProcess()).URL())
+	synctest.Test(t, func(t *testing.T) {
+		require.Equal(t, "http://api.bitbucket.test/2.0", pipelinestest.NewServer().URL())
 	})
 }

@@ -80,3 +80,11 @@ func TestTheClientDownloadsCaches(t *testing.T) {
 		require.ErrorIs(t, client.Delete(ctx, repo, cache.UUID), pipelines.ErrNotFound)
 	}
 }
+
+func TestASeededCacheMayBeOld(t *testing.T) {
+	f := setup(t)
+	old := f.clock.Now().Add(-48 * time.Hour)
+	require.Equal(t, old, f.repo.AddCache("node", []byte("x"), old.In(time.FixedZone("", 3600))).CreatedOn)
+	require.Equal(t, f.clock.Now(), f.repo.AddCache("node", []byte("y")).CreatedOn)
+	require.Equal(t, []any{"2026-02-27T12:00:00Z", "2026-03-01T12:00:00Z"}, f.get(site+"/pipelines-config/caches").Values("created_on"))
+}

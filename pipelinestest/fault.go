@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -128,33 +126,6 @@ func (f *activeFault) matches(r *http.Request, body []byte, storage bool) bool {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return f.Match(r)
-}
-
-var methods = []string{
-	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
-}
-
-// checkedPath returns a pattern of paths as [fitsPath] takes it. It panics where no request can have the method or such a path.
-func checkedPath(method, pattern string) string {
-	if method != "" && !slices.Contains(methods, method) {
-		panic(fmt.Sprintf("pipelinestest: there is no method %q", method))
-	}
-	for element := range strings.SplitSeq(pattern, "/") {
-		if _, err := path.Match(element, ""); err != nil {
-			panic("pipelinestest: malformed path " + pattern)
-		}
-	}
-	if below, ok := strings.CutPrefix(pattern, apiPrefix+"/"); ok {
-		return "/" + below
-	}
-	return pattern
-}
-
-// fitsPath reports whether an escaped path fits a pattern, which is empty for any path.
-func fitsPath(pattern, escaped string) bool {
-	_, elements := splitPath(escaped)
-	_, ok := matchPath(pattern, elements)
-	return pattern == "" || ok
 }
 
 // before does what happens before the request takes effect.

@@ -144,30 +144,6 @@ func TestAFaultThatCanNeverStrikePanics(t *testing.T) {
 	require.Panics(t, func() { setup(t).srv.Inject(pipelinestest.Fault{Header: http.Header{"Retry-After": {"7"}}}) })
 }
 
-func TestTheRequestsOfAPath(t *testing.T) {
-	f := setup(t)
-	path := f.started()
-	f.get(site + "/pipelines")
-	f.get(path)
-	for _, c := range []struct {
-		method, path string
-		n            int
-	}{
-		{"", "", 3},
-		{http.MethodGet, "", 2},
-		{"", pipelinesTemplate, 2},
-		{http.MethodGet, "/2.0" + pipelinesTemplate, 1},
-		{http.MethodGet, pipelinesTemplate + "/{pipeline_uuid}", 1},
-		{http.MethodGet, "/2.0" + path, 1},
-		{http.MethodDelete, pipelinesTemplate, 0},
-	} {
-		require.Len(t, f.srv.RequestsTo(c.method, c.path), c.n, "%s %s", c.method, c.path)
-	}
-	require.Len(t, f.srv.Requests(), 3)
-	require.Panics(t, func() { f.srv.RequestsTo("post", "") })
-	require.Panics(t, func() { f.srv.RequestsTo("", "/[") })
-}
-
 // ways are the two ways to a server: over a socket and without one.
 var ways = map[string]func(t *testing.T) *fixture{
 	"over a socket": func(t *testing.T) *fixture {

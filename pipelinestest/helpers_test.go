@@ -1,6 +1,7 @@
 package pipelinestest_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -184,4 +185,13 @@ func (f *fixture) step(path string, i int) string {
 
 func escape(uuid string) string {
 	return strings.NewReplacer("{", "%7B", "}", "%7D").Replace(uuid)
+}
+
+func (f *fixture) token(form, id, secret string) answer {
+	f.t.Helper()
+	header := []string{"Content-Type", "application/x-www-form-urlencoded", "Authorization", ""}
+	if id != "" {
+		header[3] = "Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret))
+	}
+	return f.send(http.MethodPost, strings.TrimSuffix(f.srv.URL(), "/2.0")+"/site/oauth2/access_token", form, header...)
 }

@@ -1,14 +1,8 @@
 package pipelinestest
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"fmt"
 	"mime"
-	"net"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -73,68 +67,24 @@ func acceptsBytes(header http.Header) bool {
 	return false
 }
 
-// object is what lies in the storage.
-type object struct{ content, etag string }
-
-func newObject(id, content string) object {
-	return object{content, fmt.Sprintf(`"%x"`, sha256.Sum256(fmt.Appendf(nil, "%s %d", id, len(content))))}
-}
-
-// store puts an object into the storage and returns a link to it that works for a while.
-func (c *call) store(path string, o object) string {
-	s := c.server
-	s.objects[path] = o
-	expires := strconv.FormatInt(c.now.Add(s.linkLifetime).UnixMilli(), 10)
-	query := url.Values{"Expires": {expires}, "Signature": {signature(path, expires)}}
-	return s.storageURL(c.request) + path + "?" + query.Encode()
-}
-
-// storageURL is the storage's origin as the sender of a request can reach it: over a socket only if there may be one. It has another host
-// name than the API, because what most clients keep to themselves on a redirect depends on the name and not on the port.
-func (s *Server) storageURL(r *http.Request) string {
-	if inProcess(r) || s.inProcess || inBubble() {
-		return scheme(r) + "://" + storageHost
-	}
-	address := s.storage.serve(s.storageHandler())
-	const name = "localhost"
-	if api := (&url.URL{Host: host(r)}).Hostname(); !strings.EqualFold(api, name) {
-		_, port, _ := net.SplitHostPort(address) // it is a listener's
-		address = net.JoinHostPort(name, port)
-	}
-	return "http://" + address
-}
-
-func (s *Server) storageHandler() http.Handler { return s.endpoint(true, s.answerStorage) }
-
-func signature(path, expires string) string {
-	mac := hmac.New(sha256.New, []byte("pipelinestest"))
-	fmt.Fprintf(mac, "%s\n%s", path, expires)
-	return fmt.Sprintf("%x", mac.Sum(nil))
-}
-
-// answerStorage answers one request to the storage. The link is the credential; a second one is refused.
-func (s *Server) answerStorage(r *http.Request, _ []byte) *reply {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	query := r.URL.Query()
-	expires, _ := strconv.ParseInt(query.Get("Expires"), 10, 64)
-	stored, found := s.objects[r.URL.Path]
+// written returns how much of a step's log there is at a moment, in whole lines.
+func (r *run) written(i int, text string, now time.Time) (log string, done bool) {
+	planned, total := r.plan().spans[i], r.steps[i].script.Duration
+	elapsed := planned.elapsed(now)
 	switch {
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		return storageFailure(http.StatusMethodNotAllowed, "MethodNotAllowed", "The method is not allowed against this resource.")
-	case r.Header.Get("Authorization") != "":
-		return storageFailure(http.StatusBadRequest, "InvalidArgument", "The link and an Authorization header are two credentials; only one is allowed.")
-	case query.Get("Signature") != signature(r.URL.Path, query.Get("Expires")):
-		return storageFailure(http.StatusForbidden, "SignatureDoesNotMatch", "The signature does not match the link.")
-	case !s.now().Before(time.UnixMilli(expires)):
-		return storageFailure(http.StatusForbidden, "AccessDenied", "Request has expired")
-	case !found:
-		return storageFailure(http.StatusNotFound, "NoSuchKey", "The key does not exist.")
+	case !planned.started(now):
+		return "", planned.done(now)
+	case elapsed >= total:
+		return text, planned.done(now)
 	}
-	return rangedReply(stored.content, stored.etag)
+	lines := strings.Count(strings.TrimSuffix(text, "\n"), "\n") + 1
+	return firstLines(text, int(float64(lines)*float64(elapsed)/float64(total))), planned.done(now)
 }
 
-func storageFailure(status int, code, message string) *reply {
-	return textReply(status, "application/xml",
-		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>"+code+"</Code><Message>"+message+"</Message></Error>\n")
+func firstLines(text string, n int) string {
+	end := 0
+	for range n {
+		end += strings.IndexByte(text[end:], '\n') + 1
+	}
+	return text[:end]
 }

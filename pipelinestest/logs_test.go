@@ -117,26 +117,6 @@ func TestTheLogOfAnEndedStepComesFromTheStorage(t *testing.T) {
 	require.False(t, last[len(last)-1].Storage)
 }
 
-func TestTheStorageRefuses(t *testing.T) {
-	f := setup(t, pipelinestest.WithLinkLifetime(time.Minute))
-	f.repo.Script("main", logged)
-	path := f.started()
-	f.clock.Advance(time.Hour)
-	link := f.get(f.step(path, 0) + "/log").Header.Get("Location")
-
-	credentials := f.get(link)
-	require.Equal(t, http.StatusBadRequest, credentials.StatusCode)
-	require.Contains(t, credentials.text, "<Code>InvalidArgument</Code>")
-	require.Equal(t, "application/xml", credentials.Header.Get("Content-Type"))
-	require.Equal(t, http.StatusForbidden, f.get(strings.Replace(link, "Expires=1", "Expires=2", 1), "Authorization", "").StatusCode)
-	require.Equal(t, http.StatusMethodNotAllowed, f.send(http.MethodPut, link, "", "Authorization", "").StatusCode)
-
-	f.clock.Advance(time.Minute)
-	expired := f.get(link, "Authorization", "")
-	require.Equal(t, http.StatusForbidden, expired.StatusCode)
-	require.Contains(t, expired.text, "Request has expired")
-}
-
 func TestContainerLogs(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", logged)

@@ -138,3 +138,19 @@ func TestTheClientManagesSchedules(t *testing.T) {
 	_, err = client.List(ctx, repo, nil).First()
 	require.ErrorIs(t, err, pipelines.ErrEmptyList)
 }
+
+func TestASeededScheduleHasASelector(t *testing.T) {
+	f := setup(t)
+	for want, target := range map[pipelines.Selector]pipelines.Target{
+		{Type: pipelines.SelectorDefault}:                    {},
+		{Type: pipelines.SelectorBranches, Pattern: "dev"}:   {RefName: "dev"},
+		{Type: pipelines.SelectorTags, Pattern: "v1"}:        {RefType: pipelines.RefTag, RefName: "v1"},
+		{Type: pipelines.SelectorCustom, Pattern: "nightly"}: {RefName: "dev", Selector: &pipelines.Selector{Pattern: "nightly"}},
+		{Type: pipelines.SelectorBranches, Pattern: "de*"}:   {RefName: "dev", Selector: &pipelines.Selector{Pattern: "de*"}},
+	} {
+		seeded := f.repo.AddSchedule(pipelines.Schedule{Target: target})
+		require.Equal(t, want, *seeded.Target.Selector)
+		a := f.get(site + "/pipelines_config/schedules/" + escape(seeded.UUID))
+		require.Equal(t, string(want.Type), a.At("target.selector.type"))
+	}
+}

@@ -2,7 +2,6 @@ package pipelinestest_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -60,33 +59,6 @@ func TestAPlainClientThatFollowsTheRedirectGetsTheLog(t *testing.T) {
 	}
 	for _, r := range f.srv.Requests() {
 		require.Equal(t, r.Storage, r.Header.Get("Authorization") == "", r.String())
-	}
-}
-
-func TestTheStorageIsReachedWhateverLocalhostMeans(t *testing.T) {
-	f := setup(t)
-	log := f.endedLog()
-	for _, address := range []string{"127.0.0.1", "::1"} {
-		probe, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
-		if err != nil {
-			t.Logf("this machine has no %s", address)
-			continue
-		}
-		require.NoError(t, probe.Close())
-		transport := &http.Transport{DialContext: func(ctx context.Context, network, hostPort string) (net.Conn, error) {
-			host, port, err := net.SplitHostPort(hostPort)
-			if host == "localhost" {
-				host = address
-			}
-			if err != nil {
-				return nil, err
-			}
-			return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(host, port))
-		}}
-		status, text := follow(t, &http.Client{Transport: transport}, f.srv.URL()+log)
-		transport.CloseIdleConnections()
-		require.Equal(t, http.StatusOK, status, address+": "+text)
-		require.Equal(t, logged.Steps[0].Log, text, address)
 	}
 }
 
@@ -159,34 +131,6 @@ func TestAHEADIsAGETWithoutItsBody(t *testing.T) {
 				require.Equal(t, got.Header.Get("Content-Type"), a.Header.Get("Content-Type"), path)
 			}
 		})
-	}
-}
-
-// What is sent by clients that set a Content-Type for all their requests.
-func TestAnEmptyBodyThatSaysItIsJSONIsRefused(t *testing.T) {
-	f := setup(t)
-	f.repo.AddPipeline(pipelines.Pipeline{State: pipelines.PipelineState{Name: pipelines.StateInProgress}})
-	variable := site + "/pipelines_config/variables/" + escape(f.repo.AddVariable(pipelines.Variable{Key: "A"}).UUID)
-	const json = "application/json"
-	for _, c := range []struct {
-		method, path, contentType, body string
-		status                          int
-	}{
-		{"POST", site + "/pipelines/1/stopPipeline", json, "", 400},
-		{"POST", site + "/pipelines/1/stopPipeline", json + "; charset=utf-8", "", 400},
-		{"PUT", site + "/pipelines_config", json, "", 400},
-		{"POST", site + "/pipelines/1/stopPipeline", json, "{}", 204},
-		{"POST", site + "/pipelines/1/stopPipeline", "", "", 204},
-		{"PUT", variable, json + "; charset=utf-8", `{"value":"c"}`, 200},
-		{"PUT", variable, "", `{"value":"d"}`, 200},
-		{"GET", variable, json, "", 200},
-		{"DELETE", variable, json, "", 204},
-	} {
-		a := f.send(c.method, c.path, c.body, "Content-Type", c.contentType)
-		require.Equal(t, c.status, a.StatusCode, "%s %s %q: %s", c.method, c.path, c.contentType, a.text)
-		if c.status == http.StatusBadRequest {
-			require.Equal(t, "Bad Request", a.text)
-		}
 	}
 }
 

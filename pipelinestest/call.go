@@ -1,0 +1,180 @@
+package pipelinestest
+
+import (
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// call is one request on its way through the API. The server's lock is held as long as it lasts.
+type call struct {
+	server  *Server
+	request *http.Request
+	body    []byte
+	query   url.Values
+	params  map[string]string
+	prefix  string // of the path, to be repeated in links
+	now     time.Time
+	caller  *caller     // nil until the credentials are checked, and on public routes
+	repo    *Repository // where the path names one
+}
+
+// answerAPI answers one request to the API.
+func (s *Server) answerAPI(r *http.Request, body []byte) *reply {
+	prefix, elements := splitPath(r.URL.EscapedPath())
+	own, params, known := findRoute(r.Method, elements)
+	added, addedKnown := s.findAdded(r, prefix, own != nil)
+	c := &call{server: s, request: r, body: body, query: r.URL.Query(), params: params, prefix: prefix}
+	switch {
+	case added != nil:
+		return c.serveAdded(added)
+	case own != nil:
+		return c.serve(own)
+	case known || addedKnown:
+		return failure(http.StatusMethodNotAllowed, "Method not allowed", nil)
+	}
+	return failure(http.StatusNotFound, "Resource not found", "There is no API hosted at this URL")
+}
+
+// serve serves the request by a route of the server's own.
+func (c *call) serve(route *route) *reply {
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	c.now = c.server.now()
+	a := c.refused(route, checks...)
+	if a == nil {
+		a = route.handle(c)
+	}
+	c.tellCaller(a.header, route)
+	return a
+}
+
+// serveAdded serves the request by an endpoint of the test's. Its handler runs without the lock.
+func (c *call) serveAdded(endpoint *addedEndpoint) *reply {
+	route := &route{template: endpoint.request.URL.Path}
+	c.server.mu.Lock()
+	c.now = c.server.now()
+	a := c.refused(route, addedChecks...)
+	c.server.mu.Unlock()
+	if a == nil {
+		a = endpoint.serve(c.body)
+	}
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	c.tellCaller(a.header, route)
+	return a
+}
+
+// check refuses a request, or returns nil.
+type check = func(*call, *route) *reply
+
+// What is refused on every route alike, in the order in which it is looked into, and on those of the test's.
+var (
+	checks = []check{
+		(*call).authorize, (*call).refuseAPIToken, (*call).refuseEmptyJSON, (*call).spendQuota, (*call).checkIdentifiers, (*call).findRepository,
+	}
+	addedChecks = []check{(*call).authorize, (*call).refuseEmptyJSON, (*call).spendQuota}
+)
+
+func (c *call) refused(route *route, checks ...check) *reply {
+	for _, check := range checks {
+		if refusal := check(c, route); refusal != nil {
+			return refusal
+		}
+	}
+	return nil
+}
+
+// refuseEmptyJSON refuses a request that says that its body is JSON and has none. That was seen of a POST and a PUT; whether the service
+// minds it of a DELETE is unknown.
+func (c *call) refuseEmptyJSON(route *route) *reply {
+	mediaType, _, _ := mime.ParseMediaType(c.request.Header.Get("Content-Type"))
+	writes := c.request.Method == http.MethodPost || c.request.Method == http.MethodPut
+	if writes && len(c.body) == 0 && mediaType == "application/json" && route.scope != public {
+		return textReply(http.StatusBadRequest, "text/plain", "Bad Request")
+	}
+	return nil
+}
+
+// spendQuota counts the request, unless the rolling hour is full.
+func (c *call) spendQuota(route *route) *reply {
+	s := c.server
+	if s.quota <= 0 || !route.counts() {
+		return nil
+	}
+	if len(c.recentHits()) >= s.quota {
+		return textReply(http.StatusTooManyRequests, "text/plain", "Rate limit for this resource has been exceeded")
+	}
+	s.hits = append(s.hits, c.now)
+	return nil
+}
+
+// recentHits are the requests of the last hour that count against the quota. Older ones are forgotten.
+func (c *call) recentHits() []time.Time {
+	s := c.server
+	s.hits = slices.DeleteFunc(s.hits, func(t time.Time) bool { return c.now.Sub(t) >= time.Hour })
+	return s.hits
+}
+
+var bareUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// checkIdentifiers refuses UUIDs that lack their braces.
+func (c *call) checkIdentifiers(*route) *reply {
+	for _, value := range c.params {
+		if bareUUID.MatchString(value) {
+			return failure(http.StatusBadRequest, "Bad request", "A UUID in a path has to be in braces.")
+		}
+	}
+	return nil
+}
+
+func (c *call) findRepository(route *route) *reply {
+	if !route.onRepository() {
+		return nil
+	}
+	c.repo = c.server.findRepository(c.params["workspace"], c.params["repo_slug"])
+	if c.repo == nil {
+		return textReply(http.StatusNotFound, "text/html; charset=utf-8", notFoundPage)
+	}
+	return nil
+}
+
+// decode reads the body into v and reports whether it could be read.
+func (c *call) decode(v any) bool { return json.Unmarshal(c.body, v) == nil }
+
+// created answers a POST with what it made. Its Location is below the path of the POST.
+func (c *call) created(uuid string, v any) *reply {
+	a := c.json(http.StatusCreated, v)
+	a.header.Set("Location", origin(c.request)+strings.TrimSuffix(c.request.URL.EscapedPath(), "/")+"/"+escaped(uuid))
+	return a
+}
+
+// base is the URL that links begin with, as the caller addresses the API.
+func (c *call) base() string { return origin(c.request) + c.prefix }
+
+func origin(r *http.Request) string { return scheme(r) + "://" + host(r) }
+
+// host is how the sender of a request addresses the server. In HTTP/1.0 it needn't say.
+func host(r *http.Request) string {
+	if r.Host != "" {
+		return r.Host
+	}
+	if address, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		return address.String()
+	}
+	return apiHost
+}
+
+func scheme(r *http.Request) string {
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}

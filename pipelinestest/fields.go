@@ -1,0 +1,93 @@
+package pipelinestest
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+)
+
+// selectFields carries out a partial response. Plain names leave only what they name; a name after a minus is taken out; one after a
+// plus adds nothing, because everything is there already. Names are paths with dots, through lists too; * stands for any name.
+func selectFields(body []byte, fields string) []byte {
+	var value any
+	if json.Unmarshal(body, &value) != nil {
+		return body
+	}
+	var kept, added [][]string
+	for field := range strings.SplitSeq(fields, ",") {
+		field = strings.TrimSpace(strings.Replace(field, " ", "+", 1)) // a query's plus sign arrives as a space
+		switch {
+		case strings.HasPrefix(field, "-"):
+			drop(value, strings.Split(field[1:], "."))
+		case strings.HasPrefix(field, "+"):
+			added = append(added, strings.Split(field[1:], "."))
+		default:
+			kept = append(kept, strings.Split(field, "."))
+		}
+	}
+	if len(kept) > 0 {
+		value, _ = keep(value, append(kept, added...))
+	}
+	selected, err := json.Marshal(value, json.Deterministic(true))
+	if err != nil {
+		return body
+	}
+	return selected
+}
+
+// keep returns what paths lead to in value, which it changes, and whether they can lead there.
+func keep(value any, paths [][]string) (any, bool) {
+	if slices.ContainsFunc(paths, func(path []string) bool { return len(path) == 0 }) {
+		return value, true
+	}
+	switch v := value.(type) {
+	case []any:
+		for i := range v {
+			v[i], _ = keep(v[i], paths)
+		}
+		return v, len(paths) > 0
+	case map[string]any:
+		for name := range v {
+			kept, ok := keep(v[name], tails(paths, name))
+			if !ok {
+				delete(v, name)
+				continue
+			}
+			v[name] = kept
+		}
+		return v, len(paths) > 0
+	}
+	return nil, false
+}
+
+// tails returns what follows name in the paths that begin with it.
+func tails(paths [][]string, name string) [][]string {
+	var below [][]string
+	for _, path := range paths {
+		if path[0] == name || path[0] == "*" {
+			below = append(below, path[1:])
+		}
+	}
+	return below
+}
+
+// drop takes out of value what path leads to.
+func drop(value any, path []string) {
+	switch v := value.(type) {
+	case []any:
+		for _, item := range v {
+			drop(item, path)
+		}
+	case map[string]any:
+		for name := range v {
+			switch {
+			case path[0] != name && path[0] != "*":
+			case len(path) == 1:
+				delete(v, name)
+			default:
+				drop(v[name], path[1:])
+			}
+		}
+	}
+}

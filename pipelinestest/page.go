@@ -1,0 +1,89 @@
+package pipelinestest
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"strconv"
+)
+
+// envelope is a page of a list.
+type envelope struct {
+	Page     int    `json:"page"`
+	PageLen  int    `json:"pagelen"`
+	Size     int    `json:"size"`
+	Next     string `json:"next,omitzero"`
+	Previous string `json:"previous,omitzero"`
+	Values   []any  `json:"values"`
+}
+
+const (
+	defaultPageLen = 10
+	maxPageLen     = 100
+)
+
+// page answers with the page that the caller asks for.
+func page[T any](c *call, items []T, wire func(T) any) *reply {
+	return pageUpTo(maxPageLen, c, items, wire)
+}
+
+// pageUpTo is page for a list with another bound of its pages.
+func pageUpTo[T any](longest int, c *call, items []T, wire func(T) any) *reply {
+	pageLen, refusal := c.count("pagelen", defaultPageLen, longest)
+	if refusal != nil {
+		return refusal
+	}
+	return pageOf(c, items, pageLen, wire)
+}
+
+// wholePage answers with all the items, however many the caller asks for.
+func wholePage[T any](c *call, items []T, wire func(T) any) *reply {
+	return pageOf(c, items, max(len(items), defaultPageLen), wire)
+}
+
+func pageOf[T any](c *call, items []T, pageLen int, wire func(T) any) *reply {
+	number, refusal := c.count("page", 1, math.MaxInt32)
+	if refusal != nil {
+		return refusal
+	}
+	start := min((number-1)*pageLen, len(items))
+	end := min(start+pageLen, len(items))
+	e := envelope{Page: number, PageLen: pageLen, Size: len(items)}
+	for _, item := range items[start:end] {
+		e.Values = append(e.Values, wire(item))
+	}
+	if start == end {
+		e.PageLen = 0 // as seen on the service's pages past the end
+	}
+	if end < len(items) {
+		e.Next = c.pageLink(number+1, pageLen)
+	}
+	if number > 1 {
+		e.Previous = c.pageLink(number-1, pageLen)
+	}
+	if c.server.withoutNext {
+		e.Next, e.Previous = "", ""
+	}
+	return c.json(http.StatusOK, e)
+}
+
+// count reads a query parameter that counts from 1.
+func (c *call) count(name string, fallback, limit int) (int, *reply) {
+	text := c.query.Get(name)
+	if text == "" {
+		return fallback, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > limit {
+		return 0, failure(http.StatusBadRequest, "Invalid "+name, fmt.Sprintf("%s has to be a number from 1 to %d.", name, limit))
+	}
+	return n, nil
+}
+
+func (c *call) pageLink(number, pageLen int) string {
+	query := maps.Clone(c.query)
+	query.Set("page", strconv.Itoa(number))
+	query.Set("pagelen", strconv.Itoa(pageLen))
+	return origin(c.request) + c.request.URL.EscapedPath() + "?" + query.Encode()
+}

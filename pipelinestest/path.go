@@ -1,0 +1,97 @@
+package pipelinestest
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+)
+
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+}
+
+// checkedPath returns a pattern of paths as [fitsPath] takes it. It panics where no request can have the method or such a path.
+func checkedPath(method, pattern string) string {
+	if method != "" && !slices.Contains(methods, method) {
+		panic(fmt.Sprintf("pipelinestest: there is no method %q", method))
+	}
+	for element := range strings.SplitSeq(pattern, "/") {
+		if _, err := path.Match(element, ""); err != nil {
+			panic("pipelinestest: malformed path " + pattern)
+		}
+	}
+	if below, ok := strings.CutPrefix(pattern, apiPrefix+"/"); ok {
+		return "/" + below
+	}
+	return pattern
+}
+
+// fitsPath reports whether an escaped path fits a pattern, which is empty for any path.
+func fitsPath(pattern, escaped string) bool {
+	_, elements := splitPath(escaped)
+	_, ok := matchPath(pattern, elements)
+	return pattern == "" || ok
+}
+
+var braces = strings.NewReplacer("{", "%7B", "}", "%7D")
+
+// withEncodedBraces returns the request as if the braces in its path had been percent-encoded, as most clients do. The service takes
+// both forms.
+func withEncodedBraces(r *http.Request) *http.Request {
+	if !strings.ContainsAny(r.URL.RawPath, "{}") {
+		return r
+	}
+	u := *r.URL
+	u.RawPath = braces.Replace(u.RawPath)
+	encoded := r.WithContext(r.Context()) // a copy
+	encoded.URL = &u
+	return encoded
+}
+
+// splitPath takes a path apart and decodes its elements one by one, so that an encoded slash stays within its element. A slash
+// at the end doesn't count.
+func splitPath(escaped string) (prefix string, elements []string) {
+	for element := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(escaped, "/"), "/"), "/") {
+		decoded, _ := url.PathUnescape(element) // an EscapedPath is well-formed
+		elements = append(elements, decoded)
+	}
+	if "/"+elements[0] == apiPrefix {
+		return apiPrefix, elements[1:]
+	}
+	return "", elements
+}
+
+// matchPath matches elements with a template. An element of it in braces is a parameter, which is never empty.
+func matchPath(template string, elements []string) (map[string]string, bool) {
+	want := strings.Split(strings.Trim(template, "/"), "/")
+	if len(want) != len(elements) {
+		return nil, false
+	}
+	params := map[string]string{}
+	for i, element := range elements {
+		if name, ok := paramName(want[i]); ok && element != "" {
+			params[name] = element
+		} else if !matchElement(want[i], element) {
+			return nil, false
+		}
+	}
+	return params, true
+}
+
+// matchElement matches an element with a pattern of [path.Match], or with the escaped form of itself.
+func matchElement(pattern, element string) bool {
+	if literal, err := url.PathUnescape(pattern); err == nil && literal == element {
+		return true
+	}
+	ok, err := path.Match(pattern, element)
+	return ok && err == nil
+}
+
+func paramName(element string) (string, bool) {
+	name, opened := strings.CutPrefix(element, "{")
+	name, closed := strings.CutSuffix(name, "}")
+	return name, opened && closed
+}

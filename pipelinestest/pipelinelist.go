@@ -1,0 +1,112 @@
+package pipelinestest
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+func (c *call) listPipelines() *reply {
+	var found []pipelines.Pipeline
+	for _, r := range c.repo.runs {
+		if p := r.snapshot(c.now); passes(&p, c.query) {
+			found = append(found, p)
+		}
+	}
+	key := cmp.Or(c.query.Get("sort"), "created_on")
+	compare, ok := pipelineOrders[strings.TrimPrefix(key, "-")]
+	if !ok {
+		return failure(http.StatusBadRequest, "Invalid sort", "There is no order "+key+".")
+	}
+	slices.SortStableFunc(found, func(a, b pipelines.Pipeline) int {
+		if strings.HasPrefix(key, "-") {
+			a, b = b, a
+		}
+		return cmp.Or(compare(&a, &b), cmp.Compare(a.BuildNumber, b.BuildNumber))
+	})
+	return page(c, found, c.wire)
+}
+
+var pipelineOrders = map[string]func(a, b *pipelines.Pipeline) int{
+	"created_on":        func(a, b *pipelines.Pipeline) int { return a.CreatedOn.Compare(b.CreatedOn) },
+	"run_creation_date": func(a, b *pipelines.Pipeline) int { return a.CreatedOn.Compare(b.CreatedOn) },
+	"creator.uuid":      func(a, b *pipelines.Pipeline) int { return cmp.Compare(a.Creator.UUID, b.Creator.UUID) },
+}
+
+// pipelineFilters say whether a pipeline fits a word. They compare as the service does: by case, and to nothing where the word is unknown.
+var pipelineFilters = map[string]func(p *pipelines.Pipeline, word string) bool{
+	"creator.uuid":       func(p *pipelines.Pipeline, word string) bool { return bare(p.Creator.UUID) == bare(word) },
+	"created_on":         createdOn,
+	"trigger_type":       byTrigger,
+	"status":             hasStatus,
+	"target.branch":      onBranch,
+	"target.commit.hash": func(p *pipelines.Pipeline, word string) bool { return p.Target.Commit.Hash == word },
+	"target.ref_name":    func(p *pipelines.Pipeline, word string) bool { return p.Target.RefName == word },
+	"target.ref_type": func(p *pipelines.Pipeline, word string) bool {
+		return strings.ToUpper(string(p.Target.RefType)) == word
+	},
+	"target.selector.pattern": func(p *pipelines.Pipeline, word string) bool { return selectorOf(p).Pattern == word },
+	"target.selector.type":    bySelector,
+}
+
+// passes reports whether a pipeline fits each filter that is given, and one of its words where there are several.
+func passes(p *pipelines.Pipeline, query url.Values) bool {
+	for name, fits := range pipelineFilters {
+		words := query[name]
+		if len(words) > 0 && !slices.ContainsFunc(words, func(word string) bool { return fits(p, word) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// The words of the filters that differ from those in the pipelines.
+var (
+	triggerWords = map[string]pipelines.TriggerName{
+		"PUSH": pipelines.TriggerPush, "MANUAL": pipelines.TriggerManual, "SCHEDULED": pipelines.TriggerSchedule, "PARENT_STEP": pipelines.TriggerParentStep,
+	}
+	selectorWords = map[string]pipelines.SelectorType{
+		"BRANCH": pipelines.SelectorBranches, "TAG": pipelines.SelectorTags, "CUSTOM": pipelines.SelectorCustom,
+		"PULLREQUESTS": pipelines.SelectorPullRequests, "DEFAULT": pipelines.SelectorDefault,
+	}
+	statusWords = map[string]string{ // what PipelineState.String says
+		"PARSING": "PARSING", "PENDING": "PENDING", "PAUSED": "PAUSED", "HALTED": "HALTED", "BUILDING": "RUNNING",
+		"PASSED": "SUCCESSFUL", "FAILED": "FAILED", "ERROR": "ERROR", "STOPPED": "STOPPED",
+	}
+)
+
+func hasStatus(p *pipelines.Pipeline, word string) bool {
+	state, known := statusWords[word]
+	return known && p.State.String() == state
+}
+
+func byTrigger(p *pipelines.Pipeline, word string) bool {
+	name, known := triggerWords[word]
+	return known && p.Trigger.Name == name
+}
+
+func bySelector(p *pipelines.Pipeline, word string) bool {
+	kind, known := selectorWords[word]
+	return known && selectorOf(p).Type == kind
+}
+
+func createdOn(p *pipelines.Pipeline, word string) bool {
+	t, err := time.Parse(time.RFC3339, word)
+	return err == nil && p.CreatedOn.Equal(t)
+}
+
+func onBranch(p *pipelines.Pipeline, word string) bool {
+	return p.Target.RefName == word && (p.Target.RefType == pipelines.RefBranch || p.Target.RefType == pipelines.RefNamedBranch)
+}
+
+func selectorOf(p *pipelines.Pipeline) pipelines.Selector {
+	if p.Target.Selector == nil {
+		return pipelines.Selector{}
+	}
+	return *p.Target.Selector
+}

@@ -1,0 +1,164 @@
+package pipelinestest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// never is later than anything that happens.
+var never = time.Date(9999, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// plan is when the parts of a run happen, as far as that can be foretold.
+type plan struct {
+	parsed, ready, end time.Time
+	halts              time.Time // when it begins to be halted
+	result             pipelines.ResultName
+	reason             *pipelines.ErrorDetail // of the result; nil: none
+	spans              []span                 // of the steps
+}
+
+// span is when a step runs.
+type span struct {
+	waits      time.Time           // when it begins to wait for a person
+	stage      pipelines.StageName // in which it waits
+	start, end time.Time
+	result     pipelines.ResultName
+}
+
+func (s span) waiting(now time.Time) bool {
+	return !now.Before(s.waits) && now.Before(s.start) && now.Before(s.end)
+}
+
+func (s span) done(now time.Time) bool { return !now.Before(s.end) }
+
+func (s span) started(now time.Time) bool { return !now.Before(s.start) }
+
+// elapsed is how long the step has been running.
+func (s span) elapsed(now time.Time) time.Duration {
+	if !s.started(now) {
+		return 0
+	}
+	return earlier(now, s.end).Sub(s.start)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func (r *run) plan() plan {
+	p := plan{parsed: r.model.CreatedOn.Add(r.script.Parsing), halts: never, result: pipelines.ResultSuccessful}
+	p.ready = p.parsed.Add(r.script.Pending)
+	p.end = p.ready
+	if r.script.Error != nil {
+		p.end, p.result, p.reason = p.parsed, pipelines.ResultError, r.script.Error
+	}
+	for rest := r.steps; len(rest) > 0; {
+		group := sideBySide(rest)
+		p.add(group)
+		rest = rest[len(group):]
+	}
+	if r.script.Halted {
+		p.halt(r.resumed)
+	}
+	if !r.stopped.IsZero() {
+		p.cutOff(r.stopped.Add(stopDelay))
+	}
+	return p
+}
+
+// halt keeps the run from ending until somebody resumes it. Steps that it won't run wait meanwhile.
+func (p *plan) halt(resumed time.Time) {
+	p.halts, p.end = p.end, never
+	if !resumed.IsZero() {
+		p.end = resumed
+	}
+	for i := range p.spans {
+		if s := &p.spans[i]; s.result == pipelines.ResultNotRun {
+			s.waits, s.stage, s.end = p.halts, pipelines.StageHalted, p.end
+		}
+	}
+}
+
+func (p *plan) halted(now time.Time) bool { return !now.Before(p.halts) && now.Before(p.end) }
+
+// sideBySide returns the steps that run together with the first one.
+func sideBySide(steps []*step) []*step {
+	for i, s := range steps[1:] {
+		if !s.script.Parallel {
+			return steps[:i+1]
+		}
+	}
+	return steps
+}
+
+// add plans a group of steps after those that are planned already.
+func (p *plan) add(group []*step) {
+	if p.result != pipelines.ResultSuccessful {
+		for range group {
+			p.spans = append(p.spans, notRun(p.end))
+		}
+		return
+	}
+	waits, start := begin(group, p.end)
+	for _, s := range group {
+		planned := span{
+			waits: waits, stage: pipelines.StagePaused, start: start, end: start.Add(s.script.Duration), result: s.script.result(),
+		}
+		p.spans = append(p.spans, planned)
+		p.end = later(p.end, planned.end)
+		if p.result == pipelines.ResultSuccessful {
+			p.result, p.reason = planned.result, s.script.Error
+		}
+	}
+}
+
+// begin returns when a group starts that the run reaches at a moment, and when it begins to wait for that.
+func begin(group []*step, reached time.Time) (waits, start time.Time) {
+	if !slices.ContainsFunc(group, func(s *step) bool { return s.script.Manual }) {
+		return never, reached
+	}
+	if group[0].resumed.IsZero() {
+		return reached, never
+	}
+	return reached, later(reached, group[0].resumed)
+}
+
+func notRun(end time.Time) span {
+	return span{waits: never, start: never, end: end, result: pipelines.ResultNotRun}
+}
+
+// cutOff ends the run early.
+func (p *plan) cutOff(end time.Time) {
+	if !end.Before(p.end) {
+		return
+	}
+	for i, s := range p.spans {
+		switch {
+		case !s.end.After(end):
+		case s.start.Before(end):
+			p.spans[i].end, p.spans[i].result = end, pipelines.ResultStopped
+		default:
+			p.spans[i] = notRun(end)
+		}
+	}
+	p.end, p.result, p.reason = end, pipelines.ResultStopped, nil
+}
+
+func (p *plan) waiting(now time.Time) bool {
+	return slices.ContainsFunc(p.spans, func(s span) bool { return s.waiting(now) })
+}
+
+// known reports whether the YAML has been parsed by now, and with it selector and steps are known.
+func (p *plan) known(now time.Time) bool { return !now.Before(p.parsed) && !p.end.Before(p.parsed) }

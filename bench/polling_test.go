@@ -131,7 +131,7 @@ func TestPollingFollowsAGrowingLogInOnePass(t *testing.T) {
 		p := startRun(t, c)
 		step, err := c.Steps.List(t.Context(), repo, p.UUID, nil).First()
 		require.NoError(t, err)
-		srv.ResetRequests()
+		srv.ClearRequests()
 		scale.bytes.Store(0)
 		begin := time.Now()
 		log, err := c.Steps.FollowLog(t.Context(), repo, p.UUID, step.UUID, nil)
@@ -200,7 +200,7 @@ func watchAnHour(t *testing.T, parallel int, most float64) {
 		r.Script("", hourLong(parallel))
 		c := srv.Client()
 		id := startRun(t, c).UUID
-		srv.ResetRequests()
+		srv.ClearRequests()
 		lines := map[string]int{}
 		var ages []time.Duration
 		for e, err := range c.Pipelines.Watch(t.Context(), repo, id, nil) {
@@ -242,7 +242,7 @@ func TestPollingWatchesAShortRun(t *testing.T) {
 			r.Script("", script)
 			c := srv.Client()
 			p := startRun(t, c)
-			srv.ResetRequests()
+			srv.ClearRequests()
 			told := 0
 			for e, err := range c.Pipelines.Watch(t.Context(), repo, p.UUID, nil) {
 				require.NoError(t, err)
@@ -287,7 +287,7 @@ func TestPollingWaitsForALongRun(t *testing.T) {
 		r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build", Duration: time.Hour}}})
 		c := srv.Client()
 		id := startRun(t, c).UUID
-		srv.ResetRequests()
+		srv.ClearRequests()
 		p, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
 		require.NoError(t, err)
 		require.True(t, p.State.Succeeded())
@@ -315,7 +315,7 @@ func waitForAll(t *testing.T, runs int, most float64) {
 			r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build", Duration: time.Hour - time.Duration(i)*2*time.Minute/time.Duration(runs)}}})
 			ids = append(ids, startRun(t, c).UUID)
 		}
-		srv.ResetRequests()
+		srv.ClearRequests()
 		all, err := c.Pipelines.WaitAll(t.Context(), repo, ids, nil)
 		require.NoError(t, err)
 		require.Len(t, all, runs)

@@ -35,16 +35,16 @@ func newAccess() access {
 }
 
 // scopes returns what a token may do.
-func (a *access) scopes(token string, now time.Time) ([]string, *reply) {
+func (a *access) scopes(token string, now time.Time) ([]string, *response) {
 	if g, ok := a.grants[token]; ok {
 		if !now.Before(g.expires) {
-			return nil, failure(http.StatusUnauthorized, "Access token expired.", nil)
+			return nil, errorResponse(http.StatusUnauthorized, "Access token expired.", nil)
 		}
 		return g.scopes, nil
 	}
 	scopes, ok := a.tokens[token]
 	if token == "" || !ok && len(a.tokens) > 0 {
-		return nil, failure(http.StatusUnauthorized, "The credentials are missing or unknown.", nil)
+		return nil, errorResponse(http.StatusUnauthorized, "The credentials are missing or unknown.", nil)
 	}
 	return scopes, nil
 }
@@ -62,7 +62,7 @@ type caller struct {
 	scopes     []string
 }
 
-func (c *call) newCaller(scopes []string) *caller {
+func (c *call) identify(scopes []string) *caller {
 	if len(scopes) == 0 {
 		scopes = allScopes
 	}
@@ -75,8 +75,8 @@ func (c *call) newCaller(scopes []string) *caller {
 	return &caller{accessToken, scopes}
 }
 
-// tellCaller writes into an answer what the service lets a known caller know about the credentials, and an access token about its quota.
-func (c *call) tellCaller(header http.Header, route *route) {
+// setCredentialHeaders writes into an answer what the service lets a known caller know about the credentials, and an access token about its quota.
+func (c *call) setCredentialHeaders(header http.Header, route *route) {
 	if c.caller == nil {
 		return
 	}
@@ -85,8 +85,8 @@ func (c *call) tellCaller(header http.Header, route *route) {
 	if route.scope != "" {
 		header.Set("X-Accepted-Oauth-Scopes", route.scope)
 	}
-	if quota := c.server.quota; quota > 0 && c.caller.credential == accessToken && route.counts() {
-		left := quota - len(c.recentHits())
+	if quota := c.server.quota; quota > 0 && c.caller.credential == accessToken && route.countsAgainstQuota() {
+		left := quota - len(c.recentRequests())
 		header.Set("X-Ratelimit-Limit", strconv.Itoa(quota))
 		header.Set("X-Ratelimit-Resource", "api")
 		header.Set("X-Ratelimit-Nearlimit", strconv.FormatBool(left*5 < quota)) // a fifth: 20 %
@@ -94,33 +94,33 @@ func (c *call) tellCaller(header http.Header, route *route) {
 }
 
 // authorize finds out who the caller is, and refuses one that may not use the route.
-func (c *call) authorize(route *route) *reply {
+func (c *call) authorize(route *route) *response {
 	required := route.scope
 	if required == public {
 		return nil
 	}
-	granted, refusal := c.server.access.scopes(credential(c.request), c.now)
-	if refusal != nil {
-		return refusal
+	granted, errResp := c.server.access.scopes(credential(c.request), c.now)
+	if errResp != nil {
+		return errResp
 	}
-	c.caller = c.newCaller(granted)
+	c.caller = c.identify(granted)
 	if required == "" || allows(granted, required) {
 		return nil
 	}
-	return failure(http.StatusForbidden, "The credentials lack a required scope.",
+	return errorResponse(http.StatusForbidden, "The credentials lack a required scope.",
 		map[string]any{"required": []string{required}, "granted": granted})
 }
 
 // withoutAPITokens are the paths on which the service refuses API tokens, which are what comes by Basic authentication.
 var withoutAPITokens = []string{"/teams/", "/users/", oidcPath}
 
-func (c *call) refuseAPIToken(route *route) *reply {
+func (c *call) checkAPIToken(route *route) *response {
 	_, _, basic := c.request.BasicAuth()
 	refusing := slices.ContainsFunc(withoutAPITokens, func(path string) bool { return strings.HasPrefix(route.template, path) })
 	if !basic || !refusing {
 		return nil
 	}
-	return failure(http.StatusForbidden, "This resource does not support authentication using the provided token", nil)
+	return errorResponse(http.StatusForbidden, "This resource does not support authentication using the provided token", nil)
 }
 
 // credential returns the secret that a request carries: the Bearer token, or the password of Basic authentication.

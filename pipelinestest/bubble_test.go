@@ -15,8 +15,8 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-const madeOutside = "pipelinestest: this Server was made outside the testing/synctest bubble that uses it, and a bubble's clock stands still " +
-	"while it waits for a socket: make Server and Client inside the bubble, or the Server InProcess"
+const outsideBubbleMessage = "pipelinestest: this Server was made outside the testing/synctest bubble that uses it, and a bubble's clock stands still " +
+	"while it waits for a socket: make Server and Client inside the bubble, or the Server with WithInProcess"
 
 func TestAServerMadeOutsideABubbleIsRefusedInside(t *testing.T) {
 	srv := pipelinestest.NewServer()
@@ -24,9 +24,9 @@ func TestAServerMadeOutsideABubbleIsRefusedInside(t *testing.T) {
 	repo := srv.AddRepository("acme", "site")
 	run := repo.AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build"}}}, time.Now())
 	synctest.Test(t, func(t *testing.T) {
-		require.PanicsWithValue(t, madeOutside, func() { srv.URL() })
-		require.PanicsWithValue(t, madeOutside, func() { srv.Client() })
-		require.PanicsWithValue(t, madeOutside, func() { _, _ = repo.StepClaims(run.UUID, "Build") })
+		require.PanicsWithValue(t, outsideBubbleMessage, func() { srv.URL() })
+		require.PanicsWithValue(t, outsideBubbleMessage, func() { srv.Client() })
+		require.PanicsWithValue(t, outsideBubbleMessage, func() { _, _ = repo.StepClaims(run.UUID, "Build") })
 	})
 }
 
@@ -39,14 +39,14 @@ func TestAClientMadeOutsideABubbleFailsInsideAtOnce(t *testing.T) {
 	start := time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		_, err := client.Pipelines.Get(t.Context(), repo.Repo(), "1")
-		require.ErrorContains(t, err, madeOutside)
+		require.ErrorContains(t, err, outsideBubbleMessage)
 		_, err = client.Pipelines.List(t.Context(), repo.Repo(), nil).Collect()
-		require.ErrorContains(t, err, madeOutside)
+		require.ErrorContains(t, err, outsideBubbleMessage)
 		_, err = client.Pipelines.Run(t.Context(), repo.Repo(), pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
-		require.ErrorContains(t, err, madeOutside)
+		require.ErrorContains(t, err, outsideBubbleMessage)
 		require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 		_, err = client.Pipelines.Wait(t.Context(), repo.Repo(), "1", nil)
-		require.ErrorContains(t, err, madeOutside)
+		require.ErrorContains(t, err, outsideBubbleMessage)
 	})
 	require.Less(t, time.Since(start), 10*time.Second)
 	require.Empty(t, srv.Requests())
@@ -84,7 +84,7 @@ func TestAServerMadeInABubbleStaysWithoutSocketsForYears(t *testing.T) {
 
 // Everything that could hold a bubble up: locks, the storage, faults, and endpoints of the test's.
 func TestAnInProcessServerFromOutsideDoesEverythingInside(t *testing.T) {
-	srv := pipelinestest.NewServer(pipelinestest.InProcess())
+	srv := pipelinestest.NewServer(pipelinestest.WithInProcess())
 	repo := srv.AddRepository("acme", "site")
 	repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour, Log: "one\ntwo\n"}, {Manual: true}}})
 	repo.AddPipelines(2)
@@ -142,7 +142,7 @@ func TestTheClientFollowsARunInABubble(t *testing.T) {
 }
 
 func TestAnInProcessServerServesABubbleFromOutside(t *testing.T) {
-	srv := pipelinestest.NewServer(pipelinestest.InProcess())
+	srv := pipelinestest.NewServer(pipelinestest.WithInProcess())
 	repo := srv.AddRepository("acme", "site")
 	client := srv.Client()
 	synctest.Test(t, func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestAnInProcessServerServesABubbleFromOutside(t *testing.T) {
 }
 
 func TestInProcessAndInABubbleThereIsNoSocket(t *testing.T) {
-	require.Equal(t, "http://api.bitbucket.test/2.0", pipelinestest.NewServer(pipelinestest.InProcess()).URL())
+	require.Equal(t, "http://api.bitbucket.test/2.0", pipelinestest.NewServer(pipelinestest.WithInProcess()).URL())
 	synctest.Test(t, func(t *testing.T) {
 		require.Equal(t, "http://api.bitbucket.test/2.0", pipelinestest.NewServer().URL())
 	})

@@ -61,7 +61,7 @@ func TestACachesContentComesFromTheStorage(t *testing.T) {
 }
 
 func TestTheClientDownloadsCaches(t *testing.T) {
-	for _, opts := range [][]pipelinestest.ServerOption{nil, {pipelinestest.InProcess()}} {
+	for _, opts := range [][]pipelinestest.ServerOption{nil, {pipelinestest.WithInProcess()}} {
 		f := setup(t, opts...)
 		content := bytes.Repeat([]byte("node modules\n"), 100_000)
 		f.repo.AddCache("node", content)

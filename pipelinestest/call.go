@@ -26,8 +26,8 @@ type call struct {
 	repo    *Repository // where the path names one
 }
 
-// answerAPI answers one request to the API.
-func (s *Server) answerAPI(r *http.Request, body []byte) *reply {
+// serveAPI answers one request to the API.
+func (s *Server) serveAPI(r *http.Request, body []byte) *response {
 	prefix, elements := splitPath(r.URL.EscapedPath())
 	own, params, known := findRoute(r.Method, elements)
 	added, addedKnown := s.findAdded(r, prefix, own != nil)
@@ -38,110 +38,110 @@ func (s *Server) answerAPI(r *http.Request, body []byte) *reply {
 	case own != nil:
 		return c.serve(own)
 	case known || addedKnown:
-		return failure(http.StatusMethodNotAllowed, "Method not allowed", nil)
+		return errorResponse(http.StatusMethodNotAllowed, "Method not allowed", nil)
 	}
-	return failure(http.StatusNotFound, "Resource not found", "There is no API hosted at this URL")
+	return errorResponse(http.StatusNotFound, "Resource not found", "There is no API hosted at this URL")
 }
 
 // serve serves the request by a route of the server's own.
-func (c *call) serve(route *route) *reply {
+func (c *call) serve(route *route) *response {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
 	c.now = c.server.now()
-	a := c.refused(route, checks...)
-	if a == nil {
-		a = route.handle(c)
+	resp := c.runChecks(route, checks...)
+	if resp == nil {
+		resp = route.handle(c)
 	}
-	c.tellCaller(a.header, route)
-	return a
+	c.setCredentialHeaders(resp.header, route)
+	return resp
 }
 
 // serveAdded serves the request by an endpoint of the test's. Its handler runs without the lock.
-func (c *call) serveAdded(endpoint *addedEndpoint) *reply {
+func (c *call) serveAdded(endpoint *addedEndpoint) *response {
 	route := &route{template: endpoint.request.URL.Path}
 	c.server.mu.Lock()
 	c.now = c.server.now()
-	a := c.refused(route, addedChecks...)
+	resp := c.runChecks(route, addedChecks...)
 	c.server.mu.Unlock()
-	if a == nil {
-		a = endpoint.serve(c.body)
+	if resp == nil {
+		resp = endpoint.serve(c.body)
 	}
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
-	c.tellCaller(a.header, route)
-	return a
+	c.setCredentialHeaders(resp.header, route)
+	return resp
 }
 
 // check refuses a request, or returns nil.
-type check = func(*call, *route) *reply
+type check = func(*call, *route) *response
 
 // What is refused on every route alike, in the order in which it is looked into, and on those of the test's.
 var (
 	checks = []check{
-		(*call).authorize, (*call).refuseAPIToken, (*call).refuseEmptyJSON, (*call).spendQuota, (*call).checkIdentifiers, (*call).findRepository,
+		(*call).authorize, (*call).checkAPIToken, (*call).checkEmptyJSON, (*call).checkQuota, (*call).checkIdentifiers, (*call).findRepository,
 	}
-	addedChecks = []check{(*call).authorize, (*call).refuseEmptyJSON, (*call).spendQuota}
+	addedChecks = []check{(*call).authorize, (*call).checkEmptyJSON, (*call).checkQuota}
 )
 
-func (c *call) refused(route *route, checks ...check) *reply {
+func (c *call) runChecks(route *route, checks ...check) *response {
 	for _, check := range checks {
-		if refusal := check(c, route); refusal != nil {
-			return refusal
+		if errResp := check(c, route); errResp != nil {
+			return errResp
 		}
 	}
 	return nil
 }
 
-// refuseEmptyJSON refuses a request that says that its body is JSON and has none. That was seen of a POST and a PUT; whether the service
+// checkEmptyJSON refuses a request that says that its body is JSON and has none. That was seen of a POST and a PUT; whether the service
 // minds it of a DELETE is unknown.
-func (c *call) refuseEmptyJSON(route *route) *reply {
+func (c *call) checkEmptyJSON(route *route) *response {
 	mediaType, _, _ := mime.ParseMediaType(c.request.Header.Get("Content-Type"))
 	writes := c.request.Method == http.MethodPost || c.request.Method == http.MethodPut
 	if writes && len(c.body) == 0 && mediaType == "application/json" && route.scope != public {
-		return textReply(http.StatusBadRequest, "text/plain", "Bad Request")
+		return textResponse(http.StatusBadRequest, "text/plain", "Bad Request")
 	}
 	return nil
 }
 
-// spendQuota counts the request, unless the rolling hour is full.
-func (c *call) spendQuota(route *route) *reply {
+// checkQuota counts the request, unless the rolling hour is full.
+func (c *call) checkQuota(route *route) *response {
 	s := c.server
-	if s.quota <= 0 || !route.counts() {
+	if s.quota <= 0 || !route.countsAgainstQuota() {
 		return nil
 	}
-	if len(c.recentHits()) >= s.quota {
-		return textReply(http.StatusTooManyRequests, "text/plain", "Rate limit for this resource has been exceeded")
+	if len(c.recentRequests()) >= s.quota {
+		return textResponse(http.StatusTooManyRequests, "text/plain", "Rate limit for this resource has been exceeded")
 	}
-	s.hits = append(s.hits, c.now)
+	s.counted = append(s.counted, c.now)
 	return nil
 }
 
-// recentHits are the requests of the last hour that count against the quota. Older ones are forgotten.
-func (c *call) recentHits() []time.Time {
+// recentRequests are the requests of the last hour that count against the quota. Older ones are forgotten.
+func (c *call) recentRequests() []time.Time {
 	s := c.server
-	s.hits = slices.DeleteFunc(s.hits, func(t time.Time) bool { return c.now.Sub(t) >= time.Hour })
-	return s.hits
+	s.counted = slices.DeleteFunc(s.counted, func(t time.Time) bool { return c.now.Sub(t) >= time.Hour })
+	return s.counted
 }
 
 var bareUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
 // checkIdentifiers refuses UUIDs that lack their braces.
-func (c *call) checkIdentifiers(*route) *reply {
+func (c *call) checkIdentifiers(*route) *response {
 	for _, value := range c.params {
 		if bareUUID.MatchString(value) {
-			return failure(http.StatusBadRequest, "Bad request", "A UUID in a path has to be in braces.")
+			return errorResponse(http.StatusBadRequest, "Bad request", "A UUID in a path has to be in braces.")
 		}
 	}
 	return nil
 }
 
-func (c *call) findRepository(route *route) *reply {
+func (c *call) findRepository(route *route) *response {
 	if !route.onRepository() {
 		return nil
 	}
 	c.repo = c.server.findRepository(c.params["workspace"], c.params["repo_slug"])
 	if c.repo == nil {
-		return textReply(http.StatusNotFound, "text/html; charset=utf-8", notFoundPage)
+		return textResponse(http.StatusNotFound, "text/html; charset=utf-8", notFoundPage)
 	}
 	return nil
 }
@@ -150,10 +150,10 @@ func (c *call) findRepository(route *route) *reply {
 func (c *call) decode(v any) bool { return json.Unmarshal(c.body, v) == nil }
 
 // created answers a POST with what it made. Its Location is below the path of the POST.
-func (c *call) created(uuid string, v any) *reply {
-	a := c.json(http.StatusCreated, v)
-	a.header.Set("Location", origin(c.request)+strings.TrimSuffix(c.request.URL.EscapedPath(), "/")+"/"+escaped(uuid))
-	return a
+func (c *call) created(uuid string, v any) *response {
+	resp := c.json(http.StatusCreated, v)
+	resp.header.Set("Location", origin(c.request)+strings.TrimSuffix(c.request.URL.EscapedPath(), "/")+"/"+escaped(uuid))
+	return resp
 }
 
 // base is the URL that links begin with, as the caller addresses the API.

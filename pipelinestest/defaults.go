@@ -13,8 +13,8 @@ func mainTarget() pipelines.Target {
 	return pipelines.BranchTarget("main").With(pipelines.Selector{Type: pipelines.SelectorDefault})
 }
 
-// completeTarget fills in the types within a target from what the target says, and main where it says nothing.
-func completeTarget(t *pipelines.Target) {
+// setTargetDefaults fills in the types within a target from what the target says, and main where it says nothing.
+func setTargetDefaults(t *pipelines.Target) {
 	t.Type = cmp.Or(t.Type, targetType(*t))
 	if t.Type == "" {
 		*t = mainTarget().With(*cmp.Or(t.Selector, mainTarget().Selector))
@@ -52,14 +52,14 @@ func selectorType(t pipelines.Target) pipelines.SelectorType {
 	switch {
 	case section.pattern == "":
 		return pipelines.SelectorDefault
-	case section.fits(selector{section.section, cmp.Or(t.RefName, t.Source)}):
+	case section.matches(selector{section.section, cmp.Or(t.RefName, t.Source)}):
 		return section.section
 	}
 	return pipelines.SelectorCustom
 }
 
-// completeState fills in a run's state. A run that says nothing about it was successful.
-func completeState(s *pipelines.PipelineState) {
+// setStateDefaults fills in a run's state. A run that says nothing about it was successful.
+func setStateDefaults(s *pipelines.PipelineState) {
 	if s.Name == "" {
 		s.Name = pipelines.StateCompleted
 		s.Result = cmp.Or(s.Result, &pipelines.Result{Name: pipelines.ResultSuccessful})
@@ -91,35 +91,35 @@ var fixedTypes = map[reflect.Type]string{
 	reflect.TypeFor[pipelines.Schedule]():               "pipeline_schedule",
 }
 
-// completeTypes fills in the discriminators that v and what is in it lack. V is a pointer and shares nothing with the test's own values.
-func completeTypes(v any) { completeValue(reflect.ValueOf(v)) }
+// setTypes fills in the discriminators that v and what is in it lack. V is a pointer and shares nothing with the test's own values.
+func setTypes(v any) { setValueTypes(reflect.ValueOf(v)) }
 
-func completeValue(v reflect.Value) {
+func setValueTypes(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if !v.IsNil() {
-			completeValue(v.Elem())
+			setValueTypes(v.Elem())
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			completeValue(v.Index(i))
+			setValueTypes(v.Index(i))
 		}
 	case reflect.Struct:
-		completeType(v.Addr().Interface())
+		setType(v.Addr().Interface())
 		if typ := v.FieldByName("Type"); typ.IsValid() && typ.IsZero() {
 			typ.SetString(fixedTypes[v.Type()])
 		}
 		for i := range v.NumField() {
 			if v.Type().Field(i).IsExported() {
-				completeValue(v.Field(i))
+				setValueTypes(v.Field(i))
 			}
 		}
 	default: // nothing that could have a type
 	}
 }
 
-// completeType fills in the discriminators that depend on what else is said.
-func completeType(v any) {
+// setType fills in the discriminators that depend on what else is said.
+func setType(v any) {
 	switch v := v.(type) {
 	case *pipelines.Account:
 		if v.Kind != "" {
@@ -127,7 +127,7 @@ func completeType(v any) {
 		}
 		v.Type = cmp.Or(v.Type, "user")
 	case *pipelines.Target:
-		completeTarget(v)
+		setTargetDefaults(v)
 	case *pipelines.Trigger:
 		if v.Type == "" {
 			v.Name = cmp.Or(v.Name, pipelines.TriggerManual)

@@ -18,7 +18,7 @@ func (d *deployment) id() string { return d.UUID }
 // stepDeployment is the UUIDs of what a step deploys, and of the environment that it deploys to.
 type stepDeployment struct{ uuid, release, environment string }
 
-// AddDeployment adds a deployment that was there before the test, and returns it as it is kept. What d leaves out is filled in: a
+// AddDeployment adds a deployment that was there before the test, and returns it as it is stored. What d leaves out is filled in: a
 // successful deployment of main to the environment Test, now, of the run that d.Release names by its UUID. The environment is named by
 // its UUID.
 func (r *Repository) AddDeployment(d pipelines.Deployment) *pipelines.Deployment {
@@ -44,10 +44,10 @@ func (r *Repository) AddDeployment(d pipelines.Deployment) *pipelines.Deployment
 		release.Name = cmp.Or(release.Name, r.releaseName(release.Pipeline))
 	}
 	d.LastUpdateTime = cmp.Or(d.LastUpdateTime, d.State.CompletedOn, d.State.StartedOn, now)
-	completeTypes(&d)
+	setTypes(&d)
 	r.deployments = append(r.deployments, &deployment{d})
-	kept := clone(d)
-	return &kept
+	stored := clone(d)
+	return &stored
 }
 
 // releaseName is the build number of the run that a release comes from. Where the test names no run, the deployments are counted.
@@ -80,7 +80,7 @@ func (r *Repository) deployed(now time.Time) collection[*deployment] {
 	for _, run := range r.runs {
 		p := run.plan()
 		for i, s := range run.steps {
-			if s.deployment != nil && p.known(now) {
+			if s.deployment != nil && p.isParsed(now) {
 				all = append(all, &deployment{run.deployment(s, p.spans[i], now)})
 			}
 		}
@@ -130,27 +130,27 @@ func completedDeployment(result pipelines.ResultName, start, end time.Time) pipe
 
 const deploymentsPath = repositoryPath + "/deployments"
 
-var deployments = kind[*deployment]{"deployment", deployService, func(c *call) (*collection[*deployment], *reply) {
+var deployments = kind[*deployment]{"deployment", deployService, func(c *call) (*collection[*deployment], *response) {
 	all := c.repo.deployed(c.now)
 	return &all, nil
-}, (*call).writeDeployment}
+}, (*call).encodeDeployment}
 
 var deploymentRoutes = []route{
 	{http.MethodGet, deploymentsPath, readPipeline, (*call).listDeployments},
 	{http.MethodGet, deploymentsPath + "/{deployment_uuid}", readPipeline, deployments.get},
 }
 
-// wireDeployment is a deployment as the service writes it.
-type wireDeployment struct {
+// deploymentJSON is a deployment as the service writes it.
+type deploymentJSON struct {
 	pipelines.Deployment
 	Environment any `json:"environment"`
 }
 
-// writeDeployment writes a deployment down. Of the environment it tells the UUID, and everything only if some of it is asked for.
-func (c *call) writeDeployment(d *deployment) any {
-	w := wireDeployment{d.Deployment, map[string]string{"uuid": d.Environment.UUID}}
+// encodeDeployment writes a deployment down. Of the environment it tells the UUID, and everything only if some of it is asked for.
+func (c *call) encodeDeployment(d *deployment) any {
+	w := deploymentJSON{d.Deployment, map[string]string{"uuid": d.Environment.UUID}}
 	if e, ok := c.repo.environments.find(d.Environment.UUID); ok && strings.Contains(c.query.Get("fields"), "environment.") {
-		w.Environment = writeEnvironment(e.seen(c.now))
+		w.Environment = encodeEnvironment(e.visible(c.now))
 	}
 	w.Commit = c.linkedCommit(d.Commit)
 	w.Release, w.Deployable = c.linkedRelease(*d.Release), c.linkedRelease(*d.Deployable)
@@ -165,7 +165,7 @@ func (c *call) linkedRelease(r pipelines.DeploymentRelease) *pipelines.Deploymen
 	return &r
 }
 
-func (c *call) listDeployments() *reply {
+func (c *call) listDeployments() *response {
 	found := c.repo.deployed(c.now)
 	environment, state, sort := c.query.Get("environment"), c.query.Get("state.name"), c.query.Get("sort")
 	found = slices.DeleteFunc(found, func(d *deployment) bool {
@@ -179,7 +179,7 @@ func (c *call) listDeployments() *reply {
 	case "-state.started_on":
 		slices.SortStableFunc(found, func(a, b *deployment) int { return startedOn(b, a) })
 	default:
-		return failure(http.StatusBadRequest, "Invalid sort", "There is no order "+sort+".")
+		return errorResponse(http.StatusBadRequest, "Invalid sort", "There is no order "+sort+".")
 	}
-	return page(c, found, c.writeDeployment)
+	return page(c, found, c.encodeDeployment)
 }

@@ -51,15 +51,15 @@
 //		...
 //	})
 //
-// Server and client have to be made inside the bubble, as here, or the server has to be [InProcess]. A bubble's clock stands still while a
+// Server and client have to be made inside the bubble, as here, or the server has to be [WithInProcess]. A bubble's clock stands still while a
 // test waits for a socket, which would hang. Therefore [Server.URL] and [Server.Client] panic in a bubble where the server was made
 // outside, and each request of a client that was made outside is an error at once, unless the test has given the client a limiter of its
-// own. A request by another client to a URL from outside can't be noticed. The clock of a bubble begins in the year 2000: to an InProcess
+// own. A request by another client to a URL from outside can't be noticed. The clock of a bubble begins in the year 2000: to an in-process
 // server from outside, what was started there lies in the future.
 //
 // In a bubble no socket is opened, because a goroutine that waits for connections would keep the bubble's clock from
 // advancing: [Server.URL] then names a host that doesn't exist, and [Server.Client] sends through [Server.Transport].
-// [InProcess] does the same elsewhere.
+// [WithInProcess] does the same elsewhere.
 //
 // # What is invented
 //

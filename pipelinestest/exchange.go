@@ -1,6 +1,7 @@
 package pipelinestest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -18,7 +19,7 @@ type exchange struct {
 	sent     *http.Request // as the client made it
 	received *http.Request // as the handler sees it
 	cancel   context.CancelFunc
-	answered chan struct{} // closed once resp or err is set
+	ready    chan struct{} // closed once resp or err is set
 	resp     *http.Response
 	err      error
 
@@ -36,12 +37,12 @@ func newExchange(req *http.Request, body io.ReadCloser) (*exchange, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &exchange{sent: req, answered: make(chan struct{}), header: http.Header{}, remaining: -1}
+	x := &exchange{sent: req, ready: make(chan struct{}), header: http.Header{}, remaining: -1}
 	x.reader, x.writer = io.Pipe()
 	ctx, cancel := context.WithCancel(context.WithValue(req.Context(), inProcessKey{}, true))
 	x.cancel = cancel
 	x.received = (&http.Request{
-		Method: orDefault(req.Method, http.MethodGet), URL: u, RequestURI: uri, Host: orDefault(req.Host, req.URL.Host),
+		Method: cmp.Or(req.Method, http.MethodGet), URL: u, RequestURI: uri, Host: cmp.Or(req.Host, req.URL.Host),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: "192.0.2.1:1234",
 		Header: req.Header.Clone(), Body: body, ContentLength: req.ContentLength,
 	}).WithContext(ctx)
@@ -54,46 +55,39 @@ func newExchange(req *http.Request, body io.ReadCloser) (*exchange, error) {
 	return x, nil
 }
 
-func orDefault(value, fallback string) string {
-	if value == "" {
-		return fallback
-	}
-	return value
-}
-
 // serve runs the handler. Its writes fail from the moment on at which the caller's context ends.
 func (x *exchange) serve(ctx context.Context, h http.Handler) {
 	stop := context.AfterFunc(ctx, func() { x.writer.CloseWithError(ctx.Err()) })
 	defer func() {
 		stop()
 		x.received.Body.Close()
-		x.end(recover())
+		x.finish(recover())
 		x.cancel()
 	}()
 	h.ServeHTTP(x, x.received)
 }
 
-// end finishes the answer, or breaks it off where the handler did.
-func (x *exchange) end(panicked any) {
+// finish finishes the answer, or breaks it off where the handler did.
+func (x *exchange) finish(panicked any) {
 	aborted := panicked == http.ErrAbortHandler //nolint:errorlint // net/http compares it so
 	switch {
 	case panicked != nil && !aborted:
 		panic(panicked)
 	case aborted && !x.wrote:
 		x.err = &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
-		close(x.answered)
+		close(x.ready)
 		return
 	}
 	x.WriteHeader(http.StatusOK)
 	if aborted || x.remaining > 0 && !x.bodyless {
-		x.writer.CloseWithError(x.broken())
+		x.writer.CloseWithError(x.bodyError())
 		return
 	}
 	_ = x.writer.Close() // it never fails
 }
 
-// broken is why the body ends early: the caller's context if that has ended, else a lost connection.
-func (x *exchange) broken() error {
+// bodyError is why the body ends early: the caller's context if that has ended, else a lost connection.
+func (x *exchange) bodyError() error {
 	if err := x.sent.Context().Err(); err != nil {
 		return err
 	}
@@ -125,7 +119,7 @@ func (x *exchange) WriteHeader(status int) {
 	if x.received.Method == http.MethodHead {
 		x.bodyless = true
 	}
-	close(x.answered)
+	close(x.ready)
 }
 
 // Write implements [http.ResponseWriter].

@@ -56,8 +56,8 @@ const (
 // activeFault is a Fault, which never changes, and what it counts.
 type activeFault struct {
 	Fault
-	skipped, struck int
-	since           time.Time // when it first struck
+	skipped, used int
+	since         time.Time // when it first struck
 }
 
 // Inject adds a fault. A request suffers the first fault, in the order of injection, that matches it and is neither skipping nor
@@ -83,20 +83,20 @@ func (s *Server) ClearFaults() {
 	s.faults = nil
 }
 
-// strike returns the fault that the request suffers, which is the zero one for most.
-func (s *Server) strike(r *http.Request, body []byte, storage bool) Fault {
+// faultFor returns the fault that the request suffers, which is the zero one for most.
+func (s *Server) faultFor(r *http.Request, body []byte, storage bool) Fault {
 	s.mu.Lock()
 	faults := slices.Clone(s.faults)
 	s.mu.Unlock()
 	for _, f := range faults {
-		if f.matches(r, body, storage) && s.spend(f) {
+		if f.matches(r, body, storage) && s.use(f) {
 			return f.Fault
 		}
 	}
 	return Fault{}
 }
 
-func (s *Server) spend(f *activeFault) bool {
+func (s *Server) use(f *activeFault) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f.skipped < f.Skip {
@@ -104,13 +104,13 @@ func (s *Server) spend(f *activeFault) bool {
 		return false
 	}
 	now := s.now()
-	if f.Times > 0 && f.struck >= f.Times || f.For > 0 && f.struck > 0 && now.Sub(f.since) >= f.For {
+	if f.Times > 0 && f.used >= f.Times || f.For > 0 && f.used > 0 && now.Sub(f.since) >= f.For {
 		return false
 	}
-	if f.struck == 0 {
+	if f.used == 0 {
 		f.since = now
 	}
-	f.struck++
+	f.used++
 	return true
 }
 
@@ -118,7 +118,7 @@ func (f *activeFault) matches(r *http.Request, body []byte, storage bool) bool {
 	if f.Storage != storage || f.Method != "" && f.Method != r.Method {
 		return false
 	}
-	if !fitsPath(f.Path, r.URL.EscapedPath()) {
+	if !matchesPath(f.Path, r.URL.EscapedPath()) {
 		return false
 	}
 	if f.Match == nil {
@@ -144,8 +144,8 @@ func (f Fault) before(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// reply is the answer in place of the server's own, or nil.
-func (f Fault) reply() *reply {
+// response is the answer in place of the server's own, or nil.
+func (f Fault) response() *response {
 	if f.Status == 0 {
 		return nil
 	}
@@ -153,7 +153,7 @@ func (f Fault) reply() *reply {
 	for key, values := range f.Header {
 		header[http.CanonicalHeaderKey(key)] = values
 	}
-	return &reply{status: f.Status, header: header, body: []byte(f.Body)}
+	return &response{status: f.Status, header: header, body: []byte(f.Body)}
 }
 
 // after does what happens when the request has taken effect.

@@ -152,7 +152,7 @@ var ways = map[string]func(t *testing.T) *fixture{
 	},
 	"in process": func(t *testing.T) *fixture {
 		t.Helper()
-		f := setup(t, pipelinestest.InProcess())
+		f := setup(t, pipelinestest.WithInProcess())
 		f.client.Transport = f.srv.Transport()
 		return f
 	},

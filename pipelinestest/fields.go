@@ -19,7 +19,7 @@ func selectFields(body []byte, fields string) []byte {
 		field = strings.TrimSpace(strings.Replace(field, " ", "+", 1)) // a query's plus sign arrives as a space
 		switch {
 		case strings.HasPrefix(field, "-"):
-			drop(value, strings.Split(field[1:], "."))
+			removePath(value, strings.Split(field[1:], "."))
 		case strings.HasPrefix(field, "+"):
 			added = append(added, strings.Split(field[1:], "."))
 		default:
@@ -27,7 +27,7 @@ func selectFields(body []byte, fields string) []byte {
 		}
 	}
 	if len(kept) > 0 {
-		value, _ = keep(value, append(kept, added...))
+		value, _ = selectPaths(value, append(kept, added...))
 	}
 	selected, err := json.Marshal(value, json.Deterministic(true))
 	if err != nil {
@@ -36,20 +36,20 @@ func selectFields(body []byte, fields string) []byte {
 	return selected
 }
 
-// keep returns what paths lead to in value, which it changes, and whether they can lead there.
-func keep(value any, paths [][]string) (any, bool) {
+// selectPaths returns what paths lead to in value, which it changes, and whether they can lead there.
+func selectPaths(value any, paths [][]string) (any, bool) {
 	if slices.ContainsFunc(paths, func(path []string) bool { return len(path) == 0 }) {
 		return value, true
 	}
 	switch v := value.(type) {
 	case []any:
 		for i := range v {
-			v[i], _ = keep(v[i], paths)
+			v[i], _ = selectPaths(v[i], paths)
 		}
 		return v, len(paths) > 0
 	case map[string]any:
 		for name := range v {
-			kept, ok := keep(v[name], tails(paths, name))
+			kept, ok := selectPaths(v[name], subpaths(paths, name))
 			if !ok {
 				delete(v, name)
 				continue
@@ -61,8 +61,8 @@ func keep(value any, paths [][]string) (any, bool) {
 	return nil, false
 }
 
-// tails returns what follows name in the paths that begin with it.
-func tails(paths [][]string, name string) [][]string {
+// subpaths returns what follows name in the paths that begin with it.
+func subpaths(paths [][]string, name string) [][]string {
 	var below [][]string
 	for _, path := range paths {
 		if path[0] == name || path[0] == "*" {
@@ -72,12 +72,12 @@ func tails(paths [][]string, name string) [][]string {
 	return below
 }
 
-// drop takes out of value what path leads to.
-func drop(value any, path []string) {
+// removePath takes out of value what path leads to.
+func removePath(value any, path []string) {
 	switch v := value.(type) {
 	case []any:
 		for _, item := range v {
-			drop(item, path)
+			removePath(item, path)
 		}
 	case map[string]any:
 		for name := range v {
@@ -86,7 +86,7 @@ func drop(value any, path []string) {
 			case len(path) == 1:
 				delete(v, name)
 			default:
-				drop(v[name], path[1:])
+				removePath(v[name], path[1:])
 			}
 		}
 	}

@@ -74,18 +74,18 @@ func withPath(r *http.Request, escaped string) *http.Request {
 }
 
 // refusesMethod reports whether a ServeMux found a path and no method: it has a handler for that, too.
-func refusesMethod(refusal http.Handler, r *http.Request) bool {
+func refusesMethod(errResp http.Handler, r *http.Request) bool {
 	w := httptest.NewRecorder()
-	refusal.ServeHTTP(w, r)
+	errResp.ServeHTTP(w, r)
 	return w.Code == http.StatusMethodNotAllowed
 }
 
 // serve runs the handler, which may call the server.
-func (e *addedEndpoint) serve(body []byte) *reply {
+func (e *addedEndpoint) serve(body []byte) *response {
 	e.request.Body = io.NopCloser(bytes.NewReader(body))
 	w := httptest.NewRecorder()
 	e.mux.ServeHTTP(w, e.request)
 	resp := w.Result()
 	defer resp.Body.Close()
-	return &reply{status: resp.StatusCode, header: resp.Header, body: w.Body.Bytes()}
+	return &response{status: resp.StatusCode, header: resp.Header, body: w.Body.Bytes()}
 }

@@ -61,15 +61,15 @@ func setup(t *testing.T, opts ...pipelinestest.ServerOption) *fixture {
 	}}
 }
 
-// answer is a response that has been read.
-type answer struct {
+// response is a response that has been read.
+type response struct {
 	*http.Response
 	t    *testing.T
 	text string
 }
 
 // JSON decodes the body.
-func (a answer) JSON() map[string]any {
+func (a response) JSON() map[string]any {
 	a.t.Helper()
 	var v map[string]any
 	require.NoError(a.t, json.Unmarshal([]byte(a.text), &v), a.text)
@@ -77,7 +77,7 @@ func (a answer) JSON() map[string]any {
 }
 
 // At looks up a member by its path with dots; a number is a list's index.
-func (a answer) At(path string) any {
+func (a response) At(path string) any {
 	a.t.Helper()
 	return at(a.JSON(), path)
 }
@@ -97,7 +97,7 @@ func at(v any, path string) any {
 }
 
 // Values collects a member of each item of a list.
-func (a answer) Values(path string) []any {
+func (a response) Values(path string) []any {
 	a.t.Helper()
 	values := []any{}
 	for _, item := range a.JSON()["values"].([]any) {
@@ -107,7 +107,7 @@ func (a answer) Values(path string) []any {
 }
 
 // send sends a request with a token. Header is a list of names and values that may replace it.
-func (f *fixture) send(method, path, body string, header ...string) answer {
+func (f *fixture) send(method, path, body string, header ...string) response {
 	f.t.Helper()
 	url := path
 	if !strings.HasPrefix(path, "http") {
@@ -127,16 +127,16 @@ func (f *fixture) send(method, path, body string, header ...string) answer {
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(f.t, err)
-	return answer{resp, f.t, string(text)}
+	return response{resp, f.t, string(text)}
 }
 
-func (f *fixture) get(path string, header ...string) answer {
+func (f *fixture) get(path string, header ...string) response {
 	f.t.Helper()
 	return f.send(http.MethodGet, path, "", header...)
 }
 
 // run starts a pipeline.
-func (f *fixture) run(target string) answer {
+func (f *fixture) run(target string) response {
 	f.t.Helper()
 	return f.send(http.MethodPost, site+"/pipelines", `{"target":`+target+`}`, "Content-Type", "application/json")
 }
@@ -187,7 +187,7 @@ func escape(uuid string) string {
 	return strings.NewReplacer("{", "%7B", "}", "%7D").Replace(uuid)
 }
 
-func (f *fixture) token(form, id, secret string) answer {
+func (f *fixture) token(form, id, secret string) response {
 	f.t.Helper()
 	header := []string{"Content-Type", "application/x-www-form-urlencoded", "Authorization", ""}
 	if id != "" {

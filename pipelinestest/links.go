@@ -16,11 +16,13 @@ func bare(uuid string) string { return strings.Trim(uuid, "{}") }
 // escaped writes braces as they have to be in a path.
 func escaped(uuid string) string { return url.PathEscape(uuid) }
 
-// web is a page of the service in the browser.
-func web(path string) *pipelines.Link { return &pipelines.Link{Href: "https://bitbucket.org" + path} }
+// webLink is a page of the service in the browser.
+func webLink(path string) *pipelines.Link {
+	return &pipelines.Link{Href: "https://bitbucket.org" + path}
+}
 
-// api is a link to a resource of the API, as the caller addresses it.
-func (c *call) api(path string) *pipelines.Link { return &pipelines.Link{Href: c.base() + path} }
+// apiLink is a link to a resource of the API, as the caller addresses it.
+func (c *call) apiLink(path string) *pipelines.Link { return &pipelines.Link{Href: c.base() + path} }
 
 // pipelineURL is where a pipeline is found, by UUIDs only, as the service links it.
 func (c *call) pipelineURL(uuid string) string {
@@ -32,7 +34,7 @@ func (c *call) linkedRepository(r *Repository) *pipelines.Repository {
 	model := r.model()
 	name := "/" + r.Repo().String()
 	model.Links = &pipelines.Links{
-		Self: c.api("/repositories" + name), HTML: web(name),
+		Self: c.apiLink("/repositories" + name), HTML: webLink(name),
 		Avatar: &pipelines.Link{Href: "https://bytebucket.org/ravatar/" + escaped(r.uuid) + "?ts=default"},
 	}
 	return model
@@ -43,7 +45,7 @@ func (c *call) linkedCommit(commit *pipelines.Commit) *pipelines.Commit {
 	name := "/" + c.repo.Repo().String()
 	linked.Type = "commit"
 	linked.Links = &pipelines.Links{
-		Self: c.api("/repositories" + name + "/commit/" + commit.Hash), HTML: web(name + "/commits/" + commit.Hash),
+		Self: c.apiLink("/repositories" + name + "/commit/" + commit.Hash), HTML: webLink(name + "/commits/" + commit.Hash),
 	}
 	return &linked
 }
@@ -55,20 +57,20 @@ func (c *call) linkedAccount(a *pipelines.Account) *pipelines.Account {
 	}
 	linked := *a
 	linked.Links = &pipelines.Links{
-		Self: c.api("/users/" + escaped(a.UUID)), HTML: web("/" + escaped(a.UUID) + "/"),
+		Self: c.apiLink("/users/" + escaped(a.UUID)), HTML: webLink("/" + escaped(a.UUID) + "/"),
 		Avatar: &pipelines.Link{Href: fmt.Sprintf("https://secure.gravatar.com/avatar/%x", md5.Sum([]byte(a.UUID)))}, //nolint:gosec // see above
 	}
 	return &linked
 }
 
-func (c *call) linkedPullRequest(pr *pipelines.PullRequest) *wirePullRequest {
+func (c *call) linkedPullRequest(pr *pipelines.PullRequest) *pullRequestJSON {
 	if pr == nil {
 		return nil
 	}
 	linked := *pr
 	name, id := "/"+c.repo.Repo().String(), strconv.Itoa(pr.ID)
 	linked.Links = &pipelines.Links{
-		Self: c.api("/repositories" + name + "/pullrequests/" + id), HTML: web(name + "/pull-requests/" + id),
+		Self: c.apiLink("/repositories" + name + "/pullrequests/" + id), HTML: webLink(name + "/pull-requests/" + id),
 	}
-	return &wirePullRequest{linked, pr.Draft, pr.Queued}
+	return &pullRequestJSON{linked, pr.Draft, pr.Queued}
 }

@@ -12,36 +12,36 @@ var logRoutes = []route{
 	{http.MethodGet, stepPath + "/logs/{log_uuid}", readPipeline, (*call).containerLog},
 }
 
-func (c *call) stepLog() *reply { return c.log(c.params["step_uuid"]) }
+func (c *call) stepLog() *response { return c.log(c.params["step_uuid"]) }
 
-func (c *call) containerLog() *reply { return c.log(c.params["log_uuid"]) }
+func (c *call) containerLog() *response { return c.log(c.params["log_uuid"]) }
 
 // log serves a log: directly while the step runs, from the storage once it has ended.
-func (c *call) log(id string) *reply {
+func (c *call) log(id string) *response {
 	if !acceptsBytes(c.request.Header) {
-		return failure(http.StatusNotAcceptable, "Not acceptable", "A log is application/octet-stream.")
+		return errorResponse(http.StatusNotAcceptable, "Not acceptable", "A log is application/octet-stream.")
 	}
-	r, i, refusal := c.step()
-	if refusal != nil {
-		return refusal
+	r, i, errResp := c.step()
+	if errResp != nil {
+		return errResp
 	}
-	text, done := r.written(i, r.steps[i].log(id), c.now)
+	text, done := r.logAt(i, r.steps[i].log(id), c.now)
 	switch {
 	case text == "":
-		return serviceFailure(http.StatusNotFound, "result-service.log.not-found",
+		return serviceError(http.StatusNotFound, "result-service.log.not-found",
 			"Log in step "+r.steps[i].uuid+" does not exist.", map[string]string{"stepId": r.steps[i].uuid})
 	case !done:
-		return rangedReply(text, "")
+		return contentResponse(text, "")
 	}
 	stored := newObject(id, text)
 	if c.request.Header.Get("If-None-Match") == stored.etag {
-		a := emptyReply(http.StatusNotModified)
-		a.header.Set("Etag", stored.etag)
-		return a
+		resp := emptyResponse(http.StatusNotModified)
+		resp.header.Set("Etag", stored.etag)
+		return resp
 	}
-	a := emptyReply(http.StatusTemporaryRedirect)
-	a.header.Set("Location", c.store("/logs/"+bare(r.steps[i].uuid)+"/"+bare(id), stored))
-	return a
+	resp := emptyResponse(http.StatusTemporaryRedirect)
+	resp.header.Set("Location", c.store("/logs/"+bare(r.steps[i].uuid)+"/"+bare(id), stored))
+	return resp
 }
 
 // log is the text of the build container's log, which has the step's UUID, or of a service's.
@@ -67,8 +67,8 @@ func acceptsBytes(header http.Header) bool {
 	return false
 }
 
-// written returns how much of a step's log there is at a moment, in whole lines.
-func (r *run) written(i int, text string, now time.Time) (log string, done bool) {
+// logAt returns how much of a step's log there is at a moment, in whole lines.
+func (r *run) logAt(i int, text string, now time.Time) (log string, done bool) {
 	planned, total := r.plan().spans[i], r.steps[i].script.Duration
 	elapsed := planned.elapsed(now)
 	switch {

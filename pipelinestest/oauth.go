@@ -15,7 +15,7 @@ var oauthRoutes = []route{
 }
 
 // issueToken is the OAuth token endpoint, for the grants that need no browser.
-func (c *call) issueToken() *reply {
+func (c *call) issueToken() *response {
 	scopes, ok := c.consumerScopes()
 	if !ok {
 		return oauthError(http.StatusUnauthorized, "invalid_client", "The consumer is unknown, or its secret is wrong.")
@@ -64,22 +64,22 @@ func formDecoded(s string) string {
 	return s
 }
 
-func (c *call) grant(scopes []string) *reply {
+func (c *call) grant(scopes []string) *response {
 	access := &c.server.access
 	n := len(access.grants) + 1
 	token, refresh := identifier("access token", n), identifier("refresh token", n)
 	access.grants[token] = grant{scopes, c.now.Add(tokenLifetime)}
 	access.refreshes[refresh] = scopes
-	return jsonReply(http.StatusOK, map[string]any{
+	return jsonResponse(http.StatusOK, map[string]any{
 		"access_token": token, "refresh_token": refresh, "token_type": "bearer",
 		"expires_in": int(tokenLifetime.Seconds()), "scopes": strings.Join(scopes, " "),
 	})
 }
 
-func oauthError(status int, code, description string) *reply {
-	a := jsonReply(status, map[string]string{"error": code, "error_description": description})
+func oauthError(status int, code, description string) *response {
+	resp := jsonResponse(status, map[string]string{"error": code, "error_description": description})
 	if status == http.StatusUnauthorized {
-		a.header.Set("WWW-Authenticate", `Basic realm="Bitbucket"`)
+		resp.header.Set("WWW-Authenticate", `Basic realm="Bitbucket"`)
 	}
-	return a
+	return resp
 }

@@ -39,10 +39,10 @@ func issuerPath(w *Workspace) string {
 	return "/workspaces/" + escaped(w.slug) + "/pipelines-config/identity/oidc"
 }
 
-func (c *call) oidcConfiguration() *reply {
-	w, refusal := c.workspace()
-	if refusal != nil {
-		return refusal
+func (c *call) oidcConfiguration() *response {
+	w, errResp := c.workspace()
+	if errResp != nil {
+		return errResp
 	}
 	issuer := c.issuer(w)
 	return c.json(http.StatusOK, pipelines.OpenIDConfiguration{
@@ -51,12 +51,12 @@ func (c *call) oidcConfiguration() *reply {
 	})
 }
 
-func (c *call) oidcKeys() *reply {
-	if _, refusal := c.workspace(); refusal != nil {
-		return refusal
+func (c *call) oidcKeys() *response {
+	if _, errResp := c.workspace(); errResp != nil {
+		return errResp
 	}
 	if _, err := c.server.signing(); err != nil {
-		return failure(http.StatusInternalServerError, "There is no key.", err.Error())
+		return errorResponse(http.StatusInternalServerError, "There is no key.", err.Error())
 	}
 	var set pipelines.JSONWebKeySet
 	for _, key := range c.server.signingKeys {

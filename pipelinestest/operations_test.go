@@ -116,7 +116,7 @@ func operations(t *testing.T) []operation {
 func TestEveryOperationSucceeds(t *testing.T) {
 	for _, o := range operations(t) {
 		t.Run(o.id, func(t *testing.T) {
-			f := setup(t, pipelinestest.InProcess())
+			f := setup(t, pipelinestest.WithInProcess())
 			f.client.Transport = f.srv.Transport()
 			path := fill(o.template, f.everything())
 			switch o.id {

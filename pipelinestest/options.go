@@ -5,9 +5,9 @@ import "time"
 // ServerOption configures a [Server].
 type ServerOption func(*Server)
 
-// InProcess keeps the server from ever opening a socket: [Server.URL] names a host that doesn't exist, and [Server.Client] sends
+// WithInProcess keeps the server from ever opening a socket: [Server.URL] names a host that doesn't exist, and [Server.Client] sends
 // through [Server.Transport].
-func InProcess() ServerOption {
+func WithInProcess() ServerOption {
 	return func(s *Server) { s.inProcess = true }
 }
 

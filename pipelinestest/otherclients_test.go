@@ -63,7 +63,7 @@ func TestAPlainClientThatFollowsTheRedirectGetsTheLog(t *testing.T) {
 }
 
 // raw sends a request as it is written, without a client, and returns the response.
-func (f *fixture) raw(text string) answer {
+func (f *fixture) raw(text string) response {
 	f.t.Helper()
 	u, err := url.Parse(f.srv.URL())
 	require.NoError(f.t, err)
@@ -78,7 +78,7 @@ func (f *fixture) raw(text string) answer {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(f.t, err)
-	return answer{resp, f.t, string(body)}
+	return response{resp, f.t, string(body)}
 }
 
 func TestBracesInAPathNeedNoEncoding(t *testing.T) {
@@ -111,7 +111,7 @@ func TestAnOldClientNeedsNoHost(t *testing.T) {
 }
 
 func TestAHEADIsAGETWithoutItsBody(t *testing.T) {
-	for name, opts := range map[string][]pipelinestest.ServerOption{"over a socket": nil, "in process": {pipelinestest.InProcess()}} {
+	for name, opts := range map[string][]pipelinestest.ServerOption{"over a socket": nil, "in process": {pipelinestest.WithInProcess()}} {
 		t.Run(name, func(t *testing.T) {
 			f := setup(t, opts...)
 			if opts != nil {

@@ -24,34 +24,34 @@ const (
 )
 
 // page answers with the page that the caller asks for.
-func page[T any](c *call, items []T, wire func(T) any) *reply {
-	return pageUpTo(maxPageLen, c, items, wire)
+func page[T any](c *call, items []T, encode func(T) any) *response {
+	return pageUpTo(maxPageLen, c, items, encode)
 }
 
 // pageUpTo is page for a list with another bound of its pages.
-func pageUpTo[T any](longest int, c *call, items []T, wire func(T) any) *reply {
-	pageLen, refusal := c.count("pagelen", defaultPageLen, longest)
-	if refusal != nil {
-		return refusal
+func pageUpTo[T any](longest int, c *call, items []T, encode func(T) any) *response {
+	pageLen, errResp := c.count("pagelen", defaultPageLen, longest)
+	if errResp != nil {
+		return errResp
 	}
-	return pageOf(c, items, pageLen, wire)
+	return pageOf(c, items, pageLen, encode)
 }
 
 // wholePage answers with all the items, however many the caller asks for.
-func wholePage[T any](c *call, items []T, wire func(T) any) *reply {
-	return pageOf(c, items, max(len(items), defaultPageLen), wire)
+func wholePage[T any](c *call, items []T, encode func(T) any) *response {
+	return pageOf(c, items, max(len(items), defaultPageLen), encode)
 }
 
-func pageOf[T any](c *call, items []T, pageLen int, wire func(T) any) *reply {
-	number, refusal := c.count("page", 1, math.MaxInt32)
-	if refusal != nil {
-		return refusal
+func pageOf[T any](c *call, items []T, pageLen int, encode func(T) any) *response {
+	number, errResp := c.count("page", 1, math.MaxInt32)
+	if errResp != nil {
+		return errResp
 	}
 	start := min((number-1)*pageLen, len(items))
 	end := min(start+pageLen, len(items))
 	e := envelope{Page: number, PageLen: pageLen, Size: len(items)}
 	for _, item := range items[start:end] {
-		e.Values = append(e.Values, wire(item))
+		e.Values = append(e.Values, encode(item))
 	}
 	if start == end {
 		e.PageLen = 0 // as seen on the service's pages past the end
@@ -69,14 +69,14 @@ func pageOf[T any](c *call, items []T, pageLen int, wire func(T) any) *reply {
 }
 
 // count reads a query parameter that counts from 1.
-func (c *call) count(name string, fallback, limit int) (int, *reply) {
+func (c *call) count(name string, fallback, limit int) (int, *response) {
 	text := c.query.Get(name)
 	if text == "" {
 		return fallback, nil
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > limit {
-		return 0, failure(http.StatusBadRequest, "Invalid "+name, fmt.Sprintf("%s has to be a number from 1 to %d.", name, limit))
+		return 0, errorResponse(http.StatusBadRequest, "Invalid "+name, fmt.Sprintf("%s has to be a number from 1 to %d.", name, limit))
 	}
 	return n, nil
 }

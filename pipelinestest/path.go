@@ -13,7 +13,7 @@ var methods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
 }
 
-// checkedPath returns a pattern of paths as [fitsPath] takes it. It panics where no request can have the method or such a path.
+// checkedPath returns a pattern of paths as [matchesPath] takes it. It panics where no request can have the method or such a path.
 func checkedPath(method, pattern string) string {
 	if method != "" && !slices.Contains(methods, method) {
 		panic(fmt.Sprintf("pipelinestest: there is no method %q", method))
@@ -29,8 +29,8 @@ func checkedPath(method, pattern string) string {
 	return pattern
 }
 
-// fitsPath reports whether an escaped path fits a pattern, which is empty for any path.
-func fitsPath(pattern, escaped string) bool {
+// matchesPath reports whether an escaped path fits a pattern, which is empty for any path.
+func matchesPath(pattern, escaped string) bool {
 	_, elements := splitPath(escaped)
 	_, ok := matchPath(pattern, elements)
 	return pattern == "" || ok

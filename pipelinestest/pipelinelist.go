@@ -11,17 +11,17 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-func (c *call) listPipelines() *reply {
+func (c *call) listPipelines() *response {
 	var found []pipelines.Pipeline
 	for _, r := range c.repo.runs {
-		if p := r.snapshot(c.now); passes(&p, c.query) {
+		if p := r.snapshot(c.now); matchesFilters(&p, c.query) {
 			found = append(found, p)
 		}
 	}
 	key := cmp.Or(c.query.Get("sort"), "created_on")
 	compare, ok := pipelineOrders[strings.TrimPrefix(key, "-")]
 	if !ok {
-		return failure(http.StatusBadRequest, "Invalid sort", "There is no order "+key+".")
+		return errorResponse(http.StatusBadRequest, "Invalid sort", "There is no order "+key+".")
 	}
 	slices.SortStableFunc(found, func(a, b pipelines.Pipeline) int {
 		if strings.HasPrefix(key, "-") {
@@ -29,7 +29,7 @@ func (c *call) listPipelines() *reply {
 		}
 		return cmp.Or(compare(&a, &b), cmp.Compare(a.BuildNumber, b.BuildNumber))
 	})
-	return page(c, found, c.wire)
+	return page(c, found, c.encodePipeline)
 }
 
 var pipelineOrders = map[string]func(a, b *pipelines.Pipeline) int{
@@ -54,11 +54,11 @@ var pipelineFilters = map[string]func(p *pipelines.Pipeline, word string) bool{
 	"target.selector.type":    bySelector,
 }
 
-// passes reports whether a pipeline fits each filter that is given, and one of its words where there are several.
-func passes(p *pipelines.Pipeline, query url.Values) bool {
-	for name, fits := range pipelineFilters {
+// matchesFilters reports whether a pipeline fits each filter that is given, and one of its words where there are several.
+func matchesFilters(p *pipelines.Pipeline, query url.Values) bool {
+	for name, match := range pipelineFilters {
 		words := query[name]
-		if len(words) > 0 && !slices.ContainsFunc(words, func(word string) bool { return fits(p, word) }) {
+		if len(words) > 0 && !slices.ContainsFunc(words, func(word string) bool { return match(p, word) }) {
 			return false
 		}
 	}

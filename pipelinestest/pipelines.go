@@ -23,10 +23,10 @@ var pipelineRoutes = []route{
 	{http.MethodPost, pipelinePath + "/stopPipeline", writePipeline, (*call).stopPipeline},
 }
 
-// wirePipeline is a pipeline as the service writes it: with members that are zero, false, empty or null, which the model omits.
-type wirePipeline struct {
+// pipelineJSON is a pipeline as the service writes it: with members that are zero, false, empty or null, which the model omits.
+type pipelineJSON struct {
 	pipelines.Pipeline
-	Target            wireTarget     `json:"target"`
+	Target            targetJSON     `json:"target"`
 	DurationInSeconds int            `json:"duration_in_seconds"`
 	BuildSecondsUsed  int            `json:"build_seconds_used"`
 	FirstSuccessful   bool           `json:"first_successful"`
@@ -35,21 +35,21 @@ type wirePipeline struct {
 	Labels            map[string]any `json:"labels"`
 }
 
-type wireTarget struct {
+type targetJSON struct {
 	pipelines.Target
 	Selector    *pipelines.Selector `json:"selector"`
-	PullRequest *wirePullRequest    `json:"pullrequest,omitzero"`
+	PullRequest *pullRequestJSON    `json:"pullrequest,omitzero"`
 }
 
-// wirePullRequest is a pull request as the service writes it: with what is false.
-type wirePullRequest struct {
+// pullRequestJSON is a pull request as the service writes it: with what is false.
+type pullRequestJSON struct {
 	pipelines.PullRequest
 	Draft  bool `json:"draft"`
 	Queued bool `json:"queued"`
 }
 
-// wire writes a pipeline down. Variables are for nobody to read.
-func (c *call) wire(p pipelines.Pipeline) any {
+// encodePipeline writes a pipeline down. Variables are for nobody to read.
+func (c *call) encodePipeline(p pipelines.Pipeline) any {
 	p.Variables = nil
 	p.Links = &pipelines.Links{
 		Self:  &pipelines.Link{Href: c.pipelineURL(p.UUID)},
@@ -63,49 +63,49 @@ func (c *call) wire(p pipelines.Pipeline) any {
 		linked.Terminator = c.linkedAccount(result.Terminator)
 		p.State.Result = &linked
 	}
-	return wirePipeline{
-		Pipeline: p, Target: wireTarget{p.Target, p.Target.Selector, c.linkedPullRequest(p.Target.PullRequest)},
+	return pipelineJSON{
+		Pipeline: p, Target: targetJSON{p.Target, p.Target.Selector, c.linkedPullRequest(p.Target.PullRequest)},
 		DurationInSeconds: p.DurationInSeconds, BuildSecondsUsed: p.BuildSecondsUsed,
 		FirstSuccessful: p.FirstSuccessful, Expired: p.Expired, HasVariables: p.HasVariables, Labels: p.Labels,
 	}
 }
 
 // run finds the pipeline that the path names by its UUID or build number.
-func (c *call) run() (*run, *reply) {
+func (c *call) run() (*run, *response) {
 	id := c.params["pipeline_uuid"]
 	if r := c.repo.find(id); r != nil {
 		return r, nil
 	}
-	return nil, serviceFailure(http.StatusNotFound, "result-service.pipeline-id.not-found",
+	return nil, serviceError(http.StatusNotFound, "result-service.pipeline-id.not-found",
 		"There is no pipeline "+id+".", map[string]string{"pipelineId": id})
 }
 
-func (c *call) getPipeline() *reply {
-	r, refusal := c.run()
-	if refusal != nil {
-		return refusal
+func (c *call) getPipeline() *response {
+	r, errResp := c.run()
+	if errResp != nil {
+		return errResp
 	}
-	return c.json(http.StatusOK, c.wire(r.snapshot(c.now)))
+	return c.json(http.StatusOK, c.encodePipeline(r.snapshot(c.now)))
 }
 
-func (c *call) stopPipeline() *reply {
-	r, refusal := c.run()
-	if refusal != nil {
-		return refusal
+func (c *call) stopPipeline() *response {
+	r, errResp := c.run()
+	if errResp != nil {
+		return errResp
 	}
 	if state := r.snapshot(c.now).State; state.Done() {
 		return c.badRequest("Cannot stop pipeline result that is already complete with status " + state.String())
 	}
 	r.stop(c.now)
-	return emptyReply(http.StatusNoContent)
+	return emptyResponse(http.StatusNoContent)
 }
 
 // badRequest refuses a request on pipelines as the service does.
-func (c *call) badRequest(detail string) *reply {
-	return serviceFailure(http.StatusBadRequest, "result-service.request.invalid", detail, map[string]string{})
+func (c *call) badRequest(detail string) *response {
+	return serviceError(http.StatusBadRequest, "result-service.request.invalid", detail, map[string]string{})
 }
 
-// AddPipeline adds a run that was there before the test, and returns it as it is kept. Its state is what p says and doesn't move, other
+// AddPipeline adds a run that was there before the test, and returns it as it is stored. Its state is what p says and doesn't move, other
 // than by being stopped; what p leaves out is filled in: a successful run of main, created now, with the next build number, and the
 // type discriminators of what p does say. It panics where the build number is taken.
 func (r *Repository) AddPipeline(p pipelines.Pipeline) *pipelines.Pipeline {
@@ -118,7 +118,7 @@ func (r *Repository) AddPipeline(p pipelines.Pipeline) *pipelines.Pipeline {
 	for i := range seeded.Variables {
 		seeded.Variables[i].Type = cmp.Or(seeded.Variables[i].Type, variableType)
 	}
-	r.complete(seeded)
+	r.setPipelineDefaults(seeded)
 	r.runs = append(r.runs, &run{repo: r, model: *seeded, seeded: true})
 	return copyPipeline(*seeded)
 }
@@ -152,8 +152,8 @@ func copyPipeline(p pipelines.Pipeline) *pipelines.Pipeline {
 	return &c
 }
 
-// complete fills in what a run leaves out.
-func (r *Repository) complete(p *pipelines.Pipeline) {
+// setPipelineDefaults fills in what a run leaves out.
+func (r *Repository) setPipelineDefaults(p *pipelines.Pipeline) {
 	creator := r.server.creator
 	p.UUID = cmp.Or(p.UUID, r.server.newUUID())
 	p.BuildNumber = cmp.Or(p.BuildNumber, max(r.latest+1, r.next))
@@ -165,13 +165,13 @@ func (r *Repository) complete(p *pipelines.Pipeline) {
 	if p.CreatedOn.IsZero() {
 		p.CreatedOn = r.server.now()
 	}
-	completeTarget(&p.Target)
+	setTargetDefaults(&p.Target)
 	if p.Target.Commit == nil {
 		name := cmp.Or(p.Target.RefName, p.Target.Source)
 		p.Target.Commit = &pipelines.Commit{Hash: cmp.Or(r.branches[name], commitHash(name))}
 	}
-	completeState(&p.State)
-	completeTypes(p)
+	setStateDefaults(&p.State)
+	setTypes(p)
 	if p.State.Done() && p.CompletedOn.IsZero() {
 		p.CompletedOn = p.CreatedOn.Add(time.Duration(p.DurationInSeconds) * time.Second)
 	}

@@ -65,15 +65,15 @@ func (r *run) plan() plan {
 		p.end, p.result, p.reason = p.parsed, pipelines.ResultError, r.script.Error
 	}
 	for rest := r.steps; len(rest) > 0; {
-		group := sideBySide(rest)
-		p.add(group)
+		group := parallelGroup(rest)
+		p.addGroup(group)
 		rest = rest[len(group):]
 	}
 	if r.script.Halted {
 		p.halt(r.resumed)
 	}
 	if !r.stopped.IsZero() {
-		p.cutOff(r.stopped.Add(stopDelay))
+		p.stopAt(r.stopped.Add(stopDelay))
 	}
 	return p
 }
@@ -93,8 +93,8 @@ func (p *plan) halt(resumed time.Time) {
 
 func (p *plan) halted(now time.Time) bool { return !now.Before(p.halts) && now.Before(p.end) }
 
-// sideBySide returns the steps that run together with the first one.
-func sideBySide(steps []*step) []*step {
+// parallelGroup returns the steps that run together with the first one.
+func parallelGroup(steps []*step) []*step {
 	for i, s := range steps[1:] {
 		if !s.script.Parallel {
 			return steps[:i+1]
@@ -103,15 +103,15 @@ func sideBySide(steps []*step) []*step {
 	return steps
 }
 
-// add plans a group of steps after those that are planned already.
-func (p *plan) add(group []*step) {
+// addGroup plans a group of steps after those that are planned already.
+func (p *plan) addGroup(group []*step) {
 	if p.result != pipelines.ResultSuccessful {
 		for range group {
 			p.spans = append(p.spans, notRun(p.end))
 		}
 		return
 	}
-	waits, start := begin(group, p.end)
+	waits, start := groupStart(group, p.end)
 	for _, s := range group {
 		planned := span{
 			waits: waits, stage: pipelines.StagePaused, start: start, end: start.Add(s.script.Duration), result: s.script.result(),
@@ -124,8 +124,8 @@ func (p *plan) add(group []*step) {
 	}
 }
 
-// begin returns when a group starts that the run reaches at a moment, and when it begins to wait for that.
-func begin(group []*step, reached time.Time) (waits, start time.Time) {
+// groupStart returns when a group starts that the run reaches at a moment, and when it begins to wait for that.
+func groupStart(group []*step, reached time.Time) (waits, start time.Time) {
 	if !slices.ContainsFunc(group, func(s *step) bool { return s.script.Manual }) {
 		return never, reached
 	}
@@ -139,8 +139,8 @@ func notRun(end time.Time) span {
 	return span{waits: never, start: never, end: end, result: pipelines.ResultNotRun}
 }
 
-// cutOff ends the run early.
-func (p *plan) cutOff(end time.Time) {
+// stopAt ends the run early.
+func (p *plan) stopAt(end time.Time) {
 	if !end.Before(p.end) {
 		return
 	}
@@ -160,5 +160,5 @@ func (p *plan) waiting(now time.Time) bool {
 	return slices.ContainsFunc(p.spans, func(s span) bool { return s.waiting(now) })
 }
 
-// known reports whether the YAML has been parsed by now, and with it selector and steps are known.
-func (p *plan) known(now time.Time) bool { return !now.Before(p.parsed) && !p.end.Before(p.parsed) }
+// isParsed reports whether the YAML has been parsed by now, and with it selector and steps are known.
+func (p *plan) isParsed(now time.Time) bool { return !now.Before(p.parsed) && !p.end.Before(p.parsed) }

@@ -59,7 +59,7 @@ func (s *Server) AddRepository(workspace, slug string) *Repository {
 // findRepository finds a repository whose workspace and name are each a slug or a UUID.
 func (s *Server) findRepository(workspace, slug string) *Repository {
 	for _, r := range s.repositories {
-		if r.workspace.named(workspace) && (slug == r.slug || slug == r.uuid) {
+		if r.workspace.hasName(workspace) && (slug == r.slug || slug == r.uuid) {
 			return r
 		}
 	}
@@ -101,15 +101,15 @@ var repositoryRoutes = []route{
 	{http.MethodGet, "/repositories/{workspace}", readRepository, (*call).listRepositories},
 }
 
-// listedRepository is a repository as a list shows it.
-type listedRepository struct {
+// repositoryJSON is a repository as a list shows it.
+type repositoryJSON struct {
 	*pipelines.Repository
-	Slug      string          `json:"slug"`
-	IsPrivate bool            `json:"is_private"`
-	Workspace listedWorkspace `json:"workspace"`
+	Slug      string        `json:"slug"`
+	IsPrivate bool          `json:"is_private"`
+	Workspace workspaceJSON `json:"workspace"`
 }
 
-type listedWorkspace struct {
+type workspaceJSON struct {
 	Type  string                    `json:"type"`
 	UUID  string                    `json:"uuid"`
 	Slug  string                    `json:"slug"`
@@ -126,25 +126,25 @@ var repositoryOrders = map[string]func(a, b *Repository) int{
 	"full_name":  func(a, b *Repository) int { return cmp.Compare(a.slug, b.slug) },
 }
 
-func (c *call) listRepositories() *reply {
-	w, refusal := c.workspace()
-	if refusal != nil {
-		return refusal
+func (c *call) listRepositories() *response {
+	w, errResp := c.workspace()
+	if errResp != nil {
+		return errResp
 	}
 	key, descending := strings.CutPrefix(c.query.Get("sort"), "-")
 	compare, ok := repositoryOrders[key]
 	if !ok {
-		return failure(http.StatusBadRequest, "Invalid sort", "There is no order "+key+".")
+		return errorResponse(http.StatusBadRequest, "Invalid sort", "There is no order "+key+".")
 	}
 	found := slices.DeleteFunc(slices.Clone(c.server.repositories), func(r *Repository) bool { return r.workspace != w })
 	slices.SortStableFunc(found, compare)
 	if descending {
 		slices.Reverse(found)
 	}
-	return page(c, found, c.listRepository)
+	return page(c, found, c.encodeRepository)
 }
 
-func (c *call) listRepository(r *Repository) any {
+func (c *call) encodeRepository(r *Repository) any {
 	model := c.linkedRepository(r)
 	name := r.Repo().String()
 	model.Links.Clone = []pipelines.Link{
@@ -153,9 +153,9 @@ func (c *call) listRepository(r *Repository) any {
 	model.SCM, model.MainBranch = "git", &pipelines.Ref{Type: "branch", Name: "main"}
 	model.CreatedOn, model.UpdatedOn = r.created, r.created
 	w := r.workspace
-	return listedRepository{model, r.slug, true, listedWorkspace{
+	return repositoryJSON{model, r.slug, true, workspaceJSON{
 		Type: "workspace", UUID: w.uuid, Slug: w.slug, Name: w.slug, Links: map[string]pipelines.Link{
-			"self": *c.api("/workspaces/" + w.slug), "html": *web("/" + w.slug + "/"), "avatar": *web("/workspaces/" + w.slug + "/avatar/"),
+			"self": *c.apiLink("/workspaces/" + w.slug), "html": *webLink("/" + w.slug + "/"), "avatar": *webLink("/workspaces/" + w.slug + "/avatar/"),
 		},
 	}}
 }

@@ -77,12 +77,12 @@ func (s *Server) Requests() []Request {
 func (s *Server) RequestsTo(method, path string) []Request {
 	path = checkedPath(method, path)
 	return slices.DeleteFunc(s.Requests(), func(r Request) bool {
-		return method != "" && r.Method != method || !fitsPath(path, r.Path)
+		return method != "" && r.Method != method || !matchesPath(path, r.Path)
 	})
 }
 
-// ResetRequests forgets what has arrived, so that a test can look at what comes next.
-func (s *Server) ResetRequests() {
+// ClearRequests forgets what has arrived, so that a test can look at what comes next.
+func (s *Server) ClearRequests() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = nil

@@ -31,7 +31,7 @@ func TestRequestsAreRecorded(t *testing.T) {
 
 	r.Header.Set("Authorization", "changed")
 	require.Equal(t, "Bearer token", f.srv.Requests()[0].Header.Get("Authorization"), "what is returned is a copy")
-	f.srv.ResetRequests()
+	f.srv.ClearRequests()
 	require.Empty(t, f.srv.Requests())
 }
 

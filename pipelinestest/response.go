@@ -10,73 +10,73 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// reply is an answer that is complete before any of it is sent, so that the server's lock is free by then.
-type reply struct {
+// response is an answer that is complete before any of it is sent, so that the server's lock is free by then.
+type response struct {
 	status int
 	header http.Header
 	body   []byte
-	ranged *string // content that is served in ranges, in place of status and body
+	content *string // content that is served in ranges, in place of status and body
 }
 
-func (a *reply) write(w http.ResponseWriter, r *http.Request) {
-	maps.Copy(w.Header(), a.header)
-	if a.ranged != nil {
-		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(*a.ranged))
+func (resp *response) write(w http.ResponseWriter, r *http.Request) {
+	maps.Copy(w.Header(), resp.header)
+	if resp.content != nil {
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(*resp.content))
 		return
 	}
-	if a.status != http.StatusNoContent && a.status != http.StatusNotModified {
-		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+	if resp.status != http.StatusNoContent && resp.status != http.StatusNotModified {
+		w.Header().Set("Content-Length", strconv.Itoa(len(resp.body)))
 	}
-	w.WriteHeader(a.status)
-	if len(a.body) > 0 {
-		_, _ = w.Write(a.body) // the caller may be gone
+	w.WriteHeader(resp.status)
+	if len(resp.body) > 0 {
+		_, _ = w.Write(resp.body) // the caller may be gone
 	}
 }
 
-func emptyReply(status int) *reply { return &reply{status: status, header: http.Header{}} }
+func emptyResponse(status int) *response { return &response{status: status, header: http.Header{}} }
 
-func textReply(status int, contentType, text string) *reply {
-	return &reply{status: status, header: http.Header{"Content-Type": {contentType}}, body: []byte(text)}
+func textResponse(status int, contentType, text string) *response {
+	return &response{status: status, header: http.Header{"Content-Type": {contentType}}, body: []byte(text)}
 }
 
-func jsonReply(status int, v any) *reply {
+func jsonResponse(status int, v any) *response {
 	body, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
-		return textReply(http.StatusInternalServerError, "text/plain", "pipelinestest: the answer cannot be encoded: "+err.Error())
+		return textResponse(http.StatusInternalServerError, "text/plain", "pipelinestest: the answer cannot be encoded: "+err.Error())
 	}
-	return &reply{status: status, header: http.Header{"Content-Type": {"application/json"}}, body: body}
+	return &response{status: status, header: http.Header{"Content-Type": {"application/json"}}, body: body}
 }
 
-// rangedReply serves content in ranges. An empty etag sends none.
-func rangedReply(content, etag string) *reply {
+// contentResponse serves content in ranges. An empty etag sends none.
+func contentResponse(content, etag string) *response {
 	header := http.Header{"Content-Type": {"application/octet-stream"}}
 	if etag != "" {
 		header.Set("Etag", etag)
 	}
-	return &reply{header: header, ranged: &content}
+	return &response{header: header, content: &content}
 }
 
-// failure is an error in the standard form. Detail is a text or an object; nil: none.
-func failure(status int, message string, detail any) *reply {
+// errorResponse is an error in the standard form. Detail is a text or an object; nil: none.
+func errorResponse(status int, message string, detail any) *response {
 	problem := map[string]any{"message": message}
 	if detail != nil {
 		problem["detail"] = detail
 	}
-	return jsonReply(status, map[string]any{"type": "error", "error": problem})
+	return jsonResponse(status, map[string]any{"type": "error", "error": problem})
 }
 
-// serviceFailure is an error in the form of the service behind the API, with a key and its arguments.
-func serviceFailure(status int, key, detail string, arguments map[string]string) *reply {
+// serviceError is an error in the form of the service behind the API, with a key and its arguments.
+func serviceError(status int, key, detail string, arguments map[string]string) *response {
 	message := http.StatusText(status)
-	return jsonReply(status, map[string]any{"error": map[string]any{
+	return jsonResponse(status, map[string]any{"error": map[string]any{
 		"message": message[:1] + strings.ToLower(message[1:]), "detail": detail,
 		"data": map[string]any{"key": key, "arguments": arguments},
 	}})
 }
 
-// invalid refuses a body as the services behind the API do.
-func invalid(service, detail string) *reply {
-	return serviceFailure(http.StatusBadRequest, service+".request.invalid", detail, map[string]string{})
+// invalidRequest refuses a body as the services behind the API do.
+func invalidRequest(service, detail string) *response {
+	return serviceError(http.StatusBadRequest, service+".request.invalid", detail, map[string]string{})
 }
 
 // notFoundPage is what a missing repository is answered with: a web page, and a long one.
@@ -84,10 +84,10 @@ var notFoundPage = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><title>Repository
 	strings.Repeat("<p>We can't let you see this page, or there is nothing to see.</p>\n", 370) + "</body>\n</html>\n"
 
 // json answers with v, or with the part of it that the fields parameter asks for.
-func (c *call) json(status int, v any) *reply {
-	a := jsonReply(status, v)
+func (c *call) json(status int, v any) *response {
+	resp := jsonResponse(status, v)
 	if fields := c.query.Get("fields"); fields != "" {
-		a.body = selectFields(a.body, fields)
+		resp.body = selectFields(resp.body, fields)
 	}
-	return a
+	return resp
 }

@@ -9,13 +9,13 @@ import (
 // route is one operation. Scope is what the caller's credentials need.
 type route struct {
 	method, template, scope string
-	handle                  func(*call) *reply
+	handle                  func(*call) *response
 }
 
 func (r *route) onRepository() bool { return strings.HasPrefix(r.template, repositoryPath) }
 
-// counts reports whether requests count against the quota.
-func (r *route) counts() bool { return strings.HasPrefix(r.template, "/repositories/") }
+// countsAgainstQuota reports whether requests count against the quota.
+func (r *route) countsAgainstQuota() bool { return strings.HasPrefix(r.template, "/repositories/") }
 
 // Scopes of the API. Public routes ask for no credentials.
 const (

@@ -11,7 +11,7 @@ import (
 // stopDelay is how long a run goes on after it was told to stop.
 const stopDelay = time.Second
 
-// run is a run of a repository's pipeline. What it looks like at a moment is computed from its script; what is kept beside that is only
+// run is a run of a repository's pipeline. What it looks like at a moment is computed from its script; what is stored beside that is only
 // what people did to it.
 type run struct {
 	repo    *Repository
@@ -73,9 +73,9 @@ func (r *Repository) AddRun(script Script, at time.Time, target ...pipelines.Tar
 	if at.After(now) {
 		panic(fmt.Sprintf("pipelinestest: a run cannot have been started at %s, which is still to come", at.UTC()))
 	}
-	completeTarget(&of)
-	_, matched := r.choose(of)
-	added := r.begin(pipelines.Pipeline{Target: withSelector(of, matched)}, script, at.UTC())
+	setTargetDefaults(&of)
+	_, matched := r.chooseScript(of)
+	added := r.startScript(pipelines.Pipeline{Target: withSelector(of, matched)}, script, at.UTC())
 	return copyPipeline(added.snapshot(now))
 }
 
@@ -106,15 +106,15 @@ func (r *Repository) find(id string) *run {
 
 // start starts a run, of which target, variables and trigger may be given.
 func (r *Repository) start(model pipelines.Pipeline, now time.Time) *run {
-	script, matched := r.choose(model.Target)
+	script, matched := r.chooseScript(model.Target)
 	model.Target = withSelector(model.Target, matched)
-	return r.begin(model, script, now)
+	return r.startScript(model, script, now)
 }
 
-// begin begins a run of a script at a moment.
-func (r *Repository) begin(model pipelines.Pipeline, script Script, at time.Time) *run {
+// startScript begins a run of a script at a moment.
+func (r *Repository) startScript(model pipelines.Pipeline, script Script, at time.Time) *run {
 	model.CreatedOn, model.State.Name = at, pipelines.StateParsing
-	r.complete(&model)
+	r.setPipelineDefaults(&model)
 	if script.Error != nil {
 		script.Steps = nil
 	}
@@ -127,7 +127,7 @@ func (r *Repository) begin(model pipelines.Pipeline, script Script, at time.Time
 }
 
 func (r *Repository) newStep(script *Step) *step {
-	s := &step{uuid: r.server.newUUID(), script: script, cases: script.TestReport.named(r.server)}
+	s := &step{uuid: r.server.newUUID(), script: script, cases: script.TestReport.numberedCases(r.server)}
 	if script.Deployment != "" {
 		environment := r.addEnvironment(script.Deployment, environmentTypeOf(script.Deployment))
 		s.deployment = &stepDeployment{r.server.newUUID(), r.server.newUUID(), environment.UUID()}

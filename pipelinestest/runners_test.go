@@ -30,9 +30,9 @@ func TestARunnersSecretIsToldOnce(t *testing.T) {
 		require.Equal(t, told, runners()[0].OAuthClient.Secret)
 		require.NotContains(t, fmt.Sprintf("%+v", *runners()[0].OAuthClient), told)
 		one := path + "/" + escape(a.At("uuid").(string))
-		for _, answer := range []answer{f.get(path), f.get(one), f.send(http.MethodPut, one, `{"name":"other"}`)} {
-			require.Equal(t, http.StatusOK, answer.StatusCode)
-			require.NotContains(t, answer.text, told)
+		for _, resp := range []response{f.get(path), f.get(one), f.send(http.MethodPut, one, `{"name":"other"}`)} {
+			require.Equal(t, http.StatusOK, resp.StatusCode)
+			require.NotContains(t, resp.text, told)
 		}
 		item := f.get(path).At("values.0")
 		require.Nil(t, at(item, "type"))

@@ -37,32 +37,32 @@ func (n *looseInt) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-func (c *call) runPipeline() *reply {
+func (c *call) runPipeline() *response {
 	if !c.repo.runsPipelines() {
 		return c.badRequest("Pipelines is not enabled in the repository.")
 	}
-	req, refusal := c.runRequest()
-	if refusal != nil {
-		return refusal
+	req, errResp := c.runRequest()
+	if errResp != nil {
+		return errResp
 	}
-	target, complaint := req.target()
-	if complaint != "" {
-		return c.badRequest(complaint)
+	target, problem := req.target()
+	if problem != "" {
+		return c.badRequest(problem)
 	}
-	if refusal := c.resolve(&target, req.onDemand); refusal != nil {
-		return refusal
+	if errResp := c.resolve(&target, req.onDemand); errResp != nil {
+		return errResp
 	}
 	if branch := c.query.Get("target_branch_to_create"); req.onDemand && branch != "" {
 		c.repo.branches[branch] = target.Commit.Hash
 	}
 	r := c.repo.start(pipelines.Pipeline{Target: target, Variables: req.Variables}, c.now)
-	a := c.json(http.StatusCreated, c.wire(r.snapshot(c.now.Add(-1)))) // a moment ago, when it could only be PARSING
-	a.header.Set("Location", c.pipelineURL(r.model.UUID))
-	return a
+	resp := c.json(http.StatusCreated, c.encodePipeline(r.snapshot(c.now.Add(-1)))) // a moment ago, when it could only be PARSING
+	resp.header.Set("Location", c.pipelineURL(r.model.UUID))
+	return resp
 }
 
 // runRequest reads the request from the body, or from the query where the body is the pipeline's YAML.
-func (c *call) runRequest() (runRequest, *reply) {
+func (c *call) runRequest() (runRequest, *response) {
 	var req runRequest
 	mediaType, _, _ := mime.ParseMediaType(c.request.Header.Get("Content-Type"))
 	if mediaType == "application/yaml" {
@@ -114,7 +114,7 @@ func (req *runRequest) readQuery(query url.Values) {
 }
 
 // target returns the target to run on, or what is wrong with it.
-func (req *runRequest) target() (target pipelines.Target, complaint string) {
+func (req *runRequest) target() (target pipelines.Target, problem string) {
 	target = req.Target.Target
 	if pr := req.Target.PullRequest; pr != nil {
 		target.PullRequest = &pipelines.PullRequest{Type: "pullrequest", ID: int(pr.ID)}
@@ -165,10 +165,10 @@ func checkPullRequestTarget(t pipelines.Target) string {
 func noHash(c *pipelines.Commit) bool { return c == nil || c.Hash == "" }
 
 // resolve looks up what the target names. The names of custom pipelines in a request's own YAML are taken on trust.
-func (c *call) resolve(target *pipelines.Target, onDemand bool) *reply {
+func (c *call) resolve(target *pipelines.Target, onDemand bool) *response {
 	if target.Type == pipelines.TargetRef {
-		if refusal := c.resolveRef(target); refusal != nil {
-			return refusal
+		if errResp := c.resolveRef(target); errResp != nil {
+			return errResp
 		}
 	}
 	s := target.Selector
@@ -179,12 +179,12 @@ func (c *call) resolve(target *pipelines.Target, onDemand bool) *reply {
 }
 
 // resolveRef looks up a branch or tag. Whether a given commit is on it isn't checked, as the service doesn't either.
-func (c *call) resolveRef(target *pipelines.Target) *reply {
+func (c *call) resolveRef(target *pipelines.Target) *response {
 	section := sectionOf(*target)
 	hash, ok := c.repo.hasRef(section, target.RefName)
 	if !ok {
 		kind := map[pipelines.SelectorType]string{pipelines.SelectorBranches: "branch", pipelines.SelectorTags: "tag"}[section]
-		return serviceFailure(http.StatusNotFound, "result-service.reference.not-found",
+		return serviceError(http.StatusNotFound, "result-service.reference.not-found",
 			"Could not find last reference for "+kind+" "+target.RefName, map[string]string{"name": target.RefName})
 	}
 	if noHash(target.Commit) {

@@ -60,7 +60,7 @@ func TestOnDemandRunsComeWithTheirYAML(t *testing.T) {
 		"target.selector.type": {"custom"}, "target.selector.pattern": {"only here"}, "target_branch_to_create": {"new"},
 		"variables[0].key": {"A"}, "variables[0].value": {"1"}, "variables[1].key": {"B"}, "variables[1].secured": {"true"},
 	}
-	start := func(yaml string, without ...string) answer {
+	start := func(yaml string, without ...string) response {
 		q := url.Values{}
 		for name := range query {
 			q.Set(name, query.Get(name))

@@ -14,7 +14,7 @@ import (
 
 const scheduled = `{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"main","selector":{"type":"branches","pattern":"main"}}`
 
-func (f *fixture) schedule(target, pattern string) answer {
+func (f *fixture) schedule(target, pattern string) response {
 	f.t.Helper()
 	return f.send(http.MethodPost, site+"/pipelines_config/schedules", `{"target":`+target+`,"cron_pattern":"`+pattern+`","enabled":false}`)
 }

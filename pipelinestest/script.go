@@ -47,8 +47,8 @@ type Step struct {
 	Commands []string
 }
 
-// builtinScript is what a run does that no script fits.
-var builtinScript = Script{Steps: []Step{{
+// defaultScript is what a run does that no script fits.
+var defaultScript = Script{Steps: []Step{{
 	Name: "Build", Duration: time.Second, Log: "+ echo building\nbuilding\nBuild finished.\n", Commands: []string{"echo building"},
 }}}
 
@@ -75,7 +75,7 @@ func (s Script) checked() Script {
 	if s.Error != nil && s.Halted {
 		panic("pipelinestest: a script with an Error ends at once and cannot be Halted")
 	}
-	s.Error = cloned(s.Error)
+	s.Error = clonePointer(s.Error)
 	s.Steps = slices.Clone(s.Steps)
 	for i, step := range s.Steps {
 		switch {
@@ -84,13 +84,13 @@ func (s Script) checked() Script {
 		case step.Error != nil && step.result() != pipelines.ResultFailed && step.result() != pipelines.ResultError:
 			panic(fmt.Sprintf("pipelinestest: step %q has an Error and cannot end with the result %s", step.Name, step.Result))
 		}
-		s.Steps[i].Error = cloned(step.Error)
+		s.Steps[i].Error = clonePointer(step.Error)
 	}
 	return s
 }
 
-// cloned returns a pointer to a copy, or nil.
-func cloned[T any](v *T) *T {
+// clonePointer returns a pointer to a copy, or nil.
+func clonePointer[T any](v *T) *T {
 	if v == nil {
 		return nil
 	}

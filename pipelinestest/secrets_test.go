@@ -209,7 +209,7 @@ func TestNoAnswerTellsASecret(t *testing.T) {
 	assertAnswerSilent(t, "unknown credentials", f.get(site+"/pipelines", "Authorization", "Bearer x"+canary))
 }
 
-func assertAnswerSilent(t *testing.T, of string, a answer) {
+func assertAnswerSilent(t *testing.T, of string, a response) {
 	t.Helper()
 	assert.NotContains(t, a.text, canary, of)
 	assert.NotContains(t, a.text, base64.StdEncoding.EncodeToString([]byte(canary)), of)

@@ -15,8 +15,8 @@ type selector struct {
 	pattern string
 }
 
-// fallback is the selector of the script for what no other script fits.
-var fallback = selector{pattern: "default"}
+// defaultSelector is the selector of the script for what no other script fits.
+var defaultSelector = selector{pattern: "default"}
 
 // sections are those that a selector can name before a colon, which no branch or tag has in its name.
 var sections = []pipelines.SelectorType{
@@ -25,7 +25,7 @@ var sections = []pipelines.SelectorType{
 
 // parseSelector reads a selector as tests write it. It panics where nothing could ever fit it.
 func parseSelector(text string) selector {
-	s := selector{pattern: cmp.Or(text, fallback.pattern)}
+	s := selector{pattern: cmp.Or(text, defaultSelector.pattern)}
 	section, pattern, typed := strings.Cut(text, ":")
 	if typed && slices.Contains(sections, pipelines.SelectorType(section)) {
 		s = selector{pipelines.SelectorType(section), pattern}
@@ -41,12 +41,12 @@ func parseSelector(text string) selector {
 func (s selector) bare() selector { return selector{pattern: s.pattern} }
 
 // plain reports whether the bare form of s can be the name of a custom pipeline, a branch or a tag.
-func (s selector) plain() bool { return s.bare() != fallback && !s.glob() }
+func (s selector) plain() bool { return s.bare() != defaultSelector && !s.glob() }
 
 func (s selector) glob() bool { return strings.ContainsAny(s.pattern, `*?[\`) }
 
-// fits reports whether a script of selector s is for what a run asks for. Custom pipelines are known by their exact names alone.
-func (s selector) fits(wanted selector) bool {
+// matches reports whether a script of selector s is for what a run asks for. Custom pipelines are known by their exact names alone.
+func (s selector) matches(wanted selector) bool {
 	if wanted.section == pipelines.SelectorCustom || s.section != "" && s.section != wanted.section {
 		return false
 	}
@@ -85,8 +85,8 @@ func anyTail(pattern, text string) bool {
 	return false
 }
 
-// wanted are the selectors that a target asks for, the most telling first.
-func wanted(target pipelines.Target) []selector {
+// requested are the selectors that a target asks for, the most telling first.
+func requested(target pipelines.Target) []selector {
 	all := []selector{{sectionOf(target), cmp.Or(target.RefName, target.Source)}}
 	if s := target.Selector; s != nil {
 		all = slices.Insert(all, 0, selector{s.Type, s.Pattern})
@@ -119,7 +119,7 @@ func withSelector(target pipelines.Target, matched selector) pipelines.Target {
 func selectorFor(target pipelines.Target, matched selector) *pipelines.Selector {
 	section := sectionOf(target)
 	switch {
-	case matched != fallback:
+	case matched != defaultSelector:
 		return &pipelines.Selector{Type: section, Pattern: matched.pattern}
 	case section == pipelines.SelectorPullRequests:
 		return &pipelines.Selector{Type: section, Pattern: "**"}
@@ -127,8 +127,8 @@ func selectorFor(target pipelines.Target, matched selector) *pipelines.Selector 
 	return &pipelines.Selector{Type: pipelines.SelectorDefault}
 }
 
-// named finds the selector of the script of exactly a name. The bare form serves where no section is named.
-func (r *Repository) named(s selector) (selector, bool) {
+// exactScript finds the selector of the script of exactly a name. The bare form serves where no section is named.
+func (r *Repository) exactScript(s selector) (selector, bool) {
 	if _, ok := r.scripts[s]; ok {
 		return s, true
 	}
@@ -136,23 +136,23 @@ func (r *Repository) named(s selector) (selector, bool) {
 	return s.bare(), ok && s.plain()
 }
 
-// choose picks the script for a target, and returns the selector that it has.
-func (r *Repository) choose(target pipelines.Target) (Script, selector) {
-	asked := wanted(target)
+// chooseScript picks the script for a target, and returns the selector that it has.
+func (r *Repository) chooseScript(target pipelines.Target) (Script, selector) {
+	asked := requested(target)
 	for _, s := range asked {
-		if found, ok := r.named(s); ok {
+		if found, ok := r.exactScript(s); ok {
 			return r.scripts[found], found
 		}
 	}
 	for _, s := range r.selectors() {
-		if slices.ContainsFunc(asked, s.fits) {
+		if slices.ContainsFunc(asked, s.matches) {
 			return r.scripts[s], s
 		}
 	}
-	if s, ok := r.scripts[fallback]; ok {
-		return s, fallback
+	if s, ok := r.scripts[defaultSelector]; ok {
+		return s, defaultSelector
 	}
-	return builtinScript, fallback
+	return defaultScript, defaultSelector
 }
 
 // selectors returns those of all scripts, in the order in which they are tried.
@@ -175,7 +175,7 @@ func (r *Repository) hasRef(section pipelines.SelectorType, name string) (hash s
 		return hash, true
 	}
 	s := selector{section, name}
-	if _, ok := r.named(s); ok && !s.glob() {
+	if _, ok := r.exactScript(s); ok && !s.glob() {
 		return commitHash(name), true
 	}
 	return "", false
@@ -183,6 +183,6 @@ func (r *Repository) hasRef(section pipelines.SelectorType, name string) (hash s
 
 // hasCustom reports whether there is the custom pipeline that a selector names, if it names one.
 func (r *Repository) hasCustom(s pipelines.Selector) bool {
-	_, known := r.named(selector{s.Type, s.Pattern})
+	_, known := r.exactScript(selector{s.Type, s.Pattern})
 	return known || s.Type != pipelines.SelectorCustom
 }

@@ -45,21 +45,21 @@ type Server struct {
 	signingKeys  []*rsa.PrivateKey // none until one is asked for; the last one signs
 	creator      pipelines.Account
 	access       access
-	hits         []time.Time // what counts against the quota
+	counted      []time.Time // what counts against the quota
 	objects      map[string]object
 	faults       []*activeFault
 	requests     []*Request
 }
 
 // NewServer makes a server without repositories. It opens no socket; [Server.URL] does. One that is made in a bubble of testing/synctest
-// is [InProcess].
+// is [WithInProcess].
 func NewServer(opts ...ServerOption) *Server {
 	s := &Server{
 		clock:            time.Now,
 		inProcess:        inBubble(),
 		linkLifetime:     time.Hour,
-		lateVariables:    defaultLateness,
-		lateEnvironments: defaultStaleness,
+		lateVariables:    defaultLateVariables,
+		lateEnvironments: defaultLateEnvironments,
 		scheduleLimit:    defaultScheduleLimit,
 		runnerLimit:      defaultRunnerLimit,
 		objects:          map[string]object{},
@@ -80,7 +80,7 @@ func NewServer(opts ...ServerOption) *Server {
 // Format implements [fmt.Formatter]: every verb prints the name of the type only, because the server holds credentials.
 func (s *Server) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pipelinestest.Server") }
 
-// URL returns the base URL of the API and opens a loopback socket for it when first called. With [InProcess], and where the server was made
+// URL returns the base URL of the API and opens a loopback socket for it when first called. With [WithInProcess], and where the server was made
 // in a bubble of testing/synctest, it opens none, and only [Server.Transport] serves the URL. After [Server.Close] it opens none either: the
 // URL stays what it was, and nothing listens there. URL panics in a bubble where the server was made outside of it.
 func (s *Server) URL() string {
@@ -88,7 +88,7 @@ func (s *Server) URL() string {
 	case s.inProcess:
 		return "http://" + apiHost + apiPrefix
 	case inBubble():
-		panic(madeOutside)
+		panic(outsideBubbleMessage)
 	}
 	return "http://" + s.api.serve(s.Handler()) + apiPrefix
 }
@@ -104,7 +104,7 @@ func (s *Server) Client(opts ...pipelines.Option) *pipelines.Client {
 	if s.inProcess {
 		own = append(own, pipelines.WithHTTPClient(&http.Client{Transport: s.Transport()}))
 	} else {
-		own = append(own, pipelines.WithLimiter(outsideBubbles{}))
+		own = append(own, pipelines.WithLimiter(bubbleLimiter{}))
 	}
 	client, err := pipelines.NewClient(append(own, opts...)...)
 	if err != nil {
@@ -122,10 +122,10 @@ func (s *Server) Close() {
 
 // Handler serves the API and the OAuth token endpoint, with or without the path prefix /2.0, for a server of one's own. Logs of
 // ended steps still redirect to a storage that the Server opens itself.
-func (s *Server) Handler() http.Handler { return s.endpoint(false, s.answerAPI) }
+func (s *Server) Handler() http.Handler { return s.handler(false, s.serveAPI) }
 
-// endpoint does what happens to every request at both origins: it is recorded, suffers the fault that strikes it, and is answered.
-func (s *Server) endpoint(storage bool, answer func(*http.Request, []byte) *reply) http.Handler {
+// handler does what happens to every request at both origins: it is recorded, suffers the fault that strikes it, and is answered.
+func (s *Server) handler(storage bool, serve func(*http.Request, []byte) *response) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = withEncodedBraces(r)
 		body, err := io.ReadAll(r.Body)
@@ -134,14 +134,14 @@ func (s *Server) endpoint(storage bool, answer func(*http.Request, []byte) *repl
 		}
 		record, id := s.record(r, body, storage)
 		w.Header().Set("X-Request-Id", id)
-		fault := s.strike(r, body, storage)
+		fault := s.faultFor(r, body, storage)
 		fault.before(w, r)
-		a := fault.reply()
-		if a == nil {
-			a = answer(r, body)
+		resp := fault.response()
+		if resp == nil {
+			resp = serve(r, body)
 		}
 		fault.after(w)
-		a.write(&recorder{ResponseWriter: fault.wrap(w, r), note: func(status int) { s.setStatus(record, status) }}, r)
+		resp.write(&recorder{ResponseWriter: fault.wrap(w, r), note: func(status int) { s.setStatus(record, status) }}, r)
 	})
 }
 

@@ -54,14 +54,14 @@ func TestAClosedServerStaysClosed(t *testing.T) {
 
 func TestInvalidClientOptionsPanic(t *testing.T) {
 	require.PanicsWithValue(t, "pipelinestest: invalid options for Server.Client: pipelines: "+pipelines.ErrInvalidArgument.Error()+": limiter is nil", func() {
-		pipelinestest.NewServer(pipelinestest.InProcess()).Client(pipelines.WithLimiter(nil))
+		pipelinestest.NewServer(pipelinestest.WithInProcess()).Client(pipelines.WithLimiter(nil))
 	})
 }
 
 func TestTheClientReadsWhatTheServerWrites(t *testing.T) {
 	for name, opts := range map[string][]pipelinestest.ServerOption{
 		"over a socket": nil,
-		"in process":    {pipelinestest.InProcess()},
+		"in process":    {pipelinestest.WithInProcess()},
 		"with a token":  {pipelinestest.WithToken("secret", "pipeline:write")},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,7 @@ func (r *run) snapshot(now time.Time) pipelines.Pipeline {
 	}
 	p, plan := r.model, r.plan()
 	p.State = r.state(plan, now)
-	if !plan.known(now) || r.script.Error != nil {
+	if !plan.isParsed(now) || r.script.Error != nil {
 		p.Target.Selector = nil
 	}
 	if p.State.Done() {
@@ -106,7 +106,7 @@ func (r *run) step(i int, now time.Time) pipelines.Step {
 		Image:    &pipelines.Image{Name: cmp.Or(s.script.Image, "atlassian/default-image:latest")},
 		Pipeline: &pipelines.PipelineRef{Type: "pipeline", UUID: r.model.UUID},
 	}
-	model.SetupCommands, model.TeardownCommands = userCommands(r.setup()), teardown()
+	model.SetupCommands, model.TeardownCommands = userCommands(r.setupCommands()), teardownCommands()
 	model.ScriptCommands = userCommands(s.script.Commands)
 	if model.State.Result != nil && planned.result == s.script.result() {
 		model.State.Result.Error = typedError(s.script.Error, "pipeline_step_error")

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// nowhere is the address of a server that was closed before it was opened. Nothing can listen there.
-const nowhere = "127.0.0.1:0"
+// closedAddress is the address of a server that was closed before it was opened. Nothing can listen there.
+const closedAddress = "127.0.0.1:0"
 
 // socket is a loopback server that opens when its address is first asked for, and once closed never again.
 type socket struct {
@@ -37,7 +37,7 @@ func (l *socket) serve(h http.Handler) string {
 func (l *socket) close() {
 	l.mu.Lock()
 	servers := l.servers
-	l.servers, l.address = nil, cmp.Or(l.address, nowhere)
+	l.servers, l.address = nil, cmp.Or(l.address, closedAddress)
 	l.mu.Unlock()
 	for _, server := range servers {
 		server.CloseClientConnections()

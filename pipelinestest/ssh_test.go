@@ -166,7 +166,7 @@ func TestTheClientManagesSSH(t *testing.T) {
 	require.NoError(t, client.DeleteKnownHost(ctx, repo, all[0].UUID))
 	hosts[0].Hostname = "github.com"
 	_, err = client.CreateKnownHost(ctx, repo, hosts[0])
-	var refusal *pipelines.APIError
-	require.ErrorAs(t, err, &refusal)
-	require.Contains(t, refusal.Message, "hostname-not-allowed: SSH for this hostname")
+	var errResp *pipelines.APIError
+	require.ErrorAs(t, err, &errResp)
+	require.Contains(t, errResp.Message, "hostname-not-allowed: SSH for this hostname")
 }

@@ -43,7 +43,7 @@ func (s *Server) storageURL(r *http.Request) string {
 	return "http://" + address
 }
 
-func (s *Server) storageHandler() http.Handler { return s.endpoint(true, s.answerStorage) }
+func (s *Server) storageHandler() http.Handler { return s.handler(true, s.serveStorage) }
 
 func signature(path, expires string) string {
 	mac := hmac.New(sha256.New, []byte("pipelinestest"))
@@ -51,8 +51,8 @@ func signature(path, expires string) string {
 	return fmt.Sprintf("%x", mac.Sum(nil))
 }
 
-// answerStorage answers one request to the storage. The link is the credential; a second one is refused.
-func (s *Server) answerStorage(r *http.Request, _ []byte) *reply {
+// serveStorage answers one request to the storage. The link is the credential; a second one is refused.
+func (s *Server) serveStorage(r *http.Request, _ []byte) *response {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	query := r.URL.Query()
@@ -60,20 +60,20 @@ func (s *Server) answerStorage(r *http.Request, _ []byte) *reply {
 	stored, found := s.objects[r.URL.Path]
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		return storageFailure(http.StatusMethodNotAllowed, "MethodNotAllowed", "The method is not allowed against this resource.")
+		return storageError(http.StatusMethodNotAllowed, "MethodNotAllowed", "The method is not allowed against this resource.")
 	case r.Header.Get("Authorization") != "":
-		return storageFailure(http.StatusBadRequest, "InvalidArgument", "The link and an Authorization header are two credentials; only one is allowed.")
+		return storageError(http.StatusBadRequest, "InvalidArgument", "The link and an Authorization header are two credentials; only one is allowed.")
 	case query.Get("Signature") != signature(r.URL.Path, query.Get("Expires")):
-		return storageFailure(http.StatusForbidden, "SignatureDoesNotMatch", "The signature does not match the link.")
+		return storageError(http.StatusForbidden, "SignatureDoesNotMatch", "The signature does not match the link.")
 	case !s.now().Before(time.UnixMilli(expires)):
-		return storageFailure(http.StatusForbidden, "AccessDenied", "Request has expired")
+		return storageError(http.StatusForbidden, "AccessDenied", "Request has expired")
 	case !found:
-		return storageFailure(http.StatusNotFound, "NoSuchKey", "The key does not exist.")
+		return storageError(http.StatusNotFound, "NoSuchKey", "The key does not exist.")
 	}
-	return rangedReply(stored.content, stored.etag)
+	return contentResponse(stored.content, stored.etag)
 }
 
-func storageFailure(status int, code, message string) *reply {
-	return textReply(status, "application/xml",
+func storageError(status int, code, message string) *response {
+	return textResponse(status, "application/xml",
 		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>"+code+"</Code><Message>"+message+"</Message></Error>\n")
 }

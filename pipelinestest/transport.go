@@ -35,7 +35,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	go x.serve(req.Context(), t.handler(req.URL))
 	select {
-	case <-x.answered:
+	case <-x.ready:
 	case <-req.Context().Done():
 		body.Close()
 		return nil, req.Context().Err()

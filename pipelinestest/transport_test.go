@@ -54,7 +54,7 @@ func TestAResponseWithoutASocketLooksLikeAnyOther(t *testing.T) {
 }
 
 func TestALogWithoutASocketComesFromTheStorageToo(t *testing.T) {
-	f := setup(t, pipelinestest.InProcess())
+	f := setup(t, pipelinestest.WithInProcess())
 	f.client.Transport = f.srv.Transport()
 	f.repo.Script("main", logged)
 	path := f.started()

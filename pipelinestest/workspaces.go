@@ -29,22 +29,22 @@ func (s *Server) addWorkspace(slug string) *Workspace {
 
 func (s *Server) findWorkspace(name string) *Workspace {
 	for _, w := range s.workspaces {
-		if w.named(name) {
+		if w.hasName(name) {
 			return w
 		}
 	}
 	return nil
 }
 
-func (w *Workspace) named(name string) bool { return name == w.slug || name == w.uuid }
+func (w *Workspace) hasName(name string) bool { return name == w.slug || name == w.uuid }
 
 // UUID returns the workspace's UUID, in braces.
 func (w *Workspace) UUID() string { return w.uuid }
 
 // workspace finds the workspace that the path names.
-func (c *call) workspace() (*Workspace, *reply) {
+func (c *call) workspace() (*Workspace, *response) {
 	if w := c.server.findWorkspace(c.params["workspace"]); w != nil {
 		return w, nil
 	}
-	return nil, failure(http.StatusNotFound, "No workspace with identifier '"+c.params["workspace"]+"'.", nil)
+	return nil, errorResponse(http.StatusNotFound, "No workspace with identifier '"+c.params["workspace"]+"'.", nil)
 }

@@ -66,7 +66,7 @@ func TestAFailureIsListedWithItsReasonAndTriedAgainOnRequest(t *testing.T) {
 	require.NotContains(t, out, "\x1b")
 
 	srv.ClearFaults()
-	srv.ResetRequests()
+	srv.ClearRequests()
 	fleet(t, cli.Success, list+"acme/r2\n", append(startArgs("-retry-failed"), "variable", "K", "v")...)
 	work(t)
 	require.Contains(t, fleet(t, cli.Success, "", "status", "-campaign", "c"), "changed     3\n")
@@ -116,7 +116,7 @@ func TestTheActionsChangeOnlyWhatIsNotSo(t *testing.T) {
 	require.False(t, repos[0].Schedules()[0].Enabled)
 	require.False(t, repos[0].PipelinesEnabled())
 	require.False(t, repos[1].PipelinesEnabled())
-	srv.ResetRequests()
+	srv.ClearRequests()
 	require.NotContains(t, off(), "changed")
 	for _, r := range srv.Requests() {
 		require.Equal(t, http.MethodGet, r.Method, "%s", r)

@@ -78,7 +78,7 @@ func (h *history) seed(srv *pipelinestest.Server) {
 		}
 	}
 	h.setClock(time.Time{})
-	srv.ResetRequests()
+	srv.ClearRequests()
 }
 
 var demoBranches = []string{"main", "feature/checkout", "feature/search", "fix/rounding", "release/2.1"}

@@ -40,7 +40,7 @@ func newStage(t *testing.T, credentials bool) *stage {
 	s.env = cli.Env{Stdout: &s.out, Stderr: &s.errs}
 	if credentials {
 		t.Setenv("BITBUCKET_TOKEN", "a-token")
-		s.srv = pipelinestest.NewServer(pipelinestest.InProcess())
+		s.srv = pipelinestest.NewServer(pipelinestest.WithInProcess())
 		s.repo = s.srv.AddRepository("acme", "site")
 		s.env.Options = []pipelines.Option{
 			pipelines.WithHTTPClient(&http.Client{Transport: s.srv.Transport()}), pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1}),

@@ -218,7 +218,7 @@ func demo(ctx context.Context, env cli.Env) int {
 	ended := make(chan error, 1)
 	quiet := cli.Env{Stderr: io.Discard}
 	go func() { ended <- serve(serving, quiet, listener, o, a) }()
-	s.srv.ResetRequests()
+	s.srv.ClearRequests()
 	status := s.show(ctx, env, "http://"+listener.Addr().String()+"/")
 	stop()
 	if err := <-ended; err != nil {

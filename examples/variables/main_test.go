@@ -75,7 +75,7 @@ func TestPlanApplyAndExportOfARepository(t *testing.T) {
 		"LEVEL": "debug", "YES": "yes", "VERSION": "1.10", "EMPTY": "", "TOKEN": "from-env (secured)", "KEY": "from-command (secured)",
 	}, values(r.Variables()))
 
-	srv.ResetRequests()
+	srv.ClearRequests()
 	status, stdout, _ = call(t, "plan", "-repo", "acme/site", "-file", file, "-prune", "-keep-secured")
 	require.Equal(t, cli.Success, status, stdout)
 	require.Len(t, srv.Requests(), 1)

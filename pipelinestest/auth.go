@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// allScopes is what a consumer without scopes of its own is granted.
+// allScopes are the scopes of credentials that have no scopes of their own.
 var allScopes = []string{readPipeline, writePipeline, writeVariable, readRepository, adminRepository, readRunner, writeRunner}
 
-// access is who may do what. Without scopes, everything is allowed.
+// access holds the credentials that the server accepts. Credentials without scopes may do everything.
 type access struct {
-	tokens    map[string][]string // scopes by token; empty: any token will do
-	consumers map[string]consumer // by ID; empty: any consumer will do
+	tokens    map[string][]string // scopes by token; empty: any token is accepted
+	consumers map[string]consumer // by ID; empty: any consumer is accepted
 	grants    map[string]grant    // by access token
 	refreshes map[string][]string // scopes by refresh token
 }
@@ -24,7 +24,7 @@ type consumer struct {
 	scopes []string
 }
 
-// grant is a token that the token endpoint gave out.
+// grant is an access token that the token endpoint has issued.
 type grant struct {
 	scopes  []string
 	expires time.Time
@@ -34,7 +34,7 @@ func newAccess() access {
 	return access{map[string][]string{}, map[string]consumer{}, map[string]grant{}, map[string][]string{}}
 }
 
-// scopes returns what a token may do.
+// scopes returns the scopes of a token, or the error response for one that is unknown or expired.
 func (a *access) scopes(token string, now time.Time) ([]string, *response) {
 	if g, ok := a.grants[token]; ok {
 		if !now.Before(g.expires) {
@@ -49,16 +49,16 @@ func (a *access) scopes(token string, now time.Time) ([]string, *response) {
 	return scopes, nil
 }
 
-// The types of credentials. Their names are inventions.
+// The values of X-Credential-Type. They are invented.
 const (
-	apiToken    = "api_token"    // what comes by Basic authentication
-	oauthToken  = "oauth2"       // what the token endpoint issued
+	apiToken    = "api_token"    // Basic authentication
+	oauthToken  = "oauth2"       // issued by the token endpoint
 	accessToken = "access_token" // any other Bearer token
 )
 
-// caller is who sent a request, once that is known.
+// caller describes the credentials of a request.
 type caller struct {
-	credential string // its type
+	credential string // type of the credentials
 	scopes     []string
 }
 
@@ -75,7 +75,7 @@ func (c *call) identify(scopes []string) *caller {
 	return &caller{accessToken, scopes}
 }
 
-// setCredentialHeaders writes into an answer what the service lets a known caller know about the credentials, and an access token about its quota.
+// setCredentialHeaders adds the headers that describe the credentials and, for an access token, the quota.
 func (c *call) setCredentialHeaders(header http.Header, route *route) {
 	if c.caller == nil {
 		return
@@ -89,11 +89,11 @@ func (c *call) setCredentialHeaders(header http.Header, route *route) {
 		left := quota - len(c.recentRequests())
 		header.Set("X-Ratelimit-Limit", strconv.Itoa(quota))
 		header.Set("X-Ratelimit-Resource", "api")
-		header.Set("X-Ratelimit-Nearlimit", strconv.FormatBool(left*5 < quota)) // a fifth: 20 %
+		header.Set("X-Ratelimit-Nearlimit", strconv.FormatBool(left*5 < quota)) // less than 20 % is left
 	}
 }
 
-// authorize finds out who the caller is, and refuses one that may not use the route.
+// authorize identifies the credentials and refuses those that lack the route's scope.
 func (c *call) authorize(route *route) *response {
 	required := route.scope
 	if required == public {
@@ -111,7 +111,7 @@ func (c *call) authorize(route *route) *response {
 		map[string]any{"required": []string{required}, "granted": granted})
 }
 
-// withoutAPITokens are the paths on which the service refuses API tokens, which are what comes by Basic authentication.
+// withoutAPITokens are the paths on which the service refuses API tokens, which arrive as Basic authentication.
 var withoutAPITokens = []string{"/teams/", "/users/", oidcPath}
 
 func (c *call) checkAPIToken(route *route) *response {
@@ -123,7 +123,7 @@ func (c *call) checkAPIToken(route *route) *response {
 	return errorResponse(http.StatusForbidden, "This resource does not support authentication using the provided token", nil)
 }
 
-// credential returns the secret that a request carries: the Bearer token, or the password of Basic authentication.
+// credential returns the token of a request: the Bearer token or the password of Basic authentication.
 func credential(r *http.Request) string {
 	if user, password, ok := r.BasicAuth(); ok && user != "" {
 		return password
@@ -135,7 +135,8 @@ func credential(r *http.Request) string {
 	return ""
 }
 
-// allows reports whether the granted scopes cover the required one. A scope with a suffix implies the one without, except the administrator's.
+// allows reports whether the granted scopes include the required one. A scope with a suffix includes the one without it, except for the
+// administrator's scope.
 func allows(granted []string, required string) bool {
 	for _, scope := range granted {
 		if scope == required || scope != adminRepository && strings.HasPrefix(scope, required+":") {

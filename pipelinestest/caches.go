@@ -17,11 +17,11 @@ type cache struct {
 
 func (c *cache) id() string { return c.UUID }
 
-// object is where the content lies in the storage.
+// object returns the path of the content in the storage.
 func (c *cache) object() string { return "/caches/" + bare(c.UUID) }
 
-// AddCache adds a cache, or a further version where there is one of this name, and returns it as it is stored. It was created at the time
-// that is given, or else now. No age makes it expire.
+// AddCache adds a cache and returns it as stored. If a cache of this name exists, it adds another version. The cache was created at
+// createdOn, by default now. Caches never expire.
 func (r *Repository) AddCache(name string, content []byte, createdOn ...time.Time) *pipelines.Cache {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -38,12 +38,12 @@ func (r *Repository) AddCache(name string, content []byte, createdOn ...time.Tim
 	return &c
 }
 
-// Caches returns the caches as they are now, in the order in which they were added.
+// Caches returns the caches in the order in which they were added.
 func (r *Repository) Caches() []pipelines.Cache {
 	return copies(r.server, &r.caches, func(c *cache) pipelines.Cache { return c.Cache })
 }
 
-// removeCaches removes the caches that match and their content, and reports whether there were any.
+// removeCaches removes the caches that match, with their content, and reports whether there were any.
 func (r *Repository) removeCaches(match func(*cache) bool) bool {
 	before := len(r.caches)
 	r.caches = slices.DeleteFunc(r.caches, func(c *cache) bool {
@@ -72,7 +72,7 @@ var cacheRoutes = []route{
 	{http.MethodGet, cachePath + "/content-uri", readPipeline, (*call).cacheContentURI},
 }
 
-// cacheJSON is a cache as the service writes it: it says too that it is empty.
+// cacheJSON is the JSON of a cache. Unlike the model it has a size of zero.
 type cacheJSON struct {
 	pipelines.Cache
 	FileSizeBytes int64 `json:"file_size_bytes"`

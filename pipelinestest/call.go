@@ -13,20 +13,20 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// call is one request on its way through the API. The server's lock is held as long as it lasts.
+// call is one request to the API. The server's lock is held while it is handled, except in a handler of the test.
 type call struct {
 	server  *Server
 	request *http.Request
 	body    []byte
 	query   url.Values
 	params  map[string]string
-	prefix  string // of the path, to be repeated in links
+	prefix  string // of the path; links repeat it
 	now     time.Time
-	caller  *caller     // nil until the credentials are checked, and on public routes
-	repo    *Repository // where the path names one
+	caller  *caller     // nil before the credentials are checked, and for public routes
+	repo    *Repository // the repository in the path, if any
 }
 
-// serveAPI answers one request to the API.
+// serveAPI handles one request to the API.
 func (s *Server) serveAPI(r *http.Request, body []byte) *response {
 	prefix, elements := splitPath(r.URL.EscapedPath())
 	own, params, known := findRoute(r.Method, elements)
@@ -43,7 +43,7 @@ func (s *Server) serveAPI(r *http.Request, body []byte) *response {
 	return errorResponse(http.StatusNotFound, "Resource not found", "There is no API hosted at this URL")
 }
 
-// serve serves the request by a route of the server's own.
+// serve handles a request to one of the server's own endpoints.
 func (c *call) serve(route *route) *response {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
@@ -56,7 +56,7 @@ func (c *call) serve(route *route) *response {
 	return resp
 }
 
-// serveAdded serves the request by an endpoint of the test's. Its handler runs without the lock.
+// serveAdded handles a request to an endpoint of [Server.Handle]. The handler runs without the lock.
 func (c *call) serveAdded(endpoint *addedEndpoint) *response {
 	route := &route{template: endpoint.request.URL.Path}
 	c.server.mu.Lock()
@@ -72,10 +72,10 @@ func (c *call) serveAdded(endpoint *addedEndpoint) *response {
 	return resp
 }
 
-// check refuses a request, or returns nil.
+// check returns an error response to a request that it refuses, or nil.
 type check = func(*call, *route) *response
 
-// What is refused on every route alike, in the order in which it is looked into, and on those of the test's.
+// checks are made, in this order, for the server's own endpoints; addedChecks for those of [Server.Handle].
 var (
 	checks = []check{
 		(*call).authorize, (*call).checkAPIToken, (*call).checkEmptyJSON, (*call).checkQuota, (*call).checkIdentifiers, (*call).findRepository,
@@ -92,8 +92,8 @@ func (c *call) runChecks(route *route, checks ...check) *response {
 	return nil
 }
 
-// checkEmptyJSON refuses a request that says that its body is JSON and has none. That was seen of a POST and a PUT; whether the service
-// minds it of a DELETE is unknown.
+// checkEmptyJSON refuses a request without a body whose Content-Type is JSON. The service does so for POST and PUT; for DELETE its behaviour
+// is unknown.
 func (c *call) checkEmptyJSON(route *route) *response {
 	mediaType, _, _ := mime.ParseMediaType(c.request.Header.Get("Content-Type"))
 	writes := c.request.Method == http.MethodPost || c.request.Method == http.MethodPut
@@ -103,7 +103,7 @@ func (c *call) checkEmptyJSON(route *route) *response {
 	return nil
 }
 
-// checkQuota counts the request, unless the rolling hour is full.
+// checkQuota counts the request, or refuses it if the quota of the rolling hour is used up.
 func (c *call) checkQuota(route *route) *response {
 	s := c.server
 	if s.quota <= 0 || !route.countsAgainstQuota() {
@@ -116,7 +116,7 @@ func (c *call) checkQuota(route *route) *response {
 	return nil
 }
 
-// recentRequests are the requests of the last hour that count against the quota. Older ones are forgotten.
+// recentRequests returns the times of the requests within the last hour that count against the quota, and drops older ones.
 func (c *call) recentRequests() []time.Time {
 	s := c.server
 	s.counted = slices.DeleteFunc(s.counted, func(t time.Time) bool { return c.now.Sub(t) >= time.Hour })
@@ -125,7 +125,7 @@ func (c *call) recentRequests() []time.Time {
 
 var bareUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-// checkIdentifiers refuses UUIDs that lack their braces.
+// checkIdentifiers refuses UUIDs without braces.
 func (c *call) checkIdentifiers(*route) *response {
 	for _, value := range c.params {
 		if bareUUID.MatchString(value) {
@@ -146,22 +146,22 @@ func (c *call) findRepository(route *route) *response {
 	return nil
 }
 
-// decode reads the body into v and reports whether it could be read.
+// decode decodes the body into v and reports whether it succeeded.
 func (c *call) decode(v any) bool { return json.Unmarshal(c.body, v) == nil }
 
-// created answers a POST with what it made. Its Location is below the path of the POST.
+// created is the response to a POST that created v. Its Location is below the path of the request.
 func (c *call) created(uuid string, v any) *response {
 	resp := c.json(http.StatusCreated, v)
 	resp.header.Set("Location", origin(c.request)+strings.TrimSuffix(c.request.URL.EscapedPath(), "/")+"/"+escaped(uuid))
 	return resp
 }
 
-// base is the URL that links begin with, as the caller addresses the API.
+// base is the base URL of links: the API as the client addresses it.
 func (c *call) base() string { return origin(c.request) + c.prefix }
 
 func origin(r *http.Request) string { return scheme(r) + "://" + host(r) }
 
-// host is how the sender of a request addresses the server. In HTTP/1.0 it needn't say.
+// host is the host that the request was sent to. HTTP/1.0 doesn't require a Host header.
 func host(r *http.Request) string {
 	if r.Host != "" {
 		return r.Host

@@ -1,16 +1,17 @@
 package pipelinestest
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 
 	"github.com/go-json-experiment/json"
 )
 
-// resource is something that has a UUID.
+// resource has a UUID.
 type resource interface{ id() string }
 
-// collection holds resources in the order in which they were made.
+// collection holds resources in the order in which they were created.
 type collection[T resource] []T
 
 func (l collection[T]) find(id string) (found T, ok bool) {
@@ -36,10 +37,10 @@ func copies[T resource, M any](s *Server, all *collection[T], model func(T) M) [
 	return models
 }
 
-// kind is a kind of resource, and the answers that are alike for all kinds.
+// kind implements the endpoints that all kinds of resources have in common.
 type kind[T resource] struct {
-	name    string // in errors; followed by _uuid it is the parameter of the path
-	service string // which answers for it
+	name    string // in errors; with _uuid appended, the path parameter
+	service string // the service behind the API, in errors
 	in      func(*call) (*collection[T], *response)
 	encode  func(*call, T) any
 }
@@ -93,15 +94,15 @@ func (k kind[T]) delete(c *call) *response {
 	return emptyResponse(http.StatusNoContent)
 }
 
-// clone returns a copy that shares nothing with v. What v leaves out of its JSON gets lost.
+// clone returns a deep copy of v. It loses what the JSON of v leaves out, and panics if v can't be encoded.
 func clone[T any](v T) T {
 	data, err := json.Marshal(v)
 	if err != nil {
-		panic("pipelinestest: cannot be encoded: " + err.Error())
+		panic(fmt.Sprintf("pipelinestest: cannot encode a %T: %v", v, err))
 	}
 	var c T
 	if err := json.Unmarshal(data, &c); err != nil {
-		panic("pipelinestest: cannot be decoded: " + err.Error())
+		panic(fmt.Sprintf("pipelinestest: cannot decode a %T: %v", v, err))
 	}
 	return c
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// DisablePipelines makes the repository one in which Pipelines was never enabled: it has no configuration, and starts no runs. What
-// it has otherwise stays.
+// DisablePipelines makes the repository one in which Pipelines was never enabled. It then has no configuration and starts no runs.
+// Everything else stays.
 func (r *Repository) DisablePipelines() {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -32,7 +32,7 @@ var configRoutes = []route{
 	{http.MethodPut, configPath + "/build_number", writeVariable, (*call).putBuildNumber},
 }
 
-// configJSON is a configuration as the service writes it: it says too that Pipelines is disabled.
+// configJSON is the JSON of a configuration. Unlike the model it has an enabled that is false.
 type configJSON struct {
 	pipelines.Config
 	Enabled bool `json:"enabled"`

@@ -8,12 +8,12 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// mainTarget is what a run is of where nothing is said.
+// mainTarget is the target of a run for which the test names none.
 func mainTarget() pipelines.Target {
 	return pipelines.BranchTarget("main").With(pipelines.Selector{Type: pipelines.SelectorDefault})
 }
 
-// setTargetDefaults fills in the types within a target from what the target says, and main where it says nothing.
+// setTargetDefaults infers the missing types within a target from its other fields. An empty target becomes main.
 func setTargetDefaults(t *pipelines.Target) {
 	t.Type = cmp.Or(t.Type, targetType(*t))
 	if t.Type == "" {
@@ -30,7 +30,7 @@ func setTargetDefaults(t *pipelines.Target) {
 	}
 }
 
-// targetType is the type of a target that says what it is of, or empty.
+// targetType infers the type of a target from its fields. It is empty for an empty target.
 func targetType(t pipelines.Target) pipelines.TargetType {
 	switch {
 	case t.PullRequest != nil || t.Source != "" || t.Destination != "":
@@ -45,8 +45,8 @@ func targetType(t pipelines.Target) pipelines.TargetType {
 	return ""
 }
 
-// selectorType is the type of a target's selector, as its pattern tells: one that fits the reference is of the reference's own section,
-// and any other one names a custom pipeline.
+// selectorType infers the type of a target's selector from its pattern. A pattern that matches the reference belongs to the section of the
+// reference; any other names a custom pipeline.
 func selectorType(t pipelines.Target) pipelines.SelectorType {
 	section := selector{sectionOf(t), t.Selector.Pattern}
 	switch {
@@ -58,7 +58,7 @@ func selectorType(t pipelines.Target) pipelines.SelectorType {
 	return pipelines.SelectorCustom
 }
 
-// setStateDefaults fills in a run's state. A run that says nothing about it was successful.
+// setStateDefaults makes a run without a state successful.
 func setStateDefaults(s *pipelines.PipelineState) {
 	if s.Name == "" {
 		s.Name = pipelines.StateCompleted
@@ -66,7 +66,7 @@ func setStateDefaults(s *pipelines.PipelineState) {
 	}
 }
 
-// fixedTypes are the discriminators of what has the same one wherever it stands. Links have none in any payload.
+// fixedTypes are the discriminators of models that have the same one everywhere. Links have none.
 var fixedTypes = map[reflect.Type]string{
 	reflect.TypeFor[pipelines.Author]():                 "author",
 	reflect.TypeFor[pipelines.Commit]():                 "commit",
@@ -91,7 +91,7 @@ var fixedTypes = map[reflect.Type]string{
 	reflect.TypeFor[pipelines.Schedule]():               "pipeline_schedule",
 }
 
-// setTypes fills in the discriminators that v and what is in it lack. V is a pointer and shares nothing with the test's own values.
+// setTypes sets the missing discriminators in v and everything below it. V is a pointer, and shares no memory with the test's values.
 func setTypes(v any) { setValueTypes(reflect.ValueOf(v)) }
 
 func setValueTypes(v reflect.Value) {
@@ -114,11 +114,11 @@ func setValueTypes(v reflect.Value) {
 				setValueTypes(v.Field(i))
 			}
 		}
-	default: // nothing that could have a type
+	default: // has no fields
 	}
 }
 
-// setType fills in the discriminators that depend on what else is said.
+// setType sets the discriminators that depend on other fields.
 func setType(v any) {
 	switch v := v.(type) {
 	case *pipelines.Account:

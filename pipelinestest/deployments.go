@@ -15,12 +15,11 @@ type deployment struct{ pipelines.Deployment }
 
 func (d *deployment) id() string { return d.UUID }
 
-// stepDeployment is the UUIDs of what a step deploys, and of the environment that it deploys to.
+// stepDeployment holds the UUIDs of a step's deployment, its release and its environment.
 type stepDeployment struct{ uuid, release, environment string }
 
-// AddDeployment adds a deployment that was there before the test, and returns it as it is stored. What d leaves out is filled in: a
-// successful deployment of main to the environment Test, now, of the run that d.Release names by its UUID. The environment is named by
-// its UUID.
+// AddDeployment adds a deployment and returns it as stored. Missing fields get defaults: a successful deployment of main to the environment
+// Test, now. The environment is given by its UUID, and d.Release names its run by the run's UUID.
 func (r *Repository) AddDeployment(d pipelines.Deployment) *pipelines.Deployment {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -50,7 +49,7 @@ func (r *Repository) AddDeployment(d pipelines.Deployment) *pipelines.Deployment
 	return &stored
 }
 
-// releaseName is the build number of the run that a release comes from. Where the test names no run, the deployments are counted.
+// releaseName is the build number of the release's run. Without a run, it is the deployment's number.
 func (r *Repository) releaseName(of *pipelines.PipelineRef) string {
 	if of != nil {
 		if run := r.find(of.UUID); run != nil {
@@ -62,7 +61,7 @@ func (r *Repository) releaseName(of *pipelines.PipelineRef) string {
 
 func (r *run) releaseName() string { return "#" + strconv.Itoa(r.model.BuildNumber) }
 
-// Deployments returns all deployments as they are now: those that were added, then those of the runs.
+// Deployments returns all deployments in their current state: those added by the test, then those of runs.
 func (r *Repository) Deployments() []pipelines.Deployment {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -74,7 +73,7 @@ func (r *Repository) Deployments() []pipelines.Deployment {
 	return found
 }
 
-// deployed returns the deployments that there are at a moment. A run has its own once its YAML is parsed.
+// deployed returns the deployments at a time. Those of a run exist once its YAML is parsed.
 func (r *Repository) deployed(now time.Time) collection[*deployment] {
 	all := slices.Clone(r.deployments)
 	for _, run := range r.runs {
@@ -88,7 +87,7 @@ func (r *Repository) deployed(now time.Time) collection[*deployment] {
 	return all
 }
 
-// deployment is what the deployment of a step looks like at a moment.
+// deployment returns the deployment of a step at a time.
 func (r *run) deployment(s *step, planned span, now time.Time) pipelines.Deployment {
 	release := &pipelines.DeploymentRelease{
 		Type: "deployment_release", UUID: s.deployment.release, Name: r.releaseName(), Key: "pipelines-" + r.model.UUID, CreatedOn: r.model.CreatedOn,
@@ -116,7 +115,7 @@ func (r *run) deployment(s *step, planned span, now time.Time) pipelines.Deploym
 	return d
 }
 
-// completedDeployment is the state of a deployment whose step ended with a result. Deployments know only three.
+// completedDeployment is the state of a deployment whose step has ended. A deployment has only three results.
 func completedDeployment(result pipelines.ResultName, start, end time.Time) pipelines.DeploymentState {
 	if result != pipelines.ResultSuccessful && result != pipelines.ResultStopped {
 		result = pipelines.ResultFailed
@@ -140,13 +139,13 @@ var deploymentRoutes = []route{
 	{http.MethodGet, deploymentsPath + "/{deployment_uuid}", readPipeline, deployments.get},
 }
 
-// deploymentJSON is a deployment as the service writes it.
+// deploymentJSON is the JSON of a deployment.
 type deploymentJSON struct {
 	pipelines.Deployment
 	Environment any `json:"environment"`
 }
 
-// encodeDeployment writes a deployment down. Of the environment it tells the UUID, and everything only if some of it is asked for.
+// encodeDeployment encodes a deployment. The environment has only its UUID unless the fields parameter asks for more.
 func (c *call) encodeDeployment(d *deployment) any {
 	w := deploymentJSON{d.Deployment, map[string]string{"uuid": d.Environment.UUID}}
 	if e, ok := c.repo.environments.find(d.Environment.UUID); ok && strings.Contains(c.query.Get("fields"), "environment.") {

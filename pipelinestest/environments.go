@@ -13,16 +13,15 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// defaultLateEnvironments is how long an environment looks as before after it was changed.
+// defaultLateEnvironments is how long the API shows an environment unchanged after a change.
 const defaultLateEnvironments = time.Second
 
-// Environment is a deployment environment of a [Repository]: a test seeds its variables, and looks at them afterwards. It is safe for
-// concurrent use.
+// Environment is a deployment environment of a [Repository]. A test adds variables to it and reads them. It is safe for concurrent use.
 type Environment struct {
 	variableSet
 
 	current, before pipelines.Environment
-	changed         time.Time // when current took the place of before
+	changed         time.Time // when current replaced before
 }
 
 func (e *Environment) id() string { return e.current.UUID }
@@ -30,7 +29,7 @@ func (e *Environment) id() string { return e.current.UUID }
 // UUID returns the environment's UUID, in braces.
 func (e *Environment) UUID() string { return e.current.UUID }
 
-// visible is what the API shows at a moment: for a while after a change still what was there before.
+// visible is the environment as the API shows it at a time. A recent change isn't visible yet.
 func (e *Environment) visible(now time.Time) pipelines.Environment {
 	if now.Before(e.changed.Add(e.server.lateEnvironments)) {
 		return e.before
@@ -38,12 +37,12 @@ func (e *Environment) visible(now time.Time) pipelines.Environment {
 	return e.current
 }
 
-// environmentTypes are the types of environments by their ranks.
+// environmentTypes are the types of environments, by rank.
 var environmentTypes = []pipelines.EnvironmentTypeName{
 	pipelines.EnvironmentTest, pipelines.EnvironmentStaging, pipelines.EnvironmentProduction,
 }
 
-// environmentTypeOf guesses the type of an environment from its name.
+// environmentTypeOf infers the type of an environment from its name.
 func environmentTypeOf(name string) pipelines.EnvironmentTypeName {
 	for _, typ := range environmentTypes {
 		if strings.EqualFold(string(typ), name) {
@@ -53,8 +52,8 @@ func environmentTypeOf(name string) pipelines.EnvironmentTypeName {
 	return pipelines.EnvironmentTest
 }
 
-// AddEnvironment adds a deployment environment of a type, such as [pipelines.EnvironmentStaging]. One of this name that is there
-// already is returned as it is. It panics where there is no such type.
+// AddEnvironment adds a deployment environment of a type, such as [pipelines.EnvironmentStaging]. If an environment of this name exists, it
+// is returned unchanged. AddEnvironment panics if the type is unknown.
 func (r *Repository) AddEnvironment(name string, typ pipelines.EnvironmentTypeName) *Environment {
 	if !slices.Contains(environmentTypes, typ) {
 		panic("pipelinestest: there is no type " + string(typ) + " of environments")
@@ -64,7 +63,7 @@ func (r *Repository) AddEnvironment(name string, typ pipelines.EnvironmentTypeNa
 	return r.addEnvironment(name, typ)
 }
 
-// Environments returns the environments as they are now, in the order in which they were made.
+// Environments returns the environments in the order in which they were created.
 func (r *Repository) Environments() []pipelines.Environment {
 	return copies(r.server, &r.environments, func(e *Environment) pipelines.Environment { return clone(e.current) })
 }
@@ -116,7 +115,7 @@ var environmentRoutes = []route{
 	{http.MethodPost, environmentPath + "/changes", readPipeline, (*call).changeEnvironment},
 }
 
-// environmentJSON is an environment as the service writes it: with members that are zero or false, which the model omits.
+// environmentJSON is the JSON of an environment. Unlike the model it has members that are zero or false.
 type environmentJSON struct {
 	pipelines.Environment
 	Rank                   int                     `json:"rank"`
@@ -165,7 +164,7 @@ func (c *call) createEnvironment() *response {
 		Name pipelines.EnvironmentTypeName `json:"name"`
 	}
 	switch err := json.Unmarshal(req.EnvironmentType, &typ); {
-	case err != nil || typ.Name == "": // a text counts as missing
+	case err != nil || typ.Name == "": // the service treats a string as missing
 		return invalidEnvironment("Property environment_type is required.")
 	case !slices.Contains(environmentTypes, typ.Name):
 		return invalidEnvironment("There is no environment_type " + string(typ.Name) + ".")
@@ -183,7 +182,7 @@ func invalidEnvironment(detail string) *response {
 	return serviceError(http.StatusBadRequest, deployService+".request.validation-error", detail, map[string]string{})
 }
 
-// environmentChange is all that can be changed of an environment.
+// environmentChange is the body of a change. An environment has no other fields that can be changed.
 type environmentChange struct {
 	Change *struct {
 		Name         *string `json:"name"`
@@ -193,7 +192,7 @@ type environmentChange struct {
 	} `json:"change"`
 }
 
-// changeEnvironment promises a change, and keeps the promise a little later.
+// changeEnvironment accepts a change, which becomes visible a little later.
 func (c *call) changeEnvironment() *response {
 	e, errResp := environments.find(c)
 	if errResp != nil {
@@ -219,7 +218,7 @@ func (c *call) changeEnvironment() *response {
 	e.current.Name = valueOr(name, e.current.Name)
 	e.current.Slug = slugOf(e.current.Name)
 	if restrictions := req.Change.Restrictions; restrictions != nil {
-		changed := *e.current.Restrictions // before has the old ones
+		changed := *e.current.Restrictions // before keeps the old restrictions
 		changed.AdminOnly = valueOr(restrictions.AdminOnly, changed.AdminOnly)
 		e.current.Restrictions = &changed
 	}

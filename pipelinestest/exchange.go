@@ -14,10 +14,10 @@ import (
 	"syscall"
 )
 
-// exchange is one request and the answer to it, seen from the handler: an [http.ResponseWriter] whose body is a pipe.
+// exchange is a request and its response without a socket. It is the handler's [http.ResponseWriter]; the body is a pipe.
 type exchange struct {
-	sent     *http.Request // as the client made it
-	received *http.Request // as the handler sees it
+	sent     *http.Request // the client's request
+	received *http.Request // the handler's request
 	cancel   context.CancelFunc
 	ready    chan struct{} // closed once resp or err is set
 	resp     *http.Response
@@ -26,13 +26,13 @@ type exchange struct {
 	header    http.Header
 	wrote     bool
 	bodyless  bool
-	remaining int64 // of the announced length; -1: none announced
+	remaining int64 // of Content-Length; -1: none was sent
 	reader    *io.PipeReader
 	writer    *io.PipeWriter
 }
 
 func newExchange(req *http.Request, body io.ReadCloser) (*exchange, error) {
-	uri := req.URL.RequestURI() // what would be on the wire: a server parses it anew
+	uri := req.URL.RequestURI() // a server parses the request line
 	u, err := url.ParseRequestURI(uri)
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func newExchange(req *http.Request, body io.ReadCloser) (*exchange, error) {
 	return x, nil
 }
 
-// serve runs the handler. Its writes fail from the moment on at which the caller's context ends.
+// serve runs the handler. The handler's writes fail once the client's context ends.
 func (x *exchange) serve(ctx context.Context, h http.Handler) {
 	stop := context.AfterFunc(ctx, func() { x.writer.CloseWithError(ctx.Err()) })
 	defer func() {
@@ -67,9 +67,9 @@ func (x *exchange) serve(ctx context.Context, h http.Handler) {
 	h.ServeHTTP(x, x.received)
 }
 
-// finish finishes the answer, or breaks it off where the handler did.
+// finish ends the response, or breaks it off if the handler aborted.
 func (x *exchange) finish(panicked any) {
-	aborted := panicked == http.ErrAbortHandler //nolint:errorlint // net/http compares it so
+	aborted := panicked == http.ErrAbortHandler //nolint:errorlint // net/http compares it the same way
 	switch {
 	case panicked != nil && !aborted:
 		panic(panicked)
@@ -83,10 +83,10 @@ func (x *exchange) finish(panicked any) {
 		x.writer.CloseWithError(x.bodyError())
 		return
 	}
-	_ = x.writer.Close() // it never fails
+	_ = x.writer.Close() // never fails
 }
 
-// bodyError is why the body ends early: the caller's context if that has ended, else a lost connection.
+// bodyError is the error of a body that ends early: that of the client's context if it has ended, else a lost connection.
 func (x *exchange) bodyError() error {
 	if err := x.sent.Context().Err(); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (x *exchange) bodyError() error {
 // Header implements [http.ResponseWriter].
 func (x *exchange) Header() http.Header { return x.header }
 
-// WriteHeader implements [http.ResponseWriter]. The caller has the response from here on.
+// WriteHeader implements [http.ResponseWriter]. It hands the response to the client.
 func (x *exchange) WriteHeader(status int) {
 	if x.wrote || status < 200 {
 		return
@@ -128,7 +128,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 	switch {
 	case x.bodyless:
 		return 0, http.ErrBodyNotAllowed
-	case len(p) == 0: // a pipe would wait for a reader
+	case len(p) == 0: // a pipe would block until it is read
 		return 0, nil
 	case x.remaining < 0:
 		return x.writer.Write(p)
@@ -140,10 +140,10 @@ func (x *exchange) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Flush implements [http.Flusher]. Nothing but the header is ever held back.
+// Flush implements [http.Flusher]. Only the header is ever buffered.
 func (x *exchange) Flush() { x.WriteHeader(http.StatusOK) }
 
-// responseBody ends the handler's context when it is closed, as a closed connection would.
+// responseBody cancels the handler's context when it is closed, as closing a connection does.
 type responseBody struct {
 	*io.PipeReader
 	cancel context.CancelFunc
@@ -154,7 +154,7 @@ func (b *responseBody) Close() error {
 	return b.PipeReader.Close()
 }
 
-// onceBody is a request body that is closed once, whoever comes first.
+// onceBody is a request body that is closed at most once.
 type onceBody struct {
 	io.Reader
 	close func() error

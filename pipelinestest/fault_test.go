@@ -134,8 +134,8 @@ func TestAMatchMayReadTheBody(t *testing.T) {
 func TestAFaultThatCanNeverStrikePanics(t *testing.T) {
 	for message, fault := range map[string]pipelinestest.Fault{
 		"malformed path /[":                              {Path: "/["},
-		`there is no method "get"`:                       {Method: "get"},
-		`there is no method "FETCH"`:                     {Method: "FETCH"},
+		`unknown method "get"`:                           {Method: "get"},
+		`unknown method "FETCH"`:                         {Method: "FETCH"},
 		"a Fault with a Header or a Body needs a Status": {Body: "slow down"},
 		"a Fault cannot last for -1s":                    {For: -time.Second},
 	} {

@@ -7,8 +7,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// selectFields carries out a partial response. Plain names leave only what they name; a name after a minus is taken out; one after a
-// plus adds nothing, because everything is there already. Names are paths with dots, through lists too; * stands for any name.
+// selectFields applies the fields parameter. Plain names select; a name after a minus is removed; a name after a plus adds nothing, because
+// the response already has every field. Names are dotted paths, also through lists; * matches any name.
 func selectFields(body []byte, fields string) []byte {
 	var value any
 	if json.Unmarshal(body, &value) != nil {
@@ -16,7 +16,7 @@ func selectFields(body []byte, fields string) []byte {
 	}
 	var kept, added [][]string
 	for field := range strings.SplitSeq(fields, ",") {
-		field = strings.TrimSpace(strings.Replace(field, " ", "+", 1)) // a query's plus sign arrives as a space
+		field = strings.TrimSpace(strings.Replace(field, " ", "+", 1)) // a plus sign in a query decodes to a space
 		switch {
 		case strings.HasPrefix(field, "-"):
 			removePath(value, strings.Split(field[1:], "."))
@@ -36,7 +36,7 @@ func selectFields(body []byte, fields string) []byte {
 	return selected
 }
 
-// selectPaths returns what paths lead to in value, which it changes, and whether they can lead there.
+// selectPaths removes everything but the paths from value, and reports whether anything in value can match.
 func selectPaths(value any, paths [][]string) (any, bool) {
 	if slices.ContainsFunc(paths, func(path []string) bool { return len(path) == 0 }) {
 		return value, true
@@ -61,7 +61,7 @@ func selectPaths(value any, paths [][]string) (any, bool) {
 	return nil, false
 }
 
-// subpaths returns what follows name in the paths that begin with it.
+// subpaths returns the rest of the paths that begin with name.
 func subpaths(paths [][]string, name string) [][]string {
 	var below [][]string
 	for _, path := range paths {
@@ -72,7 +72,7 @@ func subpaths(paths [][]string, name string) [][]string {
 	return below
 }
 
-// removePath takes out of value what path leads to.
+// removePath removes path from value.
 func removePath(value any, path []string) {
 	switch v := value.(type) {
 	case []any:

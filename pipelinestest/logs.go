@@ -44,7 +44,7 @@ func (c *call) log(id string) *response {
 	return resp
 }
 
-// log is the text of the build container's log, which has the step's UUID, or of a service's.
+// log is the text of a log. The UUID of the step names that of the build container; others are of services.
 func (s *step) log(id string) string {
 	if id == s.uuid {
 		return s.script.Log
@@ -52,7 +52,7 @@ func (s *step) log(id string) string {
 	return s.script.Services[id]
 }
 
-// acceptsBytes reports whether the caller takes what logs are. One that asks for JSON doesn't.
+// acceptsBytes reports whether the Accept header allows the media type of logs.
 func acceptsBytes(header http.Header) bool {
 	accept := strings.Join(header.Values("Accept"), ",")
 	if accept == "" {
@@ -67,7 +67,7 @@ func acceptsBytes(header http.Header) bool {
 	return false
 }
 
-// logAt returns how much of a step's log there is at a moment, in whole lines.
+// logAt returns the whole lines of a step's log that exist at a time, and reports whether the step has ended.
 func (r *run) logAt(i int, text string, now time.Time) (log string, done bool) {
 	planned, total := r.plan().spans[i], r.steps[i].script.Duration
 	elapsed := planned.elapsed(now)

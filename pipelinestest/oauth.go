@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// tokenLifetime is how long a token of the token endpoint is good for.
+// tokenLifetime is how long a token of the token endpoint is valid.
 const tokenLifetime = 2 * time.Hour
 
 var oauthRoutes = []route{
 	{http.MethodPost, "/site/oauth2/access_token", public, (*call).issueToken},
 }
 
-// issueToken is the OAuth token endpoint, for the grants that need no browser.
+// issueToken is the OAuth token endpoint. It supports the grants that need no browser.
 func (c *call) issueToken() *response {
 	scopes, ok := c.consumerScopes()
 	if !ok {
@@ -56,7 +56,7 @@ func (c *call) consumerScopes() ([]string, bool) {
 	return known.scopes, true
 }
 
-// formDecoded undoes the form encoding that OAuth 2 asks for in Basic credentials.
+// formDecoded reverses the form encoding that OAuth 2 requires in Basic credentials.
 func formDecoded(s string) string {
 	if decoded, err := url.QueryUnescape(s); err == nil {
 		return decoded

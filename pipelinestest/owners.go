@@ -1,17 +1,17 @@
 package pipelinestest
 
-// Owner is a team or a user of a [Server], which have variables only. Bitbucket has replaced both by workspaces. It is safe for concurrent
-// use.
+// Owner is a team or a user of a [Server]. It has variables only. Bitbucket has replaced teams and users by workspaces. It is safe for
+// concurrent use.
 type Owner struct {
 	variableSet
 
 	name, uuid string
 }
 
-// AddTeam adds a team. One that is there already is returned as it is.
+// AddTeam adds a team. If it exists, it is returned unchanged.
 func (s *Server) AddTeam(username string) *Owner { return s.addOwner(&s.teams, username) }
 
-// AddUser adds a user. One that is there already is returned as it is.
+// AddUser adds a user. If it exists, it is returned unchanged.
 func (s *Server) AddUser(name string) *Owner { return s.addOwner(&s.users, name) }
 
 func (s *Server) addOwner(all *[]*Owner, name string) *Owner {

@@ -23,12 +23,12 @@ const (
 	maxPageLen     = 100
 )
 
-// page answers with the page that the caller asks for.
+// page is the response with the page of items that the request asks for.
 func page[T any](c *call, items []T, encode func(T) any) *response {
 	return pageUpTo(maxPageLen, c, items, encode)
 }
 
-// pageUpTo is page for a list with another bound of its pages.
+// pageUpTo is page with another maximum page length.
 func pageUpTo[T any](longest int, c *call, items []T, encode func(T) any) *response {
 	pageLen, errResp := c.count("pagelen", defaultPageLen, longest)
 	if errResp != nil {
@@ -37,7 +37,7 @@ func pageUpTo[T any](longest int, c *call, items []T, encode func(T) any) *respo
 	return pageOf(c, items, pageLen, encode)
 }
 
-// wholePage answers with all the items, however many the caller asks for.
+// wholePage is the response with all items, whatever page length the request asks for.
 func wholePage[T any](c *call, items []T, encode func(T) any) *response {
 	return pageOf(c, items, max(len(items), defaultPageLen), encode)
 }
@@ -54,7 +54,7 @@ func pageOf[T any](c *call, items []T, pageLen int, encode func(T) any) *respons
 		e.Values = append(e.Values, encode(item))
 	}
 	if start == end {
-		e.PageLen = 0 // as seen on the service's pages past the end
+		e.PageLen = 0 // as the service responds past the last page
 	}
 	if end < len(items) {
 		e.Next = c.pageLink(number+1, pageLen)
@@ -68,7 +68,7 @@ func pageOf[T any](c *call, items []T, pageLen int, encode func(T) any) *respons
 	return c.json(http.StatusOK, e)
 }
 
-// count reads a query parameter that counts from 1.
+// count parses a query parameter that is a number from 1 to limit.
 func (c *call) count(name string, fallback, limit int) (int, *response) {
 	text := c.query.Get(name)
 	if text == "" {

@@ -13,10 +13,10 @@ var methods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
 }
 
-// checkedPath returns a pattern of paths as [matchesPath] takes it. It panics where no request can have the method or such a path.
+// checkedPath returns a path pattern in the form that [matchesPath] expects. It panics if no request can have the method or the path.
 func checkedPath(method, pattern string) string {
 	if method != "" && !slices.Contains(methods, method) {
-		panic(fmt.Sprintf("pipelinestest: there is no method %q", method))
+		panic(fmt.Sprintf("pipelinestest: unknown method %q", method))
 	}
 	for element := range strings.SplitSeq(pattern, "/") {
 		if _, err := path.Match(element, ""); err != nil {
@@ -29,7 +29,7 @@ func checkedPath(method, pattern string) string {
 	return pattern
 }
 
-// matchesPath reports whether an escaped path fits a pattern, which is empty for any path.
+// matchesPath reports whether an escaped path matches a pattern. An empty pattern matches any path.
 func matchesPath(pattern, escaped string) bool {
 	_, elements := splitPath(escaped)
 	_, ok := matchPath(pattern, elements)
@@ -38,24 +38,24 @@ func matchesPath(pattern, escaped string) bool {
 
 var braces = strings.NewReplacer("{", "%7B", "}", "%7D")
 
-// withEncodedBraces returns the request as if the braces in its path had been percent-encoded, as most clients do. The service takes
-// both forms.
+// withEncodedBraces returns the request with the braces in its path percent-encoded, as most clients send them. The service accepts both
+// forms.
 func withEncodedBraces(r *http.Request) *http.Request {
 	if !strings.ContainsAny(r.URL.RawPath, "{}") {
 		return r
 	}
 	u := *r.URL
 	u.RawPath = braces.Replace(u.RawPath)
-	encoded := r.WithContext(r.Context()) // a copy
+	encoded := r.WithContext(r.Context()) // shallow copy
 	encoded.URL = &u
 	return encoded
 }
 
-// splitPath takes a path apart and decodes its elements one by one, so that an encoded slash stays within its element. A slash
-// at the end doesn't count.
+// splitPath splits a path and decodes its elements one by one, so that an escaped slash stays within its element. It ignores a slash at the
+// end.
 func splitPath(escaped string) (prefix string, elements []string) {
 	for element := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(escaped, "/"), "/"), "/") {
-		decoded, _ := url.PathUnescape(element) // an EscapedPath is well-formed
+		decoded, _ := url.PathUnescape(element) // an EscapedPath is valid
 		elements = append(elements, decoded)
 	}
 	if "/"+elements[0] == apiPrefix {
@@ -64,7 +64,7 @@ func splitPath(escaped string) (prefix string, elements []string) {
 	return "", elements
 }
 
-// matchPath matches elements with a template. An element of it in braces is a parameter, which is never empty.
+// matchPath matches elements with a template. An element of the template in braces is a parameter, which is never empty.
 func matchPath(template string, elements []string) (map[string]string, bool) {
 	want := strings.Split(strings.Trim(template, "/"), "/")
 	if len(want) != len(elements) {
@@ -81,7 +81,7 @@ func matchPath(template string, elements []string) (map[string]string, bool) {
 	return params, true
 }
 
-// matchElement matches an element with a pattern of [path.Match], or with the escaped form of itself.
+// matchElement matches an element with a pattern of [path.Match], or with its own escaped form.
 func matchElement(pattern, element string) bool {
 	if literal, err := url.PathUnescape(pattern); err == nil && literal == element {
 		return true

@@ -38,7 +38,8 @@ var pipelineOrders = map[string]func(a, b *pipelines.Pipeline) int{
 	"creator.uuid":      func(a, b *pipelines.Pipeline) int { return cmp.Compare(a.Creator.UUID, b.Creator.UUID) },
 }
 
-// pipelineFilters say whether a pipeline fits a word. They compare as the service does: by case, and to nothing where the word is unknown.
+// pipelineFilters report whether a pipeline matches the value of a filter. Like the service's they are case-sensitive, and an unknown value
+// matches nothing.
 var pipelineFilters = map[string]func(p *pipelines.Pipeline, word string) bool{
 	"creator.uuid":       func(p *pipelines.Pipeline, word string) bool { return bare(p.Creator.UUID) == bare(word) },
 	"created_on":         createdOn,
@@ -54,7 +55,7 @@ var pipelineFilters = map[string]func(p *pipelines.Pipeline, word string) bool{
 	"target.selector.type":    bySelector,
 }
 
-// matchesFilters reports whether a pipeline fits each filter that is given, and one of its words where there are several.
+// matchesFilters reports whether a pipeline matches every filter of the query. A filter with several values matches any of them.
 func matchesFilters(p *pipelines.Pipeline, query url.Values) bool {
 	for name, match := range pipelineFilters {
 		words := query[name]
@@ -65,7 +66,7 @@ func matchesFilters(p *pipelines.Pipeline, query url.Values) bool {
 	return true
 }
 
-// The words of the filters that differ from those in the pipelines.
+// The filter values that differ from those in a pipeline.
 var (
 	triggerWords = map[string]pipelines.TriggerName{
 		"PUSH": pipelines.TriggerPush, "MANUAL": pipelines.TriggerManual, "SCHEDULED": pipelines.TriggerSchedule, "PARENT_STEP": pipelines.TriggerParentStep,
@@ -74,7 +75,7 @@ var (
 		"BRANCH": pipelines.SelectorBranches, "TAG": pipelines.SelectorTags, "CUSTOM": pipelines.SelectorCustom,
 		"PULLREQUESTS": pipelines.SelectorPullRequests, "DEFAULT": pipelines.SelectorDefault,
 	}
-	statusWords = map[string]string{ // what PipelineState.String says
+	statusWords = map[string]string{ // values of PipelineState.String
 		"PARSING": "PARSING", "PENDING": "PENDING", "PAUSED": "PAUSED", "HALTED": "HALTED", "BUILDING": "RUNNING",
 		"PASSED": "SUCCESSFUL", "FAILED": "FAILED", "ERROR": "ERROR", "STOPPED": "STOPPED",
 	}

@@ -23,7 +23,7 @@ var pipelineRoutes = []route{
 	{http.MethodPost, pipelinePath + "/stopPipeline", writePipeline, (*call).stopPipeline},
 }
 
-// pipelineJSON is a pipeline as the service writes it: with members that are zero, false, empty or null, which the model omits.
+// pipelineJSON is the JSON of a pipeline. Unlike the model it has members that are zero, false, empty or null.
 type pipelineJSON struct {
 	pipelines.Pipeline
 	Target            targetJSON     `json:"target"`
@@ -41,14 +41,14 @@ type targetJSON struct {
 	PullRequest *pullRequestJSON    `json:"pullrequest,omitzero"`
 }
 
-// pullRequestJSON is a pull request as the service writes it: with what is false.
+// pullRequestJSON is the JSON of a pull request. Unlike the model it has members that are false.
 type pullRequestJSON struct {
 	pipelines.PullRequest
 	Draft  bool `json:"draft"`
 	Queued bool `json:"queued"`
 }
 
-// encodePipeline writes a pipeline down. Variables are for nobody to read.
+// encodePipeline encodes a pipeline. The API never shows its variables.
 func (c *call) encodePipeline(p pipelines.Pipeline) any {
 	p.Variables = nil
 	p.Links = &pipelines.Links{
@@ -70,7 +70,7 @@ func (c *call) encodePipeline(p pipelines.Pipeline) any {
 	}
 }
 
-// run finds the pipeline that the path names by its UUID or build number.
+// run finds the pipeline in the path by its UUID or build number.
 func (c *call) run() (*run, *response) {
 	id := c.params["pipeline_uuid"]
 	if r := c.repo.find(id); r != nil {
@@ -100,14 +100,14 @@ func (c *call) stopPipeline() *response {
 	return emptyResponse(http.StatusNoContent)
 }
 
-// badRequest refuses a request on pipelines as the service does.
+// badRequest is the service's response to an invalid request on pipelines.
 func (c *call) badRequest(detail string) *response {
 	return serviceError(http.StatusBadRequest, "result-service.request.invalid", detail, map[string]string{})
 }
 
-// AddPipeline adds a run that was there before the test, and returns it as it is stored. Its state is what p says and doesn't move, other
-// than by being stopped; what p leaves out is filled in: a successful run of main, created now, with the next build number, and the
-// type discriminators of what p does say. It panics where the build number is taken.
+// AddPipeline adds a run with a fixed state and returns it as stored. Only stopping it changes its state. Missing fields get defaults: a
+// successful run of main, created now, with the next build number; missing type discriminators are added. AddPipeline panics if the build
+// number is taken.
 func (r *Repository) AddPipeline(p pipelines.Pipeline) *pipelines.Pipeline {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -131,8 +131,7 @@ func (r *Repository) AddPipelines(n int) {
 	}
 }
 
-// Pipelines returns all runs as they are now, in the order in which they were added. Unlike the API it tells the variables that
-// they were started with.
+// Pipelines returns all runs in their current state, in the order in which they were added. Unlike the API it includes their variables.
 func (r *Repository) Pipelines() []pipelines.Pipeline {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -143,16 +142,16 @@ func (r *Repository) Pipelines() []pipelines.Pipeline {
 	return all
 }
 
-// copyPipeline returns a copy that shares nothing with p.
+// copyPipeline returns a deep copy of p.
 func copyPipeline(p pipelines.Pipeline) *pipelines.Pipeline {
 	variables := slices.Clone(p.Variables)
-	p.Variables = nil // encoded, they would lose what is secured
+	p.Variables = nil // their JSON lacks secured values
 	c := clone(p)
 	c.Variables = variables
 	return &c
 }
 
-// setPipelineDefaults fills in what a run leaves out.
+// setPipelineDefaults sets the missing fields of a run.
 func (r *Repository) setPipelineDefaults(p *pipelines.Pipeline) {
 	creator := r.server.creator
 	p.UUID = cmp.Or(p.UUID, r.server.newUUID())

@@ -7,13 +7,13 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// never is later than anything that happens.
+// never is later than any other time.
 var never = time.Date(9999, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// plan is when the parts of a run happen, as far as that can be foretold.
+// plan is when the parts of a run happen. It changes when the run is stopped or resumed.
 type plan struct {
 	parsed, ready, end time.Time
-	halts              time.Time // when it begins to be halted
+	haltedAt           time.Time // when it becomes halted
 	result             pipelines.ResultName
 	reason             *pipelines.ErrorDetail // of the result; nil: none
 	spans              []span                 // of the steps
@@ -21,21 +21,21 @@ type plan struct {
 
 // span is when a step runs.
 type span struct {
-	waits      time.Time           // when it begins to wait for a person
-	stage      pipelines.StageName // in which it waits
+	pausedAt   time.Time           // when it becomes paused
+	stage      pipelines.StageName // while it is paused
 	start, end time.Time
 	result     pipelines.ResultName
 }
 
-func (s span) waiting(now time.Time) bool {
-	return !now.Before(s.waits) && now.Before(s.start) && now.Before(s.end)
+func (s span) paused(now time.Time) bool {
+	return !now.Before(s.pausedAt) && now.Before(s.start) && now.Before(s.end)
 }
 
 func (s span) done(now time.Time) bool { return !now.Before(s.end) }
 
 func (s span) started(now time.Time) bool { return !now.Before(s.start) }
 
-// elapsed is how long the step has been running.
+// elapsed returns how long the step has run.
 func (s span) elapsed(now time.Time) time.Duration {
 	if !s.started(now) {
 		return 0
@@ -58,7 +58,7 @@ func later(a, b time.Time) time.Time {
 }
 
 func (r *run) plan() plan {
-	p := plan{parsed: r.model.CreatedOn.Add(r.script.Parsing), halts: never, result: pipelines.ResultSuccessful}
+	p := plan{parsed: r.model.CreatedOn.Add(r.script.Parsing), haltedAt: never, result: pipelines.ResultSuccessful}
 	p.ready = p.parsed.Add(r.script.Pending)
 	p.end = p.ready
 	if r.script.Error != nil {
@@ -78,22 +78,22 @@ func (r *run) plan() plan {
 	return p
 }
 
-// halt keeps the run from ending until somebody resumes it. Steps that it won't run wait meanwhile.
+// halt keeps the run from ending until it is resumed. Steps that won't run are pending meanwhile.
 func (p *plan) halt(resumed time.Time) {
-	p.halts, p.end = p.end, never
+	p.haltedAt, p.end = p.end, never
 	if !resumed.IsZero() {
 		p.end = resumed
 	}
 	for i := range p.spans {
 		if s := &p.spans[i]; s.result == pipelines.ResultNotRun {
-			s.waits, s.stage, s.end = p.halts, pipelines.StageHalted, p.end
+			s.pausedAt, s.stage, s.end = p.haltedAt, pipelines.StageHalted, p.end
 		}
 	}
 }
 
-func (p *plan) halted(now time.Time) bool { return !now.Before(p.halts) && now.Before(p.end) }
+func (p *plan) halted(now time.Time) bool { return !now.Before(p.haltedAt) && now.Before(p.end) }
 
-// parallelGroup returns the steps that run together with the first one.
+// parallelGroup returns the first step and those that run in parallel with it.
 func parallelGroup(steps []*step) []*step {
 	for i, s := range steps[1:] {
 		if !s.script.Parallel {
@@ -103,7 +103,7 @@ func parallelGroup(steps []*step) []*step {
 	return steps
 }
 
-// addGroup plans a group of steps after those that are planned already.
+// addGroup plans a group of parallel steps after the steps planned so far.
 func (p *plan) addGroup(group []*step) {
 	if p.result != pipelines.ResultSuccessful {
 		for range group {
@@ -111,10 +111,10 @@ func (p *plan) addGroup(group []*step) {
 		}
 		return
 	}
-	waits, start := groupStart(group, p.end)
+	pausedAt, start := groupStart(group, p.end)
 	for _, s := range group {
 		planned := span{
-			waits: waits, stage: pipelines.StagePaused, start: start, end: start.Add(s.script.Duration), result: s.script.result(),
+			pausedAt: pausedAt, stage: pipelines.StagePaused, start: start, end: start.Add(s.script.Duration), result: s.script.result(),
 		}
 		p.spans = append(p.spans, planned)
 		p.end = later(p.end, planned.end)
@@ -124,8 +124,8 @@ func (p *plan) addGroup(group []*step) {
 	}
 }
 
-// groupStart returns when a group starts that the run reaches at a moment, and when it begins to wait for that.
-func groupStart(group []*step, reached time.Time) (waits, start time.Time) {
+// groupStart returns when a group starts if the run gets to it at reached, and since when it is paused before.
+func groupStart(group []*step, reached time.Time) (pausedAt, start time.Time) {
 	if !slices.ContainsFunc(group, func(s *step) bool { return s.script.Manual }) {
 		return never, reached
 	}
@@ -136,7 +136,7 @@ func groupStart(group []*step, reached time.Time) (waits, start time.Time) {
 }
 
 func notRun(end time.Time) span {
-	return span{waits: never, start: never, end: end, result: pipelines.ResultNotRun}
+	return span{pausedAt: never, start: never, end: end, result: pipelines.ResultNotRun}
 }
 
 // stopAt ends the run early.
@@ -156,9 +156,9 @@ func (p *plan) stopAt(end time.Time) {
 	p.end, p.result, p.reason = end, pipelines.ResultStopped, nil
 }
 
-func (p *plan) waiting(now time.Time) bool {
-	return slices.ContainsFunc(p.spans, func(s span) bool { return s.waiting(now) })
+func (p *plan) paused(now time.Time) bool {
+	return slices.ContainsFunc(p.spans, func(s span) bool { return s.paused(now) })
 }
 
-// isParsed reports whether the YAML has been parsed by now, and with it selector and steps are known.
+// isParsed reports whether the YAML is parsed, so that the selector and the steps are known.
 func (p *plan) isParsed(now time.Time) bool { return !now.Before(p.parsed) && !p.end.Before(p.parsed) }

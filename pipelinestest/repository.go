@@ -12,7 +12,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// Repository is a repository of a [Server]: a test seeds it, and looks at it afterwards. It is safe for concurrent use.
+// Repository is a repository of a [Server]. A test adds resources to it and reads them. It is safe for concurrent use.
 type Repository struct {
 	variableSet
 	runnerSet
@@ -25,21 +25,21 @@ type Repository struct {
 
 	branches, tags map[string]string // commit by name
 	scripts        map[selector]Script
-	runs           []*run // in the order in which they were added
+	runs           []*run // in the order of their addition
 	latest         int    // highest build number
-	next           int    // build number of the next run; 0: the one after latest
-	enabled        *bool  // nil: never was
+	next           int    // build number of the next run; 0: latest+1
+	enabled        *bool  // nil: never enabled
 
 	environments collection[*Environment]
-	deployments  collection[*deployment] // those that no run has made
+	deployments  collection[*deployment] // added by the test, not made by runs
 	schedules    collection[*schedule]
 	caches       collection[*cache]
 	knownHosts   collection[*knownHost]
 	keyPair      *pipelines.KeyPair // nil: none
 }
 
-// AddRepository adds a repository with the branch main, where Pipelines is enabled, and its workspace. One that is there already is
-// returned as it is.
+// AddRepository adds a repository with the branch main, in which Pipelines is enabled, and its workspace. If the repository exists, it is
+// returned unchanged.
 func (s *Server) AddRepository(workspace, slug string) *Repository {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,7 +56,7 @@ func (s *Server) AddRepository(workspace, slug string) *Repository {
 	return r
 }
 
-// findRepository finds a repository whose workspace and name are each a slug or a UUID.
+// findRepository finds a repository. Both workspace and slug may be a slug or a UUID.
 func (s *Server) findRepository(workspace, slug string) *Repository {
 	for _, r := range s.repositories {
 		if r.workspace.hasName(workspace) && (slug == r.slug || slug == r.uuid) {
@@ -66,15 +66,15 @@ func (s *Server) findRepository(workspace, slug string) *Repository {
 	return nil
 }
 
-// commitHash makes up the hash of the commit that a name points to.
-func commitHash(name string) string { return fmt.Sprintf("%x", sha1.Sum([]byte(name))) } //nolint:gosec // as Git does
+// commitHash makes up the commit hash of a branch or tag.
+func commitHash(name string) string { return fmt.Sprintf("%x", sha1.Sum([]byte(name))) } //nolint:gosec // as in Git
 
 // Repo returns the repository's name, as the client's methods take it.
 func (r *Repository) Repo() pipelines.Repo {
 	return pipelines.Repo{Workspace: r.workspace.slug, Slug: r.slug}
 }
 
-// model is the repository as it stands inside other resources.
+// model is the repository within other resources.
 func (r *Repository) model() *pipelines.Repository {
 	return &pipelines.Repository{Type: "repository", UUID: r.uuid, Name: r.slug, FullName: r.Repo().String()}
 }
@@ -96,12 +96,12 @@ func (r *Repository) AddTag(name, hash string) {
 	r.tags[name] = hash
 }
 
-// repositoryRoutes are of the one operation besides those of Pipelines that programs on many repositories begin with.
+// repositoryRoutes are not part of Pipelines. Programs that work on many repositories list them first.
 var repositoryRoutes = []route{
 	{http.MethodGet, "/repositories/{workspace}", readRepository, (*call).listRepositories},
 }
 
-// repositoryJSON is a repository as a list shows it.
+// repositoryJSON is the JSON of a repository in a list.
 type repositoryJSON struct {
 	*pipelines.Repository
 	Slug      string        `json:"slug"`
@@ -118,7 +118,7 @@ type workspaceJSON struct {
 }
 
 var repositoryOrders = map[string]func(a, b *Repository) int{
-	"":           func(_, _ *Repository) int { return 0 }, // they are in the order in which they were made
+	"":           func(_, _ *Repository) int { return 0 }, // the order in which they were created
 	"created_on": func(a, b *Repository) int { return a.created.Compare(b.created) },
 	"updated_on": func(a, b *Repository) int { return a.created.Compare(b.created) },
 	"name":       func(a, b *Repository) int { return cmp.Compare(a.slug, b.slug) },

@@ -10,12 +10,12 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// response is an answer that is complete before any of it is sent, so that the server's lock is free by then.
+// response is complete before any of it is written, so that the server's lock isn't held while writing.
 type response struct {
-	status int
-	header http.Header
-	body   []byte
-	content *string // content that is served in ranges, in place of status and body
+	status  int
+	header  http.Header
+	body    []byte
+	content *string // served with ranges, instead of status and body
 }
 
 func (resp *response) write(w http.ResponseWriter, r *http.Request) {
@@ -29,7 +29,7 @@ func (resp *response) write(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(resp.status)
 	if len(resp.body) > 0 {
-		_, _ = w.Write(resp.body) // the caller may be gone
+		_, _ = w.Write(resp.body) // the client may have disconnected
 	}
 }
 
@@ -42,12 +42,12 @@ func textResponse(status int, contentType, text string) *response {
 func jsonResponse(status int, v any) *response {
 	body, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
-		return textResponse(http.StatusInternalServerError, "text/plain", "pipelinestest: the answer cannot be encoded: "+err.Error())
+		return textResponse(http.StatusInternalServerError, "text/plain", "pipelinestest: cannot encode the response: "+err.Error())
 	}
 	return &response{status: status, header: http.Header{"Content-Type": {"application/json"}}, body: body}
 }
 
-// contentResponse serves content in ranges. An empty etag sends none.
+// contentResponse serves content and supports ranges. With an empty etag it has no Etag header.
 func contentResponse(content, etag string) *response {
 	header := http.Header{"Content-Type": {"application/octet-stream"}}
 	if etag != "" {
@@ -56,7 +56,7 @@ func contentResponse(content, etag string) *response {
 	return &response{header: header, content: &content}
 }
 
-// errorResponse is an error in the standard form. Detail is a text or an object; nil: none.
+// errorResponse is an error of the API. Detail is a string or an object; nil: none.
 func errorResponse(status int, message string, detail any) *response {
 	problem := map[string]any{"message": message}
 	if detail != nil {
@@ -65,7 +65,7 @@ func errorResponse(status int, message string, detail any) *response {
 	return jsonResponse(status, map[string]any{"type": "error", "error": problem})
 }
 
-// serviceError is an error in the form of the service behind the API, with a key and its arguments.
+// serviceError is an error of a service behind the API, with a key and its arguments.
 func serviceError(status int, key, detail string, arguments map[string]string) *response {
 	message := http.StatusText(status)
 	return jsonResponse(status, map[string]any{"error": map[string]any{
@@ -74,16 +74,16 @@ func serviceError(status int, key, detail string, arguments map[string]string) *
 	}})
 }
 
-// invalidRequest refuses a body as the services behind the API do.
+// invalidRequest is the response of a service behind the API to an invalid body.
 func invalidRequest(service, detail string) *response {
 	return serviceError(http.StatusBadRequest, service+".request.invalid", detail, map[string]string{})
 }
 
-// notFoundPage is what a missing repository is answered with: a web page, and a long one.
+// notFoundPage is the body of the response for a missing repository: a long HTML page.
 var notFoundPage = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><title>Repository not found</title></head>\n<body>\n" +
 	strings.Repeat("<p>We can't let you see this page, or there is nothing to see.</p>\n", 370) + "</body>\n</html>\n"
 
-// json answers with v, or with the part of it that the fields parameter asks for.
+// json is a response with v, or with those of its members that the fields parameter selects.
 func (c *call) json(status int, v any) *response {
 	resp := jsonResponse(status, v)
 	if fields := c.query.Get("fields"); fields != "" {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// route is one operation. Scope is what the caller's credentials need.
+// route is one operation. Scope is the OAuth scope that it requires.
 type route struct {
 	method, template, scope string
 	handle                  func(*call) *response
@@ -17,7 +17,7 @@ func (r *route) onRepository() bool { return strings.HasPrefix(r.template, repos
 // countsAgainstQuota reports whether requests count against the quota.
 func (r *route) countsAgainstQuota() bool { return strings.HasPrefix(r.template, "/repositories/") }
 
-// Scopes of the API. Public routes ask for no credentials.
+// The scopes of the API. Public routes require no credentials.
 const (
 	public          = "public"
 	readPipeline    = "pipeline"
@@ -32,7 +32,7 @@ const (
 const (
 	repositoryPath = "/repositories/{workspace}/{repo_slug}"
 	workspacePath  = "/workspaces/{workspace}"
-	configPath     = repositoryPath + "/pipelines_config" // elsewhere the service writes it with a hyphen
+	configPath     = repositoryPath + "/pipelines_config" // with a hyphen in other paths
 )
 
 var routes = slices.Concat(
@@ -46,8 +46,8 @@ var routes = slices.Concat(
 	runnerRoutes(workspacePath+"/pipelines-config/runners", workspaceRunners),
 )
 
-// findRoute returns the route of a path and the path's parameters. A HEAD takes the route of a GET. Where only the method doesn't fit,
-// known is true.
+// findRoute returns the route of a path and its parameters. HEAD uses the route of GET. Known is true if the path has a route, perhaps for
+// another method.
 func findRoute(method string, elements []string) (found *route, params map[string]string, known bool) {
 	if method == http.MethodHead {
 		method = http.MethodGet

@@ -8,31 +8,30 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// stopDelay is how long a run goes on after it was told to stop.
+// stopDelay is how long a run continues after it was told to stop.
 const stopDelay = time.Second
 
-// run is a run of a repository's pipeline. What it looks like at a moment is computed from its script; what is stored beside that is only
-// what people did to it.
+// run is a run of a repository's pipeline. Its state at a time is computed from its script and from when it was stopped and resumed.
 type run struct {
 	repo    *Repository
-	model   pipelines.Pipeline // what never changes, and all of a seeded run
+	model   pipelines.Pipeline // the fields that never change; all fields of a seeded run
 	seeded  bool
 	script  Script
 	steps   []*step
-	stopped time.Time // when it was told to stop; zero: never
-	resumed time.Time // when somebody ended its halt; zero: not yet
+	stopped time.Time // when it was stopped; zero: never
+	resumed time.Time // when its halt was ended; zero: not yet
 }
 
 // step is a step of a run.
 type step struct {
 	uuid       string
 	script     *Step
-	resumed    time.Time            // when somebody started the manual step; zero: not yet
+	resumed    time.Time            // when the manual step was started; zero: not yet
 	cases      []pipelines.TestCase // of its test report
-	deployment *stepDeployment      // nil: it deploys nothing
+	deployment *stepDeployment      // nil: none
 }
 
-// resume starts the steps that wait for a person, or ends the halt of the run. It reports whether there was something to resume.
+// resume starts the paused steps or ends the halt of the run. It reports whether there was something to resume.
 func (r *run) resume(now time.Time) bool {
 	p := r.plan()
 	if p.halted(now) {
@@ -40,14 +39,14 @@ func (r *run) resume(now time.Time) bool {
 		return true
 	}
 	for i, s := range p.spans {
-		if s.waiting(now) {
+		if s.paused(now) {
 			r.steps[i].resumed = now
 		}
 	}
-	return p.waiting(now)
+	return p.paused(now)
 }
 
-// stop tells the run to stop. One that is paused before a manual step doesn't listen.
+// stop stops the run. It has no effect on a run that is paused before a manual step.
 func (r *run) stop(now time.Time) {
 	stage := r.snapshot(now).State.Stage
 	if paused := stage != nil && stage.Name == pipelines.StagePaused; r.stopped.IsZero() && !paused {
@@ -55,9 +54,10 @@ func (r *run) stop(now time.Time) {
 	}
 }
 
-// AddRun adds a run of a script that was started at a moment up to now, and returns it as it looks now. It is a run of the target, such as
-// [pipelines.BranchTarget]; without one, of main. Unlike one of [Repository.AddPipeline] it has steps, logs, test reports and deployments,
-// and moves on if it hasn't ended yet. AddRun panics where [Repository.Script] does, and where at is still to come.
+// AddRun adds a run of a script that was started at a time and returns its current state. The run has one target, such as
+// [pipelines.BranchTarget], by default main. Unlike a run of [Repository.AddPipeline] it has steps, logs, test reports and deployments, and
+// it continues if it hasn't ended. AddRun panics if [Repository.Script] would, if the time is in the future, or if there are several
+// targets.
 func (r *Repository) AddRun(script Script, at time.Time, target ...pipelines.Target) *pipelines.Pipeline {
 	if len(target) > 1 {
 		panic(fmt.Sprintf("pipelinestest: a run has one target, not %d", len(target)))
@@ -71,7 +71,7 @@ func (r *Repository) AddRun(script Script, at time.Time, target ...pipelines.Tar
 	defer r.server.mu.Unlock()
 	now := r.server.now()
 	if at.After(now) {
-		panic(fmt.Sprintf("pipelinestest: a run cannot have been started at %s, which is still to come", at.UTC()))
+		panic(fmt.Sprintf("pipelinestest: a run cannot have started at %s, which is in the future", at.UTC()))
 	}
 	setTargetDefaults(&of)
 	_, matched := r.chooseScript(of)
@@ -79,8 +79,8 @@ func (r *Repository) AddRun(script Script, at time.Time, target ...pipelines.Tar
 	return copyPipeline(added.snapshot(now))
 }
 
-// Resume starts the manual step that a run waits for, or ends one that is halted, as a person would in the browser. The run is named by its
-// UUID or build number.
+// Resume starts the manual step before which a run is paused, or ends a halted run, as a person would in the browser. The run is named by
+// its UUID or build number. Resume returns an error if the run doesn't exist or is neither paused nor halted.
 func (r *Repository) Resume(id string) error {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -89,7 +89,7 @@ func (r *Repository) Resume(id string) error {
 		return fmt.Errorf("pipelinestest: no pipeline %s in %s", id, r.Repo())
 	}
 	if !run.resume(r.server.now()) {
-		return fmt.Errorf("pipelinestest: pipeline %s waits for no manual step and is not halted", id)
+		return fmt.Errorf("pipelinestest: pipeline %s is neither paused before a manual step nor halted", id)
 	}
 	return nil
 }
@@ -104,14 +104,14 @@ func (r *Repository) find(id string) *run {
 	return nil
 }
 
-// start starts a run, of which target, variables and trigger may be given.
+// start starts a run. The model may have a target, variables and a trigger.
 func (r *Repository) start(model pipelines.Pipeline, now time.Time) *run {
 	script, matched := r.chooseScript(model.Target)
 	model.Target = withSelector(model.Target, matched)
 	return r.startScript(model, script, now)
 }
 
-// startScript begins a run of a script at a moment.
+// startScript starts a run of a script at a time.
 func (r *Repository) startScript(model pipelines.Pipeline, script Script, at time.Time) *run {
 	model.CreatedOn, model.State.Name = at, pipelines.StateParsing
 	r.setPipelineDefaults(&model)

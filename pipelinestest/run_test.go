@@ -65,7 +65,7 @@ func TestASeededRunHasStepsAndLogs(t *testing.T) {
 	require.Equal(t, "RUNNING", running.State.String())
 	f.clock.Advance(time.Minute)
 	require.Equal(t, "COMPLETED FAILED", f.state(site+"/pipelines/2"))
-	require.PanicsWithValue(t, "pipelinestest: a run cannot have been started at 2026-03-01 12:01:01 +0000 UTC, which is still to come", func() {
+	require.PanicsWithValue(t, "pipelinestest: a run cannot have started at 2026-03-01 12:01:01 +0000 UTC, which is in the future", func() {
 		f.repo.AddRun(script, f.clock.Now().Add(time.Second))
 	})
 }
@@ -127,7 +127,7 @@ func TestAManualStepWaitsToBeResumed(t *testing.T) {
 	}})
 	path := f.started()
 	require.Equal(t, []string{"IN_PROGRESS", "PENDING PENDING", "PENDING PENDING", "PENDING PENDING"}, f.steps(path))
-	require.ErrorContains(t, f.repo.Resume("1"), "waits for no manual step")
+	require.ErrorContains(t, f.repo.Resume("1"), "is neither paused before a manual step nor halted")
 	f.clock.Advance(time.Hour)
 	require.Equal(t, "IN_PROGRESS PAUSED", f.state(path))
 	require.Equal(t, []string{"COMPLETED SUCCESSFUL", "PENDING PAUSED", "PENDING PAUSED", "PENDING PENDING"}, f.steps(path))
@@ -175,7 +175,7 @@ func TestAHaltedRunEndsWhenItIsResumedOrStopped(t *testing.T) {
 			path := f.started()
 			if len(c.waiting) > 0 {
 				require.Equal(t, "IN_PROGRESS RUNNING", f.state(path))
-				require.ErrorContains(t, f.repo.Resume("1"), "waits for no manual step")
+				require.ErrorContains(t, f.repo.Resume("1"), "is neither paused before a manual step nor halted")
 			}
 			f.clock.Advance(time.Hour)
 			require.Equal(t, "IN_PROGRESS HALTED", f.state(path))
@@ -195,7 +195,7 @@ func TestAHaltedRunEndsWhenItIsResumedOrStopped(t *testing.T) {
 			require.Equal(t, c.state, f.state(path))
 			require.Equal(t, c.ended, f.steps(path))
 			require.NotEmpty(t, f.get(path).At("completed_on"))
-			require.ErrorContains(t, f.repo.Resume("1"), "waits for no manual step")
+			require.ErrorContains(t, f.repo.Resume("1"), "is neither paused before a manual step nor halted")
 		})
 	}
 	require.PanicsWithValue(t, "pipelinestest: a script with an Error ends at once and cannot be Halted", func() {

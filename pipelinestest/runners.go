@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	defaultRunnerLimit = 100 // an invention: the service's limit is unknown
+	defaultRunnerLimit = 100 // invented; the service's limit is unknown
 	maxLabels          = 10
 )
 
@@ -19,21 +19,21 @@ type runner struct{ pipelines.Runner }
 
 func (r *runner) id() string { return r.UUID }
 
-// copied returns a copy that shares nothing with the runner and has its secret.
+// copied returns a deep copy of the runner, with its secret.
 func (r *runner) copied() pipelines.Runner {
 	c := clone(r.Runner)
 	c.OAuthClient.Secret = r.OAuthClient.Secret
 	return c
 }
 
-// runnerSet is the runners of one owner.
+// runnerSet holds the runners of one owner.
 type runnerSet struct {
 	server  *Server
 	runners collection[*runner]
 }
 
-// AddRunner adds a self-hosted runner, and returns it as it is stored. What r leaves out is filled in as for a new one. The limit
-// doesn't count here.
+// AddRunner adds a self-hosted runner and returns it as stored. Missing fields get the defaults of a new runner. The limit of
+// [WithRunnerLimit] doesn't apply.
 func (s *runnerSet) AddRunner(r pipelines.Runner) *pipelines.Runner {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
@@ -42,12 +42,12 @@ func (s *runnerSet) AddRunner(r pipelines.Runner) *pipelines.Runner {
 	return &c
 }
 
-// Runners returns the runners as they are now. Unlike the API it tells their secrets; printed, they are masked all the same.
+// Runners returns the runners in their current state. Unlike the API it includes their secrets; printed, they are masked.
 func (s *runnerSet) Runners() []pipelines.Runner {
 	return copies(s.server, &s.runners, (*runner).copied)
 }
 
-// SetRunnerState changes the state of a runner, as the runner's own program does. It is an error where the runner doesn't exist.
+// SetRunnerState changes the state of a runner, as the runner's own program does. It returns an error if the runner doesn't exist.
 func (s *runnerSet) SetRunnerState(id string, state pipelines.RunnerState) error {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
@@ -81,7 +81,7 @@ func (s *runnerSet) add(r pipelines.Runner) *runner {
 	return stored
 }
 
-// newClient makes what a runner signs in with, as far as it isn't given.
+// newClient returns the OAuth client of a runner. Missing fields get defaults.
 func (s *runnerSet) newClient(given *pipelines.RunnerOAuthClient) *pipelines.RunnerOAuthClient {
 	var c pipelines.RunnerOAuthClient
 	if given != nil {
@@ -95,7 +95,7 @@ func (s *runnerSet) newClient(given *pipelines.RunnerOAuthClient) *pipelines.Run
 	return &c
 }
 
-// runnerOwner finds whose runners a path is about.
+// runnerOwner finds the owner of the runners in a path.
 type runnerOwner func(*call) (*runnerSet, *response)
 
 func repositoryRunners(c *call) (*runnerSet, *response) { return &c.repo.runnerSet, nil }
@@ -131,8 +131,8 @@ func (in runnerOwner) kind() kind[*runner] {
 	}, func(_ *call, r *runner) any { return encodeRunner(r) }}
 }
 
-// runnerJSON is a runner as the service writes it: without the client's secret, which the model never encodes, and with what is
-// false, which the model omits.
+// runnerJSON is the JSON of a runner. It lacks the client's secret, which the model never encodes, and unlike the model it has members that
+// are false.
 type runnerJSON struct {
 	pipelines.Runner
 	State runnerStateJSON `json:"state"`
@@ -147,16 +147,16 @@ func encodeRunner(r *runner) runnerJSON {
 	return runnerJSON{r.Runner, runnerStateJSON{r.State, r.State.Cordoned}}
 }
 
-// createdRunnerJSON is a runner as its creation is answered: the only time that the secret is told.
+// createdRunnerJSON is the response to the creation of a runner, the only one with the secret.
 type createdRunnerJSON struct {
 	runnerJSON
 	OAuthClient oauthClientJSON `json:"oauth_client"`
 }
 
-// oauthClientJSON is the model without its methods, which would keep the secret.
+// oauthClientJSON is the model without its methods, which leave the secret out.
 type oauthClientJSON pipelines.RunnerOAuthClient
 
-// encodeListedRunner is a runner as pages show it: nothing in it has a type.
+// encodeListedRunner encodes a runner in a list, where it has no types.
 func encodeListedRunner(r *runner) any {
 	w := encodeRunner(r)
 	client := *r.OAuthClient
@@ -178,7 +178,7 @@ func (in runnerOwner) list(c *call) *response {
 	return page(c, s.runners, encodeListedRunner)
 }
 
-// runnerRequest is a runner to create, or what to change of one.
+// runnerRequest is the body of a request to create or change a runner.
 type runnerRequest struct {
 	Name   *string  `json:"name"`
 	Labels []string `json:"labels"`
@@ -186,7 +186,7 @@ type runnerRequest struct {
 
 var runnerLabel = regexp.MustCompile(`^[a-z0-9.]+$`)
 
-// problem is what is wrong with a request.
+// problem returns what is wrong with a request, or "".
 func (req *runnerRequest) problem() string {
 	switch {
 	case req.Name != nil && *req.Name == "":

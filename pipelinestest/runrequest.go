@@ -13,7 +13,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// runRequest is the body of a request to start a pipeline, or what stands for it in the query.
+// runRequest is the body of a request to start a pipeline, or the same in the query.
 type runRequest struct {
 	Target    *targetRequest       `json:"target"`
 	Variables []pipelines.Variable `json:"variables"`
@@ -27,7 +27,7 @@ type targetRequest struct {
 	} `json:"pullrequest"`
 }
 
-// looseInt is a number that may come as a string.
+// looseInt is a number that may be encoded as a string.
 type looseInt int
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -56,12 +56,13 @@ func (c *call) runPipeline() *response {
 		c.repo.branches[branch] = target.Commit.Hash
 	}
 	r := c.repo.start(pipelines.Pipeline{Target: target, Variables: req.Variables}, c.now)
-	resp := c.json(http.StatusCreated, c.encodePipeline(r.snapshot(c.now.Add(-1)))) // a moment ago, when it could only be PARSING
+	// Before c.now the run can only be PARSING.
+	resp := c.json(http.StatusCreated, c.encodePipeline(r.snapshot(c.now.Add(-1))))
 	resp.header.Set("Location", c.pipelineURL(r.model.UUID))
 	return resp
 }
 
-// runRequest reads the request from the body, or from the query where the body is the pipeline's YAML.
+// runRequest reads the request from the body, or from the query if the body is YAML.
 func (c *call) runRequest() (runRequest, *response) {
 	var req runRequest
 	mediaType, _, _ := mime.ParseMediaType(c.request.Header.Get("Content-Type"))
@@ -113,7 +114,7 @@ func (req *runRequest) readQuery(query url.Values) {
 	}
 }
 
-// target returns the target to run on, or what is wrong with it.
+// target returns the target of the run, or what is wrong with it.
 func (req *runRequest) target() (target pipelines.Target, problem string) {
 	target = req.Target.Target
 	if pr := req.Target.PullRequest; pr != nil {
@@ -164,7 +165,7 @@ func checkPullRequestTarget(t pipelines.Target) string {
 
 func noHash(c *pipelines.Commit) bool { return c == nil || c.Hash == "" }
 
-// resolve looks up what the target names. The names of custom pipelines in a request's own YAML are taken on trust.
+// resolve looks up the references and the custom pipeline of a target. Custom pipelines in YAML of the request aren't checked.
 func (c *call) resolve(target *pipelines.Target, onDemand bool) *response {
 	if target.Type == pipelines.TargetRef {
 		if errResp := c.resolveRef(target); errResp != nil {
@@ -178,7 +179,7 @@ func (c *call) resolve(target *pipelines.Target, onDemand bool) *response {
 	return c.badRequest("There is no custom pipeline " + s.Pattern + " in the repository's YAML.")
 }
 
-// resolveRef looks up a branch or tag. Whether a given commit is on it isn't checked, as the service doesn't either.
+// resolveRef looks up a branch or tag. Like the service it doesn't check whether a given commit is on it.
 func (c *call) resolveRef(target *pipelines.Target) *response {
 	section := sectionOf(*target)
 	hash, ok := c.repo.hasRef(section, target.RefName)

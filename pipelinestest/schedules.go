@@ -9,7 +9,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// defaultScheduleLimit is an invention: the service's limit is unknown.
+// defaultScheduleLimit is invented; the service's limit is unknown.
 const defaultScheduleLimit = 10
 
 type schedule struct {
@@ -19,14 +19,14 @@ type schedule struct {
 
 func (s *schedule) id() string { return s.UUID }
 
-// execution is one time that a schedule was due: the run that it started, or why it didn't.
+// execution is the run that a schedule started, or the reason why it started none.
 type execution struct {
 	run    *run
 	reason *pipelines.ErrorDetail
 }
 
-// AddSchedule adds a schedule that was there before the test, and returns it as it is stored: disabled unless s says otherwise. What
-// s leaves out is filled in: main at noon, created now. The limit doesn't count here.
+// AddSchedule adds a schedule and returns it as stored. It is disabled unless s.Enabled is set. Missing fields get defaults: main at noon,
+// created now. The limit of [WithScheduleLimit] doesn't apply.
 func (r *Repository) AddSchedule(s pipelines.Schedule) *pipelines.Schedule {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -35,13 +35,13 @@ func (r *Repository) AddSchedule(s pipelines.Schedule) *pipelines.Schedule {
 	return &c
 }
 
-// Schedules returns the schedules as they are now, in the order in which they were made.
+// Schedules returns the schedules in the order in which they were created.
 func (r *Repository) Schedules() []pipelines.Schedule {
 	return copies(r.server, &r.schedules, func(s *schedule) pipelines.Schedule { return clone(s.Schedule) })
 }
 
-// FireSchedule makes a schedule due, which happens at no other time: the server doesn't read cron patterns. It starts a run, or records
-// why it can't, such as a missing branch. It is an error where the schedule doesn't exist or is disabled.
+// FireSchedule runs a schedule. Nothing else does, because the server doesn't evaluate cron patterns. It starts a run, or records why it
+// can't, such as a missing branch. It returns an error if the schedule doesn't exist or is disabled.
 func (r *Repository) FireSchedule(id string) error {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -113,7 +113,7 @@ var scheduleRoutes = []route{
 	{http.MethodGet, schedulePath + "/executions", readPipeline, (*call).listExecutions},
 }
 
-// scheduleJSON is a schedule as the service writes it: it says too that it is disabled.
+// scheduleJSON is the JSON of a schedule. Unlike the model it has an enabled that is false.
 type scheduleJSON struct {
 	pipelines.Schedule
 	Enabled bool `json:"enabled"`
@@ -121,7 +121,7 @@ type scheduleJSON struct {
 
 func encodeSchedule(_ *call, s *schedule) any { return scheduleJSON{s.Schedule, s.Enabled} }
 
-// cronPattern has seven fields, as Quartz writes them. What they say is taken on trust.
+// cronPattern matches seven fields, as in Quartz. Their values aren't checked.
 var cronPattern = regexp.MustCompile(`^[0-9A-Za-z*?,/#-]+( +[0-9A-Za-z*?,/#-]+){6}$`)
 
 func (c *call) createSchedule() *response {
@@ -140,12 +140,12 @@ func (c *call) createSchedule() *response {
 		return serviceError(http.StatusUnauthorized, scheduleService+".schedule.limit-reached",
 			fmt.Sprintf("The repository has %d schedules already.", len(c.repo.schedules)), map[string]string{})
 	}
-	// Whether it is to be enabled is ignored, as the service does.
+	// Like the service, ignore enabled: a new schedule is enabled.
 	s := c.repo.addSchedule(pipelines.Schedule{Target: *req.Target, CronPattern: req.CronPattern, Enabled: true})
 	return c.created(s.UUID, encodeSchedule(c, s))
 }
 
-// validScheduleTarget reports whether a schedule can have the target. The branch needn't exist.
+// validScheduleTarget reports whether a schedule may have the target. The branch need not exist.
 func validScheduleTarget(t *pipelines.Target) bool {
 	return t != nil && t.Type == pipelines.TargetRef && t.RefType == pipelines.RefBranch && t.RefName != "" &&
 		t.Selector != nil && t.Selector.Type != ""

@@ -8,17 +8,18 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// Script says what a run does. Durations that are zero take no time: the next look at the run finds it a state further on. A run that
-// was started just now is PARSING in the answer all the same.
+// Script is what a run does. A duration of zero takes no time: the next request sees the run in its next state. The response that starts a
+// run always says PARSING.
 type Script struct {
-	// Parsing and Pending are how long the run stays in these states before its steps begin.
+	// Parsing and Pending are how long the run is in these states before its steps begin.
 	Parsing, Pending time.Duration
 	// Steps run one after the other.
 	Steps []Step
-	// Error ends the run after Parsing with the result ERROR and without steps, as YAML does that can't be parsed.
+	// Error ends the run after Parsing with the result ERROR and no steps, as invalid YAML does.
 	Error *pipelines.ErrorDetail
-	// Halted keeps the run from ending: once its steps have run it is in the stage HALTED, and the steps behind one that failed are PENDING
-	// and HALTED. [Repository.Resume] lets it end as it would have, and a request to stop it stops it.
+	// Halted keeps the run from ending. Once its steps have run it is in the stage HALTED, and the steps
+	// after a failed one are PENDING and HALTED. [Repository.Resume] ends the run; so does a request to stop
+	// it.
 	Halted bool
 }
 
@@ -28,18 +29,20 @@ type Step struct {
 	Duration time.Duration
 	// Log is written evenly over Duration, line by line. A step without text has no log.
 	Log string
-	// Result is how the step ends; empty: SUCCESSFUL, or ERROR where there is an Error. FAILED, ERROR, STOPPED and EXPIRED become the run's
-	// result too, and later steps are NOT_RUN then, which can't be asked for here.
+	// Result is the result of the step; empty: SUCCESSFUL, or ERROR if Error is set. FAILED, ERROR, STOPPED
+	// and EXPIRED become the result of the run too, and later steps are NOT_RUN. NOT_RUN itself isn't allowed
+	// here.
 	Result pipelines.ResultName
-	// Error says why the step ends with FAILED or ERROR. The result of the run carries it too.
+	// Error is why the step ends with FAILED or ERROR. The result of the run has it too.
 	Error *pipelines.ErrorDetail
-	// Parallel makes the step run side by side with the one before it.
+	// Parallel makes the step run in parallel with the one before it.
 	Parallel bool
-	// Manual makes the run pause before the step, and before those that are parallel to it, until [Repository.Resume].
+	// Manual pauses the run before the step, and before those parallel to it, until [Repository.Resume].
 	Manual bool
-	// Deployment is the name of the environment that the step deploys to. One that doesn't exist is made when the run starts.
+	// Deployment is the name of the environment that the step deploys to. If the environment doesn't exist,
+	// the start of the run creates it.
 	Deployment string
-	// TestReport is what the step's tests have come to; nil: it has no report.
+	// TestReport is the test report of the step; nil: none.
 	TestReport *TestReport
 	// Services are the logs of service containers, by the containers' UUIDs in braces. The map isn't copied.
 	Services map[string]string
@@ -47,22 +50,22 @@ type Step struct {
 	Commands []string
 }
 
-// defaultScript is what a run does that no script fits.
+// defaultScript is what a run does if no script matches.
 var defaultScript = Script{Steps: []Step{{
 	Name: "Build", Duration: time.Second, Log: "+ echo building\nbuilding\nBuild finished.\n", Commands: []string{"echo building"},
 }}}
 
-// Script sets what the runs do that are started from now on. The selector names a section of the YAML and what is there:
-// "custom:NAME", "branches:PATTERN", "tags:PATTERN", or "pull-requests:PATTERN" for the source branches of pull requests. Bare, it
-// serves all sections at once: "deploy" is a custom pipeline, a branch and a tag. "default", or "", is for what nothing else fits, and
-// like a pattern it is no custom pipeline.
+// Script sets what runs do that start from now on. The selector names a section of the YAML and a name or pattern in it: "custom:NAME",
+// "branches:PATTERN", "tags:PATTERN", or "pull-requests:PATTERN" for the source branches of pull requests. Without a section it matches in
+// all of them: "deploy" is a custom pipeline, a branch and a tag. "default", or "", is for runs that nothing else matches. Like a pattern,
+// it is no custom pipeline.
 //
-// Patterns are those of [path.Match]: * doesn't cross a slash; beyond them, ** does. An exact name goes before a pattern, a selector with
-// a section before a bare one, and a longer pattern before a shorter. A branch or tag with a script of exactly its name, bare or in its
-// section, exists without being added.
+// Patterns are those of [path.Match], in which * doesn't match a slash; ** does. An exact name takes precedence over a pattern, a selector
+// with a section over one without, and a longer pattern over a shorter one. A script for exactly one name, with the section of the
+// reference or without one, also makes the branch or tag exist.
 //
-// Script panics where the selector is malformed, and where the script contradicts itself: where a step has a Result that no step ends with,
-// or an Error and another Result than FAILED or ERROR, and where a script with an Error is to be Halted.
+// Script panics if the selector is malformed or the script contradicts itself: a step has a Result that no step can end with, or an Error
+// and a Result other than FAILED or ERROR, or the script has an Error and is Halted.
 func (r *Repository) Script(selector string, s Script) {
 	parsed, checked := parseSelector(selector), s.checked()
 	r.server.mu.Lock()
@@ -70,7 +73,7 @@ func (r *Repository) Script(selector string, s Script) {
 	r.scripts[parsed] = checked
 }
 
-// checked returns a copy of the script. It panics where the script can't be carried out.
+// checked returns a copy of the script. It panics if the script contradicts itself.
 func (s Script) checked() Script {
 	if s.Error != nil && s.Halted {
 		panic("pipelinestest: a script with an Error ends at once and cannot be Halted")
@@ -89,7 +92,7 @@ func (s Script) checked() Script {
 	return s
 }
 
-// clonePointer returns a pointer to a copy, or nil.
+// clonePointer returns a pointer to a deep copy, or nil.
 func clonePointer[T any](v *T) *T {
 	if v == nil {
 		return nil
@@ -108,7 +111,7 @@ func (s *Step) result() pipelines.ResultName {
 	return pipelines.ResultSuccessful
 }
 
-// stepResults are the results that a step which runs can end with.
+// stepResults are the results that a step may end with.
 var stepResults = []pipelines.ResultName{
 	"", pipelines.ResultSuccessful, pipelines.ResultFailed, pipelines.ResultError, pipelines.ResultStopped, pipelines.ResultExpired,
 }

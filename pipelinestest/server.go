@@ -14,15 +14,15 @@ import (
 
 const (
 	apiPrefix    = "/2.0"
-	apiHost      = "api.bitbucket.test"     // stands for the API where no socket is open
-	storageHost  = "storage.bitbucket.test" // stands for the storage where no socket is open
+	apiHost      = "api.bitbucket.test"     // the API without a socket
+	storageHost  = "storage.bitbucket.test" // the storage without a socket
 	defaultToken = "pipelinestest-token"
 )
 
 // Server is a fake of Bitbucket Pipelines. Make one with [NewServer]. It is safe for concurrent use.
 type Server struct {
 	clock        func() time.Time
-	inProcess    bool // without sockets; of a server that was made in a bubble, too
+	inProcess    bool // also set for a server made in a bubble
 	withoutNext  bool
 	quota        int // 0: none
 	linkLifetime time.Duration
@@ -42,17 +42,17 @@ type Server struct {
 	repositories []*Repository
 	workspaces   []*Workspace
 	teams, users []*Owner
-	signingKeys  []*rsa.PrivateKey // none until one is asked for; the last one signs
+	signingKeys  []*rsa.PrivateKey // generated when first used; the last one signs
 	creator      pipelines.Account
 	access       access
-	counted      []time.Time // what counts against the quota
+	counted      []time.Time // times of the requests that count against the quota
 	objects      map[string]object
 	faults       []*activeFault
 	requests     []*Request
 }
 
-// NewServer makes a server without repositories. It opens no socket; [Server.URL] does. One that is made in a bubble of testing/synctest
-// is [WithInProcess].
+// NewServer returns a server without repositories. It opens no socket; [Server.URL] does. In a bubble of testing/synctest it implies
+// [WithInProcess].
 func NewServer(opts ...ServerOption) *Server {
 	s := &Server{
 		clock:            time.Now,
@@ -77,12 +77,12 @@ func NewServer(opts ...ServerOption) *Server {
 	return s
 }
 
-// Format implements [fmt.Formatter]: every verb prints the name of the type only, because the server holds credentials.
+// Format implements [fmt.Formatter]. Every verb prints only the name of the type, because the server holds credentials.
 func (s *Server) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pipelinestest.Server") }
 
-// URL returns the base URL of the API and opens a loopback socket for it when first called. With [WithInProcess], and where the server was made
-// in a bubble of testing/synctest, it opens none, and only [Server.Transport] serves the URL. After [Server.Close] it opens none either: the
-// URL stays what it was, and nothing listens there. URL panics in a bubble where the server was made outside of it.
+// URL returns the base URL of the API. The first call opens a loopback socket. With [WithInProcess], and if the server was made in a bubble
+// of testing/synctest, it opens none, and only [Server.Transport] serves the URL. After [Server.Close] it opens none either, and the URL
+// stays the same. URL panics in a bubble if the server was made outside of it, and if no port of the loopback interface is free.
 func (s *Server) URL() string {
 	switch {
 	case s.inProcess:
@@ -93,8 +93,8 @@ func (s *Server) URL() string {
 	return "http://" + s.api.serve(s.Handler()) + apiPrefix
 }
 
-// Client returns a client of the server. It has credentials that the server accepts; opts come after and may replace anything.
-// It panics where opts are invalid, and where [Server.URL] does.
+// Client returns a client of the server with credentials that the server accepts. Opts are applied last and may replace anything. Client
+// panics if opts are invalid, and if [Server.URL] does.
 func (s *Server) Client(opts ...pipelines.Option) *pipelines.Client {
 	token := s.clientToken
 	if token == "" {
@@ -113,24 +113,24 @@ func (s *Server) Client(opts ...pipelines.Option) *pipelines.Client {
 	return client
 }
 
-// Close closes the sockets, if any are open, and drops their connections; none is opened again. What the server has recorded stays
-// readable, and [Server.Transport] and [Server.Handler] go on, for they need no socket.
+// Close closes the sockets and their connections, and keeps the server from opening others. Recorded requests stay readable.
+// [Server.Transport] and [Server.Handler] need no socket and continue to work.
 func (s *Server) Close() {
 	s.api.close()
 	s.storage.close()
 }
 
-// Handler serves the API and the OAuth token endpoint, with or without the path prefix /2.0, for a server of one's own. Logs of
-// ended steps still redirect to a storage that the Server opens itself.
+// Handler serves the API and the OAuth token endpoint, with or without the prefix /2.0, for use in a server of your own. Logs of ended
+// steps still redirect to a storage that the Server opens itself.
 func (s *Server) Handler() http.Handler { return s.handler(false, s.serveAPI) }
 
-// handler does what happens to every request at both origins: it is recorded, suffers the fault that strikes it, and is answered.
+// handler does what both origins have in common: it records the request, applies its fault, and writes the response.
 func (s *Server) handler(storage bool, serve func(*http.Request, []byte) *response) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = withEncodedBraces(r)
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
-			panic(http.ErrAbortHandler) // the caller went away
+			panic(http.ErrAbortHandler) // the client disconnected
 		}
 		record, id := s.record(r, body, storage)
 		w.Header().Set("X-Request-Id", id)

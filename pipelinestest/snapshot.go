@@ -8,7 +8,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// snapshot is what the run looks like at a moment.
+// snapshot returns the run at a time.
 func (r *run) snapshot(now time.Time) pipelines.Pipeline {
 	if r.seeded {
 		return r.seededSnapshot(now)
@@ -28,7 +28,7 @@ func (r *run) snapshot(now time.Time) pipelines.Pipeline {
 	return p
 }
 
-// seededSnapshot is what the test seeded, unless it was stopped since.
+// seededSnapshot returns a run of [Repository.AddPipeline] at a time. Only stopping changes it.
 func (r *run) seededSnapshot(now time.Time) pipelines.Pipeline {
 	p := r.model
 	end := r.stopped.Add(stopDelay)
@@ -40,7 +40,7 @@ func (r *run) seededSnapshot(now time.Time) pipelines.Pipeline {
 	return p
 }
 
-// seconds are never negative, though the clock of a bubble may be years behind that of the seeding.
+// seconds is never negative, although the clock of a bubble may be years behind that with which a run was seeded.
 func seconds(d time.Duration) int { return max(0, int(d/time.Second)) }
 
 func (r *run) state(p plan, now time.Time) pipelines.PipelineState {
@@ -53,7 +53,7 @@ func (r *run) state(p plan, now time.Time) pipelines.PipelineState {
 		return runState(pipelines.StatePending, pipelines.StagePending)
 	case p.halted(now):
 		return runState(pipelines.StateInProgress, pipelines.StageHalted)
-	case p.waiting(now):
+	case p.paused(now):
 		return runState(pipelines.StateInProgress, pipelines.StagePaused)
 	}
 	return runState(pipelines.StateInProgress, pipelines.StageRunning)
@@ -70,7 +70,7 @@ func (r *run) completed(result pipelines.ResultName, reason *pipelines.ErrorDeta
 	return state
 }
 
-// typedError is an error with a type, unless the test has given one.
+// typedError is an error with a type, unless the test has set one.
 func typedError(detail *pipelines.ErrorDetail, typ string) *pipelines.ErrorDetail {
 	if detail == nil {
 		return nil
@@ -91,12 +91,12 @@ func runState(name pipelines.StateName, stage pipelines.StageName) pipelines.Pip
 	return pipelines.PipelineState{Type: kind, Name: name, Stage: &pipelines.Stage{Type: discriminator(kind, stage), Name: stage}}
 }
 
-// discriminator is the type of what is called name within something of type kind.
+// discriminator is the type of the value name within a value of type kind.
 func discriminator[N ~string](kind string, name N) string {
 	return kind + "_" + strings.ToLower(string(name))
 }
 
-// step returns what a step looks like at a moment.
+// step returns a step at a time.
 func (r *run) step(i int, now time.Time) pipelines.Step {
 	s, planned := r.steps[i], r.plan().spans[i]
 	model := pipelines.Step{
@@ -145,7 +145,7 @@ func stepState(s span, now time.Time) pipelines.StepState {
 		return st
 	case s.started(now):
 		return state(pipelines.StateInProgress)
-	case s.waiting(now):
+	case s.paused(now):
 		return pending(s.stage)
 	}
 	return pending(pipelines.StagePending)

@@ -18,7 +18,7 @@ type knownHost struct{ pipelines.KnownHost }
 
 func (h *knownHost) id() string { return h.UUID }
 
-// SetKeyPair gives the repository an SSH key pair, in place of the one it has.
+// SetKeyPair sets the repository's SSH key pair.
 func (r *Repository) SetKeyPair(pair pipelines.KeyPair) {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -30,7 +30,7 @@ func (r *Repository) setKeyPair(pair pipelines.KeyPair) {
 	r.keyPair = &pair
 }
 
-// KeyPair returns the repository's SSH key pair, or nil. Unlike the API it tells the private key; printed, it is masked all the same.
+// KeyPair returns the repository's SSH key pair, or nil. Unlike the API it includes the private key; printed, it is masked.
 func (r *Repository) KeyPair() *pipelines.KeyPair {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -41,7 +41,8 @@ func (r *Repository) KeyPair() *pipelines.KeyPair {
 	return &pair
 }
 
-// AddKnownHost adds a known host and returns it as it is stored, with its fingerprints. It panics where the key isn't base64.
+// AddKnownHost adds a known host and returns it as stored, with its fingerprints. It panics if there is no public key or the key isn't
+// base64.
 func (r *Repository) AddKnownHost(h pipelines.KnownHost) *pipelines.KnownHost {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -56,7 +57,7 @@ func (r *Repository) AddKnownHost(h pipelines.KnownHost) *pipelines.KnownHost {
 	return &c
 }
 
-// KnownHosts returns the known hosts as they are now, in the order in which they were made.
+// KnownHosts returns the known hosts in the order in which they were created.
 func (r *Repository) KnownHosts() []pipelines.KnownHost {
 	return copies(r.server, &r.knownHosts, func(h *knownHost) pipelines.KnownHost { return clone(h.KnownHost) })
 }
@@ -80,7 +81,7 @@ func (h *knownHost) set(to pipelines.KnownHost) error {
 	h.Type, h.Hostname = "pipeline_known_host", to.Hostname
 	h.PublicKey = &pipelines.SSHPublicKey{
 		Type: "pipeline_ssh_public_key", KeyType: to.PublicKey.KeyType, Key: to.PublicKey.Key,
-		MD5Fingerprint:    "md5:" + strings.ReplaceAll(fmt.Sprintf("% x", md5.Sum(key)), " ", ":"), //nolint:gosec // as SSH does
+		MD5Fingerprint:    "md5:" + strings.ReplaceAll(fmt.Sprintf("% x", md5.Sum(key)), " ", ":"), //nolint:gosec // as in SSH
 		SHA256Fingerprint: "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:]),
 	}
 	return nil
@@ -108,7 +109,7 @@ var sshRoutes = []route{
 	{http.MethodDelete, knownHostPath, writeVariable, knownHosts.delete},
 }
 
-// getKeyPair answers without the private key, which the model never encodes.
+// getKeyPair responds without the private key, which the model never encodes.
 func (c *call) getKeyPair() *response {
 	if c.repo.keyPair == nil {
 		return noKeyPair()
@@ -166,10 +167,11 @@ func (c *call) updateKnownHost() *response {
 
 func invalidKey() *response { return invalidRequest(sshService, "The key is not base64.") }
 
-// builtinHosts are the hosts that the service knows by itself.
+// builtinHosts are the hosts whose keys the service has itself.
 var builtinHosts = []string{"bitbucket.org", "github.com", "gitlab.com"}
 
-// knownHostRequest reads a known host that is to be made, or to take the place of the one with a UUID. Its types may be missing or empty.
+// knownHostRequest reads the body of a request to create a known host, or to replace the one with a UUID. Its types may be missing or
+// empty.
 func (c *call) knownHostRequest(uuid string) (pipelines.KnownHost, *response) {
 	var h pipelines.KnownHost
 	decoded := c.decode(&h)
@@ -195,7 +197,7 @@ func (c *call) knownHostRequest(uuid string) (pipelines.KnownHost, *response) {
 
 func typeMatches(given, want string) bool { return given == "" || given == want }
 
-// hostName takes brackets, port and a final dot off a host's name.
+// hostName returns the name of a host without brackets, port and final dot.
 func hostName(name string) string {
 	if host, _, err := net.SplitHostPort(name); err == nil {
 		name = host

@@ -18,7 +18,7 @@ var stepRoutes = []route{
 	{http.MethodGet, stepPath, readPipeline, (*call).getStep},
 }
 
-// stepJSON is a step as the service writes it: with members that are zero, which the model omits.
+// stepJSON is the JSON of a step. Unlike the model it has members that are zero.
 type stepJSON struct {
 	pipelines.Step
 	DurationInSeconds int `json:"duration_in_seconds"`
@@ -27,7 +27,7 @@ type stepJSON struct {
 
 func encodeStep(s pipelines.Step) any { return stepJSON{s, s.DurationInSeconds, s.BuildSecondsUsed} }
 
-// steps returns the steps that there are: none before the YAML is parsed.
+// steps returns the steps of a run. There are none before the YAML is parsed.
 func (c *call) steps(r *run) []pipelines.Step {
 	if p := r.plan(); !p.isParsed(c.now) {
 		return nil
@@ -55,7 +55,7 @@ func (c *call) getStep() *response {
 	return c.json(http.StatusOK, encodeStep(r.step(i, c.now)))
 }
 
-// step finds the step that the path names: the run and the step's place in it.
+// step finds the step in the path: the run and the index of the step.
 func (c *call) step() (*run, int, *response) {
 	r, errResp := c.run()
 	if errResp != nil {
@@ -70,7 +70,7 @@ func (c *call) step() (*run, int, *response) {
 	return nil, 0, serviceError(http.StatusNotFound, "result-service.step-id.not-found", "There is no step "+id+".", map[string]string{"stepId": id})
 }
 
-// setupCommands are the commands that prepare a step, as the service lists them.
+// setupCommands are the commands that prepare a step, as in the service's responses.
 func (r *run) setupCommands() []string {
 	target := r.model.Target
 	clone := "retry 6 git clone"
@@ -85,7 +85,7 @@ func (r *run) setupCommands() []string {
 	}
 }
 
-// userCommands are commands as the service lists an author's and those of the setup.
+// userCommands are commands of the author and of the setup, which the service marks alike.
 func userCommands(lines []string) []pipelines.Command {
 	var commands []pipelines.Command
 	for _, line := range lines {

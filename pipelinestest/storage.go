@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// object is what lies in the storage.
+// object is a stored file.
 type object struct{ content, etag string }
 
 func newObject(id, content string) object {
 	return object{content, fmt.Sprintf(`"%x"`, sha256.Sum256(fmt.Appendf(nil, "%s %d", id, len(content))))}
 }
 
-// store puts an object into the storage and returns a link to it that works for a while.
+// store puts an object into the storage and returns a link to it that expires.
 func (c *call) store(path string, o object) string {
 	s := c.server
 	s.objects[path] = o
@@ -28,8 +28,8 @@ func (c *call) store(path string, o object) string {
 	return s.storageURL(c.request) + path + "?" + query.Encode()
 }
 
-// storageURL is the storage's origin as the sender of a request can reach it: over a socket only if there may be one. It has another host
-// name than the API, because what most clients keep to themselves on a redirect depends on the name and not on the port.
+// storageURL is the origin of the storage for the sender of a request. It is a socket's only if the request came through one. Its host name
+// differs from that of the API, because most clients drop credentials on a redirect only if the name changes, not the port.
 func (s *Server) storageURL(r *http.Request) string {
 	if inProcess(r) || s.inProcess || inBubble() {
 		return scheme(r) + "://" + storageHost
@@ -37,7 +37,7 @@ func (s *Server) storageURL(r *http.Request) string {
 	address := s.storage.serve(s.storageHandler())
 	const name = "localhost"
 	if api := (&url.URL{Host: host(r)}).Hostname(); !strings.EqualFold(api, name) {
-		_, port, _ := net.SplitHostPort(address) // it is a listener's
+		_, port, _ := net.SplitHostPort(address) // the address of a listener is valid
 		address = net.JoinHostPort(name, port)
 	}
 	return "http://" + address
@@ -51,7 +51,7 @@ func signature(path, expires string) string {
 	return fmt.Sprintf("%x", mac.Sum(nil))
 }
 
-// serveStorage answers one request to the storage. The link is the credential; a second one is refused.
+// serveStorage handles one request to the storage. The link is the credential; the storage refuses a second one.
 func (s *Server) serveStorage(r *http.Request, _ []byte) *response {
 	s.mu.Lock()
 	defer s.mu.Unlock()

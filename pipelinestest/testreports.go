@@ -8,15 +8,15 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// TestReport is the test report of a [Step]. There is one once the step has run to its end.
+// TestReport is the test report of a [Step]. It exists once the step has run to its end.
 type TestReport struct {
-	// Passed is the number of tests that passed and aren't among Cases; the API never shows more of them than their number.
+	// Passed is the number of passed tests that aren't among Cases. The API shows only their number.
 	Passed int
-	// Cases are the other tests. One without status is FAILED; the API lists those that aren't PASSED.
+	// Cases are the other tests. One without a status is FAILED. The API lists those that aren't PASSED.
 	Cases []pipelines.TestCase
 }
 
-// numberedCases returns the cases, which get UUIDs.
+// numberedCases returns the cases with UUIDs and statuses.
 func (t *TestReport) numberedCases(s *Server) []pipelines.TestCase {
 	if t == nil {
 		return nil
@@ -40,7 +40,7 @@ var testReportRoutes = []route{
 	{http.MethodGet, testCasesPath + "/{test_case_uuid}/test_case_reasons", readPipeline, (*call).testCaseReasons},
 }
 
-// stepWithReport finds the step that the path names if it has a report.
+// stepWithReport finds the step in the path if it has a report.
 func (c *call) stepWithReport() (*step, *response) {
 	r, i, errResp := c.step()
 	if errResp != nil {
@@ -55,7 +55,7 @@ func (c *call) stepWithReport() (*step, *response) {
 	return s, nil
 }
 
-// testReportJSON is a report as the service writes it: with counts that are zero, which the model omits.
+// testReportJSON is the JSON of a report. Unlike the model it has counts of zero.
 type testReportJSON struct {
 	Total      int    `json:"number_of_test_cases"`
 	Successful int    `json:"number_of_successful_test_cases"`
@@ -87,7 +87,7 @@ func (c *call) testReport() *response {
 	return c.json(http.StatusOK, report)
 }
 
-// maxTestCases is the longest page of test cases that a client of the service is known to ask for.
+// maxTestCases is the largest page length that a known client of the service requests.
 const maxTestCases = 300
 
 func (c *call) testCases() *response {

@@ -5,10 +5,9 @@ import (
 	"net/url"
 )
 
-// Transport returns an [http.RoundTripper] that serves requests without sockets, which also works in a bubble of
-// testing/synctest. Bodies stream, contexts count, and lost connections show as the errors that a socket would give. Every host
-// counts as the API's, so that a client may keep https://api.bitbucket.org/2.0 as its base URL; only storage.bitbucket.test is
-// the storage's.
+// Transport returns an [http.RoundTripper] that serves requests without sockets, also in a bubble of testing/synctest. Bodies stream,
+// contexts are honoured, and lost connections are the errors of a socket. Every host is the API, so that a client may keep
+// https://api.bitbucket.org/2.0 as its base URL, except storage.bitbucket.test, which is the storage.
 func (s *Server) Transport() http.RoundTripper {
 	return &transport{api: s.Handler(), storage: s.storageHandler()}
 }
@@ -27,7 +26,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	body := newOnceBody(req.Body)
 	x, err := newExchange(req, body)
 	if err == nil {
-		err = req.Context().Err() // one that has ended already sends nothing
+		err = req.Context().Err() // an ended context sends nothing
 	}
 	if err != nil {
 		body.Close()
@@ -40,7 +39,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		body.Close()
 		return nil, req.Context().Err()
 	}
-	if x.err != nil && req.Context().Err() != nil { // the handler gave up because the caller did
+	if x.err != nil && req.Context().Err() != nil { // the handler aborted because the context ended
 		return nil, req.Context().Err()
 	}
 	return x.resp, x.err

@@ -10,31 +10,31 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// defaultLateVariables is how long clients were seen to wait for an environment's new variable.
+// defaultLateVariables is how long a known client waits for a new variable of an environment.
 const defaultLateVariables = 5 * time.Second
 
 type variable struct {
 	pipelines.Variable
-	listed time.Time // since when the list has it
+	listed time.Time // when it appears in the list
 }
 
 func (v *variable) id() string { return v.UUID }
 
-// variableSet is the variables of one owner.
+// variableSet holds the variables of one owner.
 type variableSet struct {
 	server    *Server
-	late      bool // those that the API creates are listed late, and answered without type
+	late      bool // created variables appear late, and their creation has no type
 	variables collection[*variable]
 }
 
-// Format implements [fmt.Formatter], for the owners too: nothing is printed of what they hold.
+// Format implements [fmt.Formatter], also for the owners. It prints no variables.
 func (s *variableSet) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pipelinestest: owner of variables") }
 
-// variableType is the type of the variables of all owners. In a list an environment's have it too.
+// variableType is the type of variables, except in the response that creates one in an environment.
 const variableType = "pipeline_variable"
 
-// AddVariable adds a variable, or replaces the one with its key, and returns it as it is stored. The list has it at once. Keys that
-// differ in case only are the same key, as they are to the API.
+// AddVariable adds a variable, or replaces the one with its key, and returns it as stored. The list has it at once. Like the API it ignores
+// the case of keys.
 func (s *variableSet) AddVariable(v pipelines.Variable) *pipelines.Variable {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
@@ -47,13 +47,13 @@ func (s *variableSet) AddVariable(v pipelines.Variable) *pipelines.Variable {
 	return &c
 }
 
-// Variables returns the variables as they are now, those too that a list doesn't have yet. Unlike the API it tells secured values;
-// printed, they are masked all the same.
+// Variables returns the current variables, including those that the API doesn't list yet. Unlike the API it includes secured values;
+// printed, they are masked.
 func (s *variableSet) Variables() []pipelines.Variable {
 	return copies(s.server, &s.variables, func(v *variable) pipelines.Variable { return v.Variable })
 }
 
-// byKey returns the variable that has a key, in upper or lower case.
+// byKey returns the variable with a key, ignoring case.
 func (s *variableSet) byKey(key string) *variable {
 	for _, v := range s.variables {
 		if strings.EqualFold(v.Key, key) {
@@ -69,7 +69,7 @@ func (s *variableSet) add(key string) *variable {
 	return v
 }
 
-// variableOwner finds whose variables a path is about.
+// variableOwner finds the owner of the variables in a path.
 type variableOwner func(*call) (*variableSet, *response)
 
 func repositoryVariables(c *call) (*variableSet, *response) { return &c.repo.variableSet, nil }
@@ -116,7 +116,7 @@ func variableRoutes(path string, in variableOwner) []route {
 	}
 }
 
-// environmentVariableRoutes lack the one that gets a single variable.
+// environmentVariableRoutes lack GET for a single variable, like the service.
 var environmentVariableRoutes = slices.DeleteFunc(
 	variableRoutes(repositoryPath+"/deployments_config/environments/{environment_uuid}/variables", environmentVariables),
 	func(r route) bool {
@@ -136,7 +136,7 @@ func (in variableOwner) kind() kind[*variable] {
 	}, encodeVariable}
 }
 
-// encodeVariable writes a variable down as the service does: without its value if it is secured.
+// encodeVariable encodes a variable. A secured one has no value.
 func encodeVariable(_ *call, v *variable) any {
 	w := struct {
 		Type    string  `json:"type,omitzero"`
@@ -165,7 +165,7 @@ func (in variableOwner) list(c *call) *response {
 	return page(c, listed, func(v *variable) any { return encodeVariable(c, v) })
 }
 
-// variableRequest is a variable to create, or what to change of one.
+// variableRequest is the body of a request to create or change a variable.
 type variableRequest struct {
 	Key     *string `json:"key"`
 	Value   *string `json:"value"`
@@ -197,7 +197,7 @@ func (in variableOwner) create(c *call) *response {
 	return c.created(v.UUID, encodeVariable(c, &shown))
 }
 
-// missing names what a creation needs and the request lacks.
+// missing returns the properties that a creation requires and the request lacks.
 func (req *variableRequest) missing() []string {
 	var names []string
 	if req.Key == nil || *req.Key == "" {
@@ -212,7 +212,7 @@ func (req *variableRequest) missing() []string {
 	return names
 }
 
-// invalidVariable refuses a body. What it lacks is told by the arguments alone, as the service does.
+// invalidVariable is the response to an invalid body. Like the service it names missing properties only in the arguments.
 func invalidVariable(missing ...string) *response {
 	arguments := map[string]string{}
 	for _, name := range missing {
@@ -232,7 +232,7 @@ func (in variableOwner) update(c *call) *response {
 	if errResp != nil {
 		return errResp
 	}
-	s, _ := in(c) // it was there a moment ago
+	s, _ := in(c) // in has just succeeded
 	var req variableRequest
 	switch {
 	case !c.decode(&req):
@@ -241,14 +241,14 @@ func (in variableOwner) update(c *call) *response {
 		return invalidVariable("key")
 	case req.Key != nil && !strings.EqualFold(*req.Key, v.Key) && s.byKey(*req.Key) != nil:
 		return keyTaken(*req.Key)
-	case v.Secured && req.Secured != nil && !*req.Secured && req.Value == nil: // or the secret could be read
+	case v.Secured && req.Secured != nil && !*req.Secured && req.Value == nil: // the secret would become readable
 		return invalidVariable("value")
 	}
 	v.Key, v.Value, v.Secured = valueOr(req.Key, v.Key), valueOr(req.Value, v.Value), valueOr(req.Secured, v.Secured)
 	return c.json(http.StatusOK, encodeVariable(c, v))
 }
 
-// valueOr returns what is given, or else the fallback.
+// valueOr returns *given, or fallback if given is nil.
 func valueOr[T any](given *T, fallback T) T {
 	if given == nil {
 		return fallback

@@ -2,8 +2,7 @@ package pipelinestest
 
 import "net/http"
 
-// Workspace is a workspace of a [Server]: a test seeds its variables and runners, and looks at them afterwards. It is safe for
-// concurrent use.
+// Workspace is a workspace of a [Server]. A test adds variables and runners to it and reads them. It is safe for concurrent use.
 type Workspace struct {
 	variableSet
 	runnerSet
@@ -11,7 +10,7 @@ type Workspace struct {
 	slug, uuid string
 }
 
-// AddWorkspace adds a workspace. One that is there already, by itself or for a repository in it, is returned as it is.
+// AddWorkspace adds a workspace. If it exists, perhaps because of a repository in it, it is returned unchanged.
 func (s *Server) AddWorkspace(slug string) *Workspace {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,7 +40,7 @@ func (w *Workspace) hasName(name string) bool { return name == w.slug || name ==
 // UUID returns the workspace's UUID, in braces.
 func (w *Workspace) UUID() string { return w.uuid }
 
-// workspace finds the workspace that the path names.
+// workspace finds the workspace in the path.
 func (c *call) workspace() (*Workspace, *response) {
 	if w := c.server.findWorkspace(c.params["workspace"]); w != nil {
 		return w, nil

@@ -50,7 +50,7 @@ func tokens(token string, scopes ...string) []pipelinestest.ServerOption {
 	return []pipelinestest.ServerOption{pipelinestest.WithToken(token, scopes...)}
 }
 
-func TestAMissingScopeIsToldInTheError(t *testing.T) {
+func TestTheErrorForAMissingScopeNamesIt(t *testing.T) {
 	f := setup(t, pipelinestest.WithToken("token", "pipeline", "runner"))
 	a := f.send(http.MethodPost, site+"/pipelines/1/stopPipeline", "")
 	require.Equal(t, map[string]any{"required": []any{"pipeline:write"}, "granted": []any{"pipeline", "runner"}}, a.At("error.detail"))
@@ -60,7 +60,7 @@ func TestAMissingScopeIsToldInTheError(t *testing.T) {
 	require.Equal(t, "pipeline", f.get(site+"/pipelines").Header.Get("X-Accepted-OAuth-Scopes"))
 }
 
-func TestAnswersTellAboutTheCredentials(t *testing.T) {
+func TestResponsesDescribeTheCredentials(t *testing.T) {
 	f := setup(t, pipelinestest.WithQuota(10), pipelinestest.WithOAuthConsumer("id", "secret", "pipeline"))
 	issued := f.token("grant_type=client_credentials", "id", "secret")
 	require.Empty(t, issued.Header.Get("X-OAuth-Scopes"))

@@ -18,7 +18,7 @@ import (
 const outsideBubbleMessage = "pipelinestest: this Server was made outside the testing/synctest bubble that uses it, and a bubble's clock stands still " +
 	"while it waits for a socket: make Server and Client inside the bubble, or the Server with WithInProcess"
 
-func TestAServerMadeOutsideABubbleIsRefusedInside(t *testing.T) {
+func TestAServerMadeOutsideABubblePanicsInside(t *testing.T) {
 	srv := pipelinestest.NewServer()
 	defer srv.Close()
 	repo := srv.AddRepository("acme", "site")
@@ -51,7 +51,7 @@ func TestAClientMadeOutsideABubbleFailsInsideAtOnce(t *testing.T) {
 	require.Less(t, time.Since(start), 10*time.Second)
 	require.Empty(t, srv.Requests())
 	_, err := client.Pipelines.Get(t.Context(), repo.Repo(), "1")
-	require.NoError(t, err, "outside it works on")
+	require.NoError(t, err, "works outside")
 }
 
 func TestATransportWorksInABubbleWhereverItsServerWasMade(t *testing.T) {
@@ -64,7 +64,7 @@ func TestATransportWorksInABubbleWhereverItsServerWasMade(t *testing.T) {
 	})
 }
 
-func TestAServerMadeInABubbleStaysWithoutSocketsForYears(t *testing.T) {
+func TestAServerMadeInABubbleNeverOpensASocket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := pipelinestest.NewServer()
 		repo := srv.AddRepository("acme", "site")
@@ -82,8 +82,8 @@ func TestAServerMadeInABubbleStaysWithoutSocketsForYears(t *testing.T) {
 	})
 }
 
-// Everything that could hold a bubble up: locks, the storage, faults, and endpoints of the test's.
-func TestAnInProcessServerFromOutsideDoesEverythingInside(t *testing.T) {
+// It covers everything that could block the bubble: locks, the storage, faults, and added endpoints.
+func TestAnInProcessServerWorksInsideABubble(t *testing.T) {
 	srv := pipelinestest.NewServer(pipelinestest.WithInProcess())
 	repo := srv.AddRepository("acme", "site")
 	repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour, Log: "one\ntwo\n"}, {Manual: true}}})
@@ -95,7 +95,7 @@ func TestAnInProcessServerFromOutsideDoesEverythingInside(t *testing.T) {
 		ctx := t.Context()
 		p, err := client.Pipelines.Get(ctx, repo.Repo(), earlier.UUID)
 		require.NoError(t, err)
-		require.Zero(t, p.DurationInSeconds, "it starts in the bubble's future")
+		require.Zero(t, p.DurationInSeconds, "started in the future of the bubble")
 
 		srv.Inject(pipelinestest.Fault{Times: 1, Latency: time.Minute, Drop: pipelinestest.DropBefore})
 		srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Times: 1, Stall: true, After: 3})
@@ -141,7 +141,7 @@ func TestTheClientFollowsARunInABubble(t *testing.T) {
 	})
 }
 
-func TestAnInProcessServerServesABubbleFromOutside(t *testing.T) {
+func TestTheClientOfAnInProcessServerWorksInABubble(t *testing.T) {
 	srv := pipelinestest.NewServer(pipelinestest.WithInProcess())
 	repo := srv.AddRepository("acme", "site")
 	client := srv.Client()
@@ -154,7 +154,7 @@ func TestAnInProcessServerServesABubbleFromOutside(t *testing.T) {
 	})
 }
 
-func TestInProcessAndInABubbleThereIsNoSocket(t *testing.T) {
+func TestInProcessAndInABubbleNoSocketIsOpened(t *testing.T) {
 	require.Equal(t, "http://api.bitbucket.test/2.0", pipelinestest.NewServer(pipelinestest.WithInProcess()).URL())
 	synctest.Test(t, func(t *testing.T) {
 		require.Equal(t, "http://api.bitbucket.test/2.0", pipelinestest.NewServer().URL())

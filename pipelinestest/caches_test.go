@@ -21,7 +21,7 @@ func TestCachesAreDeletedByNameAndByUUID(t *testing.T) {
 	}
 	first := f.repo.AddCache("node", []byte("one"))
 	second := f.repo.AddCache("node", []byte("two"))
-	require.NotEqual(t, first.KeyHash, second.KeyHash, "versions of one cache")
+	require.NotEqual(t, first.KeyHash, second.KeyHash, "two versions of a cache")
 	require.Len(t, f.get(path).Values("uuid"), 4)
 
 	bare := f.send(http.MethodDelete, path, "")
@@ -39,7 +39,7 @@ func TestCachesAreDeletedByNameAndByUUID(t *testing.T) {
 	require.Equal(t, "empty", a.Name)
 }
 
-func TestACachesContentComesFromTheStorage(t *testing.T) {
+func TestCacheContentIsServedByTheStorage(t *testing.T) {
 	f := setup(t, pipelinestest.WithLinkLifetime(time.Minute))
 	cache := f.repo.AddCache("node", []byte("node modules"))
 	path := site + "/pipelines-config/caches/" + escape(cache.UUID)

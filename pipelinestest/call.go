@@ -92,8 +92,8 @@ func (c *call) runChecks(route *route, checks ...check) *response {
 	return nil
 }
 
-// checkEmptyJSON refuses a request without a body whose Content-Type is JSON. The service does so for POST and PUT; for DELETE its behaviour
-// is unknown.
+// checkEmptyJSON refuses a request without a body whose Content-Type is JSON. The service does so for POST and PUT; for DELETE its
+// behaviour is unknown.
 func (c *call) checkEmptyJSON(route *route) *response {
 	mediaType, _, _ := mime.ParseMediaType(c.request.Header.Get("Content-Type"))
 	writes := c.request.Method == http.MethodPost || c.request.Method == http.MethodPut

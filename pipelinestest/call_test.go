@@ -12,7 +12,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func TestAnUnknownURLIsNotHosted(t *testing.T) {
+func TestAnUnknownURLIsNotFound(t *testing.T) {
 	f := setup(t)
 	for _, path := range []string{"/nothing", "/repositories", site + "/pipelines/1/nothing", "/", "/repositories//site/pipelines"} {
 		a := f.get(path)
@@ -24,7 +24,7 @@ func TestAnUnknownURLIsNotHosted(t *testing.T) {
 	require.Equal(t, http.StatusMethodNotAllowed, f.send(http.MethodDelete, site+"/pipelines", "").StatusCode)
 }
 
-func TestAUUIDNeedsItsBraces(t *testing.T) {
+func TestAUUIDWithoutBracesIsRefused(t *testing.T) {
 	f := setup(t)
 	uuid := f.run(mainBranch).At("uuid").(string)
 	require.Equal(t, http.StatusOK, f.get(site+"/pipelines/"+escape(uuid)).StatusCode)
@@ -56,11 +56,11 @@ func TestTheQuotaIsARollingHour(t *testing.T) {
 	require.Equal(t, http.StatusOK, f.token("grant_type=client_credentials", "id", "secret").StatusCode, "other paths don't count")
 
 	f.clock.Advance(30 * time.Minute)
-	require.Equal(t, http.StatusOK, f.get(site+"/pipelines").StatusCode, "the first request is an hour ago")
+	require.Equal(t, http.StatusOK, f.get(site+"/pipelines").StatusCode, "the first request was an hour ago")
 	require.Equal(t, http.StatusTooManyRequests, f.get(site+"/pipelines").StatusCode)
 }
 
-func TestAnAccessTokenIsToldThatItsQuotaRunsOut(t *testing.T) {
+func TestResponsesToAnAccessTokenDescribeTheQuota(t *testing.T) {
 	f := setup(t, pipelinestest.WithQuota(10))
 	var near []string
 	for range 11 {
@@ -68,14 +68,14 @@ func TestAnAccessTokenIsToldThatItsQuotaRunsOut(t *testing.T) {
 		near = append(near, header.Get("X-RateLimit-NearLimit"))
 		require.Equal(t, "api", header.Get("X-RateLimit-Resource"))
 	}
-	require.Equal(t, strings.Repeat("false ", 8)+"true true true", strings.Join(near, " "), "the last is refused with 429")
+	require.Equal(t, strings.Repeat("false ", 8)+"true true true", strings.Join(near, " "), "the last response is a 429")
 	f.clock.Advance(time.Hour)
 	require.Equal(t, "false", f.get(site+"/pipelines").Header.Get("X-RateLimit-NearLimit"))
 	require.Empty(t, setup(t).get(site+"/pipelines").Header.Get("X-RateLimit-NearLimit"), "without a quota")
 }
 
-// What is sent by clients that set a Content-Type for all their requests.
-func TestAnEmptyBodyThatSaysItIsJSONIsRefused(t *testing.T) {
+// Some clients set a Content-Type for all their requests.
+func TestAnEmptyJSONBodyIsRefused(t *testing.T) {
 	f := setup(t)
 	f.repo.AddPipeline(pipelines.Pipeline{State: pipelines.PipelineState{Name: pipelines.StateInProgress}})
 	variable := site + "/pipelines_config/variables/" + escape(f.repo.AddVariable(pipelines.Variable{Key: "A"}).UUID)

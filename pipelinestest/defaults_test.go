@@ -12,7 +12,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func TestWhatIsSeededGetsItsDiscriminators(t *testing.T) {
+func TestSeededResourcesGetDiscriminators(t *testing.T) {
 	f := setup(t)
 	commit := &pipelines.Commit{Hash: "1f4a9c"}
 	for i, c := range []struct {
@@ -61,14 +61,14 @@ func TestWhatIsSeededGetsItsDiscriminators(t *testing.T) {
 	require.Equal(t, "deployment_state_completed_failed", deployment.State.Status.Type)
 }
 
-// untyped have a type that no payload shows or that nobody knows.
+// untyped are models whose type no payload shows or is unknown.
 var untyped = map[reflect.Type]bool{
 	reflect.TypeFor[pipelines.Link]():       true,
 	reflect.TypeFor[pipelines.Links]():      true,
 	reflect.TypeFor[pipelines.LockOpener](): true,
 }
 
-// full fills everything that can be filled, down to a depth, and leaves every Type empty.
+// full sets all fields down to a depth, and leaves every Type empty.
 func full[T any]() T {
 	var v T
 	populate(reflect.ValueOf(&v).Elem(), 7)
@@ -98,11 +98,11 @@ func populate(v reflect.Value, depth int) {
 				populate(v.Field(i), depth)
 			}
 		}
-	default: // nothing that could have a type
+	default: // has no fields
 	}
 }
 
-// withoutType lists what in a value has no type.
+// withoutType lists the models within a value that have no type.
 func withoutType(v reflect.Value, path string) []string {
 	var found []string
 	switch v.Kind() {
@@ -123,12 +123,12 @@ func withoutType(v reflect.Value, path string) []string {
 				found = append(found, withoutType(v.Field(i), path+"."+f.Name)...)
 			}
 		}
-	default: // nothing that could have a type
+	default: // has no fields
 	}
 	return found
 }
 
-func TestNothingThatIsSeededLacksItsType(t *testing.T) {
+func TestEverySeededModelGetsAType(t *testing.T) {
 	f := setup(t)
 	host, other := full[pipelines.KnownHost](), full[pipelines.KnownHost]()
 	host.PublicKey.Key, other.PublicKey.Key = ed25519Key, ed25519Key
@@ -162,10 +162,10 @@ func TestNothingThatIsSeededLacksItsType(t *testing.T) {
 	} {
 		require.Empty(t, withoutType(reflect.ValueOf(seeded), name))
 	}
-	require.Equal(t, []string{"x"}, withoutType(reflect.ValueOf(pipelines.Commit{}), "x"), "the test itself sees it")
+	require.Equal(t, []string{"x"}, withoutType(reflect.ValueOf(pipelines.Commit{}), "x"), "the test sees the type")
 }
 
-func TestTypesThatDependOnWhatIsSeeded(t *testing.T) {
+func TestTypesThatDependOnOtherFields(t *testing.T) {
 	f := setup(t)
 	queue := f.repo.AddPipeline(pipelines.Pipeline{Target: pipelines.Target{
 		RefName: "queue", TargetBranch: "main", PullRequestIDs: []int{1}, Selector: &pipelines.Selector{Pattern: "**"},
@@ -184,6 +184,6 @@ func TestTypesThatDependOnWhatIsSeeded(t *testing.T) {
 	app := f.repo.AddPipeline(pipelines.Pipeline{Creator: &pipelines.Account{Kind: "repository_access_token"}})
 	require.Equal(t, "app_user", app.Creator.Type)
 	given := f.repo.AddPipeline(pipelines.Pipeline{Creator: &pipelines.Account{Type: "team"}, Trigger: &pipelines.Trigger{}})
-	require.Equal(t, "team", given.Creator.Type, "what is given stays")
+	require.Equal(t, "team", given.Creator.Type, "a given type stays")
 	require.Equal(t, pipelines.TriggerManual, given.Trigger.Name)
 }

@@ -1,9 +1,9 @@
 // Package pipelinestest is a stateful, in-memory Bitbucket Pipelines for the tests of programs that use package [pipelines].
 //
 // A [Server] implements each of the service's operations on Pipelines. It checks credentials and scopes, and serves pages of ten with
-// absolute links. It starts runs that move from PARSING to COMPLETED as time passes, and redirects requests for logs and caches to a storage
-// that accepts no credentials. It keeps what is written to it, never returns a secured value or a private key, and responds to invalid requests
-// with the service's error bodies. It also lists the repositories of a workspace.
+// absolute links. It starts runs that move from PARSING to COMPLETED as time passes, and redirects requests for logs and caches to a
+// storage that accepts no credentials. It keeps what is written to it, never returns a secured value or a private key, and responds to
+// invalid requests with the service's error bodies. It also lists the repositories of a workspace.
 //
 // A [Script] is what a run does: its steps, logs, test reports and deployments. A [Fault] makes requests fail, [Server.Requests] lists the
 // requests that have arrived, and [Server.Handle] adds endpoints that the server lacks.
@@ -18,15 +18,15 @@
 //	client := srv.Client()
 //	run, err := client.Pipelines.Run(ctx, repo.Repo(), pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
 //
-// [Server.URL] also serves programs in other languages and other clients. The storage has another host name than the API, as on the service,
-// so that a client that follows the redirect of a log drops its credentials in a test just as in production.
+// [Server.URL] also serves programs in other languages and other clients. The storage has another host name than the API, as on the
+// service, so that a client that follows the redirect of a log drops its credentials in a test just as in production.
 //
 // # Seeding and inspecting
 //
-// Methods of [Repository], [Workspace], [Environment] and [Owner] that begin with Add or Set add runs, variables, environments, deployments,
-// schedules, SSH keys, caches and runners. They send no requests, and the service's limits don't apply. Missing type discriminators are filled
-// in at any depth. [Repository.AddRun] adds runs with steps and logs. Methods such as Variables return the current state, including secrets,
-// so that a test can compare them. They return at once what the API shows late.
+// Methods of [Repository], [Workspace], [Environment] and [Owner] that begin with Add or Set add runs, variables, environments,
+// deployments, schedules, SSH keys, caches and runners. They send no requests, and the service's limits don't apply. Missing type
+// discriminators are filled in at any depth. [Repository.AddRun] adds runs with steps and logs. Methods such as Variables return the
+// current state, including secrets, so that a test can compare them. They return at once what the API shows late.
 //
 //	repo.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "old", Secured: true})
 //	... // the program rotates the token
@@ -36,13 +36,14 @@
 //
 // # Names and misuse
 //
-// Every [ServerOption] is called With or Without and what it sets. Methods called Add add a resource, Set replaces the only one, and Clear removes
-// everything that was recorded or injected.
+// Every [ServerOption] is called With or Without and what it sets. Methods called Add add a resource, Set replaces the only one, and Clear
+// removes everything that was recorded or injected.
 //
-// A function that configures, seeds or inspects the server panics if it is misused, because then the test itself is wrong. The documentation of
-// each function says when it panics. In addition, all functions that take a resource panic if it can't be encoded as JSON, such as text that
-// isn't UTF-8. A function that acts on a resource by its ID, such as [Repository.Resume], returns an error if the resource doesn't exist or isn't
-// in the right state. [Server.IssueToken] and [Server.RotateSigningKey] return the errors of package crypto.
+// A function that configures, seeds or inspects the server panics if it is misused, because then the test itself is wrong. The
+// documentation of each function says when it panics. In addition, all functions that take a resource panic if it can't be encoded as JSON,
+// such as text that isn't UTF-8. A function that acts on a resource by its ID, such as [Repository.Resume], returns an error if the
+// resource doesn't exist or isn't in the right state. [Server.IssueToken] and [Server.RotateSigningKey] return the errors of package
+// crypto.
 //
 // # Identity
 //
@@ -61,11 +62,11 @@
 //		...
 //	})
 //
-// Make server and client inside the bubble, as here, or make the server with [WithInProcess]. A bubble's clock stands still while a test waits
-// for a socket, so the test would hang. Therefore, if the server was made outside, [Server.URL] and [Server.Client] panic in a bubble. Each
-// request of a client that was made outside fails at once, unless the test has given the client a limiter. The server can't detect requests of
-// other clients to a URL from outside. The clock of a bubble starts in the year 2000, so an in-process server from outside sees the runs that
-// were started there in the future.
+// Make server and client inside the bubble, as here, or make the server with [WithInProcess]. A bubble's clock stands still while a test
+// waits for a socket, so the test would hang. Therefore, if the server was made outside, [Server.URL] and [Server.Client] panic in a
+// bubble. Each request of a client that was made outside fails at once, unless the test has given the client a limiter. The server can't
+// detect requests of other clients to a URL from outside. The clock of a bubble starts in the year 2000, so an in-process server from
+// outside sees the runs that were started there in the future.
 //
 // In a bubble no socket is opened, because a goroutine that waits for connections would stop the bubble's clock: [Server.URL] then names a
 // host that doesn't exist, and [Server.Client] sends through [Server.Transport]. [WithInProcess] does the same elsewhere.

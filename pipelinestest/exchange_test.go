@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// roundTrip is the response of a handler of the test's own.
+// roundTrip returns the response of a handler.
 func roundTrip(t *testing.T, method string, h http.HandlerFunc) (*http.Response, string, error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+apiHost, nil)
@@ -38,14 +38,14 @@ func TestAHandlerMayStreamWithoutALength(t *testing.T) {
 	require.EqualValues(t, -1, resp.ContentLength)
 }
 
-func TestAHandlerThatWritesNothingAnswersOK(t *testing.T) {
+func TestAHandlerThatWritesNothingRespondsOK(t *testing.T) {
 	resp, body, err := roundTrip(t, http.MethodGet, func(http.ResponseWriter, *http.Request) {})
 	require.NoError(t, err)
 	require.Empty(t, body)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 }
 
-func TestABodyIsHeldToItsAnnouncedLength(t *testing.T) {
+func TestABodyMayNotExceedItsContentLength(t *testing.T) {
 	_, body, err := roundTrip(t, http.MethodGet, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "5")
 		_, _ = io.WriteString(w, "four")
@@ -61,7 +61,7 @@ func TestABodyIsHeldToItsAnnouncedLength(t *testing.T) {
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }
 
-func TestAnAnswerWithoutContentTakesNoBody(t *testing.T) {
+func TestAResponseWithoutContentTakesNoBody(t *testing.T) {
 	resp, _, err := roundTrip(t, http.MethodDelete, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		_, err := io.WriteString(w, "x")
@@ -71,11 +71,11 @@ func TestAnAnswerWithoutContentTakesNoBody(t *testing.T) {
 	require.Zero(t, resp.ContentLength)
 }
 
-func TestAnAnswerThatCannotBeEncodedIsAServerError(t *testing.T) {
+func TestAResponseThatCannotBeEncodedIsAServerError(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, jsonResponse(http.StatusOK, func() {}).status)
 }
 
-func TestAHandlersOwnPanicIsNotHidden(t *testing.T) {
+func TestAPanicOfAHandlerIsNotRecovered(t *testing.T) {
 	x := &exchange{}
 	require.PanicsWithValue(t, "bug", func() { x.finish("bug") })
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// echo sends back what it got.
+// echo responds with what it received.
 func echo(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	w.Header().Set("Content-Type", "application/json")
@@ -43,7 +43,7 @@ func TestATestAddsEndpoints(t *testing.T) {
 		require.Equal(t, http.StatusAccepted, a.StatusCode, path+" "+a.text)
 		require.Equal(t, own, a.At("slug"), path)
 		require.Equal(t, `{"title":"x"}`, a.At("body"))
-		require.True(t, strings.HasPrefix(a.At("path").(string), "/repositories/"), "the prefix is gone")
+		require.True(t, strings.HasPrefix(a.At("path").(string), "/repositories/"), "the path has no prefix")
 		require.Equal(t, "yes", a.Header.Get("X-Own"))
 		require.NotEmpty(t, a.Header.Get("X-Request-Id"))
 		require.Equal(t, "access_token", a.Header.Get("X-Credential-Type"))
@@ -62,7 +62,7 @@ func TestATestAddsEndpoints(t *testing.T) {
 	}
 }
 
-func TestAnAddedEndpointIsTreatedAsTheServersOwnAre(t *testing.T) {
+func TestAnAddedEndpointIsTreatedLikeTheServersOwn(t *testing.T) {
 	f := setup(t, pipelinestest.WithToken("token", "pipeline"), pipelinestest.WithQuota(4))
 	f.srv.Handle("POST "+pullRequests, http.HandlerFunc(echo))
 	f.srv.Handle("GET /user", http.HandlerFunc(echo))
@@ -70,8 +70,8 @@ func TestAnAddedEndpointIsTreatedAsTheServersOwnAre(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, f.send(http.MethodPost, path, "", "Authorization", "Bearer other").StatusCode)
 	require.Equal(t, http.StatusUnauthorized, f.get("/user", "Authorization", "").StatusCode)
 	require.Equal(t, http.StatusBadRequest, f.send(http.MethodPost, path, "", "Content-Type", "application/json").StatusCode)
-	require.Equal(t, http.StatusAccepted, f.send(http.MethodPost, path, "{}", "Content-Type", "application/json").StatusCode, "no scope is asked for")
-	require.Len(t, f.srv.RequestsTo(http.MethodPost, pullRequests), 3, "it is recorded")
+	require.Equal(t, http.StatusAccepted, f.send(http.MethodPost, path, "{}", "Content-Type", "application/json").StatusCode, "no scope is required")
+	require.Len(t, f.srv.RequestsTo(http.MethodPost, pullRequests), 3, "recorded")
 	require.Equal(t, []byte("{}"), f.srv.RequestsTo(http.MethodPost, path)[2].Body)
 	require.Equal(t, 202, f.srv.RequestsTo(http.MethodPost, path)[2].Status)
 
@@ -86,18 +86,18 @@ func TestAnAddedEndpointIsTreatedAsTheServersOwnAre(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, http.StatusAccepted, f.send(http.MethodPost, path, "").StatusCode)
 	require.Equal(t, "true", f.send(http.MethodPost, path, "").Header.Get("X-RateLimit-NearLimit"))
-	require.Equal(t, http.StatusTooManyRequests, f.send(http.MethodPost, path, "").StatusCode, "it counts against the quota")
-	require.Equal(t, http.StatusAccepted, f.get("/user").StatusCode, "which is the repositories' only")
+	require.Equal(t, http.StatusTooManyRequests, f.send(http.MethodPost, path, "").StatusCode, "counts against the quota")
+	require.Equal(t, http.StatusAccepted, f.get("/user").StatusCode, "only repositories count against the quota")
 }
 
-func TestAnAddedEndpointGoesBeforeTheServersOwn(t *testing.T) {
+func TestAnAddedEndpointTakesPrecedence(t *testing.T) {
 	f := setup(t)
 	f.srv.Handle("GET /repositories/{workspace}/{repo_slug}/pipelines/{id}", http.HandlerFunc(echo))
 	f.srv.Handle("/", http.HandlerFunc(echo))
 	f.srv.Handle("/repositories/{rest...}", http.HandlerFunc(echo))
 	f.started()
 	require.Equal(t, http.StatusAccepted, f.get(site+"/pipelines/1").StatusCode)
-	require.Equal(t, http.StatusOK, f.get(site+"/pipelines").StatusCode, "one for all that is below serves what is left")
+	require.Equal(t, http.StatusOK, f.get(site+"/pipelines").StatusCode, "a subtree pattern serves what the server doesn't")
 	require.Equal(t, http.StatusAccepted, f.get(site+"/pullrequests").StatusCode)
 	require.Equal(t, http.StatusAccepted, f.get("/user/emails").StatusCode)
 	require.Equal(t, http.StatusAccepted, f.get("/").StatusCode)
@@ -141,7 +141,7 @@ func TestAHandlerThatAbortsLosesTheConnection(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestAPatternThatNothingCanFitPanics(t *testing.T) {
+func TestAPatternThatMatchesNoRequestPanics(t *testing.T) {
 	f := setup(t)
 	f.srv.Handle("GET /user", http.HandlerFunc(echo))
 	for _, pattern := range []string{"", "user", "GET user", "api.bitbucket.org/user", "get /user", "GET /user", "GET /2.0/user", "/{", "GET  "} {

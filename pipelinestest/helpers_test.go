@@ -17,7 +17,7 @@ import (
 
 const site = "/repositories/acme/site"
 
-// clock is a clock that a test sets forward.
+// clock is a clock that the test advances.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -37,7 +37,7 @@ func (c *clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// fixture is a server with one repository, spoken to by net/http alone.
+// fixture is a server with one repository, and an HTTP client without the SDK.
 type fixture struct {
 	t      *testing.T
 	srv    *pipelinestest.Server
@@ -61,7 +61,7 @@ func setup(t *testing.T, opts ...pipelinestest.ServerOption) *fixture {
 	}}
 }
 
-// response is a response that has been read.
+// response is a response whose body has been read.
 type response struct {
 	*http.Response
 	t    *testing.T
@@ -76,7 +76,7 @@ func (a response) JSON() map[string]any {
 	return v
 }
 
-// At looks up a member by its path with dots; a number is a list's index.
+// At returns a member by its dotted path; a number is the index in a list.
 func (a response) At(path string) any {
 	a.t.Helper()
 	return at(a.JSON(), path)
@@ -96,7 +96,7 @@ func at(v any, path string) any {
 	return v
 }
 
-// Values collects a member of each item of a list.
+// Values returns a member of each item of a list.
 func (a response) Values(path string) []any {
 	a.t.Helper()
 	values := []any{}
@@ -106,7 +106,7 @@ func (a response) Values(path string) []any {
 	return values
 }
 
-// send sends a request with a token. Header is a list of names and values that may replace it.
+// send sends a request with a token. Header is a list of names and values that override its header; an empty value deletes.
 func (f *fixture) send(method, path, body string, header ...string) response {
 	f.t.Helper()
 	url := path
@@ -151,7 +151,7 @@ func (f *fixture) started() string {
 	return strings.TrimPrefix(a.Header.Get("Location"), f.srv.URL())
 }
 
-// state is a pipeline's state in a word or two.
+// state is the state of a pipeline and its stage or result.
 func (f *fixture) state(path string) string {
 	f.t.Helper()
 	return stateOf(f.get(path).JSON())
@@ -166,7 +166,7 @@ func stateOf(v map[string]any) string {
 	return at(v, "state.name").(string)
 }
 
-// steps are the states of a pipeline's steps.
+// steps are the states of the steps of a pipeline.
 func (f *fixture) steps(path string) []string {
 	f.t.Helper()
 	states := []string{}
@@ -176,7 +176,7 @@ func (f *fixture) steps(path string) []string {
 	return states
 }
 
-// step is the path of one of a pipeline's steps.
+// step is the path of a step of a pipeline.
 func (f *fixture) step(path string, i int) string {
 	f.t.Helper()
 	uuid := f.get(path + "/steps").Values("uuid")[i].(string)

@@ -46,7 +46,7 @@ func TestALogGrowsByLines(t *testing.T) {
 	require.Equal(t, http.StatusTemporaryRedirect, f.get(log).StatusCode)
 }
 
-func TestALogThatIsMissing(t *testing.T) {
+func TestAMissingLogIsNotFound(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", logged)
 	path := f.started()
@@ -57,7 +57,7 @@ func TestALogThatIsMissing(t *testing.T) {
 	require.Equal(t, "Log in step "+uuid+" does not exist.", a.At("error.detail"))
 }
 
-func TestALogIsRefusedAsAnythingButBytes(t *testing.T) {
+func TestALogIsNotAcceptableAsJSON(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", logged)
 	path := f.started()
@@ -87,7 +87,7 @@ func TestARunningLogIsServedInRanges(t *testing.T) {
 	require.Equal(t, "bytes */6", nothingNew.Header.Get("Content-Range"))
 }
 
-func TestTheLogOfAnEndedStepComesFromTheStorage(t *testing.T) {
+func TestTheLogOfAnEndedStepIsServedByTheStorage(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", logged)
 	path := f.started()
@@ -131,7 +131,7 @@ func TestContainerLogs(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, f.get(step+"/logs/%7B1%7D").StatusCode)
 }
 
-func TestTheLogOfAStoppedStepEndsThere(t *testing.T) {
+func TestTheLogOfAStoppedStepStopsGrowing(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", logged)
 	path := f.started()

@@ -35,7 +35,7 @@ func TestTheTokenEndpointIssuesTokensForTwoHours(t *testing.T) {
 	require.Equal(t, http.StatusOK, f.get(site+"/pipelines", "Authorization", "Bearer "+again.At("access_token").(string)).StatusCode)
 }
 
-func TestTheTokenEndpointRefuses(t *testing.T) {
+func TestTheTokenEndpointRefusesInvalidRequests(t *testing.T) {
 	restricted := []pipelinestest.ServerOption{pipelinestest.WithOAuthConsumer("id", "secret")}
 	for name, c := range map[string]struct {
 		opts             []pipelinestest.ServerOption

@@ -1,3 +1,5 @@
+// The tests in this file prove that the server works with HTTP clients other than the SDK's.
+
 package pipelinestest_test
 
 import (
@@ -18,7 +20,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// endedLog is the path of a log that the storage has.
+// endedLog is the path of a log in the storage.
 func (f *fixture) endedLog() string {
 	f.t.Helper()
 	f.repo.Script("main", logged)
@@ -27,7 +29,7 @@ func (f *fixture) endedLog() string {
 	return f.step(path, 0) + "/log"
 }
 
-// follow gets a URL as any program does that sets one header and leaves redirects to net/http.
+// follow gets a URL with an Authorization header and the redirects of net/http.
 func follow(t *testing.T, client *http.Client, u string) (status int, text string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, u, nil)
@@ -41,7 +43,7 @@ func follow(t *testing.T, client *http.Client, u string) (status int, text strin
 	return resp.StatusCode, string(body)
 }
 
-func TestAPlainClientThatFollowsTheRedirectGetsTheLog(t *testing.T) {
+func TestAnHTTPClientThatFollowsRedirectsGetsTheLog(t *testing.T) {
 	f := setup(t)
 	log := f.endedLog()
 	own := httptest.NewServer(f.srv.Handler())
@@ -62,7 +64,7 @@ func TestAPlainClientThatFollowsTheRedirectGetsTheLog(t *testing.T) {
 	}
 }
 
-// raw sends a request as it is written, without a client, and returns the response.
+// raw sends a request without an HTTP client and returns the response.
 func (f *fixture) raw(text string) response {
 	f.t.Helper()
 	u, err := url.Parse(f.srv.URL())
@@ -91,17 +93,17 @@ func TestBracesInAPathNeedNoEncoding(t *testing.T) {
 	body := `{"value":"c"}`
 	a = f.raw(fmt.Sprintf("PUT /2.0%s%s HTTP/1.1\nHost: x\nAuthorization: Bearer x\nConnection: close\nContent-Length: %d\n\n%s", path, one, len(body), body))
 	require.Equal(t, "c", a.At("value"), a.text)
-	require.Len(t, f.srv.RequestsTo(http.MethodGet, path+escape(one)), 1, "it is recorded as if encoded")
+	require.Len(t, f.srv.RequestsTo(http.MethodGet, path+escape(one)), 1, "recorded in encoded form")
 
 	a = f.raw("GET /2.0/repositories/acme%2Fsite/" + f.repo.UUID() + "/pipelines HTTP/1.1\nHost: x\nAuthorization: Bearer x\nConnection: close\n\n")
 	require.Equal(t, http.StatusNotFound, a.StatusCode, "an encoded slash stays within its element")
 	require.Contains(t, a.Header.Get("Content-Type"), "text/html")
 
 	a = f.raw("GET /2.0" + path + strings.Trim(one, "{}") + " HTTP/1.1\nHost: x\nAuthorization: Bearer x\nConnection: close\n\n")
-	require.Equal(t, http.StatusBadRequest, a.StatusCode, "a UUID needs its braces")
+	require.Equal(t, http.StatusBadRequest, a.StatusCode, "a UUID without braces")
 }
 
-func TestAnOldClientNeedsNoHost(t *testing.T) {
+func TestAnHTTP10RequestNeedsNoHost(t *testing.T) {
 	f := setup(t)
 	f.repo.AddPipelines(11)
 	a := f.raw("GET /2.0" + site + "/pipelines HTTP/1.0\nAuthorization: bearer x\n\n")
@@ -110,7 +112,7 @@ func TestAnOldClientNeedsNoHost(t *testing.T) {
 	require.Len(t, f.get(a.At("next").(string)).Values("uuid"), 1)
 }
 
-func TestAHEADIsAGETWithoutItsBody(t *testing.T) {
+func TestAHEADResponseIsThatOfGETWithoutTheBody(t *testing.T) {
 	for name, opts := range map[string][]pipelinestest.ServerOption{"over a socket": nil, "in process": {pipelinestest.WithInProcess()}} {
 		t.Run(name, func(t *testing.T) {
 			f := setup(t, opts...)
@@ -134,7 +136,7 @@ func TestAHEADIsAGETWithoutItsBody(t *testing.T) {
 	}
 }
 
-func TestWhatOrdinaryClientsSendIsUnderstood(t *testing.T) {
+func TestRequestsOfOtherClientsAreAccepted(t *testing.T) {
 	f := setup(t)
 	f.repo.AddPipelines(3)
 	uuid := f.repo.Pipelines()[0].Creator.UUID

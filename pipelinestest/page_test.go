@@ -37,7 +37,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-func TestNextLinksCanBeLeftOut(t *testing.T) {
+func TestWithoutNextLinks(t *testing.T) {
 	f := setup(t, pipelinestest.WithoutNextLinks())
 	f.repo.AddPipelines(25)
 	a := f.get(site + "/pipelines?page=2")

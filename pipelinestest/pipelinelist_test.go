@@ -11,7 +11,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-func TestListFilters(t *testing.T) {
+func TestPipelineListFilters(t *testing.T) {
 	f := setup(t)
 	base := f.clock.Now()
 	state := func(name pipelines.StateName, stage pipelines.StageName, result pipelines.ResultName) pipelines.PipelineState {

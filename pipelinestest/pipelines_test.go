@@ -13,7 +13,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func TestARunIsAnsweredInParsing(t *testing.T) {
+func TestTheResponseToARunSaysParsing(t *testing.T) {
 	f := setup(t)
 	f.repo.AddBranch("main", "1f4a9c")
 	a := f.run(mainBranch)
@@ -88,7 +88,7 @@ func TestAPullRequestsRunNamesThePullRequest(t *testing.T) {
 	require.NotContains(t, f.run(mainBranch).At("target"), "pullrequest")
 }
 
-func TestWhoStoppedARunHasLinks(t *testing.T) {
+func TestTheTerminatorOfARunHasLinks(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}})
 	path := f.started()
@@ -119,7 +119,7 @@ func TestAMissingPipelineOrStepIsNotFound(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, f.get(path+"/steps/1/log").StatusCode)
 }
 
-func TestVariablesAreForTheTestOnly(t *testing.T) {
+func TestTheAPIDoesNotShowTheVariablesOfARun(t *testing.T) {
 	f := setup(t)
 	body := `{"target":` + mainBranch + `,"variables":[{"key":"A","value":"1"},{"key":"B","value":"hidden","secured":true}]}`
 	a := f.send(http.MethodPost, site+"/pipelines", body, "Content-Type", "application/json")
@@ -130,7 +130,7 @@ func TestVariablesAreForTheTestOnly(t *testing.T) {
 	require.Len(t, runs, 1)
 	require.Equal(t, []pipelines.Variable{{Key: "A", Value: "1"}, {Key: "B", Value: "hidden", Secured: true}}, runs[0].Variables)
 	runs[0].Variables[0].Value = "changed"
-	require.Equal(t, "1", f.repo.Pipelines()[0].Variables[0].Value, "what is returned is a copy")
+	require.Equal(t, "1", f.repo.Pipelines()[0].Variables[0].Value, "the result is a copy")
 }
 
 func TestSeededPipelines(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func TestAMissingRepositoryIsAWebPage(t *testing.T) {
+func TestTheResponseForAMissingRepositoryIsHTML(t *testing.T) {
 	f := setup(t)
 	for _, path := range []string{"/repositories/acme/other/pipelines", "/repositories/other/site/pipelines", "/repositories/acme/site%2Fpipelines/pipelines"} {
 		a := f.get(path)

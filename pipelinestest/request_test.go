@@ -30,12 +30,12 @@ func TestRequestsAreRecorded(t *testing.T) {
 	require.Equal(t, "/2.0/nothing%2Fhere", requests[1].Path)
 
 	r.Header.Set("Authorization", "changed")
-	require.Equal(t, "Bearer token", f.srv.Requests()[0].Header.Get("Authorization"), "what is returned is a copy")
+	require.Equal(t, "Bearer token", f.srv.Requests()[0].Header.Get("Authorization"), "the result is a copy")
 	f.srv.ClearRequests()
 	require.Empty(t, f.srv.Requests())
 }
 
-func TestPrintedRequestsHideWhatTheyCarry(t *testing.T) {
+func TestPrintedRequestsContainNoSecrets(t *testing.T) {
 	f := setup(t)
 	f.get(site+"/pipelines?key=concealed", "Authorization", "Bearer concealed")
 	requests := f.srv.Requests()
@@ -52,7 +52,7 @@ func TestPrintedRequestsHideWhatTheyCarry(t *testing.T) {
 	require.Equal(t, "GET /x 200 (storage)", pipelinestest.Request{Method: "GET", Path: "/x", Status: 200, Storage: true}.String())
 }
 
-func TestTheRequestsOfAPath(t *testing.T) {
+func TestRequestsToAPath(t *testing.T) {
 	f := setup(t)
 	path := f.started()
 	f.get(site + "/pipelines")

@@ -70,7 +70,7 @@ func TestASeededRunHasStepsAndLogs(t *testing.T) {
 	})
 }
 
-func TestStopping(t *testing.T) {
+func TestStopARun(t *testing.T) {
 	script := pipelinestest.Script{Parsing: 10 * time.Second, Steps: []pipelinestest.Step{
 		{Duration: 10 * time.Second, Log: "one\ntwo\n"}, {Duration: 10 * time.Second, Log: strings.Repeat("line\n", 10)}, {Duration: time.Hour},
 	}}
@@ -94,7 +94,7 @@ func TestStopping(t *testing.T) {
 			a := f.send(http.MethodPost, path+"/stopPipeline", "")
 			require.Equal(t, http.StatusNoContent, a.StatusCode)
 			require.Empty(t, a.text)
-			require.Equal(t, before, f.state(path), "it stops a little later")
+			require.Equal(t, before, f.state(path), "stops after a delay")
 			f.clock.Advance(time.Second)
 			require.Equal(t, stopped, f.state(path))
 			require.Equal(t, c.steps, f.steps(path))
@@ -120,7 +120,7 @@ func TestARunThatEndsWhileItIsStoppedKeepsItsResult(t *testing.T) {
 	require.Equal(t, "COMPLETED SUCCESSFUL", f.state(path))
 }
 
-func TestAManualStepWaitsToBeResumed(t *testing.T) {
+func TestAManualStepPausesTheRun(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{
 		{Duration: time.Minute}, {Name: "Deploy", Manual: true, Duration: time.Minute}, {Parallel: true}, {},
@@ -209,7 +209,7 @@ func stop(f *fixture, path string) {
 	require.Equal(f.t, http.StatusNoContent, f.send(http.MethodPost, path+"/stopPipeline", "").StatusCode)
 }
 
-func TestAHaltedRunMayHaveWaitedForAPersonBefore(t *testing.T) {
+func TestAHaltedRunMayHaveBeenPaused(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", pipelinestest.Script{Halted: true, Steps: []pipelinestest.Step{{}, {Manual: true, Duration: time.Minute}}})
 	path := f.started()
@@ -222,7 +222,7 @@ func TestAHaltedRunMayHaveWaitedForAPersonBefore(t *testing.T) {
 	require.Equal(t, "COMPLETED SUCCESSFUL", f.state(path))
 }
 
-func TestARunThatWasStoppedHasNoStepsError(t *testing.T) {
+func TestAStoppedRunHasNoErrorOfAStep(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour, Error: &pipelines.ErrorDetail{Key: "k"}}}})
 	path := f.started()
@@ -241,7 +241,7 @@ func TestAFailedStepEndsTheRun(t *testing.T) {
 		}})
 		path := f.started()
 		f.clock.Advance(time.Second)
-		require.Equal(t, "IN_PROGRESS RUNNING", f.state(path), "a parallel step goes on")
+		require.Equal(t, "IN_PROGRESS RUNNING", f.state(path), "a parallel step continues")
 		f.clock.Advance(time.Second)
 		require.Equal(t, "COMPLETED "+string(result), f.state(path))
 		require.Equal(t, []string{

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func TestRunsThatAreRefused(t *testing.T) {
+func TestInvalidRunRequestsAreRefused(t *testing.T) {
 	const pullRequest = `"type":"pipeline_pullrequest_target","source":"a","destination":"b","commit":{"hash":"1"},"destination_commit":{"hash":"2"}`
 	for name, c := range map[string]struct {
 		body   string
@@ -47,13 +47,13 @@ func TestRunsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestARunKeepsTheCommitItWasGiven(t *testing.T) {
+func TestARunKeepsTheCommitOfItsRequest(t *testing.T) {
 	f := setup(t)
 	a := f.run(`{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"main","commit":{"type":"commit","hash":"abcdef"}}`)
 	require.Equal(t, "abcdef", a.At("target.commit.hash"))
 }
 
-func TestOnDemandRunsComeWithTheirYAML(t *testing.T) {
+func TestAnOnDemandRunHasItsYAMLInTheBody(t *testing.T) {
 	f := setup(t)
 	query := url.Values{
 		"target.type": {"pipeline_ref_target"}, "target.ref_type": {"branch"}, "target.ref_name": {"main"}, "target.commit.hash": {"abc"},

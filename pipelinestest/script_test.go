@@ -10,7 +10,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func TestTheScriptOfARun(t *testing.T) {
+func TestTheScriptOfATarget(t *testing.T) {
 	named := func(name string) pipelinestest.Script {
 		return pipelinestest.Script{Steps: []pipelinestest.Step{{Name: name}}}
 	}
@@ -43,7 +43,7 @@ func TestTheScriptOfARun(t *testing.T) {
 	}
 }
 
-func TestAScriptMakesItsBranchAndTag(t *testing.T) {
+func TestAScriptCreatesItsBranchAndTag(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("release", pipelinestest.Script{})
 	branch := f.run(`{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"release"}`)
@@ -54,7 +54,7 @@ func TestAScriptMakesItsBranchAndTag(t *testing.T) {
 	require.Equal(t, "COMPLETED SUCCESSFUL", f.state(site+"/pipelines/1"), "a script without steps has nothing to do")
 }
 
-func TestAStepEndsOnlyAsStepsDo(t *testing.T) {
+func TestAScriptWithAnInvalidResultPanics(t *testing.T) {
 	f := setup(t)
 	for _, result := range []pipelines.ResultName{"", "SUCCESSFUL", "FAILED", "ERROR", "STOPPED", "EXPIRED"} {
 		f.repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{Result: result}}})

@@ -14,14 +14,14 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func TestEveryAnswerHasItsOwnRequestID(t *testing.T) {
+func TestEveryResponseHasItsOwnRequestID(t *testing.T) {
 	f := setup(t)
 	first, second := f.get("/nothing").Header.Get("X-Request-Id"), f.get("/nothing").Header.Get("X-Request-Id")
 	require.NotEmpty(t, first)
 	require.NotEqual(t, first, second)
 }
 
-func TestTheHandlerWorksInAServerOfOnesOwn(t *testing.T) {
+func TestTheHandlerWorksInAnotherServer(t *testing.T) {
 	f := setup(t)
 	own := httptest.NewServer(f.srv.Handler())
 	defer own.Close()
@@ -58,7 +58,7 @@ func TestInvalidClientOptionsPanic(t *testing.T) {
 	})
 }
 
-func TestTheClientReadsWhatTheServerWrites(t *testing.T) {
+func TestTheClientDecodesTheResponsesOfTheServer(t *testing.T) {
 	for name, opts := range map[string][]pipelinestest.ServerOption{
 		"over a socket": nil,
 		"in process":    {pipelinestest.WithInProcess()},

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func TestARunMovesWithTime(t *testing.T) {
+func TestARunProgressesWithTime(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", pipelinestest.Script{Parsing: 2 * time.Second, Pending: 3 * time.Second, Steps: []pipelinestest.Step{
 		{Name: "Build", Duration: 10 * time.Second, Image: "golang:1.26", Commands: []string{"go build ./..."}},
@@ -40,7 +40,7 @@ func TestARunMovesWithTime(t *testing.T) {
 	a := f.get(path)
 	require.Equal(t, "2026-03-01T12:00:35Z", a.At("completed_on"))
 	require.EqualValues(t, 35, a.At("duration_in_seconds"))
-	require.EqualValues(t, 34, a.At("build_seconds_used"), "parallel steps count each")
+	require.EqualValues(t, 34, a.At("build_seconds_used"), "each parallel step counts")
 	require.Equal(t, "pipeline_state_completed_successful", a.At("state.result.type"))
 	require.Equal(t, map[string]any{"type": "branches", "pattern": "main"}, a.At("target.selector"))
 
@@ -73,7 +73,7 @@ func TestARunWithAnErrorHasNoSteps(t *testing.T) {
 	require.Empty(t, f.steps(path))
 }
 
-func TestAStepsErrorIsTheRunsToo(t *testing.T) {
+func TestTheErrorOfAStepIsAlsoThatOfTheRun(t *testing.T) {
 	given := &pipelines.ErrorDetail{Key: "plan-service.memory", Message: "Container exceeded its memory", Arguments: map[string]any{"limit": "4096"}}
 	for result, want := range map[pipelines.ResultName]string{"": "ERROR", pipelines.ResultError: "ERROR", pipelines.ResultFailed: "FAILED"} {
 		f := setup(t)
@@ -97,7 +97,7 @@ func TestAStepsErrorIsTheRunsToo(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, given.Message, run.State.Result.Error.Message)
 	}
-	require.Empty(t, given.Type, "what the test gave stays as it was")
+	require.Empty(t, given.Type, "the argument is unchanged")
 	for _, result := range []pipelines.ResultName{pipelines.ResultSuccessful, pipelines.ResultStopped, pipelines.ResultExpired} {
 		require.PanicsWithValue(t, `pipelinestest: step "Test" has an Error and cannot end with the result `+string(result), func() {
 			setup(t).repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Test", Result: result, Error: given}}})

@@ -8,7 +8,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func TestAStepHasItsSetupAndTeardown(t *testing.T) {
+func TestAStepHasSetupAndTeardownCommands(t *testing.T) {
 	f := setup(t)
 	path := f.started()
 	hash := f.get(path).At("target.commit.hash").(string)
@@ -16,7 +16,7 @@ func TestAStepHasItsSetupAndTeardown(t *testing.T) {
 	require.Equal(t, "umask 000", step.At("setup_commands.0.command"))
 	for _, command := range step.At("setup_commands").([]any) {
 		require.Equal(t, at(command, "name"), at(command, "command"))
-		require.Equal(t, "user", at(command, "commandType"), "as the service says of its own, too")
+		require.Equal(t, "user", at(command, "commandType"), "the service marks its own setup commands like this")
 	}
 	require.Contains(t, step.text, "git reset --hard "+hash)
 	require.Contains(t, step.text, "git clone --branch=\\\"main\\\"")
@@ -26,7 +26,7 @@ func TestAStepHasItsSetupAndTeardown(t *testing.T) {
 	require.Equal(t, "PROCESS_TEST_REPORTS", step.At("teardown_commands.1.action"))
 }
 
-func TestStepsAreOnOnePage(t *testing.T) {
+func TestTheListOfStepsIsOnePage(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", pipelinestest.Script{Steps: make([]pipelinestest.Step, 130)})
 	path := f.started()

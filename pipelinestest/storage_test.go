@@ -33,7 +33,7 @@ func TestTheStorageRefuses(t *testing.T) {
 	require.Contains(t, expired.text, "Request has expired")
 }
 
-func TestTheStorageIsReachedWhateverLocalhostMeans(t *testing.T) {
+func TestTheStorageIsReachableByIPv4AndIPv6(t *testing.T) {
 	f := setup(t)
 	log := f.endedLog()
 	for _, address := range []string{"127.0.0.1", "::1"} {

@@ -1,4 +1,4 @@
-// Command caches shows how much room the caches of a repository's pipelines take, by name, and deletes old and large ones. See its -h.
+// Command caches shows the sizes of the caches of a repository's pipelines, by name, and deletes old and large ones. See its -h.
 package main
 
 import (
@@ -43,7 +43,7 @@ const statuses = `
 
 func main() { cli.Main(run) }
 
-// options is what the command line says.
+// options are the parsed flags.
 type options struct {
 	repo           string
 	name           string
@@ -53,7 +53,7 @@ type options struct {
 	demo           bool
 }
 
-// size is a flag: a number of bytes, or one with a unit.
+// size is a flag: a number of bytes, optionally with a unit.
 type size uint64
 
 func (s *size) String() string {
@@ -100,7 +100,7 @@ func (o *options) check(flags *flag.FlagSet) error {
 
 func (o *options) chooses() bool { return o.older > 0 || o.larger > 0 || o.name != "" }
 
-// chosen reports whether a cache is meant. One whose age isn't known is not old.
+// chosen reports whether the flags select a cache. A cache of unknown age isn't old.
 func (o *options) chosen(c *pipelines.Cache, now time.Time) bool {
 	return (o.older == 0 || !c.CreatedOn.IsZero() && now.Sub(c.CreatedOn) > time.Duration(o.older)) &&
 		(o.larger == 0 || bytesOf(c) > uint64(o.larger)) &&
@@ -146,7 +146,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	return cli.Success
 }
 
-// group is the caches of one name.
+// group holds the caches with the same name.
 type group struct {
 	name           string
 	versions       int
@@ -209,7 +209,7 @@ func count(n int) string {
 	return fmt.Sprintf("%d caches", n)
 }
 
-// remove deletes caches. One that is gone already is fine.
+// remove deletes caches. It ignores those that no longer exist.
 func remove(ctx context.Context, env cli.Env, service *pipelines.CachesService, repo pipelines.Repo, caches []*pipelines.Cache, dryRun bool) int {
 	done, begin := 0, "deleted"
 	if dryRun {
@@ -224,7 +224,7 @@ func remove(ctx context.Context, env cli.Env, service *pipelines.CachesService, 
 			}
 			err = nil
 		}
-		progress.End() // before the line, which may go to the same terminal
+		progress.End() // before the next line, which may be on the same terminal
 		fmt.Fprintf(env.Stdout, "%s %s of %s, %s, %s\n", begin, cli.Clean(c.Name), humanize.Bytes(bytesOf(c)),
 			age(c.CreatedOn, time.Now()), cli.Clean(c.UUID))
 		done++
@@ -240,12 +240,12 @@ func remove(ctx context.Context, env cli.Env, service *pipelines.CachesService, 
 
 var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
 
-// demoClock is the time of the demo's service: it is set back while a cache is made, so that some are old.
+// demoClock is the clock of the demo's service. It is set back while a cache is created, so that some caches are old.
 type demoClock struct{ back atomic.Int64 }
 
 func (d *demoClock) now() time.Time { return time.Now().Add(-time.Duration(d.back.Load())) }
 
-// seed fills the demo's service.
+// seed adds resources to the demo's service.
 func (d *demoClock) seed(srv *pipelinestest.Server) {
 	repo := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
 	for _, c := range []struct {

@@ -1,5 +1,5 @@
-// Fleet makes one change to thousands of repositories, or reads one row of a report from each, with any number of workers on any number
-// of hosts that share one quota.
+// Fleet makes one change to thousands of repositories, or reads one row of a report from each, with any number of workers on any number of
+// hosts that share one quota.
 package main
 
 import (
@@ -56,12 +56,12 @@ type options struct {
 	concurrency            int
 	retryDelay             time.Duration
 	wait, demo             bool
-	poll                   time.Duration // how often the campaign's progress is looked at
+	poll                   time.Duration // interval at which progress is read
 	flags                  *flag.FlagSet
 	campaignGiven          bool
 }
 
-// program is one command with what it works on.
+// program is one command and its dependencies.
 type program struct {
 	options
 	env   cli.Env
@@ -114,7 +114,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	return status
 }
 
-// define makes the flags of a command.
+// define defines the flags of a command.
 func (o *options) define(command string) {
 	o.flags = flag.NewFlagSet("fleet "+command, flag.ContinueOnError)
 	o.flags.StringVar(&o.campaign, "campaign", "", "the campaign's `name`: small letters, digits, dots, hyphens and underscores")
@@ -138,7 +138,7 @@ func (o *options) define(command string) {
 		defaults()
 	}
 	if o.redisURL != "" {
-		o.flags.Lookup("redis").DefValue = "" // it may have a password
+		o.flags.Lookup("redis").DefValue = "" // may contain a password
 	}
 }
 
@@ -195,7 +195,7 @@ func (o *options) checkStart() error {
 	return nil
 }
 
-// connectRedis makes the client of Redis. Where run isn't told which, one in memory does.
+// connectRedis returns the client of Redis. Without an address, run uses one in memory.
 func (p *program) connectRedis(command string) (end func(), err error) {
 	address := p.redisURL
 	stop := func() {}
@@ -212,12 +212,12 @@ func (p *program) connectRedis(command string) (end func(), err error) {
 	o, err := redis.ParseURL(address)
 	if err != nil {
 		stop()
-		return nil, errors.New("-redis (or FLEET_REDIS) is no URL of Redis such as redis://host:6379/0") // err might show a password
+		return nil, errors.New("-redis (or FLEET_REDIS) is no URL of Redis such as redis://host:6379/0") // err might contain a password
 	}
 	rdb := redis.NewClient(o)
 	p.store = store{rdb: rdb, campaign: p.campaign}
 	return func() {
-		rdb.Close() //nolint:errcheck // nothing is left to be told
+		rdb.Close() //nolint:errcheck // nothing to do about it
 		stop()
 	}, nil
 }

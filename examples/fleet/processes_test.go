@@ -22,7 +22,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// TestMain lets the test's own binary be the program, for tests that need processes.
+// TestMain makes the test binary the program, for tests that start processes.
 func TestMain(m *testing.M) {
 	if os.Getenv("FLEET_IS_THE_PROGRAM") != "" {
 		main()
@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// startRedis starts a redis-server of its own for the test, or, where none is installed, miniredis, which listens on a port too.
+// startRedis starts a redis-server for the test, or miniredis if none is installed. Both listen on a port.
 func startRedis(t *testing.T) (address string, rdb *redis.Client) {
 	t.Helper()
 	address = startServer(t)
@@ -52,7 +52,7 @@ func startServer(t *testing.T) (address string) {
 	if err != nil {
 		return ""
 	}
-	dir, err := os.MkdirTemp("", "fleet") //nolint:usetesting // t.TempDir is too long for the path of a socket
+	dir, err := os.MkdirTemp("", "fleet") //nolint:usetesting // t.TempDir is too long for a socket's path
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "redis")
@@ -66,11 +66,11 @@ func startServer(t *testing.T) (address string) {
 	return "unix://" + socket
 }
 
-// process is a worker in a process of its own.
+// process is a worker in its own process.
 type process struct {
 	*exec.Cmd
 
-	errs  bytes.Buffer // to be read after the end
+	errs  bytes.Buffer // read after the end
 	ended chan error
 }
 
@@ -91,12 +91,13 @@ func startWorker(t *testing.T) *process {
 const (
 	fleetSize  = 2000
 	hourlyRate = 1000
-	// hour is how long an hour lasts for the service of the test. Four of them are what two requests for each of the repositories take.
+	// hour is the length of an hour for the test's service. Two requests for each repository take four of
+	// them.
 	hour   = 3 * time.Second
 	faster = 1200
 )
 
-func TestEveryRepositoryIsChangedOnceWithinTheQuotaThoughAWorkerIsKilled(t *testing.T) {
+func TestEveryRepositoryIsChangedOnceWithinTheQuotaAlthoughAWorkerIsKilled(t *testing.T) {
 	begin := time.Now()
 	srv := pipelinestest.NewServer(pipelinestest.WithQuota(hourlyRate), pipelinestest.WithToken("a-token"),
 		pipelinestest.WithClock(func() time.Time { return begin.Add(faster * time.Since(begin)) }))
@@ -112,7 +113,8 @@ func TestEveryRepositoryIsChangedOnceWithinTheQuotaThoughAWorkerIsKilled(t *test
 	setEnvironment(t, address, srv.URL())
 	s := store{rdb: rdb, campaign: "rollout"}
 
-	// 30 are left for requests that were let through and arrive late, which are at most one for each of 16 goroutines.
+	// 30 requests are reserved for those that pass the limiter and arrive late, at most one for each of 16
+	// goroutines.
 	start := []string{"start", "-campaign", "rollout", "-repos", "-", "-quota", "970", "-per", hour.String(), "variable", "GREETING", "hello"}
 	out := fleet(t, cli.Success, list.String(), start...)
 	require.Contains(t, out, "2000 were put into Redis, 0 wait there already, 0 of 2000 are through.")
@@ -131,7 +133,7 @@ func TestEveryRepositoryIsChangedOnceWithinTheQuotaThoughAWorkerIsKilled(t *test
 	require.NoError(t, victim.Process.Kill())
 	require.Error(t, <-victim.ended)
 	require.Less(t, progress(), fleetSize*2/3, "it was to be killed midway")
-	fleet(t, cli.Success, list.String(), start...) // what waits isn't enqueued again, and what gets through meanwhile isn't done again
+	fleet(t, cli.Success, list.String(), start...) // waiting tasks aren't enqueued again, finished ones aren't repeated
 
 	orphans := awaitOrphans(t, s)
 	require.NotEmpty(t, orphans, "the killed worker had tasks")
@@ -154,7 +156,7 @@ func TestEveryRepositoryIsChangedOnceWithinTheQuotaThoughAWorkerIsKilled(t *test
 	t.Logf("%d requests in %s; %d tasks of the killed worker were done by another", len(srv.Requests()), time.Since(begin).Round(time.Millisecond), len(orphans))
 }
 
-// awaitOrphans waits until nothing is left but the tasks that the killed worker had, and returns their IDs.
+// awaitOrphans waits until only the tasks of the killed worker are left, and returns their IDs.
 func awaitOrphans(t *testing.T, s store) []string {
 	t.Helper()
 	inspector := asynq.NewInspectorFromRedisClient(s.rdb)
@@ -176,7 +178,7 @@ func awaitOrphans(t *testing.T, s store) []string {
 	return before
 }
 
-// expire lets the minute pass after which the engine takes a worker that gives no sign of life for dead.
+// expire advances the clock by the minute after which the engine considers a silent worker dead.
 func expire(t *testing.T, s store, tasks []string) {
 	t.Helper()
 	leases := "asynq:{" + s.queue() + "}:lease"
@@ -188,12 +190,12 @@ func expire(t *testing.T, s store, tasks []string) {
 	}
 }
 
-// requireOneChangeEach looks at what the service was asked to change.
+// requireOneChangeEach checks the changes that the service has received.
 func requireOneChangeEach(t *testing.T, srv *pipelinestest.Server, want int) {
 	t.Helper()
 	changes := map[string][]string{}
 	for _, r := range srv.Requests() {
-		if r.Method != http.MethodGet && r.Status != 0 { // without a status the killed worker was gone before it took effect
+		if r.Method != http.MethodGet && r.Status != 0 { // status 0: the worker was killed before the effect
 			changes[r.Path] = append(changes[r.Path], fmt.Sprint(r.Method, " ", r.Status))
 		}
 	}
@@ -203,8 +205,8 @@ func requireOneChangeEach(t *testing.T, srv *pipelinestest.Server, want int) {
 	}
 }
 
-// requireQuotaUsedAndKept holds the service's record of requests against the quota: none was refused, no hour has more than the quota,
-// and the busiest one shows that the quota was what held the workers back.
+// requireQuotaUsedAndKept checks the service's requests against the quota: none was refused, no hour exceeds the quota, and the busiest
+// hour shows that the quota limited the workers.
 func requireQuotaUsedAndKept(t *testing.T, srv *pipelinestest.Server) {
 	t.Helper()
 	requests := srv.Requests()
@@ -221,7 +223,7 @@ func requireQuotaUsedAndKept(t *testing.T, srv *pipelinestest.Server) {
 	require.Greater(t, busiest, hourlyRate/2)
 }
 
-// setEnvironment makes the environment of the test, and of its processes, one with Redis and credentials.
+// setEnvironment sets Redis and credentials in the environment of the test and its processes.
 func setEnvironment(t *testing.T, address, service string) {
 	t.Helper()
 	clitest.SetCredentials(t, "a-token")
@@ -229,7 +231,7 @@ func setEnvironment(t *testing.T, address, service string) {
 	t.Setenv("BITBUCKET_BASE_URL", service)
 }
 
-// fleet runs the program in the test's process and returns what it printed on Stdout.
+// fleet runs the program in the test's process and returns its Stdout.
 func fleet(t *testing.T, status int, stdin string, args ...string) string {
 	t.Helper()
 	out, errs := fleetBoth(t, status, stdin, args...)

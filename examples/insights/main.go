@@ -1,5 +1,5 @@
-// Command insights reads the pipelines of the last days of a repository and reports on them: how often they succeed, how long they
-// take and wait, what they cost, and which steps and tests fail.
+// Command insights reports on the pipelines of a repository in the last days: how often they succeed, how long they take and wait, what
+// they cost, and which steps and tests fail.
 package main
 
 import (
@@ -90,12 +90,12 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	return cli.Success
 }
 
-// check refuses what doesn't fit.
+// check rejects invalid flags.
 func (o options) check(flags *flag.FlagSet) (*time.Location, error) {
 	if err := o.checkRepo(); err != nil {
 		return nil, err
 	}
-	var empty string // often from a shell's variable that isn't set: what would be read is not what was meant
+	var empty string // often from an unset shell variable
 	flags.Visit(func(f *flag.Flag) {
 		if f.Name != "o" && strings.TrimSpace(f.Value.String()) == "" {
 			empty = f.Name
@@ -120,7 +120,7 @@ func (o options) check(flags *flag.FlagSet) (*time.Location, error) {
 	return zone, nil
 }
 
-// checkRepo sees to it that a demo is never mistaken for what somebody asked for.
+// checkRepo prevents mistaking a demo for a real report.
 func (o options) checkRepo() error {
 	demo := o.demo || !cli.HasCredentials()
 	switch {
@@ -134,7 +134,7 @@ func (o options) checkRepo() error {
 	return nil
 }
 
-// report reads the runs and analyses them. Where some runs were read and something is in the way of more, it is on those.
+// report reads the runs and analyses them. If only some could be read, the report is on those.
 func (o options) report(ctx context.Context, env cli.Env, zone *time.Location) (Report, error) {
 	requests := &budget{limit: int64(o.maxRequests)}
 	env.Options = append([]pipelines.Option{pipelines.WithLimiter(requests)}, env.Options...)
@@ -163,12 +163,12 @@ func (o options) report(ctx context.Context, env cli.Env, zone *time.Location) (
 	case errors.Is(err, errBudget):
 		rep.Incomplete = errBudget.Error()
 	case err != nil:
-		rep.Incomplete = cli.Clean(cli.Words(err))
+		rep.Incomplete = cli.Clean(cli.Message(err))
 	}
 	return rep, nil
 }
 
-// write writes the report in all the ways that were asked for.
+// write writes the report in all requested formats.
 func (o options) write(rep Report, env cli.Env) error {
 	summary := env.Stdout
 	if o.json == "-" {
@@ -199,7 +199,7 @@ func writeJSON(w io.Writer, rep Report) error {
 	return encoder.Encode(rep)
 }
 
-// writeFile writes a file that is there as a whole or not at all.
+// writeFile writes a file completely or not at all.
 func writeFile(name string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), ".insights-*")
 	if err != nil {
@@ -210,7 +210,7 @@ func writeFile(name string, write func(io.Writer) error) (err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	if err = errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil { // for others to read: it is a report
+	if err = errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil { // a report is for others to read
 		return err
 	}
 	return os.Rename(f.Name(), name)

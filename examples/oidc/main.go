@@ -1,5 +1,5 @@
-// Command oidc is a server that only steps of Bitbucket Pipelines may call: it accepts their OpenID Connect tokens and answers who called.
-// With -demo, or without credentials and flags, it shows itself against a fake of the service in its own process. See its -h.
+// Command oidc is a server that accepts requests only from steps of Bitbucket Pipelines, by their OpenID Connect tokens, and responds with
+// the caller's identity. With -demo, or without credentials and flags, it runs against a fake service in its own process. See its -h.
 package main
 
 import (
@@ -50,7 +50,7 @@ type options struct {
 
 func main() { cli.Main(run) }
 
-// run is the whole program. It returns the exit status; the end of ctx is an interrupt.
+// run runs the program and returns the exit status. Cancelling ctx is an interrupt.
 func run(ctx context.Context, args []string, env cli.Env) int {
 	o := &options{}
 	flags := o.flags()
@@ -99,7 +99,7 @@ func (o *options) flags() *flag.FlagSet {
 
 var bareUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-// uuids collects UUIDs, with or without their braces, in the form of the claims; beside them also is taken.
+// uuids is a flag for UUIDs, with or without braces. It accepts the value of also, too.
 func uuids(list *[]string, also string) func(string) error {
 	return func(s string) error {
 		bare := strings.TrimSuffix(strings.TrimPrefix(s, "{"), "}")
@@ -131,7 +131,7 @@ func (o *options) check(rest []string) error {
 	return nil
 }
 
-// connect makes a client of the service, with credentials only if there are some.
+// connect returns a client of the service, with credentials if there are some.
 func connect(env cli.Env) (*pipelines.Client, error) {
 	own := []pipelines.Option{pipelines.WithUserAgent("pipelines-examples-oidc")}
 	if cli.HasCredentials() {

@@ -1,5 +1,5 @@
-// Command sshkeys shows a repository's SSH key pair and known hosts with their fingerprints, makes a new pair, and adds known hosts
-// from the output of ssh-keyscan. See its -h.
+// Command sshkeys shows the SSH key pair and the known hosts of a repository with their fingerprints, generates a new pair, and adds known
+// hosts from the output of ssh-keyscan. See its -h.
 package main
 
 import (
@@ -48,7 +48,7 @@ const statuses = `
 
 func main() { cli.Main(run) }
 
-// options is what the command line says.
+// options are the parsed flags.
 type options struct {
 	repo            string
 	create          bool
@@ -106,7 +106,7 @@ func (o *options) checkKey() error {
 	return nil
 }
 
-// errWouldReplace ends what would have replaced a key without -replace.
+// errWouldReplace means that a key would be replaced without -replace.
 var errWouldReplace = errors.New("would replace a key")
 
 // job is one run of the program.
@@ -165,7 +165,7 @@ func (j *job) say(format string, args ...any) {
 // pair returns the repository's key pair, nil if it has none.
 func (j *job) pair(ctx context.Context) (*pipelines.KeyPair, error) {
 	pair, err := j.service.GetKeyPair(ctx, j.repo)
-	if errors.Is(err, pipelines.ErrNotFound) { // so is a repository that doesn't exist, which has no list of hosts either
+	if errors.Is(err, pipelines.ErrNotFound) { // also if the repository doesn't exist; listing its hosts then fails
 		_, err = j.service.ListKnownHosts(ctx, j.repo, nil).Collect()
 		return nil, err
 	}
@@ -201,7 +201,7 @@ func (j *job) show(ctx context.Context) error {
 	return nil
 }
 
-// newPair makes a key pair and gives it to the repository.
+// newPair generates a key pair and sends it to the service.
 func (j *job) newPair(ctx context.Context) error {
 	old, err := j.pair(ctx)
 	if err != nil {
@@ -234,7 +234,7 @@ func (j *job) newPair(ctx context.Context) error {
 	return nil
 }
 
-// publicFingerprint tells the fingerprint of a public key as OpenSSH writes it.
+// publicFingerprint returns the fingerprint of a public key in OpenSSH's format.
 func publicFingerprint(line string) string {
 	key, comment, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
 	if err != nil {
@@ -254,7 +254,7 @@ func keyOf(h *pipelines.KnownHost) pipelines.SSHPublicKey {
 	return *h.PublicKey
 }
 
-// fingerprint tells that of a host's key: computed here, because it is what people compare.
+// fingerprint returns the fingerprint of a host's key. It is computed here, because users compare it.
 func fingerprint(host pipelines.SSHPublicKey) string {
 	blob, err := base64.StdEncoding.DecodeString(host.Key)
 	if err == nil {

@@ -22,14 +22,14 @@ import (
 const program = "caches"
 
 const intro = `
-caches shows how much room the caches of a repository's pipelines take, by name, the largest first, and
-deletes those that are too old or too large.
+caches shows the sizes of the caches of a repository's pipelines, by name, largest first, and deletes those
+that are too old or too large.
 
     go -C examples run ./caches -repo WORKSPACE/SLUG [-older AGE] [-larger SIZE] [-name NAME] [-delete [-dry-run]]
     go -C examples run ./caches -demo          a demo on a fake service
 
--older, -larger and -name choose caches: a cache has to meet all that are given. Each version of a cache
-counts by itself. Without -delete the chosen ones are shown and nothing is changed.
+-older, -larger and -name select caches; a cache must match all that are given. Each version of a cache is
+counted separately. Without -delete the selected caches are shown and nothing is changed.
 `
 
 const scopes = `
@@ -38,7 +38,7 @@ Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:write to
 `
 
 const statuses = `
-    0  done; with -delete: none of the chosen caches is left
+    0  done; with -delete: none of the selected caches is left
 `
 
 func main() { cli.Main(run) }
@@ -75,11 +75,11 @@ func (s *size) Set(text string) error {
 func newFlags(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
 	flags.StringVar(&o.repo, "repo", "", "the repository, as `WORKSPACE/SLUG`")
-	flags.Var(&o.older, "older", "only caches that were made longer ago than this `AGE`, such as 36h or 3d; the service itself keeps them a week")
+	flags.Var(&o.older, "older", "only caches created longer ago than this `AGE`, such as 36h or 3d; the service itself keeps them a week")
 	flags.Var(&o.larger, "larger", "only caches that are larger than this `SIZE`, such as 500MB or 1GiB")
 	flags.StringVar(&o.name, "name", "", "only caches with this `NAME`")
-	flags.BoolVar(&o.delete, "delete", false, "delete the chosen caches; needs -older, -larger or -name")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "with -delete: only say what would be deleted")
+	flags.BoolVar(&o.delete, "delete", false, "delete the selected caches; needs -older, -larger or -name")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "with -delete: only print what would be deleted")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	cli.SetUsage(flags, intro, scopes, statuses)
 	return flags
@@ -91,7 +91,7 @@ func (o *options) check(flags *flag.FlagSet) error {
 	}
 	switch {
 	case o.dryRun && !o.delete:
-		return errors.New("-dry-run goes with -delete: without that nothing is changed anyway")
+		return errors.New("-dry-run goes with -delete: without it nothing is changed")
 	case o.delete && !o.chooses():
 		return errors.New("-delete needs -older, -larger or -name: it never deletes all caches")
 	}
@@ -134,7 +134,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	caches = slices.DeleteFunc(caches, func(c *pipelines.Cache) bool { return !o.chosen(c, now) })
 	switch {
 	case len(caches) == 0 && total > 0:
-		fmt.Fprintf(env.Stdout, "None of the %s of %s is meant.\n", count(total), repo)
+		fmt.Fprintf(env.Stdout, "None of the %s of %s matches.\n", count(total), repo)
 		return cli.Success
 	case len(caches) == 0:
 		fmt.Fprintf(env.Stdout, "%s has no caches.\n", repo)

@@ -69,7 +69,7 @@ func (e Env) Parse(flags *flag.FlagSet, args []string) (status int, ok bool) {
 		usage()
 		return Success, false
 	case err != nil:
-		fmt.Fprintf(e.Stderr, "%s: %v\nThe flag -h explains all of them.\n", flags.Name(), err)
+		fmt.Fprintf(e.Stderr, "%s: %v\nThe flag -h explains the flags.\n", flags.Name(), err)
 		return Trouble, false
 	}
 	return Success, true
@@ -134,7 +134,7 @@ func (e Env) Fail(ctx context.Context, program string, err error) int {
 	case errors.Is(err, pipelines.ErrForbidden):
 		fmt.Fprintln(e.Stderr, "The credentials don't allow this: are their scopes the ones that -h names?")
 	case errors.Is(err, pipelines.ErrOutcomeUnknown):
-		fmt.Fprintln(e.Stderr, "The request was sent and not answered: look whether it took effect before you try again.")
+		fmt.Fprintln(e.Stderr, "The request was sent, but no response arrived: check whether it took effect before you try again.")
 	}
 	return Trouble
 }

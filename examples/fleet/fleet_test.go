@@ -74,7 +74,7 @@ func TestAFailureIsListedWithItsReasonAndRetriedOnRequest(t *testing.T) {
 	for _, r := range repos {
 		require.Len(t, r.Variables(), 1)
 	}
-	require.Contains(t, fleet(t, cli.Trouble, list, startArgs("variable", "K", "other")...), "does something else")
+	require.Contains(t, fleet(t, cli.Trouble, list, startArgs("variable", "K", "other")...), "another campaign has this name")
 	fleet(t, cli.Success, "", "forget", "-campaign", "c")
 	require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "no such campaign")
 }
@@ -173,7 +173,7 @@ func TestAPlanEstimatesTheDurationAndDoesNotChangeRedis(t *testing.T) {
 		names[i] = fmt.Sprintf("acme/r%d", i)
 	}
 	out := fleet(t, cli.Success, strings.Join(names, "\n"), "plan", "-campaign", "c", "-repos", "-", "-quota", "1000", "variable", "K", "v")
-	require.Contains(t, out, "About 4000 requests; at 1000 requests in 1h that takes 4h2m")
+	require.Contains(t, out, "About 4000 requests; at 1000 requests in 1h they take 4h2m")
 	require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "no such campaign")
 }
 
@@ -182,7 +182,7 @@ func TestInvalidFlagsAreRejected(t *testing.T) {
 	for args, want := range map[string]string{
 		"fly":                               "no such command",
 		"start -repos - variable A b":       "-campaign has to be",
-		"start -campaign c variable A b":    "One of -workspace and -repos",
+		"start -campaign c variable A b":    "name the repositories with -workspace or -repos",
 		"start -campaign c -repos - dance":  "no such thing to do",
 		"start -campaign c -repos - report": "there are no repositories",
 		"start -campaign c -repos " + filepath.Join(t.TempDir(), "none") + " report": "none",

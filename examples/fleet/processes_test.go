@@ -35,7 +35,7 @@ func startRedis(t *testing.T) (address string, rdb *redis.Client) {
 	t.Helper()
 	address = startServer(t)
 	if address == "" {
-		t.Log("Redis: no redis-server is installed; miniredis takes its place")
+		t.Log("Redis: no redis-server is installed; using miniredis")
 		address = "redis://" + miniredis.RunT(t).Addr()
 	}
 	o, err := redis.ParseURL(address)

@@ -55,7 +55,7 @@ func (s store) taskID(repo string) string { return s.campaign + ":" + repo }
 func (s store) key(part string) string { return "fleet:{" + s.campaign + "}:" + part }
 
 // errNameTaken means that a different campaign has the name.
-var errNameTaken = errors.New("there is a campaign of this name that does something else")
+var errNameTaken = errors.New("another campaign has this name")
 
 // declare adds repositories to a campaign, which is created if it doesn't exist. Its action can't be changed later; the quota and the
 // number of attempts can.
@@ -80,7 +80,7 @@ func (s store) declare(ctx context.Context, wanted spec, repos []string) error {
 }
 
 // errNoCampaign means that the campaign doesn't exist.
-var errNoCampaign = errors.New("there is no such campaign: fleet start makes one")
+var errNoCampaign = errors.New("no such campaign: fleet start creates one")
 
 func (s store) spec(ctx context.Context) (spec, error) {
 	var found spec

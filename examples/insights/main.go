@@ -20,14 +20,14 @@ import (
 
 const usage = `insights reads the runs of the last days of a repository, their steps and the tests that failed in them, and
 reports on them: runs and success by day, durations, build minutes, slow and failing steps, flaky tests and
-waiting. The report is one HTML file that needs no other; a summary is printed.
+waiting. The report is one self-contained HTML file; a summary is printed.
 
     go -C examples run ./insights -repo WORKSPACE/SLUG [flags]
     go -C examples run ./insights -demo       a demo against a fake service of its own
 
 Credentials come from the environment: BITBUCKET_TOKEN (an access token), or BITBUCKET_EMAIL and
 BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET (an OAuth consumer). Without
-any of them it is the demo that runs. Scope: pipeline (API tokens: read:pipeline:bitbucket).
+any of them the demo runs. Scope: pipeline (API tokens: read:pipeline:bitbucket).
 
   -repo WORKSPACE/SLUG  the repository
   -days N               how many days, today included; default 30
@@ -35,9 +35,9 @@ any of them it is the demo that runs. Scope: pipeline (API tokens: read:pipeline
   -zone NAME            the time zone of days, such as UTC or Europe/Berlin; default: the local one
   -o FILE               the HTML file; default insights.html; "": none
   -json FILE            the same as JSON, too; -: on standard output, with the summary on standard error
-  -max-requests N       how many requests may be sent, retries included; default 900, because the service
+  -max-requests N       maximum number of requests, including retries; default 900, because the service
                         allows 1,000 an hour. One is needed for each hundred runs, one for each run and one
-                        for each failed step. When they are used up, the report is on what was read by then:
+                        for each failed step. When they are used up, the report covers what was read so far:
                         the newest runs first
   -parallel N           how many requests at once; default 6
   -demo                 run on the built-in fake service even if there are credentials
@@ -45,7 +45,7 @@ any of them it is the demo that runs. Scope: pipeline (API tokens: read:pipeline
 
 Exit status ("go run" turns all but 0 into 1):
     0  the report is complete
-    2  wrong usage, an error, or a report that is not complete, which says so
+    2  wrong usage, an error, or an incomplete report, which says so
   130  interrupted
 `
 

@@ -254,7 +254,7 @@ func (s *fixture) show(ctx context.Context, env cli.Env, url string) int {
 		return env.Fail(ctx, "oidc", err)
 	}
 	asked := len(s.srv.RequestsTo(http.MethodGet, "/workspaces/acme/pipelines-config/identity/oidc/keys.json"))
-	fmt.Fprintf(env.Stdout, "%d accepted, %d refused; the service was asked for its keys %d times.\n", accepted, len(visits)-accepted, asked)
+	fmt.Fprintf(env.Stdout, "%d accepted, %d refused; the service's keys were requested %d times.\n", accepted, len(visits)-accepted, asked)
 	if wrong > 0 {
 		return cli.Failure
 	}

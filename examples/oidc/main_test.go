@@ -192,7 +192,7 @@ func TestTheDemoShowsWhatIsAcceptedAndRefused(t *testing.T) {
 		var out, errs strings.Builder
 		require.Equal(t, cli.Success, run(t.Context(), args, cli.Env{Stdout: &out, Stderr: &errs}), errs.String())
 		require.Contains(t, errs.String(), "demo")
-		require.Contains(t, out.String(), "3 accepted, 15 refused; the service was asked for its keys 3 times.")
+		require.Contains(t, out.String(), "3 accepted, 15 refused; the service's keys were requested 3 times.")
 		for _, v := range (&fixture{listed: pipelinestest.NewServer().AddRepository("a", "b")}).visits() {
 			require.Regexp(t, `(?m)^`+v.name+` +\d`, out.String())
 		}

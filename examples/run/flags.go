@@ -16,15 +16,15 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-const usage = `run triggers a pipeline of Bitbucket Pipelines and follows it live: every line of its logs, every change
-of state, and at the end a table of the steps and how the run ended.
+const usage = `run starts a pipeline of Bitbucket Pipelines and follows it live: every line of its logs, every change of
+state, and at the end a table of the steps and the result of the run.
 
     go -C examples run ./run -repo WORKSPACE/SLUG [flags]
     go -C examples run ./run -demo            a demo against a fake service of its own
 
 Credentials come from the environment: BITBUCKET_TOKEN (an access token), or BITBUCKET_EMAIL and
 BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET (an OAuth consumer). Without
-any of them it is the demo that runs.
+any of them the demo runs.
 
 What to run:
   -repo WORKSPACE/SLUG  the repository              -repo acme/site
@@ -39,16 +39,16 @@ What to run:
   -secret KEY=VALUE     the same with this value,   -secret REALM=internal
                         which process lists and
                         the shell's history show:
-                        better use the form above
+                        prefer the form above
 
 How to follow it:
   -timeout DURATION     how long to follow the run  -timeout 20m
-                        before leaving it alone;
-                        default 1h, 0: for ever
+                        before giving up;
+                        default 1h, 0: no limit
   -stop-on-interrupt    an interrupt stops the run  -stop-on-interrupt
                         too, not just the program
   -no-follow            start the run, print its    -no-follow
-                        number and URL, and end
+                        number and URL, and exit
 
 Other things to do:
   -stop NUMBER          stop a run                  -repo acme/site -stop 42
@@ -58,13 +58,13 @@ Other things to do:
   -demo-fail            a demo that fails           -demo -demo-fail
   -h                    print this text             -h
 
-On a terminal the output has colours, unless NO_COLOR=1 is set, and ends in a line of progress. Escape
-sequences in logs are removed, except that colours are let through to a terminal.
+On a terminal the output has colours, unless NO_COLOR=1 is set, and ends with a progress line. Escape
+sequences in logs are removed, except colours on a terminal.
 
 Exit status ("go run" turns all but 0 into 1; for scripts: go -C examples build -o FILE ./run):
-    0  the run was successful; with -no-follow: it was started; with -stop: it was told to stop
-    1  the run ended in another way: FAILED, ERROR, STOPPED or EXPIRED
-    2  wrong usage, an error on the way, or the timeout: how the run ended is not known
+    0  the run was successful; with -no-follow: it was started; with -stop: it is being stopped
+    1  the run ended with another result: FAILED, ERROR, STOPPED or EXPIRED
+    2  wrong usage, an error, or the timeout: the result of the run is unknown
   130  interrupted, by Ctrl-C or SIGTERM; a second one ends the program at once
 `
 
@@ -241,7 +241,7 @@ func fromEnvironment(flag, key string) (string, error) {
 	case value != "":
 		return value, nil
 	case usualName.MatchString(key):
-		return "", fmt.Errorf("%s %s: there is no environment variable %s, or it is empty", flag, key, key)
+		return "", fmt.Errorf("%s %s: environment variable %s is unset or empty", flag, key, key)
 	}
 	return "", fmt.Errorf("%s: there is no environment variable of that name, which is not repeated here because it may be the secret", flag)
 }

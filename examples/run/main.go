@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, env environment) int {
 		err = o.check(credentials)
 	}
 	if err != nil {
-		fmt.Fprintf(env.stderr, "run: %v\nThe flag -h explains all of them.\n", err)
+		fmt.Fprintf(env.stderr, "run: %v\nThe flag -h explains the flags.\n", err)
 		return exitUnknown
 	}
 	s := &job{options: o, demo: o.demo || !credentials, screen: newScreen(env), stderr: env.stderr, hidden: newSecrets(o.secrets.list)}
@@ -148,7 +148,7 @@ func (s *job) run(ctx context.Context) int {
 func (s *job) notStarted(ctx, following context.Context, err error) int {
 	if errors.Is(err, pipelines.ErrOutcomeUnknown) {
 		status := s.fail(err)
-		s.say("It is unknown whether a run was started: the request was sent and not answered. Look at the list of runs before you try again,\n"+
+		s.say("It is unknown whether a run was started: the request was sent, but no response arrived. Check the list of runs before you try again,\n"+
 			"or there may be two: https://bitbucket.org/%s/pipelines", s.repo)
 		if ctx.Err() != nil {
 			return exitInterrupted
@@ -189,7 +189,7 @@ func (s *job) stillRunning(p *pipelines.Pipeline) string {
 	if s.demo {
 		return fmt.Sprintf("Run #%d was not followed to its end; being a demo, it ends with this program.", p.BuildNumber)
 	}
-	return fmt.Sprintf("Run #%d was not followed to its end and goes on.\n"+
+	return fmt.Sprintf("Run #%d was not followed to its end and continues.\n"+
 		"  look at it:  %s\n"+
 		"  stop it:     go -C examples run ./run -repo %s -stop %d", p.BuildNumber, p.WebURL(s.repo), s.repo, p.BuildNumber)
 }
@@ -215,7 +215,7 @@ func (s *job) stopRun(ctx context.Context, number int) bool {
 		s.say("Run #%d could not be stopped: %s", number, url)
 		return false
 	}
-	s.say("Run #%d was told to stop: %s", number, url)
+	s.say("Run #%d is being stopped: %s", number, url)
 	return true
 }
 

@@ -193,7 +193,7 @@ func TestInterrupt(t *testing.T) {
 		time.AfterFunc(10*time.Second, cancel)
 		require.Equal(t, exitInterrupted, s.run(ctx))
 		require.Contains(t, s.out.String(), "Build              │ line 1\n")
-		require.Equal(t, "Interrupted. Run #1 was not followed to its end and goes on.\n"+
+		require.Equal(t, "Interrupted. Run #1 was not followed to its end and continues.\n"+
 			"  look at it:  https://bitbucket.org/acme/site/pipelines/results/1\n"+
 			"  stop it:     go -C examples run ./run -repo acme/site -stop 1\n", s.errs.String())
 		require.False(t, s.repo.Pipelines()[0].State.Done())
@@ -207,7 +207,7 @@ func TestStopOnInterrupt(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(10*time.Second, cancel)
 		require.Equal(t, exitInterrupted, s.run(ctx, "-stop-on-interrupt"))
-		require.Equal(t, "Run #1 was told to stop: https://bitbucket.org/acme/site/pipelines/results/1\n", s.errs.String())
+		require.Equal(t, "Run #1 is being stopped: https://bitbucket.org/acme/site/pipelines/results/1\n", s.errs.String())
 		p, err := s.Client().Pipelines.Wait(t.Context(), s.repo.Repo(), "1", nil)
 		require.NoError(t, err)
 		require.Equal(t, "STOPPED", p.State.String())
@@ -219,7 +219,7 @@ func TestStop(t *testing.T) {
 		s := newFixture(t, scripted("Build", time.Hour, ""))
 		require.Equal(t, exitSuccessful, s.run(t.Context(), "-no-follow"))
 		require.Equal(t, exitSuccessful, s.run(t.Context(), "-stop", "1"))
-		require.Contains(t, s.errs.String(), "Run #1 was told to stop")
+		require.Contains(t, s.errs.String(), "Run #1 is being stopped")
 		require.Equal(t, exitUnknown, s.run(t.Context(), "-stop", "2"))
 		require.Contains(t, s.errs.String(), "Run #2 could not be stopped")
 		gone, cancel := context.WithCancel(t.Context())
@@ -245,7 +245,7 @@ func TestTimeout(t *testing.T) {
 		begin := time.Now()
 		require.Equal(t, exitUnknown, s.run(t.Context(), "-timeout", "5m"))
 		require.Equal(t, 5*time.Minute, time.Since(begin))
-		require.Contains(t, s.errs.String(), "The timeout of 5m0s has passed. Run #1 was not followed to its end and goes on.\n  look at it:  https://")
+		require.Contains(t, s.errs.String(), "The timeout of 5m0s has passed. Run #1 was not followed to its end and continues.\n  look at it:  https://")
 	})
 }
 
@@ -346,8 +346,8 @@ func TestErrors(t *testing.T) {
 		"echoed secret":    {&pipelinestest.Fault{Status: http.StatusBadRequest, Body: "bad value hunter2\x1b[2J"}, []string{"-secret", "A=hunter2"}, []string{"400", "bad value ******"}},
 		"no answer":        {&pipelinestest.Fault{Method: http.MethodPost, Drop: pipelinestest.DropAfter}, nil, []string{"It is unknown whether a run was started", "https://bitbucket.org/acme/site/pipelines\n"}},
 		"timeout":          {&pipelinestest.Fault{Path: runs, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"30"}}}, []string{"-timeout", "10s"}, []string{"The timeout of 10s passed before the run was started."}},
-		"lost on the way":  {&pipelinestest.Fault{Path: logs, Status: http.StatusForbidden}, nil, []string{"403", "Run #1 was not followed to its end and goes on."}},
-		"trouble for good": {&pipelinestest.Fault{Path: logs, Status: http.StatusBadGateway}, nil, []string{"502", "Run #1 was not followed to its end and goes on."}},
+		"lost on the way":  {&pipelinestest.Fault{Path: logs, Status: http.StatusForbidden}, nil, []string{"403", "Run #1 was not followed to its end and continues."}},
+		"trouble for good": {&pipelinestest.Fault{Path: logs, Status: http.StatusBadGateway}, nil, []string{"502", "Run #1 was not followed to its end and continues."}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -371,8 +371,8 @@ func TestInterruptBeforeTheStart(t *testing.T) {
 		after time.Duration
 		want  string
 	}{
-		"not sent":     {0, "Interrupted before the run was started."},
-		"not answered": {time.Second, "It is unknown whether a run was started"},
+		"not sent":            {0, "Interrupted before the run was started."},
+		"no response arrived": {time.Second, "It is unknown whether a run was started"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -28,8 +28,8 @@ that have been offline for long, and fails if there are any, which makes it a ch
     go -C examples run ./runners -workspace WORKSPACE -stale 24h [-delete [-dry-run]]
     go -C examples run ./runners -demo                     a demo on a fake service
 
-A runner is stale if its status is OFFLINE, or UNREGISTERED (it never came), and didn't change for that long. One
-that was disabled is not. Before -delete deletes one it asks once more whether it's still so.
+A runner is stale if its status is OFFLINE, or UNREGISTERED (it never connected), and hasn't changed for that long. A
+disabled runner is not. -delete checks each runner again before deleting it.
 `
 
 const scopes = `
@@ -58,7 +58,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.StringVar(&o.workspace, "workspace", "", "show the runners of this `WORKSPACE`")
 	flags.Var(&o.stale, "stale", "only those that have been offline for this `TIME`, such as 24h or 7d")
 	flags.BoolVar(&o.delete, "delete", false, "with -stale: delete them")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "with -delete: only say what would be deleted")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "with -delete: only print what would be deleted")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	cli.SetUsage(flags, intro, scopes, statuses)
 	return flags
@@ -72,7 +72,7 @@ func (o *options) check(flags *flag.FlagSet) error {
 	case o.delete && o.stale == 0:
 		return errors.New("-delete goes with -stale: it deletes stale runners only")
 	case o.dryRun && !o.delete:
-		return errors.New("-dry-run goes with -delete: without that nothing is changed anyway")
+		return errors.New("-dry-run goes with -delete: without it nothing is changed")
 	case o.repo == "" && o.workspace == "" && !cli.IsDemo(o.demo):
 		return errors.New("-repo WORKSPACE/SLUG or -workspace WORKSPACE is missing, or both")
 	}

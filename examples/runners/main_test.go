@@ -137,10 +137,6 @@ func TestTheDemoRunsWithoutCredentials(t *testing.T) {
 	require.Equal(t, cli.Success, status)
 	require.Contains(t, errs, "demo")
 	require.Contains(t, out, "5 runners, 2 of them online")
-	status, out, _ = clitest.Demo(t, run, "-stale 24h -delete")
-	require.Equal(t, cli.Success, status)
-	require.Contains(t, out, "deleted 2 runners of 2")
-	status, out, _ = clitest.Demo(t, run, "-h")
-	require.Equal(t, cli.Success, status)
-	require.Contains(t, out, "runner:write")
+	clitest.RequireDemo(t, run, "-stale 24h -delete", "deleted 2 runners of 2")
+	clitest.RequireDemo(t, run, "-h", "runner:write")
 }

@@ -30,14 +30,14 @@ another repository.
     go -C examples run ./schedules -repo WORKSPACE/SLUG -copy-to WORKSPACE/OTHER
     go -C examples run ./schedules -demo                                a demo on a fake service
 
-With -id they do it to some schedules only; -pause prints the command that resumes what it paused. A copy is
-enabled if the original is. What the other repository has already, same target and same pattern, isn't
-copied again, so that a copy that broke off can be repeated.
+With -id they apply to some schedules only; -pause prints the command that resumes what it paused. A copy is
+enabled if the original is. A schedule with the same target and pattern isn't copied again, so an
+interrupted copy can be repeated.
 `
 
 const scopes = `
 Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:write to pause, resume and copy
-(write:pipeline:bitbucket), there for both repositories.
+(write:pipeline:bitbucket), for both repositories.
 `
 
 const statuses = `
@@ -76,7 +76,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.BoolVar(&o.pause, "pause", false, "disable the schedules")
 	flags.BoolVar(&o.resume, "resume", false, "enable the schedules")
 	flags.StringVar(&o.copyTo, "copy-to", "", "copy the schedules to this repository, as `WORKSPACE/SLUG`")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "with -pause, -resume and -copy-to: only say what would be done")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "with -pause, -resume and -copy-to: only print what would be done")
 	flags.IntVar(&o.next, "next", 1, "how many of the next times to show, `1 to 10`")
 	flags.StringVar(&o.zone, "zone", "", "the time `ZONE` to show times in, such as Europe/Berlin; default: the local one")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials (it has acme/site and acme/shop)")
@@ -98,7 +98,7 @@ func (o *options) check(flags *flag.FlagSet) error {
 	case actions > 1:
 		return errors.New("-pause, -resume and -copy-to exclude each other")
 	case o.dryRun && actions == 0:
-		return errors.New("-dry-run goes with -pause, -resume or -copy-to: without them nothing is changed anyway")
+		return errors.New("-dry-run goes with -pause, -resume or -copy-to: without them nothing is changed")
 	case o.next < 1 || o.next > 10:
 		return errors.New("-next is not from 1 to 10")
 	}

@@ -190,10 +190,6 @@ func TestTheDemoRunsWithoutCredentials(t *testing.T) {
 	require.Equal(t, cli.Success, status)
 	require.Contains(t, errs, "demo")
 	require.Contains(t, out, "nightly on main")
-	status, out, _ = clitest.Demo(t, run, "-demo -copy-to acme/shop")
-	require.Equal(t, cli.Success, status)
-	require.Contains(t, out, "4 schedules of 4 copied to acme/shop")
-	status, out, _ = clitest.Demo(t, run, "-h")
-	require.Equal(t, cli.Success, status)
-	require.Contains(t, out, "pipeline:write")
+	clitest.RequireDemo(t, run, "-demo -copy-to acme/shop", "4 schedules of 4 copied to acme/shop")
+	clitest.RequireDemo(t, run, "-h", "pipeline:write")
 }

@@ -106,7 +106,7 @@ func (j *job) refuseOthers(hosts []pipelines.KnownHostRequest, known map[hostKey
 		}
 	}
 	if err != nil {
-		fmt.Fprintln(j.env.Stderr, "Nothing was changed. The host has a new key, or somebody pretends to be it: ask its owner. Then -replace replaces the key.")
+		fmt.Fprintln(j.env.Stderr, "Nothing was changed. Either the host has a new key or another machine impersonates it: ask its owner, then use -replace.")
 	}
 	return err
 }

@@ -69,7 +69,7 @@ func TestAKeyPairIsReplacedOnlyWithReplace(t *testing.T) {
 
 	require.Equal(t, cli.Failure, s.Run("-repo acme/site -new -type ed25519"))
 	require.Contains(t, s.Out.String(), fingerprintOf(t, old.PublicKey)+" ssh-ed25519 old\n")
-	require.Contains(t, s.Errs.String(), "-replace puts a new one in its place")
+	require.Contains(t, s.Errs.String(), "-replace replaces it")
 	require.Equal(t, cli.Success, s.Run("-repo acme/site -new -replace -dry-run"))
 	require.Contains(t, s.Out.String(), "would be replaced by a new pair of type rsa")
 	require.Equal(t, old, repo.KeyPair())
@@ -207,11 +207,7 @@ func TestTheDemoRunsWithoutCredentials(t *testing.T) {
 	require.Equal(t, cli.Success, status)
 	require.Contains(t, errs, "demo")
 	require.Contains(t, out, "deploy.example.com")
-	status, out, _ = clitest.Demo(t, run, "-new -replace -bits 2048")
-	require.Equal(t, cli.Success, status)
-	require.Contains(t, out, "replaced by a new pair of type rsa: SHA256:")
+	out = clitest.RequireDemo(t, run, "-new -replace -bits 2048", "replaced by a new pair of type rsa: SHA256:")
 	require.NotContains(t, out, "PRIVATE")
-	status, out, _ = clitest.Demo(t, run, "-h")
-	require.Equal(t, cli.Success, status)
-	require.Contains(t, out, "pipeline:variable")
+	clitest.RequireDemo(t, run, "-h", "pipeline:variable")
 }

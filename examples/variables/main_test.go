@@ -84,7 +84,7 @@ func TestPlanApplyAndExportOfARepository(t *testing.T) {
 	status, _, stderr = call(t, "export", "-repo", "acme/site", "-file", exported)
 	require.Equal(t, cli.Success, status, stderr)
 	status, _, stderr = call(t, "export", "-repo", "acme/site", "-file", exported)
-	require.Equal(t, cli.Trouble, status, "a file that is there is not overwritten")
+	require.Equal(t, cli.Trouble, status, "an existing file is not overwritten")
 	require.Contains(t, stderr, "exists")
 	t.Setenv("TOKEN", "x")
 	t.Setenv("KEY", "y")

@@ -95,6 +95,15 @@ func Demo(t *testing.T, run func(context.Context, []string, cli.Env) int, args s
 	return status, stdout.String(), stderr.String()
 }
 
+// RequireDemo is like [Demo], and requires success and an output that contains want. It returns the output.
+func RequireDemo(t *testing.T, run func(context.Context, []string, cli.Env) int, args, want string) string {
+	t.Helper()
+	status, out, _ := Demo(t, run, args)
+	require.Equal(t, cli.Success, status)
+	require.Contains(t, out, want)
+	return out
+}
+
 // Changes returns the method and path of every request other than GET.
 func (s *Fixture) Changes() []string {
 	var all []string

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// inBubble reports whether the goroutine runs in a bubble of testing/synctest. No function tells, but the clock of a bubble starts at
-// midnight UTC on 2000-01-01, and no other clock does today.
+// inBubble reports whether the goroutine runs in a bubble of testing/synctest. There is no function for this, but the clock of a bubble
+// starts at midnight UTC on 2000-01-01, and no other clock does today.
 func inBubble() bool { return time.Now().Year() < 2001 }
 
 const outsideBubbleMessage = "pipelinestest: this Server was made outside the testing/synctest bubble that uses it, and a bubble's clock stands still " +

@@ -178,7 +178,7 @@ func (c *call) listDeployments() *response {
 	case "-state.started_on":
 		slices.SortStableFunc(found, func(a, b *deployment) int { return startedOn(b, a) })
 	default:
-		return errorResponse(http.StatusBadRequest, "Invalid sort", "There is no order "+sort+".")
+		return errorResponse(http.StatusBadRequest, "Invalid sort", "Unknown sort order "+sort+".")
 	}
 	return page(c, found, c.encodeDeployment)
 }

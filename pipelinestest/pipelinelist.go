@@ -21,7 +21,7 @@ func (c *call) listPipelines() *response {
 	key := cmp.Or(c.query.Get("sort"), "created_on")
 	compare, ok := pipelineOrders[strings.TrimPrefix(key, "-")]
 	if !ok {
-		return errorResponse(http.StatusBadRequest, "Invalid sort", "There is no order "+key+".")
+		return errorResponse(http.StatusBadRequest, "Invalid sort", "Unknown sort order "+key+".")
 	}
 	slices.SortStableFunc(found, func(a, b pipelines.Pipeline) int {
 		if strings.HasPrefix(key, "-") {

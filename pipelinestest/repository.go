@@ -67,7 +67,9 @@ func (s *Server) findRepository(workspace, slug string) *Repository {
 }
 
 // commitHash makes up the commit hash of a branch or tag.
-func commitHash(name string) string { return fmt.Sprintf("%x", sha1.Sum([]byte(name))) } //nolint:gosec // as in Git
+func commitHash(name string) string {
+	return fmt.Sprintf("%x", sha1.Sum([]byte(name))) //nolint:gosec // as in Git
+}
 
 // Repo returns the repository's name, as the client's methods take it.
 func (r *Repository) Repo() pipelines.Repo {
@@ -134,7 +136,7 @@ func (c *call) listRepositories() *response {
 	key, descending := strings.CutPrefix(c.query.Get("sort"), "-")
 	compare, ok := repositoryOrders[key]
 	if !ok {
-		return errorResponse(http.StatusBadRequest, "Invalid sort", "There is no order "+key+".")
+		return errorResponse(http.StatusBadRequest, "Invalid sort", "Unknown sort order "+key+".")
 	}
 	found := slices.DeleteFunc(slices.Clone(c.server.repositories), func(r *Repository) bool { return r.workspace != w })
 	slices.SortStableFunc(found, compare)

@@ -8,7 +8,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// stopDelay is how long a run continues after it was told to stop.
+// stopDelay is how long a run continues after a request to stop it.
 const stopDelay = time.Second
 
 // run is a run of a repository's pipeline. Its state at a time is computed from its script and from when it was stopped and resumed.
@@ -63,9 +63,9 @@ func (r *Repository) AddRun(script Script, at time.Time, target ...pipelines.Tar
 		panic(fmt.Sprintf("pipelinestest: a run has one target, not %d", len(target)))
 	}
 	script = script.checked()
-	of := mainTarget()
+	runTarget := mainTarget()
 	if len(target) > 0 {
-		of = clone(target[0])
+		runTarget = clone(target[0])
 	}
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -73,9 +73,9 @@ func (r *Repository) AddRun(script Script, at time.Time, target ...pipelines.Tar
 	if at.After(now) {
 		panic(fmt.Sprintf("pipelinestest: a run cannot have started at %s, which is in the future", at.UTC()))
 	}
-	setTargetDefaults(&of)
-	_, matched := r.chooseScript(of)
-	added := r.startScript(pipelines.Pipeline{Target: withSelector(of, matched)}, script, at.UTC())
+	setTargetDefaults(&runTarget)
+	_, matched := r.chooseScript(runTarget)
+	added := r.startScript(pipelines.Pipeline{Target: withSelector(runTarget, matched)}, script, at.UTC())
 	return copyPipeline(added.snapshot(now))
 }
 

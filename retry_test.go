@@ -319,25 +319,62 @@ func TestUnsecuredVariablesAreCreatedAsSuch(t *testing.T) {
 	}
 }
 
+func TestRequestsSayWhatIsFalseOrEmpty(t *testing.T) {
+	srv := record(t, answer(201, "application/json", `{"uuid":"{u}","key":"K","name":"N"}`))
+	c := newClient(t, srv.base())
+	vars := c.Variables.InRepository(repo)
+	for want, call := range map[string]func() error{
+		`{"key":"K","value":"","secured":false}`: func() error { return second(vars.Create(t.Context(), pipelines.VariableRequest{Key: "K"})) },
+		`{"value":"","secured":false}`: func() error {
+			return second(vars.Update(t.Context(), "{u}", pipelines.VariableUpdate{Value: new(""), Secured: new(false)}))
+		},
+		`"enabled":false`: func() error {
+			return second(c.Schedules.Create(t.Context(), repo, pipelines.ScheduleRequest{
+				Target: pipelines.BranchTarget("main"), CronPattern: "0 0 12 * * ? *", Enabled: new(false),
+			}))
+		},
+		`"restrictions":{"admin_only":false}`: func() error {
+			return second(c.Deployments.CreateEnvironment(t.Context(), repo, pipelines.EnvironmentRequest{
+				Name: "N", EnvironmentType: pipelines.EnvironmentTest, AdminOnly: new(false),
+			}))
+		},
+		`{"change":{"restrictions":{"admin_only":false}}}`: func() error {
+			return c.Deployments.UpdateEnvironment(t.Context(), repo, "{e}", pipelines.EnvironmentUpdate{AdminOnly: new(false)})
+		},
+		`{"labels":[]}`: func() error {
+			return second(c.Runners.InRepository(repo).Update(t.Context(), "{r}", pipelines.RunnerUpdate{Labels: []string{}}))
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			require.NoError(t, call())
+			seen := srv.seen()
+			require.Contains(t, seen[len(seen)-1].Body, want)
+		})
+	}
+}
+
 func TestAnObserverAndALoggerMayCallTheClientAfterARefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c *pipelines.Client
-		start, nested := time.Now(), 0
-		call := func() {
-			if nested++; nested == 1 {
-				_, err := c.Pipelines.Get(t.Context(), repo, "2")
-				assert.NoError(t, err)
+		start, calls, nested := time.Now(), 0, false
+		call := func() { // from the attempt too for which all others wait
+			if nested {
+				return
 			}
+			nested, calls = true, calls+1
+			_, err := c.Pipelines.Get(t.Context(), repo, "2")
+			assert.NoError(t, err)
+			nested = false
 		}
 		c = viaFunc(t, func(req *http.Request) (*http.Response, error) {
-			if time.Since(start) < 20*time.Second {
+			if time.Since(start) < 20*time.Second || strings.HasSuffix(req.URL.Path, "/1") && time.Since(start) < 40*time.Second {
 				return respond(req, 429, ""), nil
 			}
 			return respond(req, 200, `{"build_number":1}`), nil
 		}, pipelines.WithObserver(func(pipelines.Attempt) { call() }), pipelines.WithLogger(slog.New(callingHandler{call})))
 		_, err := c.Pipelines.Get(t.Context(), repo, "1")
 		require.NoError(t, err)
-		require.Greater(t, nested, 1)
+		require.Greater(t, calls, 2)
 	})
 }
 

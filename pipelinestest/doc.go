@@ -65,8 +65,8 @@
 // Make server and client inside the bubble, as here, or make the server with [WithInProcess]. A bubble's clock stands still while a test
 // waits for a socket, so the test would hang. Therefore, if the server was made outside, [Server.URL] and [Server.Client] panic in a
 // bubble. Each request of a client that was made outside fails at once, unless the test has given the client a limiter. The server can't
-// detect requests of other clients to a URL from outside. The clock of a bubble starts in the year 2000, so to an in-process server
-// the runs that were started outside lie in the future.
+// detect requests of other clients to a URL from outside. The clock of a bubble starts in the year 2000, so in a bubble the
+// runs that an in-process server has started outside lie in the future.
 //
 // In a bubble no socket is opened, because a goroutine that waits for connections would stop the bubble's clock: [Server.URL] then names a
 // host that doesn't exist, and [Server.Client] sends through [Server.Transport]. [WithInProcess] does the same elsewhere.

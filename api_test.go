@@ -15,9 +15,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
 )
 
-var updateFiles = flag.Bool("update", false, "rewrite the files that are generated: testdata/api.txt and the table of operations in README.md")
+var updateFiles = flag.Bool("update", false, "rewrite the files that are generated: testdata/api.txt and the table in docs/operations.md")
 
 // requireFile compares a file with what it should say, or makes it say so.
 func requireFile(t *testing.T, file, want string) {
@@ -105,4 +107,11 @@ func TestEveryTestThatTheGuaranteesNameExists(t *testing.T) {
 	for _, name := range named {
 		assert.True(t, exists[string(name[1])], "docs/guarantees.md names %s", name[1])
 	}
+}
+
+// The version that requests carry in their User-Agent has a section in the changelog.
+func TestTheChangelogHasASectionForTheVersion(t *testing.T) {
+	changelog, err := os.ReadFile("CHANGELOG.md")
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)^## v`+regexp.QuoteMeta(pipelines.Version)+` - `, string(changelog))
 }

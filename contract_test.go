@@ -605,7 +605,7 @@ func TestDeprecatedOperationsAreReachedByDeprecatedMethodsOnly(t *testing.T) {
 	require.Equal(t, 10, deprecated)
 }
 
-func TestREADMEHasTheTableOfOperations(t *testing.T) {
+func TestTheTableOfOperationsIsAsTheCode(t *testing.T) {
 	const begin, end = "<!-- operations -->\n", "<!-- /operations -->\n"
 	var table strings.Builder
 	table.WriteString("\n| operation | request | method |\n|---|---|---|\n")
@@ -618,11 +618,11 @@ func TestREADMEHasTheTableOfOperations(t *testing.T) {
 	}
 	table.WriteString("\n")
 
-	readme, err := os.ReadFile("README.md")
+	page, err := os.ReadFile("docs/operations.md")
 	require.NoError(t, err)
-	before, rest, found := strings.Cut(string(readme), begin)
-	require.True(t, found, "README.md has no line %q", strings.TrimSpace(begin))
+	before, rest, found := strings.Cut(string(page), begin)
+	require.True(t, found, "docs/operations.md has no line %q", strings.TrimSpace(begin))
 	_, after, found := strings.Cut(rest, end)
-	require.True(t, found, "README.md has no line %q", strings.TrimSpace(end))
-	requireFile(t, "README.md", before+begin+table.String()+end+after)
+	require.True(t, found, "docs/operations.md has no line %q", strings.TrimSpace(end))
+	requireFile(t, "docs/operations.md", before+begin+table.String()+end+after)
 }

@@ -108,8 +108,8 @@
 //
 // These wait for what happens to a run:
 //
-//   - [PipelinesService.Wait]: until one run ends
-//   - [PipelinesService.WaitAll]: until many runs of a repository end
+//   - [PipelinesService.Wait]: until one run ends or is paused
+//   - [PipelinesService.WaitAll]: until many runs of a repository end or are paused
 //   - [PipelinesService.Watch]: each change of a run and its steps, logs included
 //   - [StepsService.FollowLog]: one growing log
 //

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
 	"github.com/seed-85ed9bfd/pipelines/internal/ctxtime"
+	"github.com/seed-85ed9bfd/pipelines/internal/poll"
 )
 
 // VariablesService manages the variables of a repository, a workspace or a deployment environment.
@@ -310,7 +312,7 @@ func (v *VariableSet) afterCreate(ctx context.Context, key string, cause error, 
 	if !errors.Is(cause, ErrConflict) && !errors.Is(cause, ErrOutcomeUnknown) {
 		return nil, cause
 	}
-	for waited := time.Duration(0); ; waited += fastest {
+	for waited := time.Duration(0); ; waited += poll.MinInterval {
 		there, err := v.GetByKey(ctx, key, opts...)
 		if err == nil {
 			return there, nil
@@ -321,7 +323,7 @@ func (v *VariableSet) afterCreate(ctx context.Context, key string, cause error, 
 		if !v.ops.late || waited >= lateness {
 			return nil, cause
 		}
-		if err := ctxtime.Sleep(ctx, fastest); err != nil {
+		if err := ctxtime.Sleep(ctx, poll.MinInterval); err != nil {
 			return nil, fmt.Errorf("pipelines: Variables.Set: %w while waiting for the variable to appear after: %w", err, cause)
 		}
 	}

@@ -97,7 +97,7 @@ func TestWhatSendsSeveralRequestsTakesOptionsForEach(t *testing.T) {
 		c := srv.Client()
 		run, err := c.Pipelines.Run(t.Context(), repo, mainBranch)
 		require.NoError(t, err)
-		srv.ResetRequests()
+		srv.ClearRequests()
 		team := pipelines.WithHeader("X-Team", "blue")
 		for _, err := range c.Pipelines.Watch(t.Context(), repo, run.UUID, nil, team) {
 			require.NoError(t, err)
@@ -205,7 +205,7 @@ func TestTheLastLinesOfALog(t *testing.T) {
 		"lines that a part cuts apart": {strings.Repeat("line\n", 50_000), 30_000, strings.Repeat("line\n", 30_000)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := pipelinestest.NewServer(pipelinestest.InProcess())
+			srv := pipelinestest.NewServer(pipelinestest.WithInProcess())
 			run := srv.AddRepository("acme", "site").AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{{Log: test.log}}}, time.Now())
 			c := srv.Client()
 			steps, err := c.Steps.List(t.Context(), repo, run.UUID, nil).Collect()

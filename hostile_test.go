@@ -576,7 +576,7 @@ func TestWatchOfManyStepsKeepsItsBudget(t *testing.T) {
 		r.Script("", script)
 		id := start(t, c).UUID
 		time.Sleep(time.Minute)
-		srv.ResetRequests()
+		srv.ClearRequests()
 		begin := time.Now()
 		for _, err := range c.Pipelines.Watch(t.Context(), repo, id, nil) {
 			require.NoError(t, err)

@@ -159,7 +159,7 @@ func TestADeletionThatFindsNothingIsDoneOnceAListShowsIt(t *testing.T) {
 	for _, one := range plan.Delete[:4] {
 		require.NoError(t, set.Delete(t.Context(), one.UUID))
 	}
-	srv.ResetRequests()
+	srv.ClearRequests()
 	require.NoError(t, set.Apply(t.Context(), plan))
 	require.Empty(t, r.Variables())
 	require.Len(t, srv.Requests(), 5+1, "one list for all that were gone")

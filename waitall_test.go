@@ -49,7 +49,7 @@ func TestWaitAllOfManyRunsCostsLittleMoreThanWaitOfOne(t *testing.T) {
 				ids[i] = strconv.Itoa(run.BuildNumber)
 			}
 		}
-		srv.ResetRequests()
+		srv.ClearRequests()
 		runs, err := c.Pipelines.WaitAll(t.Context(), repo, ids, nil)
 		require.NoError(t, err)
 		require.Len(t, runs, 20)
@@ -76,7 +76,7 @@ func TestWaitAllFindsRunsThatAreNotAmongTheNewest(t *testing.T) {
 			start(t, c)
 		}
 		newest := start(t, c).UUID
-		srv.ResetRequests()
+		srv.ClearRequests()
 		runs, err := c.Pipelines.WaitAll(t.Context(), repo, append(old, newest, old[0]), nil)
 		require.NoError(t, err)
 		for i, number := range []int{1, 2, 3, 454, 1} {
@@ -104,7 +104,7 @@ func TestWaitAllReturnsWhatItSawWithAnError(t *testing.T) {
 		require.ErrorIs(t, err, pipelines.ErrNotFound)
 		require.Nil(t, runs[2])
 
-		srv.ResetRequests()
+		srv.ClearRequests()
 		runs, err = c.Pipelines.WaitAll(t.Context(), repo, nil, nil)
 		require.NoError(t, err)
 		require.Empty(t, runs)

@@ -77,7 +77,7 @@ func TestWaitAsksAtMostAsOftenAsItsBudgetAllows(t *testing.T) {
 		bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
 			r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}})
 			id := start(t, c).UUID
-			srv.ResetRequests()
+			srv.ClearRequests()
 			_, err := c.Pipelines.Wait(t.Context(), repo, id, &pipelines.WaitOptions{RequestsPerHour: perHour})
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(srv.Requests()), most)
@@ -141,7 +141,7 @@ func TestWaitEndsOnErrorsThatStay(t *testing.T) {
 			bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
 				r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: 24 * time.Hour}}})
 				id := start(t, c).UUID
-				srv.ResetRequests()
+				srv.ClearRequests()
 				srv.Inject(tc.fault)
 				p, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
 				require.ErrorIs(t, err, tc.is)
@@ -283,7 +283,7 @@ func TestWatchOfALongRunKeepsItsBudget(t *testing.T) {
 			}
 			r.Script("", script)
 			id := start(t, c).UUID
-			srv.ResetRequests()
+			srv.ClearRequests()
 			logs := map[string]*bytes.Buffer{}
 			for e, err := range c.Pipelines.Watch(t.Context(), repo, id, &pipelines.WatchOptions{RequestsPerHour: perHour}) {
 				require.NoError(t, err)
@@ -461,7 +461,7 @@ func TestPollsComeSoonAfterAChangeAndSeldomInQuiet(t *testing.T) {
 		r.Script("", pipelinestest.Script{Parsing: 5 * time.Minute, Steps: []pipelinestest.Step{{Duration: 10 * time.Minute}}})
 		id := start(t, c).UUID
 		begin := time.Now()
-		srv.ResetRequests()
+		srv.ClearRequests()
 		_, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
 		require.NoError(t, err)
 		var at []time.Duration
@@ -542,7 +542,7 @@ func TestWatchTellsEveryPauseOfARun(t *testing.T) {
 			{Name: "Deploy", Manual: true, Duration: time.Minute, Log: lines("d", 10)},
 		}})
 		id := start(t, c).UUID
-		srv.ResetRequests()
+		srv.ClearRequests()
 		for _, after := range []time.Duration{time.Hour, 5 * time.Hour} {
 			time.AfterFunc(after, func() { assert.NoError(t, r.Resume(id)) })
 		}
@@ -692,7 +692,7 @@ func TestWatchWaitsForALogThatIsOnItsWayToStorage(t *testing.T) {
 						age := time.Since(begin) - 10*time.Second
 						return strings.Contains(req.URL.Path, strings.Trim(build.UUID, "{}")) && age >= 0 && age < tc.away
 					}})
-					srv.ResetRequests()
+					srv.ClearRequests()
 					last := "pipeline SUCCESSFUL"
 					if len(rest) > 0 && rest[len(rest)-1].Manual {
 						last = "pipeline PAUSED"

@@ -8,13 +8,13 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// mainTarget is what a run is of where nothing is said.
+// mainTarget is the target of a run for which the test names none.
 func mainTarget() pipelines.Target {
 	return pipelines.BranchTarget("main").With(pipelines.Selector{Type: pipelines.SelectorDefault})
 }
 
-// completeTarget fills in the types within a target from what the target says, and main where it says nothing.
-func completeTarget(t *pipelines.Target) {
+// setTargetDefaults infers the missing types within a target from its other fields. An empty target becomes main.
+func setTargetDefaults(t *pipelines.Target) {
 	t.Type = cmp.Or(t.Type, targetType(*t))
 	if t.Type == "" {
 		*t = mainTarget().With(*cmp.Or(t.Selector, mainTarget().Selector))
@@ -30,7 +30,7 @@ func completeTarget(t *pipelines.Target) {
 	}
 }
 
-// targetType is the type of a target that says what it is of, or empty.
+// targetType infers the type of a target from its fields. It is empty for an empty target.
 func targetType(t pipelines.Target) pipelines.TargetType {
 	switch {
 	case t.PullRequest != nil || t.Source != "" || t.Destination != "":
@@ -45,28 +45,28 @@ func targetType(t pipelines.Target) pipelines.TargetType {
 	return ""
 }
 
-// selectorType is the type of a target's selector, as its pattern tells: one that fits the reference is of the reference's own section,
-// and any other one names a custom pipeline.
+// selectorType infers the type of a target's selector from its pattern. A pattern that matches the reference belongs to the section of the
+// reference; any other names a custom pipeline.
 func selectorType(t pipelines.Target) pipelines.SelectorType {
 	section := selector{sectionOf(t), t.Selector.Pattern}
 	switch {
 	case section.pattern == "":
 		return pipelines.SelectorDefault
-	case section.fits(selector{section.section, cmp.Or(t.RefName, t.Source)}):
+	case section.matches(selector{section.section, cmp.Or(t.RefName, t.Source)}):
 		return section.section
 	}
 	return pipelines.SelectorCustom
 }
 
-// completeState fills in a run's state. A run that says nothing about it was successful.
-func completeState(s *pipelines.PipelineState) {
+// setStateDefaults makes a run without a state successful.
+func setStateDefaults(s *pipelines.PipelineState) {
 	if s.Name == "" {
 		s.Name = pipelines.StateCompleted
 		s.Result = cmp.Or(s.Result, &pipelines.Result{Name: pipelines.ResultSuccessful})
 	}
 }
 
-// fixedTypes are the discriminators of what has the same one wherever it stands. Links have none in any payload.
+// fixedTypes are the discriminators of models that have the same one everywhere. Links have none.
 var fixedTypes = map[reflect.Type]string{
 	reflect.TypeFor[pipelines.Author]():                 "author",
 	reflect.TypeFor[pipelines.Commit]():                 "commit",
@@ -91,35 +91,35 @@ var fixedTypes = map[reflect.Type]string{
 	reflect.TypeFor[pipelines.Schedule]():               "pipeline_schedule",
 }
 
-// completeTypes fills in the discriminators that v and what is in it lack. V is a pointer and shares nothing with the test's own values.
-func completeTypes(v any) { completeValue(reflect.ValueOf(v)) }
+// setTypes sets the missing discriminators in v and everything below it. V is a pointer, and shares no memory with the test's values.
+func setTypes(v any) { setValueTypes(reflect.ValueOf(v)) }
 
-func completeValue(v reflect.Value) {
+func setValueTypes(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if !v.IsNil() {
-			completeValue(v.Elem())
+			setValueTypes(v.Elem())
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			completeValue(v.Index(i))
+			setValueTypes(v.Index(i))
 		}
 	case reflect.Struct:
-		completeType(v.Addr().Interface())
+		setType(v.Addr().Interface())
 		if typ := v.FieldByName("Type"); typ.IsValid() && typ.IsZero() {
 			typ.SetString(fixedTypes[v.Type()])
 		}
 		for i := range v.NumField() {
 			if v.Type().Field(i).IsExported() {
-				completeValue(v.Field(i))
+				setValueTypes(v.Field(i))
 			}
 		}
-	default: // nothing that could have a type
+	default: // has no fields
 	}
 }
 
-// completeType fills in the discriminators that depend on what else is said.
-func completeType(v any) {
+// setType sets the discriminators that depend on other fields.
+func setType(v any) {
 	switch v := v.(type) {
 	case *pipelines.Account:
 		if v.Kind != "" {
@@ -127,7 +127,7 @@ func completeType(v any) {
 		}
 		v.Type = cmp.Or(v.Type, "user")
 	case *pipelines.Target:
-		completeTarget(v)
+		setTargetDefaults(v)
 	case *pipelines.Trigger:
 		if v.Type == "" {
 			v.Name = cmp.Or(v.Name, pipelines.TriggerManual)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// operations reads the columns of the table of operations, a row by "METHOD template".
+// operations reads the table of operations by "METHOD template".
 func operations(t *testing.T) map[string]map[string]string {
 	t.Helper()
 	data, err := os.ReadFile("../testdata/operations.tsv")
@@ -28,7 +28,7 @@ func operations(t *testing.T) map[string]map[string]string {
 	return rows
 }
 
-func TestTheRoutesAreTheServicesOperations(t *testing.T) {
+func TestTheRoutesAreTheOperationsOfTheService(t *testing.T) {
 	rows := operations(t)
 	require.Len(t, rows, 75)
 	want := map[string]string{"POST /site/oauth2/access_token": public, "GET /repositories/{workspace}": readRepository}
@@ -40,6 +40,6 @@ func TestTheRoutesAreTheServicesOperations(t *testing.T) {
 		got[r.method+" "+r.template] = r.scope
 	}
 	require.Equal(t, slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got)))
-	require.Len(t, routes, len(got), "each once")
+	require.Len(t, routes, len(got), "no route is registered twice")
 	require.Equal(t, want, got, "scopes")
 }

@@ -1,4 +1,4 @@
-// Package clitest runs the example programs in their tests.
+// Package clitest tests the example programs.
 package clitest
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// SetCredentials makes the environment one with a token, or without any credentials, whatever it was before.
+// SetCredentials sets an environment with a token, or without any credentials.
 func SetCredentials(t *testing.T, token string) {
 	t.Helper()
 	for _, name := range []string{"EMAIL", "API_TOKEN", "CLIENT_ID", "CLIENT_SECRET", "BASE_URL"} {
@@ -26,8 +26,8 @@ func SetCredentials(t *testing.T, token string) {
 	t.Setenv("BITBUCKET_TOKEN", token)
 }
 
-// Stage is a fake service, and a place to run programs. What they print is kept until the next one runs.
-type Stage struct {
+// Fixture runs a program with a fake service. It keeps the output of the last run.
+type Fixture struct {
 	*pipelinestest.Server
 
 	Stdin     string
@@ -38,10 +38,10 @@ type Stage struct {
 	back atomic.Int64
 }
 
-// New makes a stage with credentials in the environment. In a bubble of testing/synctest it opens no socket.
-func New(t *testing.T, run func(context.Context, []string, cli.Env) int, options ...pipelinestest.ServerOption) *Stage {
+// New returns a fixture with credentials in the environment. In a bubble of testing/synctest it opens no socket.
+func New(t *testing.T, run func(context.Context, []string, cli.Env) int, options ...pipelinestest.ServerOption) *Fixture {
 	t.Helper()
-	s := &Stage{t: t, run: run}
+	s := &Fixture{t: t, run: run}
 	clock := func() time.Time { return time.Now().Add(-time.Duration(s.back.Load())) }
 	s.Server = pipelinestest.NewServer(append([]pipelinestest.ServerOption{pipelinestest.WithClock(clock)}, options...)...)
 	t.Cleanup(s.Close)
@@ -50,43 +50,43 @@ func New(t *testing.T, run func(context.Context, []string, cli.Env) int, options
 	return s
 }
 
-// Ago does something when it is so much earlier for the service.
-func (s *Stage) Ago(d time.Duration, do func()) {
+// Ago calls a function with the service's clock set back.
+func (s *Fixture) Ago(d time.Duration, do func()) {
 	s.back.Store(int64(d))
 	defer s.back.Store(0)
 	do()
 }
 
-// Run runs the program with arguments that are separated by spaces, and returns its exit status.
-func (s *Stage) Run(args string) int { return s.RunContext(s.t.Context(), args) }
+// Run runs the program with arguments separated by spaces, and returns its exit status.
+func (s *Fixture) Run(args string) int { return s.RunContext(s.t.Context(), args) }
 
-// RunContext does so with a context.
-func (s *Stage) RunContext(ctx context.Context, args string) int {
+// RunContext is like Run with a context.
+func (s *Fixture) RunContext(ctx context.Context, args string) int {
 	s.Out.Reset()
 	s.Errs.Reset()
 	env := cli.Env{Stdin: strings.NewReader(s.Stdin), Stdout: &s.Out, Stderr: &s.Errs}
-	if strings.Contains(s.URL(), ".test/") { // there is no socket
+	if strings.Contains(s.URL(), ".test/") { // no socket is open
 		env.Options = append(env.Options, pipelines.WithHTTPClient(&http.Client{Transport: s.Transport()}))
 	}
 	return s.run(ctx, strings.Fields(args), env)
 }
 
-// RunInterrupted does so as if the user had interrupted it by then.
-func (s *Stage) RunInterrupted(args string) int {
+// RunInterrupted is like Run after an interrupt.
+func (s *Fixture) RunInterrupted(args string) int {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	cancel()
 	return s.RunContext(ctx, args)
 }
 
-// Refuses runs the program with arguments for which it has to say want, and to send nothing.
-func (s *Stage) Refuses(args, want string) {
+// Refuses runs the program with invalid arguments. It requires the message want, and that no request is sent.
+func (s *Fixture) Refuses(args, want string) {
 	s.t.Helper()
 	require.Equal(s.t, cli.Trouble, s.Run(args), args)
 	require.Contains(s.t, s.Errs.String(), want)
 	require.Empty(s.t, s.Requests())
 }
 
-// Demo runs a program without credentials, and returns its exit status and what it printed.
+// Demo runs a program without credentials, and returns its exit status and output.
 func Demo(t *testing.T, run func(context.Context, []string, cli.Env) int, args string) (status int, out, errs string) {
 	t.Helper()
 	SetCredentials(t, "")
@@ -95,8 +95,17 @@ func Demo(t *testing.T, run func(context.Context, []string, cli.Env) int, args s
 	return status, stdout.String(), stderr.String()
 }
 
-// Changes returns method and path of every request that wasn't a GET.
-func (s *Stage) Changes() []string {
+// RequireDemo is like [Demo], and requires success and an output that contains want. It returns the output.
+func RequireDemo(t *testing.T, run func(context.Context, []string, cli.Env) int, args, want string) string {
+	t.Helper()
+	status, out, _ := Demo(t, run, args)
+	require.Equal(t, cli.Success, status)
+	require.Contains(t, out, want)
+	return out
+}
+
+// Changes returns the method and path of every request other than GET.
+func (s *Fixture) Changes() []string {
 	var all []string
 	for _, r := range s.Requests() {
 		if r.Method != http.MethodGet {

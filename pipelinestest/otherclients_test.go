@@ -1,8 +1,9 @@
+// The tests in this file prove that the server works with HTTP clients other than the SDK's.
+
 package pipelinestest_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -19,7 +20,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// endedLog is the path of a log that the storage has.
+// endedLog is the path of a log in the storage.
 func (f *fixture) endedLog() string {
 	f.t.Helper()
 	f.repo.Script("main", logged)
@@ -28,7 +29,7 @@ func (f *fixture) endedLog() string {
 	return f.step(path, 0) + "/log"
 }
 
-// follow gets a URL as any program does that sets one header and leaves redirects to net/http.
+// follow gets a URL with an Authorization header and the redirects of net/http.
 func follow(t *testing.T, client *http.Client, u string) (status int, text string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, u, nil)
@@ -42,7 +43,7 @@ func follow(t *testing.T, client *http.Client, u string) (status int, text strin
 	return resp.StatusCode, string(body)
 }
 
-func TestAPlainClientThatFollowsTheRedirectGetsTheLog(t *testing.T) {
+func TestAnHTTPClientThatFollowsRedirectsGetsTheLog(t *testing.T) {
 	f := setup(t)
 	log := f.endedLog()
 	own := httptest.NewServer(f.srv.Handler())
@@ -63,35 +64,8 @@ func TestAPlainClientThatFollowsTheRedirectGetsTheLog(t *testing.T) {
 	}
 }
 
-func TestTheStorageIsReachedWhateverLocalhostMeans(t *testing.T) {
-	f := setup(t)
-	log := f.endedLog()
-	for _, address := range []string{"127.0.0.1", "::1"} {
-		probe, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
-		if err != nil {
-			t.Logf("this machine has no %s", address)
-			continue
-		}
-		require.NoError(t, probe.Close())
-		transport := &http.Transport{DialContext: func(ctx context.Context, network, hostPort string) (net.Conn, error) {
-			host, port, err := net.SplitHostPort(hostPort)
-			if host == "localhost" {
-				host = address
-			}
-			if err != nil {
-				return nil, err
-			}
-			return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(host, port))
-		}}
-		status, text := follow(t, &http.Client{Transport: transport}, f.srv.URL()+log)
-		transport.CloseIdleConnections()
-		require.Equal(t, http.StatusOK, status, address+": "+text)
-		require.Equal(t, logged.Steps[0].Log, text, address)
-	}
-}
-
-// raw sends a request as it is written, without a client, and returns the response.
-func (f *fixture) raw(text string) answer {
+// raw sends a request without an HTTP client and returns the response.
+func (f *fixture) raw(text string) response {
 	f.t.Helper()
 	u, err := url.Parse(f.srv.URL())
 	require.NoError(f.t, err)
@@ -106,7 +80,7 @@ func (f *fixture) raw(text string) answer {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(f.t, err)
-	return answer{resp, f.t, string(body)}
+	return response{resp, f.t, string(body)}
 }
 
 func TestBracesInAPathNeedNoEncoding(t *testing.T) {
@@ -119,17 +93,17 @@ func TestBracesInAPathNeedNoEncoding(t *testing.T) {
 	body := `{"value":"c"}`
 	a = f.raw(fmt.Sprintf("PUT /2.0%s%s HTTP/1.1\nHost: x\nAuthorization: Bearer x\nConnection: close\nContent-Length: %d\n\n%s", path, one, len(body), body))
 	require.Equal(t, "c", a.At("value"), a.text)
-	require.Len(t, f.srv.RequestsTo(http.MethodGet, path+escape(one)), 1, "it is recorded as if encoded")
+	require.Len(t, f.srv.RequestsTo(http.MethodGet, path+escape(one)), 1, "recorded in encoded form")
 
 	a = f.raw("GET /2.0/repositories/acme%2Fsite/" + f.repo.UUID() + "/pipelines HTTP/1.1\nHost: x\nAuthorization: Bearer x\nConnection: close\n\n")
 	require.Equal(t, http.StatusNotFound, a.StatusCode, "an encoded slash stays within its element")
 	require.Contains(t, a.Header.Get("Content-Type"), "text/html")
 
 	a = f.raw("GET /2.0" + path + strings.Trim(one, "{}") + " HTTP/1.1\nHost: x\nAuthorization: Bearer x\nConnection: close\n\n")
-	require.Equal(t, http.StatusBadRequest, a.StatusCode, "a UUID needs its braces")
+	require.Equal(t, http.StatusBadRequest, a.StatusCode, "a UUID without braces")
 }
 
-func TestAnOldClientNeedsNoHost(t *testing.T) {
+func TestAnHTTP10RequestNeedsNoHost(t *testing.T) {
 	f := setup(t)
 	f.repo.AddPipelines(11)
 	a := f.raw("GET /2.0" + site + "/pipelines HTTP/1.0\nAuthorization: bearer x\n\n")
@@ -138,8 +112,8 @@ func TestAnOldClientNeedsNoHost(t *testing.T) {
 	require.Len(t, f.get(a.At("next").(string)).Values("uuid"), 1)
 }
 
-func TestAHEADIsAGETWithoutItsBody(t *testing.T) {
-	for name, opts := range map[string][]pipelinestest.ServerOption{"over a socket": nil, "in process": {pipelinestest.InProcess()}} {
+func TestAHEADResponseIsThatOfGETWithoutTheBody(t *testing.T) {
+	for name, opts := range map[string][]pipelinestest.ServerOption{"over a socket": nil, "in process": {pipelinestest.WithInProcess()}} {
 		t.Run(name, func(t *testing.T) {
 			f := setup(t, opts...)
 			if opts != nil {
@@ -162,35 +136,7 @@ func TestAHEADIsAGETWithoutItsBody(t *testing.T) {
 	}
 }
 
-// What is sent by clients that set a Content-Type for all their requests.
-func TestAnEmptyBodyThatSaysItIsJSONIsRefused(t *testing.T) {
-	f := setup(t)
-	f.repo.AddPipeline(pipelines.Pipeline{State: pipelines.PipelineState{Name: pipelines.StateInProgress}})
-	variable := site + "/pipelines_config/variables/" + escape(f.repo.AddVariable(pipelines.Variable{Key: "A"}).UUID)
-	const json = "application/json"
-	for _, c := range []struct {
-		method, path, contentType, body string
-		status                          int
-	}{
-		{"POST", site + "/pipelines/1/stopPipeline", json, "", 400},
-		{"POST", site + "/pipelines/1/stopPipeline", json + "; charset=utf-8", "", 400},
-		{"PUT", site + "/pipelines_config", json, "", 400},
-		{"POST", site + "/pipelines/1/stopPipeline", json, "{}", 204},
-		{"POST", site + "/pipelines/1/stopPipeline", "", "", 204},
-		{"PUT", variable, json + "; charset=utf-8", `{"value":"c"}`, 200},
-		{"PUT", variable, "", `{"value":"d"}`, 200},
-		{"GET", variable, json, "", 200},
-		{"DELETE", variable, json, "", 204},
-	} {
-		a := f.send(c.method, c.path, c.body, "Content-Type", c.contentType)
-		require.Equal(t, c.status, a.StatusCode, "%s %s %q: %s", c.method, c.path, c.contentType, a.text)
-		if c.status == http.StatusBadRequest {
-			require.Equal(t, "Bad Request", a.text)
-		}
-	}
-}
-
-func TestWhatOrdinaryClientsSendIsUnderstood(t *testing.T) {
+func TestRequestsOfOtherClientsAreAccepted(t *testing.T) {
 	f := setup(t)
 	f.repo.AddPipelines(3)
 	uuid := f.repo.Pipelines()[0].Creator.UUID

@@ -12,7 +12,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func TestWhatIsSeededGetsItsDiscriminators(t *testing.T) {
+func TestSeededResourcesGetDiscriminators(t *testing.T) {
 	f := setup(t)
 	commit := &pipelines.Commit{Hash: "1f4a9c"}
 	for i, c := range []struct {
@@ -61,14 +61,14 @@ func TestWhatIsSeededGetsItsDiscriminators(t *testing.T) {
 	require.Equal(t, "deployment_state_completed_failed", deployment.State.Status.Type)
 }
 
-// untyped have a type that no payload shows or that nobody knows.
+// untyped are models whose type no payload shows or is unknown.
 var untyped = map[reflect.Type]bool{
 	reflect.TypeFor[pipelines.Link]():       true,
 	reflect.TypeFor[pipelines.Links]():      true,
 	reflect.TypeFor[pipelines.LockOpener](): true,
 }
 
-// full fills everything that can be filled, down to a depth, and leaves every Type empty.
+// full sets all fields down to a depth, and leaves every Type empty.
 func full[T any]() T {
 	var v T
 	populate(reflect.ValueOf(&v).Elem(), 7)
@@ -98,11 +98,11 @@ func populate(v reflect.Value, depth int) {
 				populate(v.Field(i), depth)
 			}
 		}
-	default: // nothing that could have a type
+	default: // has no fields
 	}
 }
 
-// withoutType lists what in a value has no type.
+// withoutType lists the models within a value that have no type.
 func withoutType(v reflect.Value, path string) []string {
 	var found []string
 	switch v.Kind() {
@@ -123,12 +123,12 @@ func withoutType(v reflect.Value, path string) []string {
 				found = append(found, withoutType(v.Field(i), path+"."+f.Name)...)
 			}
 		}
-	default: // nothing that could have a type
+	default: // has no fields
 	}
 	return found
 }
 
-func TestNothingThatIsSeededLacksItsType(t *testing.T) {
+func TestEverySeededModelGetsAType(t *testing.T) {
 	f := setup(t)
 	host, other := full[pipelines.KnownHost](), full[pipelines.KnownHost]()
 	host.PublicKey.Key, other.PublicKey.Key = ed25519Key, ed25519Key
@@ -162,10 +162,10 @@ func TestNothingThatIsSeededLacksItsType(t *testing.T) {
 	} {
 		require.Empty(t, withoutType(reflect.ValueOf(seeded), name))
 	}
-	require.Equal(t, []string{"x"}, withoutType(reflect.ValueOf(pipelines.Commit{}), "x"), "the test itself sees it")
+	require.Equal(t, []string{"x"}, withoutType(reflect.ValueOf(pipelines.Commit{}), "x"), "the test sees the type")
 }
 
-func TestTypesThatDependOnWhatIsSeeded(t *testing.T) {
+func TestTypesThatDependOnOtherFields(t *testing.T) {
 	f := setup(t)
 	queue := f.repo.AddPipeline(pipelines.Pipeline{Target: pipelines.Target{
 		RefName: "queue", TargetBranch: "main", PullRequestIDs: []int{1}, Selector: &pipelines.Selector{Pattern: "**"},
@@ -184,61 +184,6 @@ func TestTypesThatDependOnWhatIsSeeded(t *testing.T) {
 	app := f.repo.AddPipeline(pipelines.Pipeline{Creator: &pipelines.Account{Kind: "repository_access_token"}})
 	require.Equal(t, "app_user", app.Creator.Type)
 	given := f.repo.AddPipeline(pipelines.Pipeline{Creator: &pipelines.Account{Type: "team"}, Trigger: &pipelines.Trigger{}})
-	require.Equal(t, "team", given.Creator.Type, "what is given stays")
+	require.Equal(t, "team", given.Creator.Type, "a given type stays")
 	require.Equal(t, pipelines.TriggerManual, given.Trigger.Name)
-}
-
-func TestASeededScheduleHasASelector(t *testing.T) {
-	f := setup(t)
-	for want, target := range map[pipelines.Selector]pipelines.Target{
-		{Type: pipelines.SelectorDefault}:                    {},
-		{Type: pipelines.SelectorBranches, Pattern: "dev"}:   {RefName: "dev"},
-		{Type: pipelines.SelectorTags, Pattern: "v1"}:        {RefType: pipelines.RefTag, RefName: "v1"},
-		{Type: pipelines.SelectorCustom, Pattern: "nightly"}: {RefName: "dev", Selector: &pipelines.Selector{Pattern: "nightly"}},
-		{Type: pipelines.SelectorBranches, Pattern: "de*"}:   {RefName: "dev", Selector: &pipelines.Selector{Pattern: "de*"}},
-	} {
-		seeded := f.repo.AddSchedule(pipelines.Schedule{Target: target})
-		require.Equal(t, want, *seeded.Target.Selector)
-		a := f.get(site + "/pipelines_config/schedules/" + escape(seeded.UUID))
-		require.Equal(t, string(want.Type), a.At("target.selector.type"))
-	}
-}
-
-func TestASeededCacheMayBeOld(t *testing.T) {
-	f := setup(t)
-	old := f.clock.Now().Add(-48 * time.Hour)
-	require.Equal(t, old, f.repo.AddCache("node", []byte("x"), old.In(time.FixedZone("", 3600))).CreatedOn)
-	require.Equal(t, f.clock.Now(), f.repo.AddCache("node", []byte("y")).CreatedOn)
-	require.Equal(t, []any{"2026-02-27T12:00:00Z", "2026-03-01T12:00:00Z"}, f.get(site+"/pipelines-config/caches").Values("created_on"))
-}
-
-func TestASeededRunMayBeOfAnyTarget(t *testing.T) {
-	f := setup(t)
-	f.repo.Script("tags:v*", pipelinestest.Script{})
-	script := pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Release", Log: "done\n"}}}
-	for _, c := range []struct {
-		target   pipelines.Target
-		selector pipelines.Selector
-	}{
-		{pipelines.BranchTarget("dev"), pipelines.Selector{Type: pipelines.SelectorDefault}},
-		{pipelines.TagTarget("v1"), pipelines.Selector{Type: pipelines.SelectorTags, Pattern: "v*"}},
-		{pipelines.BranchTarget("main").With(pipelines.CustomSelector("deploy")), pipelines.CustomSelector("deploy")},
-		{pipelines.Target{RefName: "dev"}, pipelines.Selector{Type: pipelines.SelectorDefault}},
-		{
-			pipelines.PullRequestTarget(pipelines.PullRequestRef{ID: 7, Source: "dev", Destination: "main", Commit: "1", DestinationCommit: "2"}),
-			pipelines.Selector{Type: pipelines.SelectorPullRequests, Pattern: "**"},
-		},
-	} {
-		p := f.repo.AddRun(script, f.clock.Now().Add(-time.Hour), c.target)
-		require.Equal(t, c.target.RefName, p.Target.RefName)
-		require.NotEmpty(t, p.Target.Type)
-		require.NotEmpty(t, p.Target.Commit.Hash)
-		require.Equal(t, c.selector, *p.Target.Selector)
-		path := site + "/pipelines/" + strconv.Itoa(p.BuildNumber)
-		require.Equal(t, []string{"COMPLETED SUCCESSFUL"}, f.steps(path))
-		require.Equal(t, 307, f.get(f.step(path, 0)+"/log").StatusCode)
-	}
-	require.PanicsWithValue(t, "pipelinestest: a run has one target, not 2", func() {
-		f.repo.AddRun(script, f.clock.Now(), pipelines.BranchTarget("a"), pipelines.BranchTarget("b"))
-	})
 }

@@ -12,8 +12,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/seed-85ed9bfd/pipelines/internal/loosejson"
+	"github.com/seed-85ed9bfd/pipelines/internal/redact"
 )
 
 // The kinds of error, for [errors.Is].
@@ -234,4 +236,19 @@ func formatError(f fmt.State, verb rune, err error) {
 
 func requestID(h http.Header) string {
 	return cmp.Or(h.Get("X-Request-Id"), h.Get("Atl-Request-Id"), h.Get("Atl-Traceid"))
+}
+
+// maxLine is the longest text that oneLine returns, in bytes and without the ellipsis.
+const maxLine = 500
+
+// oneLine makes text from the service printable and shortens it to maxLine.
+func oneLine(s string) string {
+	if s = redact.Printable(s); len(s) <= maxLine {
+		return s
+	}
+	cut := maxLine
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
 }

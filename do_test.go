@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -210,5 +211,105 @@ func TestDoBoundsWhatAResponseBecomes(t *testing.T) {
 		var raw []byte
 		require.NoError(t, c.Do(t.Context(), http.MethodGet, "/a", nil, &raw))
 		require.Len(t, raw, len(body), "%s as they are", name)
+	}
+}
+
+func TestDoRefusesPathsThatLeaveTheBaseURL(t *testing.T) {
+	srv := record(t, answerJSON(`{}`))
+	c := newClient(t, srv.base())
+	for _, path := range []string{
+		"", "/", "//evil.example/x", "..", "/../x", "/a/../b", "/a/%2e%2e/b", "/a//b", "/a/./b", "/a#b", "/a/%zz", "/a?b=%zz", "/a?b;c",
+		"https://evil.example/x",
+	} {
+		err := c.Do(t.Context(), http.MethodGet, path, nil, nil)
+		if assert.Error(t, err, path) {
+			assert.ErrorIs(t, err, pipelines.ErrInvalidArgument, path)
+		}
+	}
+	require.Error(t, c.Do(t.Context(), "G ET", "/a", nil, nil))
+	require.Empty(t, srv.seen())
+}
+
+func TestDoSendsAnythingBelowTheBaseURL(t *testing.T) {
+	type thing struct {
+		Name string `json:"name"`
+	}
+	srv := record(t, answerJSON(`{"name":"x"}`))
+	c := newClient(t, srv.base())
+	var out thing
+	require.NoError(t, c.Do(t.Context(), http.MethodPost, "repositories/acme/a%20b/things/?q=1", thing{"in"}, &out, pipelines.WithQuery("p", "2")))
+	require.Equal(t, thing{"x"}, out)
+	got := srv.only(t)
+	require.Equal(t, "/2.0/repositories/acme/a%20b/things/", got.Path)
+	require.Equal(t, "p=2&q=1", got.Query)
+	require.Equal(t, `{"name":"in"}`, got.Body)
+	require.Equal(t, "application/json", got.Header.Get("Content-Type"))
+}
+
+func TestDoTakesBytesAsTheyAre(t *testing.T) {
+	srv := record(t, answer(http.StatusOK, "text/plain", "raw"))
+	c := newClient(t, srv.base())
+	var out []byte
+	require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", []byte("a: 1"), &out, pipelines.WithHeader("content-type", "application/yaml")))
+	require.Equal(t, "raw", string(out))
+	require.Equal(t, "a: 1", srv.only(t).Body)
+	require.Equal(t, "application/yaml", srv.only(t).Header.Get("Content-Type"))
+}
+
+func TestDoLeavesOutAloneWithoutContent(t *testing.T) {
+	srv := record(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	c := newClient(t, srv.base())
+	out := map[string]any{"kept": true}
+	require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", nil, &out))
+	require.Equal(t, map[string]any{"kept": true}, out)
+	require.NoError(t, c.Do(t.Context(), http.MethodDelete, "/a", nil, nil))
+}
+
+func TestDoTakesAResponseThatDoesNotClaimToHaveContent(t *testing.T) {
+	out := map[string]any{"kept": true}
+	for _, method := range []string{"GET", "PUT", "POST", "DELETE"} {
+		for _, status := range []int{200, 202} {
+			srv := record(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header()["Content-Type"] = nil
+				w.WriteHeader(status)
+			})
+			require.NoError(t, newClient(t, srv.base()).Do(t.Context(), method, "/a", nil, &out))
+		}
+	}
+	head := record(t, answerJSON(`{"a":1}`))
+	require.NoError(t, newClient(t, head.base()).Do(t.Context(), "HEAD", "/a", nil, &out))
+	require.Equal(t, map[string]any{"kept": true}, out)
+}
+
+func TestDoRefusesWhatItCannotEncodeOrDecodeInto(t *testing.T) {
+	srv := record(t, answerJSON(`{}`))
+	c := newClient(t, srv.base())
+	for _, err := range []error{
+		c.Do(t.Context(), http.MethodPost, "/a", make(chan int), nil),
+		c.Do(t.Context(), http.MethodGet, "/a", nil, struct{}{}),
+		c.Do(t.Context(), http.MethodGet, "/a", nil, (*int)(nil)),
+	} {
+		assert.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+	}
+	require.Empty(t, srv.seen())
+}
+
+func TestDoSendsANilPointerToARequest(t *testing.T) {
+	srv := record(t, answerJSON(`{}`))
+	c := newClient(t, srv.base())
+	require.NotPanics(t, func() {
+		_ = c.Do(t.Context(), "POST", "/x", (*pipelines.VariableRequest)(nil), nil)
+		_ = c.Do(t.Context(), "POST", "/x", (*pipelines.RunRequest)(nil), nil)
+		_ = c.Do(t.Context(), "POST", "/x", []*pipelines.VariableUpdate{nil}, nil)
+	})
+}
+
+func TestDoSendsAnEmptyBodyWithoutAContentType(t *testing.T) {
+	srv := record(t, answerJSON(`{}`))
+	c := newClient(t, srv.base())
+	require.NoError(t, c.Do(t.Context(), http.MethodPost, "/x", []byte{}, nil))
+	require.NoError(t, c.Do(t.Context(), http.MethodPost, "/x", nil, nil))
+	for _, req := range srv.seen() {
+		require.Empty(t, req.Header.Get("Content-Type"))
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,15 +22,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// inProcess makes a client whose requests a function answers.
-func inProcess(t *testing.T, attempts int, answerTo func(*http.Request) *http.Response) *pipelines.Client {
-	t.Helper()
-	policy := quick
-	policy.MaxAttempts = attempts
-	return newClient(t, "http://api.example/2.0", pipelines.WithRetry(policy), pipelines.WithHTTPClient(&http.Client{
-		Transport: roundTripper(func(req *http.Request) (*http.Response, error) { return answerTo(req), nil }),
-	}))
-}
+// The fuzz targets of the package. Each proves that no input makes it panic, and what must hold for every input besides.
 
 func FuzzPath(f *testing.F) {
 	for _, seed := range []string{"", ".", "..", "a/b", "../x", "?", "#", "%2F", "%2e%2e", "{a}", "ä", "\x00", "a b", "//", "11111111-2222-4333-8444-555555555555"} {
@@ -308,10 +299,6 @@ func lie(req *http.Request, content []byte, kind byte, n int, stop bool) *http.R
 	}
 	return respond(req, 416, "")
 }
-
-type failingReader struct{}
-
-func (failingReader) Read([]byte) (int, error) { return 0, errors.New("connection lost") }
 
 func FuzzNextLink(f *testing.F) {
 	for _, link := range []string{

@@ -10,12 +10,14 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
@@ -584,4 +586,57 @@ func (f fault) title(stays bool) string {
 		when = "always"
 	}
 	return f.name + " at " + where + ", " + when
+}
+
+// overSilence carries the operation out over a connection that has just fallen silent.
+func (r row) overSilence(t *testing.T, w *world) {
+	secure, proxy := silentServer(t, w.srv.Handler())
+	way := roundTripper(func(req *http.Request) (*http.Response, error) {
+		if strings.HasPrefix(req.URL.Host, "storage.") {
+			return w.srv.Transport().RoundTrip(req)
+		}
+		return secure.RoundTrip(req)
+	})
+	call := func(o documentedOperation) error {
+		_, err := w.call(t.Context(), o, way, pipelines.WithBaseURL("https://"+proxy.Addr().String()+"/2.0"), pipelines.WithStallTimeout(time.Second))
+		return err
+	}
+	warm, err := http.NewRequest(http.MethodGet, "https://"+proxy.Addr().String()+"/", http.NoBody)
+	if !assert.NoError(t, err) {
+		return
+	}
+	resp, err := secure.RoundTrip(warm)
+	if !assert.NoError(t, err) {
+		return
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	assert.Equal(t, 1, proxy.fallSilent())
+
+	err = call(r.documentedOperation)
+	if r.once() {
+		assert.ErrorIs(t, err, pipelines.ErrOutcomeUnknown, r.sdk)
+		err = call(r.documentedOperation)
+	}
+	assert.NoError(t, err, r.sdk)
+	assert.Equal(t, 2, proxy.conns(), "%s: connections", r.sdk)
+	if err == nil {
+		assert.Equal(t, r.after, w.state(t), "%s: took effect once", r.sdk)
+	}
+}
+
+// TestEveryOperationLeavesASilentHTTP2Connection is the column of the fault matrix that needs sockets.
+func TestEveryOperationLeavesASilentHTTP2Connection(t *testing.T) {
+	const together = 16
+	limit := make(chan struct{}, together)
+	var all sync.WaitGroup
+	for _, o := range matrixOperations(t) {
+		r, w := newRow(t, o), newWorld(t)
+		limit <- struct{}{}
+		all.Go(func() {
+			defer func() { <-limit }()
+			r.overSilence(t, w)
+		})
+	}
+	all.Wait()
 }

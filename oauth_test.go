@@ -122,11 +122,6 @@ func TestTheTokenURLIsBitbucketsOwnOrOnTheBaseURLsOrigin(t *testing.T) {
 	require.Len(t, srv.seen(), 1)
 }
 
-// tokenSource lets a function be one.
-type tokenSource func() (*oauth2.Token, error)
-
-func (f tokenSource) Token() (*oauth2.Token, error) { return f() }
-
 func TestATokenSourceThatFailsIsAskedAgain(t *testing.T) {
 	srv := record(t, answerJSON(`{}`))
 	n := 0
@@ -339,4 +334,79 @@ func TestATokenSourceThatEndsItsGoroutineLeavesNobodyWaiting(t *testing.T) {
 	_, err := c.Pipelines.Get(ctx, repo, "1")
 	require.Error(t, err)
 	require.NoError(t, ctx.Err(), "%v", err)
+}
+
+type countingSource struct {
+	asked  int
+	expiry time.Duration
+}
+
+func (s *countingSource) Token() (*oauth2.Token, error) {
+	s.asked++
+	token := &oauth2.Token{AccessToken: fmt.Sprintf("token-%d", s.asked), TokenType: "bearer"}
+	if s.expiry > 0 {
+		token.Expiry = time.Now().Add(s.expiry)
+	}
+	return token, nil
+}
+
+func TestTokenSourceIsAskedForFreshTokens(t *testing.T) {
+	for name, tc := range map[string]struct {
+		expiry time.Duration
+		want   int
+	}{
+		"once for a token that lasts":            {time.Hour, 1},
+		"each time for one without an expiry":    {0, 3},
+		"each time for one that expires shortly": {time.Second, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, answerJSON(`{}`))
+			source := &countingSource{expiry: tc.expiry}
+			c := newClient(t, srv.base(), pipelines.WithTokenSource(source))
+			for range 3 {
+				_, err := c.Pipelines.Get(t.Context(), repo, "1")
+				require.NoError(t, err)
+			}
+			require.Equal(t, tc.want, source.asked)
+			require.Equal(t, fmt.Sprintf("Bearer token-%d", tc.want), srv.seen()[2].Header.Get("Authorization"))
+		})
+	}
+}
+
+func TestAHangingTokenSourceIsAskedOnce(t *testing.T) {
+	release := make(chan struct{})
+	var asked atomic.Int32
+	source := tokenSource(func() (*oauth2.Token, error) {
+		asked.Add(1)
+		<-release
+		return &oauth2.Token{AccessToken: "a"}, nil
+	})
+	srv := record(t, answerJSON(`{}`))
+	c := newClient(t, srv.base(), pipelines.WithTokenSource(source))
+	for range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		_, err := c.Pipelines.Get(ctx, repo, "1")
+		cancel()
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	}
+	require.EqualValues(t, 1, asked.Load())
+	close(release)
+	_, err := c.Pipelines.Get(t.Context(), repo, "1")
+	require.NoError(t, err)
+}
+
+func TestNoRedirectOfATokenEndpointIsFollowed(t *testing.T) {
+	elsewhere := record(t, answerJSON(tokenAnswer))
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for name, to := range map[string]string{"to itself": "/token", "to elsewhere": elsewhere.URL + "/token", "to a file": "file:///etc/passwd"} {
+			t.Run(fmt.Sprint(status, " ", name), func(t *testing.T) {
+				srv := record(t, func(w http.ResponseWriter, req *http.Request) { http.Redirect(w, req, to, status) })
+				var e *pipelines.APIError
+				require.ErrorAs(t, victims()[2].call(t, srv.URL), &e)
+				require.Equal(t, status, e.StatusCode)
+				require.Len(t, srv.seen(), 1)
+				require.Empty(t, elsewhere.seen())
+			})
+		}
+	}
 }

@@ -2,61 +2,13 @@ package pipelines_test
 
 import (
 	"net/url"
-	"os"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
 )
-
-const fullHash = "0123456789abcdef0123456789abcdef01234567"
-
-func golden(t *testing.T, name string) string {
-	t.Helper()
-	data, err := os.ReadFile("testdata/" + name)
-	require.NoError(t, err)
-	return string(data)
-}
-
-func date(s string) time.Time {
-	d, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		panic(err)
-	}
-	return d
-}
-
-func TestStatesAnswerQuestions(t *testing.T) {
-	stage := func(name pipelines.StageName) *pipelines.Stage { return &pipelines.Stage{Name: name} }
-	result := func(name pipelines.ResultName) *pipelines.Result { return &pipelines.Result{Name: name} }
-	for _, tc := range []struct {
-		state                   pipelines.PipelineState
-		done, succeeded, paused bool
-		word                    string
-	}{
-		{pipelines.PipelineState{}, false, false, false, ""},
-		{pipelines.PipelineState{Name: "PARSING", Stage: stage("PARSING")}, false, false, false, "PARSING"},
-		{pipelines.PipelineState{Name: "PENDING"}, false, false, false, "PENDING"},
-		{pipelines.PipelineState{Name: "IN_PROGRESS", Stage: stage("RUNNING")}, false, false, false, "RUNNING"},
-		{pipelines.PipelineState{Name: "IN_PROGRESS", Stage: stage("PAUSED")}, false, false, true, "PAUSED"},
-		{pipelines.PipelineState{Name: "IN_PROGRESS", Stage: stage("HALTED")}, false, false, true, "HALTED"},
-		{pipelines.PipelineState{Name: "DREAMING"}, false, false, false, "DREAMING"},
-		{pipelines.PipelineState{Name: "COMPLETED", Result: result("SUCCESSFUL")}, true, true, false, "SUCCESSFUL"},
-		{pipelines.PipelineState{Name: "COMPLETED", Result: result("FAILED"), Stage: stage("PAUSED")}, true, false, false, "FAILED"},
-		{pipelines.PipelineState{Name: "COMPLETED"}, true, false, false, "COMPLETED"},
-	} {
-		s := tc.state
-		assert.Equal(t, []any{tc.done, tc.succeeded, tc.paused, tc.word}, []any{s.Done(), s.Succeeded(), s.Paused(), s.String()})
-		step := pipelines.StepState(s)
-		assert.Equal(t, []any{tc.done, tc.succeeded, tc.paused, tc.word}, []any{step.Done(), step.Succeeded(), step.Paused(), step.String()})
-	}
-	require.Equal(t, "m", pipelines.ErrorDetail{Key: "k", Message: "m"}.String())
-	require.Equal(t, "k", pipelines.ErrorDetail{Key: "k"}.String())
-}
 
 func TestListSendsItsFilters(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -108,8 +60,6 @@ func TestListRefusesFiltersThatFindNothing(t *testing.T) {
 	}
 	require.Empty(t, srv.seen())
 }
-
-var pullRequest = pipelines.PullRequestRef{ID: 17, Source: "feature/x", Destination: "main", Commit: "abc", DestinationCommit: "def"}
 
 func TestRunSendsItsTargetAndVariables(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -228,18 +178,24 @@ func TestStopSendsNoBody(t *testing.T) {
 	require.Empty(t, got.Header.Get("Content-Type"))
 }
 
-func TestStepsAreListedOfAPipeline(t *testing.T) {
-	srv := record(t, answerJSON(`{"values":[{"name":"Build"},{"name":"Test"}],"size":2}`))
-	steps, err := newClient(t, srv.base()).Steps.List(t.Context(), repo, "8", nil).Collect()
-	require.NoError(t, err)
-	require.Len(t, steps, 2)
-	require.Equal(t, "Build", steps[0].Name)
-	require.Equal(t, "/2.0/repositories/acme/site/pipelines/8/steps?pagelen=100", srv.only(t).Path+"?"+srv.only(t).Query)
-}
-
 func TestWebURLIsThePageOfTheRun(t *testing.T) {
 	p := &pipelines.Pipeline{BuildNumber: 12}
 	require.Equal(t, "https://bitbucket.org/acme/site/pipelines/results/12", p.WebURL(repo))
 	odd := pipelines.Repo{Workspace: "11111111-2222-4333-8444-555555555555", Slug: "a b/c"}
 	require.Equal(t, "https://bitbucket.org/%7B11111111-2222-4333-8444-555555555555%7D/a%20b%2Fc/pipelines/results/12", p.WebURL(odd))
+}
+
+func TestAStopWhoseResponseWasLostHasSucceeded(t *testing.T) {
+	refused := answer(400, "application/json", `{"error":{"message":"Bad request","detail":"already complete"}}`)
+	for state, succeeds := range map[string]bool{"STOPPED": true, "SUCCESSFUL": false} {
+		get := answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"` + state + `"}}}`)
+		srv := record(t, sequence(drop, refused, get))
+		err := newClient(t, srv.base()).Pipelines.Stop(t.Context(), repo, "1")
+		require.Equal(t, succeeds, err == nil, err)
+		require.Len(t, srv.seen(), 3)
+	}
+	srv := record(t, refused)
+	err := newClient(t, srv.base()).Pipelines.Stop(t.Context(), repo, "1")
+	require.ErrorIs(t, err, pipelines.ErrInvalidRequest)
+	require.Len(t, srv.seen(), 1, "nothing was lost, so there is nothing to look up")
 }

@@ -1,0 +1,53 @@
+package pipelines_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+func TestDeploymentStatesAnswerQuestions(t *testing.T) {
+	var none pipelines.DeploymentState
+	require.Equal(t, []any{false, false, ""}, []any{none.Done(), none.Succeeded(), none.String()})
+	done := pipelines.DeploymentState{Name: pipelines.StateCompleted, Status: &pipelines.DeploymentStatus{Name: pipelines.ResultSuccessful}}
+	require.Equal(t, []any{true, true, "SUCCESSFUL"}, []any{done.Done(), done.Succeeded(), done.String()})
+	waiting := pipelines.DeploymentState{Name: pipelines.StateUndeployed}
+	require.Equal(t, []any{false, false, "UNDEPLOYED"}, []any{waiting.Done(), waiting.Succeeded(), waiting.String()})
+
+	var unknown pipelines.RunnerState
+	require.Equal(t, []any{false, false, ""}, []any{unknown.Online(), unknown.TakesSteps(), unknown.String()})
+	cordoned := pipelines.RunnerState{Status: pipelines.RunnerOnline, Cordoned: true}
+	require.Equal(t, []any{true, false, "ONLINE"}, []any{cordoned.Online(), cordoned.TakesSteps(), cordoned.String()})
+	require.True(t, pipelines.RunnerState{Status: pipelines.RunnerOnline}.TakesSteps())
+}
+
+func TestDeploymentFiltersAreSent(t *testing.T) {
+	srv := record(t, answerJSON(`{"values":[]}`))
+	_, err := newClient(t, srv.base()).Deployments.List(t.Context(), repo, &pipelines.ListDeploymentsOptions{
+		Sort: pipelines.SortLastStarted, Environment: "11111111-2222-4333-8444-555555555555", State: pipelines.StateInProgress, PageLen: 50,
+	}).Collect()
+	require.NoError(t, err)
+	require.Equal(t, "environment=%7B11111111-2222-4333-8444-555555555555%7D&pagelen=50&sort=-state.started_on&state.name=IN_PROGRESS", srv.only(t).Query)
+}
+
+func TestAnEnvironmentIsFoundByItsName(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	c := srv.Client()
+	created, err := c.Deployments.CreateEnvironment(t.Context(), repo, pipelines.EnvironmentRequest{
+		Name: "Prod EU", EnvironmentType: pipelines.EnvironmentProduction, AdminOnly: new(true),
+	})
+	require.NoError(t, err)
+	require.True(t, r.Environments()[0].Restrictions.AdminOnly)
+	found, err := c.Deployments.GetEnvironmentByName(t.Context(), repo, "Prod EU")
+	require.NoError(t, err)
+	require.Equal(t, created.UUID, found.UUID)
+	_, err = c.Deployments.GetEnvironmentByName(t.Context(), repo, "prod eu")
+	require.ErrorIs(t, err, pipelines.ErrNotFound)
+	_, err = c.Deployments.GetEnvironmentByName(t.Context(), repo, "")
+	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+}

@@ -1,0 +1,120 @@
+package pipelines_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"math/big"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+func TestOIDCDocumentsAreAskedForWithoutCredentialsFirst(t *testing.T) {
+	for name, tc := range map[string]struct {
+		handlers []http.HandlerFunc
+		sent     []string // Authorization
+		is       error
+	}{
+		"public":                {[]http.HandlerFunc{answerJSON(`{"issuer":"i","keys":[{"kid":"k"}]}`)}, []string{""}, nil},
+		"refused anonymously":   {[]http.HandlerFunc{answer(401, "text/plain", ""), answerJSON(`{"issuer":"i","keys":[{"kid":"k"}]}`)}, []string{"", "Bearer t0ken"}, nil},
+		"refused to API tokens": {[]http.HandlerFunc{answer(403, "text/plain", "")}, []string{"", "Bearer t0ken"}, pipelines.ErrForbidden},
+		"not used yet":          {[]http.HandlerFunc{answer(404, "text/plain", "")}, []string{""}, pipelines.ErrNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			calls := map[string]func(*pipelines.Client) error{
+				"/.well-known/openid-configuration": func(c *pipelines.Client) error {
+					doc, err := c.OIDC.GetConfiguration(t.Context(), "acme")
+					if err == nil {
+						assert.Equal(t, "i", doc.Issuer)
+					}
+					return err
+				},
+				"/keys.json": func(c *pipelines.Client) error {
+					set, err := c.OIDC.GetKeys(t.Context(), "acme")
+					if err == nil {
+						assert.Equal(t, "k", set.Keys[0].Kid)
+					}
+					return err
+				},
+			}
+			for path, call := range calls {
+				srv := record(t, sequence(tc.handlers...))
+				require.ErrorIs(t, call(newClient(t, srv.base())), tc.is)
+				var sent []string
+				for _, req := range srv.seen() {
+					sent = append(sent, req.Header.Get("Authorization"))
+					require.Equal(t, "/2.0/workspaces/acme/pipelines-config/identity/oidc"+path, req.Path)
+				}
+				require.Equal(t, tc.sent, sent)
+			}
+		})
+	}
+	anonymous := record(t, answer(403, "text/plain", ""))
+	c, err := pipelines.NewClient(pipelines.WithBaseURL(anonymous.base()))
+	require.NoError(t, err)
+	_, err = c.OIDC.GetKeys(t.Context(), "acme")
+	require.ErrorIs(t, err, pipelines.ErrForbidden)
+	require.Len(t, anonymous.seen(), 1)
+}
+
+func TestOIDCIssuerIsBelowTheBaseURL(t *testing.T) {
+	c, err := pipelines.NewClient()
+	require.NoError(t, err)
+	require.Equal(t, "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc", c.OIDC.Issuer("acme"))
+	require.Empty(t, c.OIDC.Issuer(".."))
+}
+
+func TestOIDCJSONWebKeysBecomePublicKeys(t *testing.T) {
+	code := base64.RawURLEncoding.EncodeToString
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	point, err := ecKey.PublicKey.Bytes()
+	require.NoError(t, err)
+	edKey, _, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	good := []struct {
+		key  pipelines.JSONWebKey
+		want any
+	}{
+		{pipelines.JSONWebKey{Kty: "RSA", N: code(rsaKey.N.Bytes()), E: "AQAB"}, &rsaKey.PublicKey},
+		{pipelines.JSONWebKey{Kty: "EC", Crv: "P-256", X: code(point[1:33]), Y: code(point[33:])}, &ecKey.PublicKey},
+		{pipelines.JSONWebKey{Kty: "OKP", Crv: "Ed25519", X: code(edKey)}, edKey},
+	}
+	for _, tc := range good {
+		got, err := tc.key.PublicKey()
+		require.NoError(t, err)
+		require.Equal(t, tc.want, got)
+	}
+	tooLarge := code(new(big.Int).Lsh(big.NewInt(1), 20_000).Bytes())
+	for says, key := range map[string]pipelines.JSONWebKey{
+		"unknown type":          {Kid: "k1", Kty: "oct"},
+		`"n" is not base64url`:  {Kty: "RSA", N: "???", E: "AQAB"},
+		`"e" is not base64url`:  {Kty: "RSA", N: good[0].key.N},
+		"exponent":              {Kty: "RSA", N: good[0].key.N, E: code([]byte{1})},
+		"exponent ":             {Kty: "RSA", N: good[0].key.N, E: code(bytes.Repeat([]byte{255}, 9))},
+		"modulus of 8 bits":     {Kty: "RSA", N: code([]byte{200}), E: "AQAB"},
+		"modulus of 20001 bits": {Kty: "RSA", N: tooLarge, E: "AQAB"},
+		"unknown curve":         {Kty: "EC", Crv: "secp256k1"},
+		`"x" is not base64url`:  {Kty: "EC", Crv: "P-256"},
+		`"y" is not base64url`:  {Kty: "EC", Crv: "P-256", X: good[1].key.X},
+		"another length":        {Kty: "EC", Crv: "P-384", X: good[1].key.X, Y: good[1].key.Y},
+		"not on the curve":      {Kty: "EC", Crv: "P-256", X: good[1].key.X, Y: good[1].key.X},
+		`curve "X25519"`:        {Kty: "OKP", Crv: "X25519", X: good[2].key.X},
+		`"x" is not base64url `: {Kty: "OKP", Crv: "Ed25519", X: "="},
+	} {
+		_, err := key.PublicKey()
+		require.ErrorContains(t, err, strings.TrimSpace(says))
+	}
+}

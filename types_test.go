@@ -1,0 +1,96 @@
+package pipelines_test
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+func TestStatesAnswerQuestions(t *testing.T) {
+	stage := func(name pipelines.StageName) *pipelines.Stage { return &pipelines.Stage{Name: name} }
+	result := func(name pipelines.ResultName) *pipelines.Result { return &pipelines.Result{Name: name} }
+	for _, tc := range []struct {
+		state                   pipelines.PipelineState
+		done, succeeded, paused bool
+		word                    string
+	}{
+		{pipelines.PipelineState{}, false, false, false, ""},
+		{pipelines.PipelineState{Name: "PARSING", Stage: stage("PARSING")}, false, false, false, "PARSING"},
+		{pipelines.PipelineState{Name: "PENDING"}, false, false, false, "PENDING"},
+		{pipelines.PipelineState{Name: "IN_PROGRESS", Stage: stage("RUNNING")}, false, false, false, "RUNNING"},
+		{pipelines.PipelineState{Name: "IN_PROGRESS", Stage: stage("PAUSED")}, false, false, true, "PAUSED"},
+		{pipelines.PipelineState{Name: "IN_PROGRESS", Stage: stage("HALTED")}, false, false, true, "HALTED"},
+		{pipelines.PipelineState{Name: "DREAMING"}, false, false, false, "DREAMING"},
+		{pipelines.PipelineState{Name: "COMPLETED", Result: result("SUCCESSFUL")}, true, true, false, "SUCCESSFUL"},
+		{pipelines.PipelineState{Name: "COMPLETED", Result: result("FAILED"), Stage: stage("PAUSED")}, true, false, false, "FAILED"},
+		{pipelines.PipelineState{Name: "COMPLETED"}, true, false, false, "COMPLETED"},
+	} {
+		s := tc.state
+		assert.Equal(t, []any{tc.done, tc.succeeded, tc.paused, tc.word}, []any{s.Done(), s.Succeeded(), s.Paused(), s.String()})
+		step := pipelines.StepState(s)
+		assert.Equal(t, []any{tc.done, tc.succeeded, tc.paused, tc.word}, []any{step.Done(), step.Succeeded(), step.Paused(), step.String()})
+	}
+	require.Equal(t, "m", pipelines.ErrorDetail{Key: "k", Message: "m"}.String())
+	require.Equal(t, "k", pipelines.ErrorDetail{Key: "k"}.String())
+}
+
+func TestParseRepo(t *testing.T) {
+	got, err := pipelines.ParseRepo("acme/site")
+	require.NoError(t, err)
+	require.Equal(t, repo, got)
+	require.Equal(t, "acme/site", got.String())
+	for _, s := range []string{"", "acme", "acme/", "/site", "a/b/c", "../site", "acme/..", "./."} {
+		_, err := pipelines.ParseRepo(s)
+		assert.ErrorIs(t, err, pipelines.ErrInvalidArgument, s)
+	}
+}
+
+func TestParseRepoRefusesWhatIsNoRepository(t *testing.T) {
+	for _, text := range []string{"", "acme", "acme/", "/site", "a/b/c", "git@bitbucket.org:acme/site.git", "https://bitbucket.org/acme/site", "acme/si te", "acme/site?x", "../site", "acme/.."} {
+		_, err := pipelines.ParseRepo(text)
+		require.ErrorIs(t, err, pipelines.ErrInvalidArgument, "%q", text)
+		require.ErrorContains(t, err, "pipelines: ")
+	}
+}
+
+func TestARepoIsTextInJSONAndFlags(t *testing.T) {
+	text, err := json.Marshal(map[pipelines.Repo]pipelines.Repo{repo: {Workspace: "a", Slug: "b"}})
+	require.NoError(t, err)
+	require.Equal(t, `{"acme/site":"a/b"}`, string(text))
+	var back map[pipelines.Repo]pipelines.Repo
+	require.NoError(t, json.Unmarshal(text, &back))
+	require.Equal(t, pipelines.Repo{Workspace: "a", Slug: "b"}, back[repo])
+	var named pipelines.Repo
+	flags := flag.NewFlagSet("x", flag.ContinueOnError)
+	flags.SetOutput(&strings.Builder{})
+	flags.TextVar(&named, "repo", pipelines.Repo{}, "")
+	require.NoError(t, flags.Parse([]string{"-repo", "acme/site"}))
+	require.Equal(t, repo, named)
+	require.Error(t, flags.Parse([]string{"-repo", "acme"}))
+	zero, err := json.Marshal(map[string]pipelines.Repo{"r": {}})
+	require.NoError(t, err)
+	require.Equal(t, `{"r":""}`, string(zero))
+	named = repo
+	require.NoError(t, named.UnmarshalText(nil))
+	require.Zero(t, named)
+}
+
+func TestRepoFromEnvIsTheBuildsOwnRepository(t *testing.T) {
+	t.Setenv("BITBUCKET_REPO_FULL_NAME", "acme/site")
+	got, err := pipelines.RepoFromEnv()
+	require.NoError(t, err)
+	require.Equal(t, repo, got)
+	t.Setenv("BITBUCKET_REPO_FULL_NAME", "nonsense")
+	_, err = pipelines.RepoFromEnv()
+	require.ErrorContains(t, err, "BITBUCKET_REPO_FULL_NAME")
+	require.NoError(t, os.Unsetenv("BITBUCKET_REPO_FULL_NAME"))
+	_, err = pipelines.RepoFromEnv()
+	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+}

@@ -2,6 +2,7 @@ package pipelines_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,7 +35,7 @@ func TestCacheDownloadFollowsTheContentURI(t *testing.T) {
 			require.NoError(t, err)
 			require.EqualValues(t, len(content), n)
 			require.True(t, bytes.Equal(content, got.Bytes()))
-			require.Len(t, api.seen(), tc.asked)
+			api.requireSent(t, tc.asked)
 			require.Equal(t, "/2.0/repositories/acme/site/pipelines-config/caches/%7Bc%7D/content-uri", api.seen()[0].Path)
 			for _, req := range storage.seen() {
 				require.Empty(t, req.Header.Get("Authorization"))
@@ -69,7 +70,7 @@ func TestCacheContentURIsThatCannotBeAreErrors(t *testing.T) {
 			require.Error(t, err)
 			require.NotContains(t, err.Error(), "s3cret")
 			require.Zero(t, n)
-			require.Len(t, srv.seen(), 1)
+			srv.requireSent(t, 1)
 		})
 	}
 	gone := record(t, answer(404, "text/plain", ""))
@@ -86,5 +87,13 @@ func TestCacheDownloadFromAHostThatAlwaysRefusesEnds(t *testing.T) {
 	require.ErrorIs(t, err, pipelines.ErrForbidden)
 	require.ErrorContains(t, err, "refuses the link")
 	require.NotContains(t, err.Error(), "s3cret")
-	require.Len(t, storage.seen(), 3)
+	storage.requireSent(t, 3)
+}
+
+func TestCacheRequestsThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
+	requireRefused(t, map[string]func(context.Context, *pipelines.Client) error{
+		"cache name is empty": func(ctx context.Context, c *pipelines.Client) error {
+			return c.Caches.DeleteByName(ctx, repo, "")
+		},
+	})
 }

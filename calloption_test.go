@@ -20,14 +20,18 @@ import (
 func TestCallOptionsThatCannotWorkAreRefused(t *testing.T) {
 	srv := record(t, answerJSON(`{}`))
 	c := newClient(t, srv.base())
-	for _, opt := range []pipelines.CallOption{
-		pipelines.WithQuery("", "x"), pipelines.WithHeader("", "x"), pipelines.WithHeader("a b", "x"), pipelines.WithHeader("X-A", "a\r\nX-B: c"),
-		pipelines.WithHeader("authorization", "Bearer x"), pipelines.WithResponse(nil),
+	for name, opt := range map[string]pipelines.CallOption{
+		"a query without a name":       pipelines.WithQuery("", "x"),
+		"a header without a name":      pipelines.WithHeader("", "x"),
+		"a header's name with a space": pipelines.WithHeader("a b", "x"),
+		"a line break in a header":     pipelines.WithHeader("X-A", "a\r\nX-B: c"),
+		"credentials":                  pipelines.WithHeader("authorization", "Bearer x"),
+		"no place for the response":    pipelines.WithResponse(nil),
 	} {
 		_, err := c.Pipelines.Get(t.Context(), repo, "1", opt)
-		assert.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+		assert.ErrorIs(t, err, pipelines.ErrInvalidArgument, name)
 	}
-	require.Empty(t, srv.seen())
+	srv.requireSent(t, 0)
 	_, err := c.Pipelines.Get(nil, repo, "1") //nolint:staticcheck // a mistake that users make
 	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
 }
@@ -127,7 +131,7 @@ func TestWithMaxAttemptsAppliesToOneCall(t *testing.T) {
 		before := len(srv.seen())
 		_, err := c.Pipelines.Get(t.Context(), repo, "1", pipelines.WithMaxAttempts(n+1))
 		require.ErrorIs(t, err, pipelines.ErrServer)
-		require.Len(t, srv.seen(), before+n+1)
+		srv.requireSent(t, before+n+1)
 	}
 	_, err := c.Pipelines.Get(t.Context(), repo, "1", pipelines.WithMaxAttempts(0))
 	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
@@ -152,15 +156,17 @@ func TestWithRawBodyReturnsTheJSONAsItCame(t *testing.T) {
 
 func TestWithRawBodyOfAListReturnsEachPage(t *testing.T) {
 	for _, n := range []int{1, 4} {
-		c := newClient(t, record(t, book{n: 250}.ServeHTTP).base())
-		var raw []byte
-		pages := 0
-		for page, err := range c.Pipelines.List(t.Context(), repo, nil, pipelines.WithRawBody(&raw)).Parallel(n).Pages() {
-			require.NoError(t, err)
-			pages++
-			require.Contains(t, string(raw), fmt.Sprintf(`"build_number":%d`, page.Values[0].BuildNumber))
-		}
-		require.Equal(t, 3, pages)
+		t.Run(fmt.Sprint(n, " at once"), func(t *testing.T) {
+			c := newClient(t, record(t, book{n: 250}.ServeHTTP).base())
+			var raw []byte
+			pages := 0
+			for page, err := range c.Pipelines.List(t.Context(), repo, nil, pipelines.WithRawBody(&raw)).Parallel(n).Pages() {
+				require.NoError(t, err)
+				pages++
+				require.Contains(t, string(raw), fmt.Sprintf(`"build_number":%d`, page.Values[0].BuildNumber))
+			}
+			require.Equal(t, 3, pages)
+		})
 	}
 }
 
@@ -241,12 +247,14 @@ func TestWithHeaderRefusesWhatMakesNetHTTPSendAWriteAgain(t *testing.T) {
 	srv := record(t, answerJSON(`{}`))
 	c := newClient(t, srv.base())
 	for _, name := range []string{"Idempotency-Key", "x-idempotency-key"} {
-		_, err := c.Pipelines.Run(t.Context(), repo, mainBranch, pipelines.WithHeader(name, ""))
-		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
-		_, err = c.Pipelines.Get(t.Context(), repo, "1", pipelines.WithHeader(name, "x"))
-		require.NoError(t, err, "reading twice does no harm")
+		t.Run(name, func(t *testing.T) {
+			_, err := c.Pipelines.Run(t.Context(), repo, mainBranch, pipelines.WithHeader(name, ""))
+			require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+			_, err = c.Pipelines.Get(t.Context(), repo, "1", pipelines.WithHeader(name, "x"))
+			require.NoError(t, err, "reading twice does no harm")
+		})
 	}
-	require.Len(t, srv.seen(), 2)
+	srv.requireSent(t, 2)
 }
 
 func TestWithHeaderSendsARefererOfTheUser(t *testing.T) {

@@ -359,29 +359,31 @@ func TestCircuitDoesNotProbeWithoutEndWhereRetryAfterIsTiny(t *testing.T) {
 
 func TestCircuitWaitsLongerThanAClientsTimeout(t *testing.T) {
 	for _, back := range []time.Duration{40 * time.Second, 5 * time.Minute} {
-		synctest.Test(t, func(t *testing.T) {
-			srv := pipelinestest.NewServer()
-			defer srv.Close()
-			r := srv.AddRepository("acme", "site")
-			r.AddPipelines(1)
-			srv.Inject(pipelinestest.Fault{Status: http.StatusTooManyRequests, For: back})
-			c := srv.Client(pipelines.WithHTTPClient(&http.Client{Transport: srv.Transport(), Timeout: 5 * time.Second}))
-			begin := time.Now()
-			var wg sync.WaitGroup
-			for range 4 {
-				wg.Go(func() {
-					_, err := c.Pipelines.Get(t.Context(), r.Repo(), "1")
-					took := time.Since(begin)
-					if back < time.Minute {
-						assert.NoError(t, err)
-						assert.GreaterOrEqual(t, took, back)
-						return
-					}
-					assert.ErrorIs(t, err, pipelines.ErrRateLimited)
-					assert.InDelta(t, time.Minute, took, float64(5*time.Second))
-				})
-			}
-			wg.Wait()
+		t.Run(back.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := pipelinestest.NewServer()
+				defer srv.Close()
+				r := srv.AddRepository("acme", "site")
+				r.AddPipelines(1)
+				srv.Inject(pipelinestest.Fault{Status: http.StatusTooManyRequests, For: back})
+				c := srv.Client(pipelines.WithHTTPClient(&http.Client{Transport: srv.Transport(), Timeout: 5 * time.Second}))
+				begin := time.Now()
+				var wg sync.WaitGroup
+				for range 4 {
+					wg.Go(func() {
+						_, err := c.Pipelines.Get(t.Context(), r.Repo(), "1")
+						took := time.Since(begin)
+						if back < time.Minute {
+							assert.NoError(t, err)
+							assert.GreaterOrEqual(t, took, back)
+							return
+						}
+						assert.ErrorIs(t, err, pipelines.ErrRateLimited)
+						assert.InDelta(t, time.Minute, took, float64(5*time.Second))
+					})
+				}
+				wg.Wait()
+			})
 		})
 	}
 }

@@ -132,7 +132,7 @@ func TestACrowdThatSharesALimiterPassesOneByOne(t *testing.T) {
 		const permitted = 10
 		for n := range permitted {
 			synctest.Wait()
-			require.EqualValues(t, n, sent.Load())
+			require.EqualValues(t, n, sent.Load(), "requests sent")
 			permits <- struct{}{}
 		}
 		synctest.Wait()
@@ -140,7 +140,7 @@ func TestACrowdThatSharesALimiterPassesOneByOne(t *testing.T) {
 		cancel()
 		all.Wait()
 		require.Zero(t, time.Since(start))
-		require.EqualValues(t, permitted, sent.Load())
+		require.EqualValues(t, permitted, sent.Load(), "requests sent")
 		require.EqualValues(t, permitted, succeeded.Load())
 		require.EqualValues(t, crowd-permitted, cancelled.Load())
 	})

@@ -46,16 +46,18 @@ func TestACreationWhoseResponseNamesNothingIsUnknown(t *testing.T) {
 				`{}`, `{"message":"maintenance"}`, `{"type":"error","error":{"message":"oops"}}`, `{"values":[]}`, `{"uuid":null,"type":"pipeline"}`, `{"uuid":""}`,
 				`{"uuid":12}`, `[]`, `[{"uuid":"{1}"}]`, `null`, `"{1}"`, ``, `{"state":{"name":"PENDING"}}`, `{"build_number":0}`,
 			} {
-				sent := 0
-				c := inProcess(t, 3, func(req *http.Request) *http.Response {
-					sent++
-					return respond(req, status, body)
+				t.Run(fmt.Sprintf("%s: %d with %s", name, status, body), func(t *testing.T) {
+					sent := 0
+					c := inProcess(t, 3, func(req *http.Request) *http.Response {
+						sent++
+						return respond(req, status, body)
+					})
+					got, err := create(t.Context(), c)
+					require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown, "%s %s", name, body)
+					require.ErrorContains(t, err, fmt.Sprint("answered ", status))
+					require.Nil(t, got)
+					require.Equal(t, 1, sent, "requests sent")
 				})
-				got, err := create(t.Context(), c)
-				require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown, "%s %s", name, body)
-				require.ErrorContains(t, err, fmt.Sprint("answered ", status))
-				require.Nil(t, got)
-				require.Equal(t, 1, sent)
 			}
 		}
 	}

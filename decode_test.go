@@ -272,18 +272,20 @@ func TestDecodeLosesNoOtherRunOfAListToAnOddMember(t *testing.T) {
 		`"trigger":"PUSH"`, `"expired":"no"`, `"repository":{"uuid":1,"parent":{"uuid":[]}}`, `"creator":{"uuid":7,"links":{"self":"s"}}`,
 		`"state":{"name":"COMPLETED","type":7,"result":{"name":"FAILED","error":"oops"}}`, `"completed_on":1e400`, `"variables":[{"uuid":7,"secured":"maybe"}]`,
 	} {
-		sent := 0
-		c := inProcess(t, 3, func(req *http.Request) *http.Response {
-			sent++
-			return respond(req, 200, `{"values":[{"uuid":"{1}","build_number":1},{"uuid":"{2}",`+odd+`},{"uuid":"{3}","created_on":"2026-08-01T12:00:00Z"}],"page":"x","pagelen":[]}`)
+		t.Run(odd, func(t *testing.T) {
+			sent := 0
+			c := inProcess(t, 3, func(req *http.Request) *http.Response {
+				sent++
+				return respond(req, 200, `{"values":[{"uuid":"{1}","build_number":1},{"uuid":"{2}",`+odd+`},{"uuid":"{3}","created_on":"2026-08-01T12:00:00Z"}],"page":"x","pagelen":[]}`)
+			})
+			runs, err := c.Pipelines.List(t.Context(), repo, nil).Collect()
+			require.NoError(t, err, odd)
+			require.Len(t, runs, 3, odd)
+			require.Equal(t, []string{"{1}", "{2}", "{3}"}, []string{runs[0].UUID, runs[1].UUID, runs[2].UUID}, odd)
+			require.Equal(t, 1, runs[0].BuildNumber)
+			require.Equal(t, date("2026-08-01T12:00:00Z"), runs[2].CreatedOn)
+			require.Equal(t, 1, sent, odd)
 		})
-		runs, err := c.Pipelines.List(t.Context(), repo, nil).Collect()
-		require.NoError(t, err, odd)
-		require.Len(t, runs, 3, odd)
-		require.Equal(t, []string{"{1}", "{2}", "{3}"}, []string{runs[0].UUID, runs[1].UUID, runs[2].UUID}, odd)
-		require.Equal(t, 1, runs[0].BuildNumber)
-		require.Equal(t, date("2026-08-01T12:00:00Z"), runs[2].CreatedOn)
-		require.Equal(t, 1, sent, odd)
 	}
 }
 
@@ -390,7 +392,7 @@ func TestDecodeNamesWhatIsActedOnAndAsksForItOnce(t *testing.T) {
 				require.ErrorContains(t, err, "its body cannot be read")
 				require.ErrorContains(t, err, tc.pointer)
 				require.NotContains(t, err.Error(), "4711", "nothing of it is repeated")
-				require.Equal(t, 1, sent)
+				require.Equal(t, 1, sent, "requests sent")
 			})
 		})
 	}
@@ -398,27 +400,31 @@ func TestDecodeNamesWhatIsActedOnAndAsksForItOnce(t *testing.T) {
 
 func TestDecodeASizeInAnotherForm(t *testing.T) {
 	for _, size := range []string{`"3"`, `3.0`, `3e0`} {
-		sent := 0
-		c := inProcess(t, 3, func(req *http.Request) *http.Response {
-			sent++
-			return respond(req, 200, fmt.Sprintf(`{"values":[{"uuid":"{%d}"}],"size":%s}`, sent, size))
+		t.Run(size, func(t *testing.T) {
+			sent := 0
+			c := inProcess(t, 3, func(req *http.Request) *http.Response {
+				sent++
+				return respond(req, 200, fmt.Sprintf(`{"values":[{"uuid":"{%d}"}],"size":%s}`, sent, size))
+			})
+			runs, err := c.Pipelines.List(t.Context(), repo, nil).Collect()
+			require.NoError(t, err)
+			require.Len(t, runs, 3, size)
 		})
-		runs, err := c.Pipelines.List(t.Context(), repo, nil).Collect()
-		require.NoError(t, err)
-		require.Len(t, runs, 3, size)
 	}
 }
 
 func TestDecodeAsksAgainForWhatIsNoJSON(t *testing.T) {
 	for _, body := range []string{``, `{"uuid":`, `{"uuid":"{1}"}}`, `{"state":"COMPLETED"`, `<html>`, `{"size":1 "values":[]}`} {
-		sent := 0
-		c := inProcess(t, 3, func(req *http.Request) *http.Response {
-			sent++
-			return respond(req, 200, body)
+		t.Run(fmt.Sprintf("%q", body), func(t *testing.T) {
+			sent := 0
+			c := inProcess(t, 3, func(req *http.Request) *http.Response {
+				sent++
+				return respond(req, 200, body)
+			})
+			_, err := c.Pipelines.Get(t.Context(), repo, "1")
+			require.Error(t, err)
+			require.Equal(t, 3, sent, body)
 		})
-		_, err := c.Pipelines.Get(t.Context(), repo, "1")
-		require.Error(t, err)
-		require.Equal(t, 3, sent, body)
 	}
 }
 

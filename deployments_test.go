@@ -1,6 +1,7 @@
 package pipelines_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,12 +17,6 @@ func TestDeploymentStatesAnswerQuestions(t *testing.T) {
 	require.Equal(t, []any{true, true, "SUCCESSFUL"}, []any{done.Done(), done.Succeeded(), done.String()})
 	waiting := pipelines.DeploymentState{Name: pipelines.StateUndeployed}
 	require.Equal(t, []any{false, false, "UNDEPLOYED"}, []any{waiting.Done(), waiting.Succeeded(), waiting.String()})
-
-	var unknown pipelines.RunnerState
-	require.Equal(t, []any{false, false, ""}, []any{unknown.Online(), unknown.TakesSteps(), unknown.String()})
-	cordoned := pipelines.RunnerState{Status: pipelines.RunnerOnline, Cordoned: true}
-	require.Equal(t, []any{true, false, "ONLINE"}, []any{cordoned.Online(), cordoned.TakesSteps(), cordoned.String()})
-	require.True(t, pipelines.RunnerState{Status: pipelines.RunnerOnline}.TakesSteps())
 }
 
 func TestDeploymentFiltersAreSent(t *testing.T) {
@@ -50,4 +45,23 @@ func TestAnEnvironmentIsFoundByItsName(t *testing.T) {
 	require.ErrorIs(t, err, pipelines.ErrNotFound)
 	_, err = c.Deployments.GetEnvironmentByName(t.Context(), repo, "")
 	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+}
+
+func TestEnvironmentRequestsThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
+	requireRefused(t, map[string]func(context.Context, *pipelines.Client) error{
+		"environment has no name": func(ctx context.Context, c *pipelines.Client) error {
+			_, err := c.Deployments.CreateEnvironment(ctx, repo, pipelines.EnvironmentRequest{})
+			return err
+		},
+		"has no type": func(ctx context.Context, c *pipelines.Client) error {
+			_, err := c.Deployments.CreateEnvironment(ctx, repo, pipelines.EnvironmentRequest{Name: "e"})
+			return err
+		},
+		"update changes nothing": func(ctx context.Context, c *pipelines.Client) error {
+			return c.Deployments.UpdateEnvironment(ctx, repo, "{e}", pipelines.EnvironmentUpdate{})
+		},
+		"name is empty": func(ctx context.Context, c *pipelines.Client) error {
+			return c.Deployments.UpdateEnvironment(ctx, repo, "{e}", pipelines.EnvironmentUpdate{Name: new("")})
+		},
+	})
 }

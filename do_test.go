@@ -3,6 +3,7 @@ package pipelines_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -63,11 +64,13 @@ func TestDoEncodesAsEncodingJSONDoes(t *testing.T) {
 		map[string]any{"z": false, "a": []any{}, "n": []string(nil)}, map[int]string{2: "b", 1: "a"}, []int(nil), "text", 1.0, json.RawMessage(`[1]`),
 		time.Minute, "bad \xff utf8",
 	} {
-		want, err := json.Marshal(body)
-		require.NoError(t, err)
-		require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", body, nil))
-		seen := srv.seen()
-		require.Equal(t, string(want), seen[len(seen)-1].Body)
+		t.Run(fmt.Sprintf("%T", body), func(t *testing.T) {
+			want, err := json.Marshal(body)
+			require.NoError(t, err)
+			require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", body, nil))
+			seen := srv.seen()
+			require.Equal(t, string(want), seen[len(seen)-1].Body)
+		})
 	}
 	require.NotContains(t, srv.seen()[0].Body, "is_private", "what isn't set is not sent")
 }
@@ -104,24 +107,26 @@ func TestDoAsksOnceForWhatDoesNotFit(t *testing.T) {
 			`{"data":"4711?"}`:    "JSON of another shape",
 			`{"array":{"a":4711}`: "not JSON",
 		} {
-			sent := 0
-			c := inProcess(t, 3, func(req *http.Request) *http.Response {
-				sent++
-				return respond(req, 200, body)
+			t.Run(method+" of "+body, func(t *testing.T) {
+				sent := 0
+				c := inProcess(t, 3, func(req *http.Request) *http.Response {
+					sent++
+					return respond(req, 200, body)
+				})
+				out := everyday{Size: 1}
+				err := c.Do(t.Context(), method, "/a", nil, &out)
+				require.Contains(t, strings.ToLower(err.Error()), strings.ToLower(says), body)
+				require.ErrorContains(t, err, "its body cannot be read")
+				require.NotContains(t, err.Error(), "4711")
+				require.Equal(t, method == "POST", errors.Is(err, pipelines.ErrOutcomeUnknown))
+				require.Equal(t, strings.Contains(body, "color"), errors.Is(err, errNoColor), "the caller's own error can be reached")
+				require.Zero(t, out)
+				if says == "not JSON" && method != "POST" {
+					require.Equal(t, 3, sent, body)
+					return
+				}
+				require.Equal(t, 1, sent, "%s %s", method, body)
 			})
-			out := everyday{Size: 1}
-			err := c.Do(t.Context(), method, "/a", nil, &out)
-			require.Contains(t, strings.ToLower(err.Error()), strings.ToLower(says), body)
-			require.ErrorContains(t, err, "its body cannot be read")
-			require.NotContains(t, err.Error(), "4711")
-			require.Equal(t, method == "POST", errors.Is(err, pipelines.ErrOutcomeUnknown))
-			require.Equal(t, strings.Contains(body, "color"), errors.Is(err, errNoColor), "the caller's own error can be reached")
-			require.Zero(t, out)
-			if says == "not JSON" && method != "POST" {
-				require.Equal(t, 3, sent, body)
-				continue
-			}
-			require.Equal(t, 1, sent, "%s %s", method, body)
 		}
 	}
 }
@@ -135,7 +140,7 @@ func TestDoReadsTheModelsOfThePackageAsTheirMethodsDo(t *testing.T) {
 	do := func(out any) error {
 		sent = 0
 		err := c.Do(t.Context(), http.MethodGet, "/a", nil, out)
-		require.Equal(t, 1, sent)
+		require.Equal(t, 1, sent, "requests sent")
 		return err
 	}
 	const odd = `{"uuid":"{1}","created_on":"2026-08-01 12:00:00","labels":[],"Build_Number":"7"}`
@@ -178,9 +183,11 @@ func TestDoSendsTheModelsOfThePackageAsTheirMethodsDo(t *testing.T) {
 	for _, body := range []any{secured, &secured, []pipelines.VariableRequest{secured}, map[string]*pipelines.VariableRequest{"a": &secured}, pipelines.RunRequest{
 		Target: pipelines.BranchTarget("main"), Variables: []pipelines.VariableRequest{secured},
 	}} {
-		require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", body, nil))
-		seen := srv.seen()
-		require.Contains(t, seen[len(seen)-1].Body, `"value":"v<"`, "%T", body)
+		t.Run(fmt.Sprintf("%T", body), func(t *testing.T) {
+			require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", body, nil))
+			seen := srv.seen()
+			require.Contains(t, seen[len(seen)-1].Body, `"value":"v<"`, "%T", body)
+		})
 	}
 	type tree []tree
 	require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", tree{{}, {{}}}, nil))
@@ -199,13 +206,15 @@ func TestDoBoundsWhatAResponseBecomes(t *testing.T) {
 		"nulls":         `[null` + strings.Repeat(",null", 4<<20) + `]`,
 	} {
 		for _, out := range []any{new(any), new([]any), new(map[string]any), new(struct{ A []any })} {
-			sent := 0
-			c := inProcess(t, 3, func(req *http.Request) *http.Response {
-				sent++
-				return respond(req, 200, body)
+			t.Run(fmt.Sprintf("%s into %T", name, out), func(t *testing.T) {
+				sent := 0
+				c := inProcess(t, 3, func(req *http.Request) *http.Response {
+					sent++
+					return respond(req, 200, body)
+				})
+				require.ErrorIs(t, c.Do(t.Context(), http.MethodGet, "/a", nil, out), pipelines.ErrResponseTooLarge, name)
+				require.Equal(t, 1, sent, "requests sent")
 			})
-			require.ErrorIs(t, c.Do(t.Context(), http.MethodGet, "/a", nil, out), pipelines.ErrResponseTooLarge, name)
-			require.Equal(t, 1, sent)
 		}
 		c := inProcess(t, 3, func(req *http.Request) *http.Response { return respond(req, 200, body) })
 		var raw []byte
@@ -227,7 +236,7 @@ func TestDoRefusesPathsThatLeaveTheBaseURL(t *testing.T) {
 		}
 	}
 	require.Error(t, c.Do(t.Context(), "G ET", "/a", nil, nil))
-	require.Empty(t, srv.seen())
+	srv.requireSent(t, 0)
 }
 
 func TestDoSendsAnythingBelowTheBaseURL(t *testing.T) {
@@ -284,14 +293,14 @@ func TestDoTakesAResponseThatDoesNotClaimToHaveContent(t *testing.T) {
 func TestDoRefusesWhatItCannotEncodeOrDecodeInto(t *testing.T) {
 	srv := record(t, answerJSON(`{}`))
 	c := newClient(t, srv.base())
-	for _, err := range []error{
-		c.Do(t.Context(), http.MethodPost, "/a", make(chan int), nil),
-		c.Do(t.Context(), http.MethodGet, "/a", nil, struct{}{}),
-		c.Do(t.Context(), http.MethodGet, "/a", nil, (*int)(nil)),
+	for name, err := range map[string]error{
+		"a channel":     c.Do(t.Context(), http.MethodPost, "/a", make(chan int), nil),
+		"no pointer":    c.Do(t.Context(), http.MethodGet, "/a", nil, struct{}{}),
+		"a nil pointer": c.Do(t.Context(), http.MethodGet, "/a", nil, (*int)(nil)),
 	} {
-		assert.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+		assert.ErrorIs(t, err, pipelines.ErrInvalidArgument, name)
 	}
-	require.Empty(t, srv.seen())
+	srv.requireSent(t, 0)
 }
 
 func TestDoSendsANilPointerToARequest(t *testing.T) {

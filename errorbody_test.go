@@ -170,8 +170,10 @@ func TestAnErrorIsReadInItsCharset(t *testing.T) {
 
 func TestTextThatBeginsLikeJSONIsText(t *testing.T) {
 	for _, body := range []string{"404 page not found", "[error] no upstream", "{name} is not known", "true story", `"quoted" name`, "[1] see below", "-1 is no size"} {
-		e := apiError(t, 404, http.Header{"Content-Type": {"text/plain"}}, body)
-		assert.Equal(t, body, e.Message)
+		t.Run(body, func(t *testing.T) {
+			e := apiError(t, 404, http.Header{"Content-Type": {"text/plain"}}, body)
+			assert.Equal(t, body, e.Message)
+		})
 	}
 }
 

@@ -86,12 +86,14 @@ func TestAnErrorSaysWhatWasNotFound(t *testing.T) {
 		`{"type":"error","error":{"message":"Resource not found"}}`:                                                                   "",
 		`<html>`: "",
 	} {
-		c := newClient(t, record(t, answer(404, "application/json", body)).base())
-		_, err := c.Pipelines.Get(t.Context(), repo, "1")
-		var e *pipelines.APIError
-		require.ErrorAs(t, err, &e)
-		require.Equal(t, want, e.NotFound(), body)
-		require.ErrorIs(t, err, pipelines.ErrNotFound)
-		require.Equal(t, want == "repository", errors.Is(err, pipelines.ErrRepositoryNotFound), body)
+		t.Run(body, func(t *testing.T) {
+			c := newClient(t, record(t, answer(404, "application/json", body)).base())
+			_, err := c.Pipelines.Get(t.Context(), repo, "1")
+			var e *pipelines.APIError
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, want, e.NotFound(), body)
+			require.ErrorIs(t, err, pipelines.ErrNotFound)
+			require.Equal(t, want == "repository", errors.Is(err, pipelines.ErrRepositoryNotFound), body)
+		})
 	}
 }

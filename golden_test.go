@@ -238,7 +238,7 @@ func TestAPageIsDecodedWhole(t *testing.T) {
 				require.Equal(t, &tc.want, page)
 				break
 			}
-			require.Len(t, srv.seen(), 1)
+			srv.requireSent(t, 1)
 		})
 	}
 }

@@ -187,9 +187,31 @@ func (r *recorder) seen() []recorded {
 // only returns the one request that arrived.
 func (r *recorder) only(t *testing.T) recorded {
 	t.Helper()
-	seen := r.seen()
-	require.Len(t, seen, 1)
-	return seen[0]
+	r.requireSent(t, 1)
+	return r.seen()[0]
+}
+
+// requireSent requires that so many requests arrived.
+func (r *recorder) requireSent(t *testing.T, want int, about ...any) {
+	t.Helper()
+	if got := len(r.seen()); got != want {
+		require.Fail(t, fmt.Sprintf("sent %d times, want %d", got, want), about...)
+	}
+}
+
+// requireRefused requires that each of these calls is an invalid argument that says what is wrong with it, and sends nothing.
+func requireRefused(t *testing.T, calls map[string]func(context.Context, *pipelines.Client) error) {
+	t.Helper()
+	for says, call := range calls {
+		t.Run(says, func(t *testing.T) {
+			srv := record(t, answerJSON(`{}`))
+			err := call(t.Context(), newClient(t, srv.base()))
+			require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+			require.ErrorContains(t, err, says)
+			require.NotContains(t, err.Error(), "s3cret")
+			srv.requireSent(t, 0)
+		})
+	}
 }
 
 func record(t *testing.T, handle http.HandlerFunc) *recorder {
@@ -271,7 +293,7 @@ func victims() []victim {
 			t.Helper()
 			api := record(t, answerJSON(`{}`))
 			err := getFrom(t, api.base(), pipelines.WithClientCredentials("id", "s3cret"), pipelines.WithTokenURL(base+"/token"))
-			require.Empty(t, api.seen())
+			api.requireSent(t, 0)
 			return err
 		}},
 	}

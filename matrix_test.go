@@ -222,23 +222,36 @@ func matrixOperations(t *testing.T) []documentedOperation {
 	return append(all, onDemand)
 }
 
-// once holds for what must not be carried out twice. Stopping twice stops once, as long as the run hasn't ended in between: on a clock
-// that stands still it hasn't.
+// once reports whether the operation must not take effect twice. Stopping a run twice stops it once as long as the run hasn't ended in
+// between, and on a clock that stands still it hasn't.
 func (o documentedOperation) once() bool {
 	return o.method == http.MethodPost && o.id != "stopPipeline"
 }
 
+// readsLog reports whether the API redirects the operation to storage.
 func (o documentedOperation) readsLog() bool { return strings.HasSuffix(o.sdk, "Log") }
 
+// readsJSON reports whether the operation decodes the response's body.
 func (o documentedOperation) readsJSON() bool {
 	return !o.readsLog() && (o.status == http.StatusOK || o.status == http.StatusCreated)
 }
 
+// public reports whether the operation is sent without credentials.
 func (o documentedOperation) public() bool { return strings.HasPrefix(o.sdk, "OIDC.") }
 
-// concerns tells the operations that can meet the fault. A lie about an effect can be found out only by reading what should be JSON.
+// concerns reports whether the operation can meet the fault.
 func (f fault) concerns(o documentedOperation) bool {
-	return (!f.inStorage || o.readsLog()) && (!f.untrue || o.readsJSON()) && (!f.deadToken || !o.public()) && (!f.creation || o.once())
+	switch {
+	case f.inStorage:
+		return o.readsLog()
+	case f.untrue: // only a body that should be JSON shows the lie
+		return o.readsJSON()
+	case f.deadToken:
+		return !o.public()
+	case f.creation:
+		return o.once()
+	}
+	return true
 }
 
 // expect says how often the operation is sent, and whether it fails. The fault stays, or strikes the first attempt only.
@@ -246,7 +259,7 @@ func (f fault) expect(o documentedOperation, stays bool) (sends int, fails bool)
 	switch {
 	case f.inBody && !o.readsJSON():
 		return 1, false
-	case f.deadline || f.shape || o.once() && !f.refused:
+	case f.endsTheCall() || f.mayHaveTakenEffect(o):
 		return 1, true
 	case f.deadToken && stays && o.id == "createRepositoryPipelineSchedule":
 		return 4, true // 401 may mean that there are too many schedules: the list tells, and is refused twice too
@@ -256,6 +269,17 @@ func (f fault) expect(o documentedOperation, stays bool) (sends int, fails bool)
 		return 2, true
 	}
 	return matrixRetries.MaxAttempts, true
+}
+
+// endsTheCall reports whether another attempt has no time left or would bring the same.
+func (f fault) endsTheCall() bool { return f.deadline || f.shape }
+
+// mayHaveTakenEffect reports whether the client can't know that an operation which must not take effect twice had none.
+func (f fault) mayHaveTakenEffect(o documentedOperation) bool { return o.once() && !f.refused }
+
+// leavesOutcomeUnknown reports whether the error is an ErrOutcomeUnknown.
+func (f fault) leavesOutcomeUnknown(o documentedOperation) bool {
+	return f.mayHaveTakenEffect(o) && !f.notAgain
 }
 
 // world is a server where every operation succeeds. Its clock stands still, however long a fault takes, so that what it tells and keeps
@@ -499,55 +523,93 @@ func (c cell) check(t *testing.T) {
 	}
 	answer, err := w.call(ctx, c.documentedOperation, way, opts...)
 	sends, fails := c.expect(c.documentedOperation, c.stays)
-	require.EqualValues(t, sends, way.sends.Load(), "sends; the error is %v", err)
-	c.checkArrivals(t, w, int(way.passed.Load()))
+	about := c.report(int(way.sends.Load()), err)
+	require.EqualValues(t, sends, way.sends.Load(), about)
+	c.checkArrivals(t, w, int(way.passed.Load()), about)
 	if fails {
-		c.checkError(t, err)
+		c.checkError(t, err, about)
 	} else {
-		require.NoError(t, err)
-		require.Equal(t, c.answer, encoded(t, answer))
+		require.NoError(t, err, about)
+		require.Equal(t, c.answer, encoded(t, answer), about)
 	}
-	c.checkState(t, w, c.applied || !fails)
+	c.checkState(t, w, about)
+}
+
+// report is what each failure says: operation, fault and mode, what was sent and returned, and what was expected.
+func (c cell) report(sent int, err error) string {
+	sends, _ := c.expect(c.documentedOperation, c.stays)
+	return fmt.Sprintf("%s (%s %s)\nunder %s:\nsent %d times, want %d\nreturned error %v\nwant %s\nwant %s", c.sdk, c.method, c.path,
+		c.title(c.stays), sent, sends, err, c.wantedError(), c.wantedEffect())
+}
+
+func (c cell) wantedError() string {
+	if _, fails := c.expect(c.documentedOperation, c.stays); !fails {
+		return "no error"
+	}
+	wanted := "an error"
+	if c.is != nil {
+		wanted += fmt.Sprintf(" that is %q", c.is)
+	}
+	if c.says != "" {
+		wanted += fmt.Sprintf(" that says %q", c.says)
+	}
+	if c.leavesOutcomeUnknown(c.documentedOperation) {
+		wanted += ", of an unknown outcome"
+	}
+	return wanted
+}
+
+// takesEffect reports whether the operation takes effect, by its struck attempt or by a later one.
+func (c cell) takesEffect() bool {
+	_, fails := c.expect(c.documentedOperation, c.stays)
+	return c.applied || !fails
+}
+
+func (c cell) wantedEffect() string {
+	if c.takesEffect() && c.shared == nil {
+		return "its effect once"
+	}
+	return "no effect"
 }
 
 // checkState looks at what became of the server. Two effects would be a third state.
-func (c cell) checkState(t *testing.T, w *world, applied bool) {
+func (c cell) checkState(t *testing.T, w *world, about string) {
 	t.Helper()
 	switch {
 	case w == c.shared: // looked at when all is over
-	case applied:
-		require.Equal(t, c.after, w.state(t), "it took effect, and once")
+	case c.takesEffect():
+		require.Equal(t, c.after, w.state(t), about)
 	default:
-		require.Equal(t, c.before, w.state(t), "it took no effect")
+		require.Equal(t, c.before, w.state(t), about)
 	}
 }
 
 // checkArrivals looks at what the server saw.
-func (c cell) checkArrivals(t *testing.T, w *world, passed int) {
+func (c cell) checkArrivals(t *testing.T, w *world, passed int, about string) {
 	t.Helper()
 	arrived, stored := w.srv.Requests(), 0
 	for _, r := range arrived {
 		if r.Storage {
 			stored++
 		}
-		require.Equal(t, r.Storage || c.public(), r.Header.Get("Authorization") == "", "credentials of %v", r)
+		require.Equal(t, r.Storage || c.public(), r.Header.Get("Authorization") == "", "credentials of %v\n%s", r, about)
 	}
-	require.Len(t, w.srv.RequestsTo(c.method, c.path), passed)
-	require.Len(t, arrived, passed+stored, "it goes nowhere else")
+	require.Len(t, w.srv.RequestsTo(c.method, c.path), passed, about)
+	require.Len(t, arrived, passed+stored, "it goes nowhere else\n%s", about)
 	if c.inStorage {
-		require.Equal(t, passed, stored)
+		require.Equal(t, passed, stored, about)
 	}
 }
 
-func (c cell) checkError(t *testing.T, err error) {
+func (c cell) checkError(t *testing.T, err error, about string) {
 	t.Helper()
-	require.Error(t, err)
+	require.Error(t, err, about)
 	if c.is != nil {
-		require.ErrorIs(t, err, c.is)
+		require.ErrorIs(t, err, c.is, about)
 	}
-	require.ErrorContains(t, err, c.says)
-	require.Equal(t, c.once() && !c.refused && !c.notAgain, errors.Is(err, pipelines.ErrOutcomeUnknown), "%v", err)
-	require.NotErrorIs(t, err, pipelines.ErrNotFound)
+	require.ErrorContains(t, err, c.says, about)
+	require.Equal(t, c.leavesOutcomeUnknown(c.documentedOperation), errors.Is(err, pipelines.ErrOutcomeUnknown), about)
+	require.NotErrorIs(t, err, pipelines.ErrNotFound, about)
 }
 
 func TestEveryOperationWithstandsEveryFault(t *testing.T) {

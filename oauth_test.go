@@ -58,7 +58,7 @@ func TestATokenEndpointThatFailsForAMomentIsAskedAgain(t *testing.T) {
 	c, srv := consumer(t, sequence(answer(503, "text/plain", ""), answerJSON(tokenAnswer)))
 	_, err := c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
 	require.NoError(t, err, "nothing of the run was sent before")
-	require.Len(t, srv.seen(), 3)
+	srv.requireSent(t, 3)
 }
 
 func TestATokenEndpointThatRefusesIsNotAskedAgain(t *testing.T) {
@@ -71,7 +71,7 @@ func TestATokenEndpointThatRefusesIsNotAskedAgain(t *testing.T) {
 	require.Equal(t, "invalid_client", e.Key)
 	require.Equal(t, "OAuth.Token", e.Operation)
 	require.NotContains(t, err.Error(), "s3cret")
-	require.Len(t, srv.seen(), 1)
+	srv.requireSent(t, 1)
 }
 
 func TestATokenEndpointThatRedirectsIsNotFollowed(t *testing.T) {
@@ -81,8 +81,8 @@ func TestATokenEndpointThatRedirectsIsNotFollowed(t *testing.T) {
 	})
 	_, err := c.Pipelines.Get(t.Context(), repo, "1")
 	require.Error(t, err)
-	require.Len(t, srv.seen(), 1)
-	require.Empty(t, elsewhere.seen())
+	srv.requireSent(t, 1)
+	elsewhere.requireSent(t, 0)
 }
 
 func TestATokenEndpointThatGivesNoTokenIsAnError(t *testing.T) {
@@ -100,26 +100,28 @@ func TestTheTokenURLIsBitbucketsOwnOrOnTheBaseURLsOrigin(t *testing.T) {
 		"https://api.bitbucket.org/2.0":    "https://bitbucket.org/site/oauth2/access_token",
 		"https://proxy.example:8443/x/2.0": "https://proxy.example:8443/site/oauth2/access_token",
 	} {
-		var got string
-		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
-			if got == "" {
-				got = req.URL.String()
-			}
-			resp := respond(req, 200, tokenAnswer)
-			resp.Header.Set("Content-Type", "application/json")
-			return resp, nil
-		})}
-		c := newClient(t, base, pipelines.WithHTTPClient(hc), pipelines.WithClientCredentials("id", "s3cret"))
-		_, err := c.Pipelines.Get(t.Context(), repo, "1")
-		require.NoError(t, err)
-		require.Equal(t, want, got)
+		t.Run(base, func(t *testing.T) {
+			var got string
+			hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				if got == "" {
+					got = req.URL.String()
+				}
+				resp := respond(req, 200, tokenAnswer)
+				resp.Header.Set("Content-Type", "application/json")
+				return resp, nil
+			})}
+			c := newClient(t, base, pipelines.WithHTTPClient(hc), pipelines.WithClientCredentials("id", "s3cret"))
+			_, err := c.Pipelines.Get(t.Context(), repo, "1")
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		})
 	}
 	endpoint := record(t, answerJSON(tokenAnswer))
 	c, srv := consumer(t, http.NotFound, pipelines.WithTokenURL(endpoint.URL+"/token"))
 	_, err := c.Pipelines.Get(t.Context(), repo, "1")
 	require.NoError(t, err)
 	require.Equal(t, "/token", endpoint.only(t).Path)
-	require.Len(t, srv.seen(), 1)
+	srv.requireSent(t, 1)
 }
 
 func TestATokenSourceThatFailsIsAskedAgain(t *testing.T) {
@@ -266,8 +268,8 @@ func TestATokenSourceThatGivesTheSameTokenEndsUnauthorized(t *testing.T) {
 			c := newClient(t, srv.base(), pipelines.WithTokenSource(source))
 			_, err := c.Pipelines.Get(t.Context(), repo, "1")
 			require.ErrorIs(t, err, pipelines.ErrUnauthorized)
-			require.Len(t, srv.seen(), 1, "the same token would be refused again")
-			require.Equal(t, 2, asked)
+			srv.requireSent(t, 1, "the same token would be refused again")
+			require.Equal(t, 2, asked, "times asked")
 		})
 	}
 }
@@ -280,7 +282,7 @@ func TestCredentialsThatNeverChangeAreNotRepeated(t *testing.T) {
 			srv := record(t, answer(401, "application/json", `{"error":{"message":"no"}}`))
 			_, err := newClient(t, srv.base(), option).Pipelines.Get(t.Context(), repo, "1")
 			require.ErrorIs(t, err, pipelines.ErrUnauthorized)
-			require.Len(t, srv.seen(), 1)
+			srv.requireSent(t, 1)
 		})
 	}
 }
@@ -389,7 +391,7 @@ func TestAHangingTokenSourceIsAskedOnce(t *testing.T) {
 		cancel()
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	}
-	require.EqualValues(t, 1, asked.Load())
+	require.EqualValues(t, 1, asked.Load(), "times asked")
 	close(release)
 	_, err := c.Pipelines.Get(t.Context(), repo, "1")
 	require.NoError(t, err)
@@ -404,8 +406,8 @@ func TestNoRedirectOfATokenEndpointIsFollowed(t *testing.T) {
 				var e *pipelines.APIError
 				require.ErrorAs(t, victims()[2].call(t, srv.URL), &e)
 				require.Equal(t, status, e.StatusCode)
-				require.Len(t, srv.seen(), 1)
-				require.Empty(t, elsewhere.seen())
+				srv.requireSent(t, 1)
+				elsewhere.requireSent(t, 0)
 			})
 		}
 	}

@@ -48,14 +48,16 @@ func TestOIDCDocumentsAreAskedForWithoutCredentialsFirst(t *testing.T) {
 				},
 			}
 			for path, call := range calls {
-				srv := record(t, sequence(tc.handlers...))
-				require.ErrorIs(t, call(newClient(t, srv.base())), tc.is)
-				var sent []string
-				for _, req := range srv.seen() {
-					sent = append(sent, req.Header.Get("Authorization"))
-					require.Equal(t, "/2.0/workspaces/acme/pipelines-config/identity/oidc"+path, req.Path)
-				}
-				require.Equal(t, tc.sent, sent)
+				t.Run(path[1:], func(t *testing.T) {
+					srv := record(t, sequence(tc.handlers...))
+					require.ErrorIs(t, call(newClient(t, srv.base())), tc.is)
+					var sent []string
+					for _, req := range srv.seen() {
+						sent = append(sent, req.Header.Get("Authorization"))
+						require.Equal(t, "/2.0/workspaces/acme/pipelines-config/identity/oidc"+path, req.Path)
+					}
+					require.Equal(t, tc.sent, sent, "requests sent")
+				})
 			}
 		})
 	}
@@ -64,7 +66,7 @@ func TestOIDCDocumentsAreAskedForWithoutCredentialsFirst(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c.OIDC.GetKeys(t.Context(), "acme")
 	require.ErrorIs(t, err, pipelines.ErrForbidden)
-	require.Len(t, anonymous.seen(), 1)
+	anonymous.requireSent(t, 1)
 }
 
 func TestOIDCIssuerIsBelowTheBaseURL(t *testing.T) {
@@ -93,9 +95,11 @@ func TestOIDCJSONWebKeysBecomePublicKeys(t *testing.T) {
 		{pipelines.JSONWebKey{Kty: "OKP", Crv: "Ed25519", X: code(edKey)}, edKey},
 	}
 	for _, tc := range good {
-		got, err := tc.key.PublicKey()
-		require.NoError(t, err)
-		require.Equal(t, tc.want, got)
+		t.Run(tc.key.Kty, func(t *testing.T) {
+			got, err := tc.key.PublicKey()
+			require.NoError(t, err)
+			require.Equal(t, tc.want, got)
+		})
 	}
 	tooLarge := code(new(big.Int).Lsh(big.NewInt(1), 20_000).Bytes())
 	for says, key := range map[string]pipelines.JSONWebKey{
@@ -114,7 +118,9 @@ func TestOIDCJSONWebKeysBecomePublicKeys(t *testing.T) {
 		`curve "X25519"`:        {Kty: "OKP", Crv: "X25519", X: good[2].key.X},
 		`"x" is not base64url `: {Kty: "OKP", Crv: "Ed25519", X: "="},
 	} {
-		_, err := key.PublicKey()
-		require.ErrorContains(t, err, strings.TrimSpace(says))
+		t.Run(says, func(t *testing.T) {
+			_, err := key.PublicKey()
+			require.ErrorContains(t, err, strings.TrimSpace(says))
+		})
 	}
 }

@@ -54,11 +54,13 @@ func TestListRefusesFiltersThatFindNothing(t *testing.T) {
 		"not a full commit ": {CommitHash: fullHash + "0"},
 		"the service wants":  {Status: []pipelines.PipelineStatus{"Passed"}},
 	} {
-		_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, q).Collect()
-		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
-		require.ErrorContains(t, err, strings.TrimSpace(says))
+		t.Run(says, func(t *testing.T) {
+			_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, q).Collect()
+			require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+			require.ErrorContains(t, err, strings.TrimSpace(says))
+		})
 	}
-	require.Empty(t, srv.seen())
+	srv.requireSent(t, 0)
 }
 
 func TestRunSendsItsTargetAndVariables(t *testing.T) {
@@ -157,16 +159,18 @@ func TestRunsThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
 		"no destination commit hash": {Target: without(func(pr *pipelines.PullRequestRef) { pr.DestinationCommit = "" })},
 		"variable 1 has no key":      {Target: pipelines.BranchTarget("main"), Variables: []pipelines.VariableRequest{{Key: "A"}, {Value: "s3cret"}}},
 	} {
-		_, err := c.Pipelines.Run(t.Context(), repo, run)
-		require.ErrorIs(t, err, pipelines.ErrInvalidArgument, says)
-		require.ErrorContains(t, err, strings.TrimSpace(says))
-		require.NotContains(t, err.Error(), "s3cret")
-		_, err = c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{RunRequest: run, YAML: []byte("x")})
-		require.ErrorIs(t, err, pipelines.ErrInvalidArgument, says)
+		t.Run(says, func(t *testing.T) {
+			_, err := c.Pipelines.Run(t.Context(), repo, run)
+			require.ErrorIs(t, err, pipelines.ErrInvalidArgument, says)
+			require.ErrorContains(t, err, strings.TrimSpace(says))
+			require.NotContains(t, err.Error(), "s3cret")
+			_, err = c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{RunRequest: run, YAML: []byte("x")})
+			require.ErrorIs(t, err, pipelines.ErrInvalidArgument, says)
+		})
 	}
 	_, err := c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{RunRequest: pipelines.RunRequest{Target: pipelines.BranchTarget("main")}})
 	require.ErrorContains(t, err, "YAML is empty")
-	require.Empty(t, srv.seen())
+	srv.requireSent(t, 0)
 }
 
 func TestStopSendsNoBody(t *testing.T) {
@@ -188,14 +192,16 @@ func TestWebURLIsThePageOfTheRun(t *testing.T) {
 func TestAStopWhoseResponseWasLostHasSucceeded(t *testing.T) {
 	refused := answer(400, "application/json", `{"error":{"message":"Bad request","detail":"already complete"}}`)
 	for state, succeeds := range map[string]bool{"STOPPED": true, "SUCCESSFUL": false} {
-		get := answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"` + state + `"}}}`)
-		srv := record(t, sequence(drop, refused, get))
-		err := newClient(t, srv.base()).Pipelines.Stop(t.Context(), repo, "1")
-		require.Equal(t, succeeds, err == nil, err)
-		require.Len(t, srv.seen(), 3)
+		t.Run(state, func(t *testing.T) {
+			get := answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"` + state + `"}}}`)
+			srv := record(t, sequence(drop, refused, get))
+			err := newClient(t, srv.base()).Pipelines.Stop(t.Context(), repo, "1")
+			require.Equal(t, succeeds, err == nil, err)
+			srv.requireSent(t, 3)
+		})
 	}
 	srv := record(t, refused)
 	err := newClient(t, srv.base()).Pipelines.Stop(t.Context(), repo, "1")
 	require.ErrorIs(t, err, pipelines.ErrInvalidRequest)
-	require.Len(t, srv.seen(), 1, "nothing was lost, so there is nothing to look up")
+	srv.requireSent(t, 1, "nothing was lost, so there is nothing to look up")
 }

@@ -126,8 +126,8 @@ func TestASecretThatTheBoundOfABodyCutsIsNotShown(t *testing.T) {
 			body := strings.Repeat("x", shift) + strings.Repeat(spelling+"\n", 64<<10/len(spelling)+1)
 			e := createError(t, secret, "text/plain", body)
 			shown := e.Error() + string(e.Body)
-			require.NotContains(t, shown, "0123")
-			require.NotContains(t, shown, "cdef")
+			require.NotContains(t, shown, "0123", "shifted by %d", shift)
+			require.NotContains(t, shown, "cdef", "shifted by %d", shift)
 			require.Less(t, len(e.Body), 4<<10, "or else the end isn't seen")
 		}
 	}
@@ -292,14 +292,16 @@ func TestErrorsNeverRepeatWhatTheRequestKeptSecret(t *testing.T) {
 		"a line of it":        "you sent <second line of it>",
 	} {
 		for name, call := range calls {
-			srv := record(t, answer(400, "application/json", body))
-			err := call(newClient(t, srv.base()))
-			var e *pipelines.APIError
-			require.ErrorAs(t, err, &e)
-			shown := err.Error() + string(e.Body) + fmt.Sprint(e.Message, e.Detail, e.Fields, e.Data)
-			for _, part := range []string{"hunter2", "second line"} {
-				assert.NotContains(t, shown, part, "%s %s", name, echo)
-			}
+			t.Run(name+" "+echo, func(t *testing.T) {
+				srv := record(t, answer(400, "application/json", body))
+				err := call(newClient(t, srv.base()))
+				var e *pipelines.APIError
+				require.ErrorAs(t, err, &e)
+				shown := err.Error() + string(e.Body) + fmt.Sprint(e.Message, e.Detail, e.Fields, e.Data)
+				for _, part := range []string{"hunter2", "second line"} {
+					assert.NotContains(t, shown, part, "%s %s", name, echo)
+				}
+			})
 		}
 	}
 }
@@ -369,7 +371,7 @@ func TestNoSecretOfASignedLinkShows(t *testing.T) {
 		_, err := newClient(t, srv.base(), logger).Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
 		require.ErrorContains(t, err, "redirect refused")
 		require.NotContains(t, err.Error(), "S3CRET")
-		require.Len(t, srv.seen(), 1)
+		srv.requireSent(t, 1)
 	})
 	t.Run("that the storage host repeats", func(t *testing.T) {
 		storage := record(t, func(w http.ResponseWriter, req *http.Request) {

@@ -3,6 +3,7 @@ package pipelines_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -82,7 +83,7 @@ func TestACallOfOneAttemptDoesNotWaitForTheQuota(t *testing.T) {
 			_, err := c.Pipelines.Get(t.Context(), repo, "1")
 			require.ErrorIs(t, err, pipelines.ErrRateLimited)
 		}
-		require.Equal(t, 3, sent)
+		require.Equal(t, 3, sent, "requests sent")
 		require.Zero(t, time.Since(start))
 	})
 }
@@ -147,11 +148,11 @@ func TestARequestTimeoutIsRetriedWhereTheRequestMayBeRepeated(t *testing.T) {
 	var e *pipelines.APIError
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, 408, e.StatusCode)
-	require.Len(t, srv.seen(), 3)
+	srv.requireSent(t, 3)
 	_, err = c.Pipelines.Run(t.Context(), repo, mainBranch)
 	require.ErrorAs(t, err, &e)
 	require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
-	require.Len(t, srv.seen(), 4, "a run that timed out is not sent again")
+	srv.requireSent(t, 4, "a run that timed out is not sent again")
 }
 
 func TestPlainHTTPWhereTLSWasAskedForIsNotRetried(t *testing.T) {
@@ -236,7 +237,7 @@ func TestOutcomeIsUnknownWhereATransportReportsNothing(t *testing.T) {
 			c := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: transport}))
 			_, got := c.Pipelines.Run(t.Context(), repo, mainBranch)
 			require.ErrorIs(t, got, pipelines.ErrOutcomeUnknown)
-			require.Equal(t, 1, sent)
+			require.Equal(t, 1, sent, "requests sent")
 		})
 	}
 }
@@ -285,7 +286,7 @@ func TestRetryTable(t *testing.T) {
 					require.ErrorIs(t, err, fault.is)
 				}
 				if verb.once && !fault.refused {
-					require.Len(t, srv.seen(), 1)
+					srv.requireSent(t, 1)
 					require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 					return
 				}
@@ -294,7 +295,7 @@ func TestRetryTable(t *testing.T) {
 					require.Greater(t, len(srv.seen()), quick.MaxAttempts)
 					return
 				}
-				require.Len(t, srv.seen(), quick.MaxAttempts)
+				srv.requireSent(t, quick.MaxAttempts)
 				require.ErrorContains(t, err, "3 attempts")
 			})
 		}
@@ -325,7 +326,7 @@ func TestRetryOfRequestsThatWereNeverSent(t *testing.T) {
 				err := verb.call(t.Context(), c)
 				require.Error(t, err)
 				require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
-				require.EqualValues(t, quick.MaxAttempts, attempts.Load())
+				require.EqualValues(t, quick.MaxAttempts, attempts.Load(), "attempts")
 			})
 		}
 	}
@@ -337,17 +338,19 @@ func TestOtherStatusesAreNotRetried(t *testing.T) {
 		409: pipelines.ErrConflict, 410: pipelines.ErrGone, 422: pipelines.ErrInvalidRequest, 501: pipelines.ErrServer, 304: nil, 402: nil,
 	} {
 		for _, verb := range verbs {
-			srv := record(t, answer(status, "text/plain", ""))
-			err := verb.call(t.Context(), newClient(t, srv.base()))
-			var e *pipelines.APIError
-			require.ErrorAs(t, err, &e)
-			require.Equal(t, status, e.StatusCode)
-			require.Equal(t, 1, e.Attempts)
-			require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
-			if kind != nil {
-				require.ErrorIs(t, err, kind)
-			}
-			require.Len(t, srv.seen(), 1)
+			t.Run(fmt.Sprint(status, " of ", verb.name), func(t *testing.T) {
+				srv := record(t, answer(status, "text/plain", ""))
+				err := verb.call(t.Context(), newClient(t, srv.base()))
+				var e *pipelines.APIError
+				require.ErrorAs(t, err, &e)
+				require.Equal(t, status, e.StatusCode)
+				require.Equal(t, 1, e.Attempts)
+				require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+				if kind != nil {
+					require.ErrorIs(t, err, kind)
+				}
+				srv.requireSent(t, 1)
+			})
 		}
 	}
 }
@@ -361,7 +364,7 @@ func TestACertificateThatIsNotTrustedIsNotRetried(t *testing.T) {
 	c := newClient(t, srv.URL, pipelines.WithLimiter(limiterFunc(func(context.Context) error { attempts++; return nil })))
 	_, err := c.Pipelines.Get(t.Context(), repo, "1")
 	require.ErrorContains(t, err, "certificate")
-	require.Equal(t, 1, attempts)
+	require.Equal(t, 1, attempts, "attempts")
 }
 
 func TestARetryThatSucceedsIsNoError(t *testing.T) {
@@ -369,7 +372,7 @@ func TestARetryThatSucceedsIsNoError(t *testing.T) {
 	p, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "5")
 	require.NoError(t, err)
 	require.Equal(t, 5, p.BuildNumber)
-	require.Len(t, srv.seen(), 3)
+	srv.requireSent(t, 3)
 }
 
 func TestARetryStartsDecodingFromNothing(t *testing.T) {
@@ -418,46 +421,52 @@ func TestARetryAfterThatIsTooLongReturnsAtOnce(t *testing.T) {
 	for header, want := range map[string]time.Duration{
 		"61": 61 * time.Second, "31536000": 365 * 24 * time.Hour, "99999999999999999999999": 10 * 365 * 24 * time.Hour,
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			sent, err := waits(t, pipelines.RetryPolicy{}, func(_ int, req *http.Request) *http.Response {
-				resp := respond(req, 429, "slow down")
-				resp.Header.Set("Retry-After", header)
-				return resp
+		t.Run(header, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sent, err := waits(t, pipelines.RetryPolicy{}, func(_ int, req *http.Request) *http.Response {
+					resp := respond(req, 429, "slow down")
+					resp.Header.Set("Retry-After", header)
+					return resp
+				})
+				require.ErrorIs(t, err, pipelines.ErrRateLimited)
+				var e *pipelines.APIError
+				require.ErrorAs(t, err, &e)
+				require.Equal(t, want, e.RetryAfter)
+				require.Equal(t, []time.Duration{0}, sent, "requests sent")
 			})
-			require.ErrorIs(t, err, pipelines.ErrRateLimited)
-			var e *pipelines.APIError
-			require.ErrorAs(t, err, &e)
-			require.Equal(t, want, e.RetryAfter)
-			require.Equal(t, []time.Duration{0}, sent)
 		})
 	}
 }
 
 func TestARetryAfterThatSaysNothingIsIgnored(t *testing.T) {
 	for _, header := range []string{"", "-5", "soon", "Mon, 01 Jan 1990 00:00:00 GMT", "NaN", "-Inf"} {
-		synctest.Test(t, func(t *testing.T) {
-			sent, err := waits(t, pipelines.RetryPolicy{MaxAttempts: 2, MinWait: time.Second}, func(_ int, req *http.Request) *http.Response {
-				resp := respond(req, 503, "")
-				resp.Header.Set("Retry-After", header)
-				return resp
+		t.Run(fmt.Sprintf("%q", header), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sent, err := waits(t, pipelines.RetryPolicy{MaxAttempts: 2, MinWait: time.Second}, func(_ int, req *http.Request) *http.Response {
+					resp := respond(req, 503, "")
+					resp.Header.Set("Retry-After", header)
+					return resp
+				})
+				require.ErrorIs(t, err, pipelines.ErrServer)
+				require.Len(t, sent, 2)
+				require.LessOrEqual(t, sent[1], time.Second+1)
 			})
-			require.ErrorIs(t, err, pipelines.ErrServer)
-			require.Len(t, sent, 2)
-			require.LessOrEqual(t, sent[1], time.Second+1)
 		})
 	}
 }
 
 func TestANegativeMaxRetryAfterWaitsForNone(t *testing.T) {
 	for _, status := range []int{429, 503} {
-		synctest.Test(t, func(t *testing.T) {
-			sent, err := waits(t, pipelines.RetryPolicy{MaxRetryAfter: -1}, func(_ int, req *http.Request) *http.Response {
-				resp := respond(req, status, "")
-				resp.Header.Set("Retry-After", "1")
-				return resp
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sent, err := waits(t, pipelines.RetryPolicy{MaxRetryAfter: -1}, func(_ int, req *http.Request) *http.Response {
+					resp := respond(req, status, "")
+					resp.Header.Set("Retry-After", "1")
+					return resp
+				})
+				require.Error(t, err)
+				require.Len(t, sent, 1)
 			})
-			require.Error(t, err)
-			require.Len(t, sent, 1)
 		})
 	}
 }
@@ -523,7 +532,7 @@ func TestOutcomeIsUnknownWhereATransportDoesNotTrace(t *testing.T) {
 	c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
 	_, err := c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
 	require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
-	require.Equal(t, 1, sent)
+	require.Equal(t, 1, sent, "requests sent")
 }
 
 func TestOutcomeIsUnknownWhereATransportAsksAnotherHostAfterTheResponse(t *testing.T) {
@@ -544,5 +553,5 @@ func TestOutcomeIsUnknownWhereATransportAsksAnotherHostAfterTheResponse(t *testi
 	require.NoError(t, err)
 	_, err = c.Pipelines.Run(t.Context(), repo, mainBranch)
 	assert.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
-	require.Len(t, srv.seen(), 2)
+	srv.requireSent(t, 2)
 }

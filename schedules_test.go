@@ -28,7 +28,7 @@ func TestAScheduleThatIsToBeDisabledIsDisabledAfterwards(t *testing.T) {
 	obeys := record(t, answer(201, "application/json", disabled))
 	_, err = newClient(t, obeys.base()).Schedules.Create(t.Context(), repo, request)
 	require.NoError(t, err)
-	require.Len(t, obeys.seen(), 1, "a service that does as it is told needs no second request")
+	obeys.requireSent(t, 1, "a service that does as it is told needs no second request")
 
 	half := record(t, sequence(answer(201, "application/json", enabled), answer(403, "text/plain", "no")))
 	schedule, err = newClient(t, half.base()).Schedules.Create(t.Context(), repo, request)
@@ -42,7 +42,7 @@ func TestA401ForAScheduleHasTwoMeanings(t *testing.T) {
 	full := record(t, sequence(refused, answerJSON(`{"values":[{}]}`)))
 	_, err := newClient(t, full.base()).Schedules.Create(t.Context(), repo, noon)
 	require.ErrorIs(t, err, pipelines.ErrTooManySchedules)
-	require.Len(t, full.seen(), 2)
+	full.requireSent(t, 2)
 
 	expired := record(t, refused)
 	_, err = newClient(t, expired.base()).Schedules.Create(t.Context(), repo, noon)
@@ -61,13 +61,15 @@ func TestSchedulesThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
 		"no reference name":    {Target: pipelines.BranchTarget(""), CronPattern: noon.CronPattern},
 		"selector has no type": {Target: noon.Target.With(pipelines.Selector{}), CronPattern: noon.CronPattern},
 	} {
-		_, err := c.Schedules.Create(t.Context(), repo, request)
-		assert.ErrorIs(t, err, pipelines.ErrInvalidArgument)
-		assert.ErrorContains(t, err, says)
+		t.Run(says, func(t *testing.T) {
+			_, err := c.Schedules.Create(t.Context(), repo, request)
+			assert.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+			assert.ErrorContains(t, err, says)
+		})
 	}
 	_, err := c.Schedules.Update(t.Context(), repo, "{s}", pipelines.ScheduleUpdate{})
 	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
-	require.Empty(t, srv.seen())
+	srv.requireSent(t, 0)
 }
 
 func TestScheduleExecutionsAreReadInEveryPlausibleForm(t *testing.T) {

@@ -2,6 +2,7 @@ package pipelines_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -127,10 +128,12 @@ func TestParseSubjectWithAndWithoutAnEnvironment(t *testing.T) {
 		repositoryUUID + ":" + stepUUID:                         {RepositoryUUID: repositoryUUID, StepUUID: stepUUID},
 		repositoryUUID + ":" + environmentUUID + ":" + stepUUID: {RepositoryUUID: repositoryUUID, EnvironmentUUID: environmentUUID, StepUUID: stepUUID},
 	} {
-		got, err := pipelines.ParseSubject(text)
-		require.NoError(t, err)
-		require.Equal(t, want, got)
-		require.Equal(t, text, got.String())
+		t.Run(text, func(t *testing.T) {
+			got, err := pipelines.ParseSubject(text)
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			require.Equal(t, text, got.String())
+		})
 	}
 }
 
@@ -143,12 +146,14 @@ func TestParseSubjectRefusesWhatIsNoSubject(t *testing.T) {
 		repositoryUUID + " : " + stepUUID, repositoryUUID + ":" + stepUUID + "\n", repositoryUUID + ":{*}", repositoryUUID + ":" + stepUUID[:37] + "é",
 		"repo:acme/site:ref:refs/heads/main", strings.Repeat(repositoryUUID+":", 1<<16),
 	} {
-		got, err := pipelines.ParseSubject(text)
-		require.ErrorIs(t, err, pipelines.ErrInvalidArgument, "%.200q", text)
-		require.Zero(t, got)
-		if text != "" && text != ":" {
-			assert.NotContains(t, err.Error(), text, "it may be a token")
-		}
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			got, err := pipelines.ParseSubject(text)
+			require.ErrorIs(t, err, pipelines.ErrInvalidArgument, "%.200q", text)
+			require.Zero(t, got)
+			if text != "" && text != ":" {
+				assert.NotContains(t, err.Error(), text, "it may be a token")
+			}
+		})
 	}
 }
 

@@ -20,6 +20,8 @@ func TestATargetDescribesItself(t *testing.T) {
 		"reference main":                      {RefName: "main"},
 		"pull request 17 (feature/x to main), custom: x": pipelines.PullRequestTarget(pullRequest).With(pipelines.CustomSelector("x")),
 	} {
-		require.Equal(t, want, target.String())
+		t.Run(want, func(t *testing.T) {
+			require.Equal(t, want, target.String())
+		})
 	}
 }

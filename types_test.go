@@ -3,6 +3,7 @@ package pipelines_test
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -32,10 +33,12 @@ func TestStatesAnswerQuestions(t *testing.T) {
 		{pipelines.PipelineState{Name: "COMPLETED", Result: result("FAILED"), Stage: stage("PAUSED")}, true, false, false, "FAILED"},
 		{pipelines.PipelineState{Name: "COMPLETED"}, true, false, false, "COMPLETED"},
 	} {
-		s := tc.state
-		assert.Equal(t, []any{tc.done, tc.succeeded, tc.paused, tc.word}, []any{s.Done(), s.Succeeded(), s.Paused(), s.String()})
-		step := pipelines.StepState(s)
-		assert.Equal(t, []any{tc.done, tc.succeeded, tc.paused, tc.word}, []any{step.Done(), step.Succeeded(), step.Paused(), step.String()})
+		t.Run(tc.word, func(t *testing.T) {
+			s := tc.state
+			assert.Equal(t, []any{tc.done, tc.succeeded, tc.paused, tc.word}, []any{s.Done(), s.Succeeded(), s.Paused(), s.String()})
+			step := pipelines.StepState(s)
+			assert.Equal(t, []any{tc.done, tc.succeeded, tc.paused, tc.word}, []any{step.Done(), step.Succeeded(), step.Paused(), step.String()})
+		})
 	}
 	require.Equal(t, "m", pipelines.ErrorDetail{Key: "k", Message: "m"}.String())
 	require.Equal(t, "k", pipelines.ErrorDetail{Key: "k"}.String())
@@ -54,9 +57,11 @@ func TestParseRepo(t *testing.T) {
 
 func TestParseRepoRefusesWhatIsNoRepository(t *testing.T) {
 	for _, text := range []string{"", "acme", "acme/", "/site", "a/b/c", "git@bitbucket.org:acme/site.git", "https://bitbucket.org/acme/site", "acme/si te", "acme/site?x", "../site", "acme/.."} {
-		_, err := pipelines.ParseRepo(text)
-		require.ErrorIs(t, err, pipelines.ErrInvalidArgument, "%q", text)
-		require.ErrorContains(t, err, "pipelines: ")
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			_, err := pipelines.ParseRepo(text)
+			require.ErrorIs(t, err, pipelines.ErrInvalidArgument, "%q", text)
+			require.ErrorContains(t, err, "pipelines: ")
+		})
 	}
 }
 

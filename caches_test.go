@@ -60,7 +60,7 @@ func TestCacheDownloadFromTheAPIsOwnOriginSendsCredentials(t *testing.T) {
 	require.Equal(t, "Bearer t0ken", srv.seen()[1].Header.Get("Authorization"))
 }
 
-func TestCacheContentURIsThatCannotBeAreErrors(t *testing.T) {
+func TestInvalidCacheContentURIsAreErrors(t *testing.T) {
 	for name, body := range map[string]string{
 		"none": `{}`, "a file": `{"uri":"file:///etc/passwd"}`, "with credentials": `{"uri":"http://u:s3cret@127.0.0.1/"}`, "no URI": `{"uri":"http://[s3cret"}`,
 	} {

@@ -17,7 +17,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func TestCallOptionsThatCannotWorkAreRefused(t *testing.T) {
+func TestInvalidCallOptionsAreRefused(t *testing.T) {
 	srv := record(t, answerJSON(`{}`))
 	c := newClient(t, srv.base())
 	for name, opt := range map[string]pipelines.CallOption{

@@ -18,7 +18,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// quota is a service that answers 429 while it is used up.
+// quota is a service that responds with 429 while it is used up.
 type quota struct {
 	mu        sync.Mutex
 	usedUp    bool

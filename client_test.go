@@ -12,7 +12,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-func TestNewClientRefusesOptionsThatCannotWork(t *testing.T) {
+func TestNewClientRefusesInvalidOptions(t *testing.T) {
 	for name, tc := range map[string]struct {
 		option pipelines.Option
 		says   string

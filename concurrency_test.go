@@ -276,7 +276,7 @@ func unfinished(w http.ResponseWriter, req *http.Request) {
 
 func hang(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }
 
-// hangAfter sends the beginning of an answer and no more.
+// hangAfter sends the beginning of a response and no more.
 func hangAfter(status int, beginning string) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(status)
@@ -298,7 +298,7 @@ type phase struct {
 	setUp    func(t *testing.T, w *wire, reached func()) []pipelines.Option
 }
 
-// at makes a phase's handler: requests whose path ends so are answered by handle.
+// at makes a phase's handler: handle serves requests whose path ends in suffix.
 func at(suffix string, handle http.HandlerFunc) func(*http.Request) http.HandlerFunc {
 	return func(req *http.Request) http.HandlerFunc {
 		if strings.HasSuffix(req.URL.Path, suffix) {
@@ -427,7 +427,7 @@ func TestCancellingEndsACallAtOnceWhileItWaitsFor(t *testing.T) {
 	}
 }
 
-// cancel begins a call, ends its context once it waits in this phase, and looks at what comes back and what is left.
+// cancel begins a call, ends its context once it waits in this phase, and checks what it returns and what it leaves behind.
 func (p phase) cancel(t *testing.T, k kindOfCall) {
 	t.Helper()
 	var reached, heard atomic.Int32

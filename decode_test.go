@@ -112,7 +112,7 @@ func marshal(t *testing.T, v any) string {
 	return string(data)
 }
 
-// reader makes a function that reads payloads and tells how often each was asked for.
+// reader makes a function that reads a payload and returns how many requests it took.
 func (m model) reader(t *testing.T) func(payload string) (got any, sent int, err error) {
 	t.Helper()
 	body, requests := "", 0
@@ -289,7 +289,7 @@ func TestDecodeLosesNoOtherRunOfAListToAnOddMember(t *testing.T) {
 	}
 }
 
-func TestDecodeNamesWhatIsActedOnAndAsksForItOnce(t *testing.T) {
+func TestDecodeNamesWhatIsActedOnAndDoesNotRetry(t *testing.T) {
 	get := func(ctx context.Context, c *pipelines.Client) error {
 		_, err := c.Pipelines.Get(ctx, repo, "1")
 		return err
@@ -413,7 +413,7 @@ func TestDecodeASizeInAnotherForm(t *testing.T) {
 	}
 }
 
-func TestDecodeAsksAgainForWhatIsNoJSON(t *testing.T) {
+func TestDecodeRetriesWhatIsNoJSON(t *testing.T) {
 	for _, body := range []string{``, `{"uuid":`, `{"uuid":"{1}"}}`, `{"state":"COMPLETED"`, `<html>`, `{"size":1 "values":[]}`} {
 		t.Run(fmt.Sprintf("%q", body), func(t *testing.T) {
 			sent := 0

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func TestDeploymentStatesAnswerQuestions(t *testing.T) {
+func TestDeploymentStateMethods(t *testing.T) {
 	var none pipelines.DeploymentState
 	require.Equal(t, []any{false, false, ""}, []any{none.Done(), none.Succeeded(), none.String()})
 	done := pipelines.DeploymentState{Name: pipelines.StateCompleted, Status: &pipelines.DeploymentStatus{Name: pipelines.ResultSuccessful}}

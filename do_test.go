@@ -93,7 +93,7 @@ func TestDoDecodesAsEncodingJSONDoes(t *testing.T) {
 	require.Equal(t, map[string]int{"a": 1, "b": 1}, merged)
 }
 
-func TestDoAsksOnceForWhatDoesNotFit(t *testing.T) {
+func TestDoDoesNotRetryWhatDoesNotFit(t *testing.T) {
 	for _, method := range []string{"GET", "PUT", "DELETE", "POST"} {
 		for body, says := range map[string]string{
 			`{"size":"4711"}`:     `"Size"`,

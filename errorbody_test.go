@@ -207,13 +207,13 @@ func TestAnErrorStaysOnOneLineAndBoundedHoweverMuchItSays(t *testing.T) {
 	}
 }
 
-func TestALongFieldLeavesRoomForTheArguments(t *testing.T) {
+func TestALongFieldOfAnErrorLeavesRoomForTheArguments(t *testing.T) {
 	long := strings.Repeat("x", 5000)
 	e := apiError(t, 400, asJSON, `{"error":{"message":"`+long+`","detail":"`+long+`","fields":{"a":"`+long+`"},"data":{"arguments":{"r":"the reason"}}}}`)
 	require.Contains(t, e.Error(), "; r: the reason")
 }
 
-func TestAMemberThatNestsTooDeepLosesNoOther(t *testing.T) {
+func TestAMemberOfAnErrorThatNestsTooDeepLosesNoOther(t *testing.T) {
 	deep := strings.Repeat(`[`, 25_000) + strings.Repeat(`]`, 25_000)
 	for name, body := range map[string]string{
 		"after the message":  `{"error":{"message":"M","x":` + deep + `}}`,

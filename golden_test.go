@@ -16,8 +16,8 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// These tests prove that every model decodes the payload in testdata that is named after it, whole and in every other form, and that it encodes again
-// what it decoded.
+// These tests prove that every model decodes its payload in testdata, whole and in every other form, and that it encodes again what it
+// decoded.
 
 // fullPage has links below BASE.
 func fullPage() pipelines.Page[pipelines.Variable] {
@@ -324,7 +324,7 @@ func hollow(inner func(map[string]any)) func(map[string]any) {
 	}
 }
 
-// objectsIn gives the object that a member is, or those of the list that it is.
+// objectsIn returns the object that a member is, or the objects of the list that it is.
 func objectsIn(member any) []map[string]any {
 	switch member := member.(type) {
 	case map[string]any:

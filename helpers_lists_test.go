@@ -82,7 +82,7 @@ var noPages = map[string]http.HandlerFunc{
 }
 
 // linked is a list of 250 runs whose pages link to the next by a text of the test's own: %d is the number of that page, HOST the
-// server's host. It answers only the question that it was asked first.
+// server's host. It serves only the query of the first request.
 type linked struct {
 	next     string
 	question url.Values // nil: any

@@ -80,7 +80,7 @@ type lostBody struct{ io.Reader }
 
 func (lostBody) Close() error { return nil }
 
-// apiError is what a GET answered so comes back as.
+// apiError is the error of a GET with this response.
 func apiError(t *testing.T, status int, header http.Header, body string, opts ...pipelines.Option) *pipelines.APIError {
 	t.Helper()
 	srv := record(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -97,7 +97,7 @@ func apiError(t *testing.T, status int, header http.Header, body string, opts ..
 	return e
 }
 
-// inProcess makes a client whose requests a function answers.
+// inProcess makes a client whose requests go to a function.
 func inProcess(t *testing.T, attempts int, answerTo func(*http.Request) *http.Response) *pipelines.Client {
 	t.Helper()
 	policy := quick
@@ -168,7 +168,7 @@ type recorded struct {
 	Header                    http.Header
 }
 
-// recorder is a server on loopback that keeps what arrives and answers by a handler. Its API lies under /2.0, so that a path
+// recorder is a server on loopback that records what arrives and responds by a handler. Its API lies under /2.0, so that a path
 // which forgets the base URL's own shows.
 type recorder struct {
 	*httptest.Server
@@ -228,7 +228,7 @@ func record(t *testing.T, handle http.HandlerFunc) *recorder {
 	return r
 }
 
-// answer is a handler that always says the same.
+// answer is a handler that always sends the same response.
 func answer(status int, contentType, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
@@ -239,7 +239,7 @@ func answer(status int, contentType, body string) http.HandlerFunc {
 
 func answerJSON(body string) http.HandlerFunc { return answer(http.StatusOK, "application/json", body) }
 
-// drop ends the connection without an answer.
+// drop closes the connection without a response.
 func drop(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 // roundTripper lets a function be a transport.
@@ -259,7 +259,7 @@ func respond(req *http.Request, status int, body string) *http.Response {
 
 var mainBranch = pipelines.RunRequest{Target: pipelines.BranchTarget("main")}
 
-// quotingError is an error of somebody else's transport that repeats what it was given.
+// quotingError is an error of another transport that repeats what it was given.
 type quotingError struct{ said string }
 
 func (e *quotingError) Error() string { return "cannot send " + e.said }
@@ -269,7 +269,7 @@ type tokenSource func() (*oauth2.Token, error)
 
 func (f tokenSource) Token() (*oauth2.Token, error) { return f() }
 
-// victim is a host of which an answer is read, and a call that meets it there.
+// victim is a host whose responses are read, and a call that reads one.
 type victim struct {
 	name string
 	call func(t *testing.T, base string) error // base serves every path
@@ -447,7 +447,7 @@ var verbs = []struct {
 	}},
 }
 
-// sequence answers with one handler after the other, the last of them again and again.
+// sequence responds with one handler after the other, and repeats the last.
 func sequence(handlers ...http.HandlerFunc) http.HandlerFunc {
 	var n atomic.Int32
 	return func(w http.ResponseWriter, req *http.Request) {

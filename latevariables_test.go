@@ -62,7 +62,7 @@ func TestALateVariableThatIsDeletedIsForgotten(t *testing.T) {
 	})
 }
 
-// It has no UUID by which the list could be told to have it.
+// Without a UUID it cannot be recognized in the list.
 func TestALateVariableWithoutAUUIDIsNotRemembered(t *testing.T) {
 	listed := `{"values":[]}`
 	srv := record(t, func(w http.ResponseWriter, req *http.Request) {

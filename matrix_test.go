@@ -25,8 +25,8 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// The fault matrix carries every operation out under every fault, against a server that keeps state, and looks at three things: how often
-// the request was sent, which of the two states the server is in that one effect at most leads to, and what the caller is told.
+// The fault matrix carries every operation out under every fault, against a server that keeps state, and checks three things: how often
+// the request was sent, which of the two states the server is in that one effect at most leads to, and what the call returns.
 
 // fault is what goes wrong. What it says of the struck request's fate is what a caller can't see and the test can.
 type fault struct {
@@ -42,12 +42,12 @@ type fault struct {
 	final     bool // it is sent again once, whatever MaxAttempts is
 	deadToken bool // the client has its tokens from a source
 	applied   bool // the request took effect
-	inBody    bool // the fault lies in the answer's JSON, so that an answer without any doesn't have it
-	untrue    bool // the answer claims an effect that there wasn't
+	inBody    bool // the fault lies in the response's JSON, so that a response without any doesn't have it
+	untrue    bool // the response claims an effect that there wasn't
 	deadline  bool // the call's context ends meanwhile
 	progress  bool // each attempt gets further than the one before
 	inStorage bool // where the API redirects to
-	shape     bool // the answer is well-formed JSON, and not what was asked for
+	shape     bool // the response is well-formed JSON of another shape
 	creation  bool // only of creations
 }
 
@@ -116,7 +116,7 @@ func connectionFaults() []fault {
 	}
 }
 
-// lateFaults are answers that nobody waits for any more: because the caller's time is up, or because the connection is taken for dead.
+// lateFaults are responses that come too late: the caller's deadline has passed, or the connection is taken for dead.
 func lateFaults() []fault {
 	return []fault{
 		{name: "deadline before the effect", server: &pipelinestest.Fault{Latency: tooLate}, is: context.DeadlineExceeded, deadline: true},
@@ -183,7 +183,7 @@ func failAfterwards(req *http.Request, next func() (*http.Response, error)) (*ht
 	return respond(req, http.StatusBadGateway, htmlPage), nil
 }
 
-// answerNever has the server answer, and keeps the answer.
+// answerNever lets the server respond, and withholds the response.
 func answerNever(req *http.Request, next func() (*http.Response, error)) (*http.Response, error) {
 	resp, err := next()
 	if err != nil {
@@ -194,7 +194,7 @@ func answerNever(req *http.Request, next func() (*http.Response, error)) (*http.
 	return nil, req.Context().Err()
 }
 
-// replaceBody puts another body in the place of an answer's, if it has one.
+// replaceBody replaces the body of a response that has one.
 func replaceBody(contentType, body string) tampering {
 	return func(_ *http.Request, next func() (*http.Response, error)) (*http.Response, error) {
 		resp, err := next()
@@ -282,7 +282,7 @@ func (f fault) leavesOutcomeUnknown(o documentedOperation) bool {
 	return f.mayHaveTakenEffect(o) && !f.notAgain
 }
 
-// world is a server where every operation succeeds. Its clock stands still, however long a fault takes, so that what it tells and keeps
+// world is a server where every operation succeeds. Its clock stands still, however long a fault takes, so that what it sends and keeps
 // can be compared to the byte.
 type world struct {
 	srv     *pipelinestest.Server
@@ -572,11 +572,11 @@ func (c cell) wantedEffect() string {
 	return "no effect"
 }
 
-// checkState looks at what became of the server. Two effects would be a third state.
+// checkState compares the state of the server. Two effects would be a third state.
 func (c cell) checkState(t *testing.T, w *world, about string) {
 	t.Helper()
 	switch {
-	case w == c.shared: // looked at when all is over
+	case w == c.shared: // compared when all is over
 	case c.takesEffect():
 		require.Equal(t, c.after, w.state(t), about)
 	default:
@@ -584,7 +584,7 @@ func (c cell) checkState(t *testing.T, w *world, about string) {
 	}
 }
 
-// checkArrivals looks at what the server saw.
+// checkArrivals checks what the server received.
 func (c cell) checkArrivals(t *testing.T, w *world, passed int, about string) {
 	t.Helper()
 	arrived, stored := w.srv.Requests(), 0

@@ -54,14 +54,14 @@ func TestAnOAuthConsumerGetsATokenOnce(t *testing.T) {
 	}
 }
 
-func TestATokenEndpointThatFailsForAMomentIsAskedAgain(t *testing.T) {
+func TestATokenEndpointThatFailsOnceIsRetried(t *testing.T) {
 	c, srv := consumer(t, sequence(answer(503, "text/plain", ""), answerJSON(tokenAnswer)))
 	_, err := c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
 	require.NoError(t, err, "nothing of the run was sent before")
 	srv.requireSent(t, 3)
 }
 
-func TestATokenEndpointThatRefusesIsNotAskedAgain(t *testing.T) {
+func TestATokenEndpointThatRefusesIsNotRetried(t *testing.T) {
 	c, srv := consumer(t, answer(401, "application/json", `{"error":"invalid_client","error_description":"No consumer id with s3cret"}`))
 	_, err := c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
 	require.ErrorIs(t, err, pipelines.ErrUnauthorized)
@@ -85,7 +85,7 @@ func TestATokenEndpointThatRedirectsIsNotFollowed(t *testing.T) {
 	elsewhere.requireSent(t, 0)
 }
 
-func TestATokenEndpointThatGivesNoTokenIsAnError(t *testing.T) {
+func TestATokenEndpointThatReturnsNoTokenIsAnError(t *testing.T) {
 	for name, body := range map[string]string{"none": `{}`, "one that is no header": `{"access_token":"a\nb"}`, "no JSON": `<html>`} {
 		t.Run(name, func(t *testing.T) {
 			c, _ := consumer(t, answerJSON(body))
@@ -124,7 +124,7 @@ func TestTheTokenURLIsBitbucketsOwnOrOnTheBaseURLsOrigin(t *testing.T) {
 	srv.requireSent(t, 1)
 }
 
-func TestATokenSourceThatFailsIsAskedAgain(t *testing.T) {
+func TestATokenSourceThatFailsIsRetried(t *testing.T) {
 	srv := record(t, answerJSON(`{}`))
 	n := 0
 	c := newClient(t, srv.base(), pipelines.WithTokenSource(tokenSource(func() (*oauth2.Token, error) {
@@ -256,7 +256,7 @@ func TestATokenThatIsRefusedAnewIsNotReplacedASecondTime(t *testing.T) {
 	require.Equal(t, []int{2, 2}, []int{api.issued, api.refused}, "issued, refused")
 }
 
-func TestATokenSourceThatGivesTheSameTokenEndsUnauthorized(t *testing.T) {
+func TestATokenSourceThatReturnsTheSameTokenEndsUnauthorized(t *testing.T) {
 	for name, expiry := range map[string]time.Time{"with an expiry": time.Now().Add(time.Hour), "without": {}} {
 		t.Run(name, func(t *testing.T) {
 			asked := 0
@@ -306,7 +306,7 @@ func TestANewTokenThatCannotBeGotIsTheReason(t *testing.T) {
 	require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 }
 
-func TestTooManySchedulesAreToldFromADeadToken(t *testing.T) {
+func TestTooManySchedulesAreDistinguishedFromADeadToken(t *testing.T) {
 	issued, posted := 0, 0
 	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 		switch {
@@ -328,7 +328,7 @@ func TestTooManySchedulesAreToldFromADeadToken(t *testing.T) {
 	require.Equal(t, []int{2, 2}, []int{issued, posted}, "issued, posted: repeated once with a new token")
 }
 
-func TestATokenSourceThatEndsItsGoroutineLeavesNobodyWaiting(t *testing.T) {
+func TestATokenSourceThatEndsItsGoroutineLeavesNoCallWaiting(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	source := tokenSource(func() (*oauth2.Token, error) { runtime.Goexit(); return nil, nil })
@@ -352,7 +352,7 @@ func (s *countingSource) Token() (*oauth2.Token, error) {
 	return token, nil
 }
 
-func TestTokenSourceIsAskedForFreshTokens(t *testing.T) {
+func TestTokenSourceIsCalledForFreshTokens(t *testing.T) {
 	for name, tc := range map[string]struct {
 		expiry time.Duration
 		want   int
@@ -375,7 +375,7 @@ func TestTokenSourceIsAskedForFreshTokens(t *testing.T) {
 	}
 }
 
-func TestAHangingTokenSourceIsAskedOnce(t *testing.T) {
+func TestAHangingTokenSourceIsCalledOnce(t *testing.T) {
 	release := make(chan struct{})
 	var asked atomic.Int32
 	source := tokenSource(func() (*oauth2.Token, error) {

@@ -19,7 +19,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-func TestOIDCDocumentsAreAskedForWithoutCredentialsFirst(t *testing.T) {
+func TestOIDCDocumentsAreRequestedWithoutCredentialsFirst(t *testing.T) {
 	for name, tc := range map[string]struct {
 		handlers []http.HandlerFunc
 		sent     []string // Authorization

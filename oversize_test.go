@@ -26,13 +26,13 @@ import (
 
 const (
 	tenGiB = 10 << 30
-	// inFlight is what the buffers of a connection may swallow without anybody reading it.
+	// inFlight is what the buffers of a connection may hold unread.
 	inFlight = 12 << 20
 	// doubling is what a buffer that doubles up to 32 MiB and a byte takes in all, with as much again for the race detector.
 	doubling = uint64(320 << 20)
 )
 
-// allocated is how much memory f asks for in all.
+// allocated returns how much memory f allocates in all.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -54,7 +54,7 @@ func (f *flood) pour(w io.Writer, drops []byte) {
 	}
 }
 
-// answer is a handler that begins an answer of ten GiB.
+// answer is a handler that begins a response of ten GiB.
 func (f *flood) answer(status int, beginning string) http.HandlerFunc {
 	drops := bytes.Repeat([]byte("a"), 64<<10)
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -65,7 +65,7 @@ func (f *flood) answer(status int, beginning string) http.HandlerFunc {
 	}
 }
 
-// listen serves raw answers: each connection gets the beginning and then the drops without end.
+// listen serves raw responses: each connection gets the beginning and then the drops without end.
 func (f *flood) listen(t *testing.T, beginning, drops string) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -195,7 +195,7 @@ func answerGzip(status int, content []byte) http.HandlerFunc {
 	}
 }
 
-func TestTheBoundOfAnAnswerCountsWhatItDecodesTo(t *testing.T) {
+func TestTheBoundOfAResponseCountsWhatItDecodesTo(t *testing.T) {
 	for name, tc := range map[string]struct {
 		content []byte
 		fits    bool
@@ -363,7 +363,7 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// heapPeak tells how much the heap grows at most from one look at it to the others.
+// heapPeak records how much the heap grows at most after its first sample.
 type heapPeak struct{ first, most uint64 }
 
 func (h *heapPeak) sample() {
@@ -580,7 +580,7 @@ func TestAResponseThatIsTooLargeIsRefused(t *testing.T) {
 	}
 }
 
-// An object of two bytes becomes a model of hundreds: what an answer would take in memory is bounded too.
+// An object of two bytes becomes a model of hundreds: what a response takes in memory is bounded too.
 func TestAResponseOfTooManyObjectsIsRefused(t *testing.T) {
 	bodies := map[string]string{
 		"a list of them":        `{"values":[{}` + strings.Repeat(`,{}`, 10<<20) + `]}`,

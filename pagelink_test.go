@@ -58,7 +58,7 @@ func TestAListWhoseLinkLostItsQuestionPutsItBack(t *testing.T) {
 	}
 }
 
-func TestWhatALinkSaysItselfIsKept(t *testing.T) {
+func TestALinkKeepsItsOwnQuery(t *testing.T) {
 	for _, parallel := range []int{0, 4} {
 		t.Run(fmt.Sprint(parallel, " at once"), func(t *testing.T) {
 			srv := record(t, func(w http.ResponseWriter, req *http.Request) {
@@ -112,7 +112,7 @@ func TestEveryListPutsBackWhatItsLinkLost(t *testing.T) {
 	}
 }
 
-func TestALinkToAnotherOriginIsAskedOfOurOwn(t *testing.T) {
+func TestALinkToAnotherOriginIsRequestedFromOurOwn(t *testing.T) {
 	foreign := record(t, answerJSON(`{"values":[{"build_number":666}]}`))
 	question := url.Values{"pagelen": {"100"}, "sort": {"-created_on"}}
 	for name, next := range map[string]string{

@@ -154,7 +154,7 @@ func TestListsThatMissOneItemInEachHundredEndAfterTheirLastPage(t *testing.T) {
 	srv.requireSent(t, 4)
 }
 
-func TestAListRemembersASizeThatOnlyItsFirstPageTells(t *testing.T) {
+func TestAListRemembersASizeThatOnlyItsFirstPageHas(t *testing.T) {
 	for _, parallel := range []int{0, 2, 8} {
 		t.Run(fmt.Sprint(parallel, " at once"), func(t *testing.T) {
 			b := book{n: 350, noNext: true}
@@ -210,7 +210,7 @@ func TestAListLosesNothingToASizeThatIsTooSmallOrAbsurd(t *testing.T) {
 	}
 }
 
-func TestAListByCursorIsNotAskedForByNumber(t *testing.T) {
+func TestAListByCursorIsNotRequestedByNumber(t *testing.T) {
 	for size, ok := range map[int]bool{4: true, 5: true, 7: false} {
 		for _, parallel := range []int{0, 4} {
 			t.Run(fmt.Sprintf("size %d, %d at once", size, parallel), func(t *testing.T) {

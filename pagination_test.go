@@ -56,7 +56,7 @@ func TestListsAreComplete(t *testing.T) {
 	}
 }
 
-func TestListPagesTellWhatTheServiceSays(t *testing.T) {
+func TestListPagesHaveWhatTheServiceSent(t *testing.T) {
 	srv := record(t, book{n: 25}.ServeHTTP)
 	c := newClient(t, srv.base())
 	var pages []*pipelines.Page[pipelines.Pipeline]
@@ -111,7 +111,7 @@ func TestAnErrorOnALaterPageIsYieldedOnceAndEndsTheList(t *testing.T) {
 	}
 }
 
-func TestLeavingAListAsksForNoMore(t *testing.T) {
+func TestLeavingAListSendsNoMoreRequests(t *testing.T) {
 	srv := record(t, book{n: 500}.ServeHTTP)
 	c := newClient(t, srv.base())
 	for run, err := range c.Pipelines.List(t.Context(), repo, nil).All() {
@@ -123,7 +123,7 @@ func TestLeavingAListAsksForNoMore(t *testing.T) {
 	srv.requireSent(t, 2)
 }
 
-func TestListFirstAsksForOneItem(t *testing.T) {
+func TestListFirstRequestsOneItem(t *testing.T) {
 	srv := record(t, book{n: 250}.ServeHTTP)
 	c := newClient(t, srv.base())
 	run, err := c.Pipelines.List(t.Context(), repo, nil).First()
@@ -142,7 +142,7 @@ func TestListFirstAsksForOneItem(t *testing.T) {
 	require.ErrorIs(t, err, pipelines.ErrForbidden)
 }
 
-func TestListOptionsThatCannotWorkAreRefused(t *testing.T) {
+func TestInvalidListOptionsAreRefused(t *testing.T) {
 	srv := record(t, book{n: 1}.ServeHTTP)
 	c := newClient(t, srv.base())
 	for _, pageLen := range []int{-1, 101} {

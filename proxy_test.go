@@ -30,7 +30,7 @@ func proxied(t *testing.T, proxy http.HandlerFunc) (*pipelines.Client, *atomic.I
 	return newClient(t, "https://api.example/2.0", pipelines.WithHTTPClient(hc)), &asked
 }
 
-func TestAProxyThatRefusesToConnectIsAskedOnce(t *testing.T) {
+func TestAProxyThatRefusesToConnectIsNotRetried(t *testing.T) {
 	for _, status := range []int{403, 407, 405, 404, 429, 502, 503} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			c, asked := proxied(t, answer(status, "text/plain", ""))
@@ -58,7 +58,7 @@ func TestAProxyThatCannotBeUsedIsNoUnknownOutcome(t *testing.T) {
 	require.LessOrEqual(t, asked, 2, "once by net/http, once to find out that it was the reason")
 }
 
-func TestAProxyThatCannotBeAskedLeavesNothingUnknown(t *testing.T) {
+func TestAProxyThatFailsIsNoUnknownOutcome(t *testing.T) {
 	hc := &http.Client{Transport: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return nil, errors.New("no proxy today") }}}
 	_, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Pipelines.Run(t.Context(), repo, mainBranch)
 	require.ErrorContains(t, err, "no proxy today")

@@ -49,7 +49,7 @@ func (o documentedOperation) elements(params []string) []string {
 	return elements
 }
 
-// succeed answers as the operation does when all is well, with as much as any of them needs.
+// succeed responds as the operation does on success, with a body that every operation accepts.
 func (o documentedOperation) succeed(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(o.status)

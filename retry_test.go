@@ -102,7 +102,7 @@ func TestARetryAfterBeyondWhatACallMayWaitReturnsAtOnce(t *testing.T) {
 	})
 }
 
-// waits answers in process, so that the time between attempts can be measured on a bubble's clock.
+// waits responds in process, so that the time between attempts can be measured on a bubble's clock.
 func waits(t *testing.T, policy pipelines.RetryPolicy, respondTo func(n int, req *http.Request) *http.Response) (sent []time.Duration, err error) {
 	t.Helper()
 	start := time.Now()
@@ -155,7 +155,7 @@ func TestARequestTimeoutIsRetriedWhereTheRequestMayBeRepeated(t *testing.T) {
 	srv.requireSent(t, 4, "a run that timed out is not sent again")
 }
 
-func TestPlainHTTPWhereTLSWasAskedForIsNotRetried(t *testing.T) {
+func TestPlainHTTPWhereTLSWasExpectedIsNotRetried(t *testing.T) {
 	srv := record(t, answerJSON(`{}`))
 	conns := 0
 	hc := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -438,7 +438,7 @@ func TestARetryAfterThatIsTooLongReturnsAtOnce(t *testing.T) {
 	}
 }
 
-func TestARetryAfterThatSaysNothingIsIgnored(t *testing.T) {
+func TestARetryAfterThatIsInvalidIsIgnored(t *testing.T) {
 	for _, header := range []string{"", "-5", "soon", "Mon, 01 Jan 1990 00:00:00 GMT", "NaN", "-Inf"} {
 		t.Run(fmt.Sprintf("%q", header), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -535,7 +535,7 @@ func TestOutcomeIsUnknownWhereATransportDoesNotTrace(t *testing.T) {
 	require.Equal(t, 1, sent, "requests sent")
 }
 
-func TestOutcomeIsUnknownWhereATransportAsksAnotherHostAfterTheResponse(t *testing.T) {
+func TestOutcomeIsUnknownWhereATransportSendsToAnotherHostAfterTheResponse(t *testing.T) {
 	srv := record(t, answer(http.StatusCreated, "application/json", `{"uuid":"{u}","build_number":1}`))
 	gone := httptest.NewServer(nil)
 	gone.Close()

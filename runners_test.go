@@ -9,7 +9,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-func TestRunnerStatesAnswerQuestions(t *testing.T) {
+func TestRunnerStateMethods(t *testing.T) {
 	var unknown pipelines.RunnerState
 	require.Equal(t, []any{false, false, ""}, []any{unknown.Online(), unknown.TakesSteps(), unknown.String()})
 	cordoned := pipelines.RunnerState{Status: pipelines.RunnerOnline, Cordoned: true}

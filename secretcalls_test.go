@@ -26,7 +26,7 @@ import (
 
 func second[T any](_ T, err error) error { return err }
 
-// assertErrorSilent looks at an error and at all that it wraps.
+// assertErrorSilent checks an error and all that it wraps.
 func assertErrorSilent(t *testing.T, of string, err error) {
 	t.Helper()
 	for depth := 0; err != nil; depth++ {
@@ -72,7 +72,7 @@ func TestOptionsThatAreRefusedDoNotRepeatTheirSecret(t *testing.T) {
 	}
 }
 
-// echo is what a service says that repeats all it was told.
+// echo repeats everything of the request.
 func echo(req *http.Request) string {
 	body, _ := io.ReadAll(req.Body)
 	_, password, _ := req.BasicAuth()
@@ -95,12 +95,12 @@ func echoText(status int, contentType string) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) { answer(status, contentType, echo(req))(w, req) }
 }
 
-// tokenServer gives out the canary as a token.
+// tokenServer issues the canary as a token.
 func tokenServer(t *testing.T) string {
 	return record(t, answerJSON(`{"access_token":"`+secretCanary+`","token_type":"bearer","expires_in":3600}`)).URL + "/token"
 }
 
-// assertRequestSilent looks at the request that a response of the package leads back to.
+// assertRequestSilent checks the request of a response that the package returns.
 func assertRequestSilent(t *testing.T, resp *http.Response) {
 	t.Helper()
 	assert.Empty(t, resp.Request.Header.Get("Authorization"))

@@ -181,7 +181,7 @@ var secretFields = map[string]bool{
 	"Variable.Value": true, "VariableRequest.Value": true, "VariableUpdate.Value": true, "KeyPair.PrivateKey": true, "RunnerOAuthClient.Secret": true, "Image.Password": true,
 }
 
-// hiddenFields are neither printed nor logged as such, because nobody knows what is in them. Marshalled they are as they are.
+// hiddenFields are neither printed nor logged as such, because their content is unknown. Marshalled they are as they are.
 var hiddenFields = map[string]bool{"APIError.Body": true, "OnDemandRequest.YAML": true}
 
 // harmlessFields have the name of a secret and hold none.
@@ -230,7 +230,7 @@ func TestEveryFieldThatSoundsLikeASecretIsJudged(t *testing.T) {
 	assert.Empty(t, unused, "no such field")
 }
 
-// filler gives every field of a value a content.
+// filler sets every field of a value.
 type filler struct {
 	unset  bool           // pointers to bool are nil
 	open   []reflect.Type // structs that are being filled, which end where they contain themselves

@@ -17,7 +17,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// These tests prove that a connection on which nothing arrives is given up and replaced, HTTP/2 connections included.
+// These tests prove that a connection on which nothing arrives is closed and replaced, HTTP/2 connections included.
 
 // overHTTP2 makes a client that reaches a server by TLS and HTTP/2 through a proxy.
 func overHTTP2(t *testing.T, handler http.HandlerFunc, opts ...pipelines.Option) (*pipelines.Client, *silentProxy) {

@@ -123,7 +123,7 @@ func TestAPlanIsADiffWithSecuredValuesMasked(t *testing.T) {
 	require.Empty(t, plan.Delete, "nothing is deleted that wasn't asked for")
 }
 
-func TestPlansThatCannotBeAreRefused(t *testing.T) {
+func TestInvalidPlansAreRefused(t *testing.T) {
 	srv := record(t, answerJSON(`{"values":[]}`))
 	c := newClient(t, srv.base())
 	set := c.Variables.InRepository(repo)

@@ -221,7 +221,7 @@ func TestRedirectsOfAStorageHostDoNotLeadToPlainHTTP(t *testing.T) {
 	require.Zero(t, asked)
 }
 
-func TestLimiterIsAskedBeforeEveryAttempt(t *testing.T) {
+func TestLimiterIsCalledBeforeEveryAttempt(t *testing.T) {
 	asked := 0
 	srv := record(t, answer(http.StatusServiceUnavailable, "text/plain", ""))
 	c := newClient(t, srv.base(), pipelines.WithLimiter(limiterFunc(func(context.Context) error { asked++; return nil })))
@@ -231,7 +231,7 @@ func TestLimiterIsAskedBeforeEveryAttempt(t *testing.T) {
 	srv.requireSent(t, 3)
 }
 
-func TestLimiterThatFailsForAMomentIsAskedAgainForWritesToo(t *testing.T) {
+func TestLimiterThatFailsIsCalledAgainForWritesToo(t *testing.T) {
 	asked := 0
 	srv := record(t, answer(http.StatusCreated, "application/json", `{"uuid":"{1}"}`))
 	c := newClient(t, srv.base(), pipelines.WithLimiter(limiterFunc(func(context.Context) error {

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-func TestStatesAnswerQuestions(t *testing.T) {
+func TestPipelineAndStepStateMethods(t *testing.T) {
 	stage := func(name pipelines.StageName) *pipelines.Stage { return &pipelines.Stage{Name: name} }
 	result := func(name pipelines.ResultName) *pipelines.Result { return &pipelines.Result{Name: name} }
 	for _, tc := range []struct {

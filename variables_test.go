@@ -80,7 +80,7 @@ func TestSetSaysWhereNothingCanBeKnown(t *testing.T) {
 	})
 }
 
-func TestSetSaysThatTheOutcomeIsUnknownWhereItCannotLookEither(t *testing.T) {
+func TestSetReturnsAnUnknownOutcomeWhereItCannotListEither(t *testing.T) {
 	srv := record(t, sequence(answerJSON(`{"values":[]}`), answer(502, "text/html", ""), answer(403, "text/plain", "")))
 	_, err := newClient(t, srv.base()).Variables.InRepository(repo).Set(t.Context(), pipelines.VariableRequest{Key: "K", Value: "1"})
 	require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
@@ -88,7 +88,7 @@ func TestSetSaysThatTheOutcomeIsUnknownWhereItCannotLookEither(t *testing.T) {
 	srv.requireSent(t, 3)
 }
 
-func TestVariablesThatCannotBeAreRefused(t *testing.T) {
+func TestInvalidVariablesAreRefused(t *testing.T) {
 	srv := record(t, answerJSON(`{}`))
 	c := newClient(t, srv.base())
 	set := c.Variables.InRepository(repo)

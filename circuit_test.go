@@ -18,6 +18,8 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
+// These tests prove over the public API that one call probes the service after a 429 while the others wait for its result.
+
 // quota is a service that responds with 429 while it is used up.
 type quota struct {
 	mu        sync.Mutex

@@ -71,7 +71,7 @@ func (s *CachesService) DeleteByName(ctx context.Context, repo Repo, name string
 	if name == "" {
 		err = invalidArgument("cache name is empty")
 	}
-	at := opCachesDeleteByName.at(repo.Workspace, repo.Slug).with(url.Values{"name": {name}}).check(err)
+	at := opCachesDeleteByName.at(repo.Workspace, repo.Slug).with(url.Values{"name": {name}}).withError(err)
 	return exec(ctx, s.client, at, nil, opts)
 }
 

@@ -86,8 +86,10 @@ func TestCallOptionsApplyToEachRequestOfACallThatSendsSeveral(t *testing.T) {
 		}
 		_, err = c.Pipelines.Wait(t.Context(), repo, run.UUID, nil, team)
 		require.NoError(t, err)
-		_, err = c.Pipelines.WaitAll(t.Context(), repo, []string{run.UUID, "1"}, nil, team)
-		require.NoError(t, err)
+		for _, ids := range [][]string{{run.UUID, "1"}, {"1"}} {
+			_, err = c.Pipelines.WaitAll(t.Context(), repo, ids, nil, team)
+			require.NoError(t, err, "%v", ids)
+		}
 		steps, err := c.Steps.List(t.Context(), repo, run.UUID, nil, team).Collect()
 		require.NoError(t, err)
 		log, err := c.Steps.FollowLog(t.Context(), repo, run.UUID, steps[0].UUID, nil, team)
@@ -100,8 +102,12 @@ func TestCallOptionsApplyToEachRequestOfACallThatSendsSeveral(t *testing.T) {
 		require.True(t, log.Step() == nil || log.Step().State.Done())
 		require.NoError(t, log.Close())
 		set := c.Variables.InRepository(repo)
-		plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{{Key: "K"}}, nil, team)
+		r.AddVariable(pipelines.Variable{Key: "CHANGED"})
+		r.AddVariable(pipelines.Variable{Key: "GONE"})
+		wanted := []pipelines.VariableRequest{{Key: "NEW"}, {Key: "CHANGED", Value: "1"}}
+		plan, err := set.Plan(t.Context(), wanted, &pipelines.SyncOptions{Prune: true}, team)
 		require.NoError(t, err)
+		require.Equal(t, []int{1, 1, 1}, []int{len(plan.Create), len(plan.Update), len(plan.Delete)})
 		require.NoError(t, set.Apply(t.Context(), plan, team))
 		for _, req := range srv.Requests() {
 			require.True(t, req.Storage || req.Header.Get("X-Team") == "blue", "%v", req)

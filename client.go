@@ -13,7 +13,11 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/seed-85ed9bfd/pipelines/internal/stall"
+	"github.com/seed-85ed9bfd/pipelines/internal/circuit"
+	"github.com/seed-85ed9bfd/pipelines/internal/exchange"
+	"github.com/seed-85ed9bfd/pipelines/internal/header"
+	"github.com/seed-85ed9bfd/pipelines/internal/origin"
+	"github.com/seed-85ed9bfd/pipelines/internal/tokencache"
 )
 
 // Version is the version of this package; requests carry it in their User-Agent.
@@ -48,13 +52,6 @@ type Client struct {
 	created   createdVariables
 }
 
-func orDefault[T comparable](p *T, value T) {
-	var zero T
-	if *p == zero {
-		*p = value
-	}
-}
-
 // Limiter holds requests back. A *rate.Limiter of golang.org/x/time is one.
 type Limiter interface {
 	// Wait blocks until a request may be sent. The client calls it before every request to the API, retries
@@ -87,7 +84,7 @@ type config struct {
 // WithToken sends a Bearer token: a repository, project or workspace access token, or an OAuth access token.
 func WithToken(token string) Option {
 	return option(func(c *config) error {
-		if err := checkHeaderText(token); err != nil {
+		if err := header.CheckSecret(token); err != nil {
 			return fmt.Errorf("token %w", err)
 		}
 		c.credentials = func(*config) credentials { return newStaticCredentials("Bearer " + token) }
@@ -98,13 +95,13 @@ func WithToken(token string) Option {
 // WithBasicAuth sends a user name and password: an Atlassian account's e-mail address and API token.
 func WithBasicAuth(username, password string) Option {
 	return option(func(c *config) error {
-		if err := checkHeaderText(username); err != nil {
+		if err := header.CheckSecret(username); err != nil {
 			return fmt.Errorf("username %w", err)
 		}
 		if strings.Contains(username, ":") {
 			return errors.New("username contains a colon")
 		}
-		if err := checkHeaderText(password); err != nil {
+		if err := header.CheckSecret(password); err != nil {
 			return fmt.Errorf("password %w", err)
 		}
 		c.credentials = func(*config) credentials { return basicCredentials(username, password) }
@@ -121,7 +118,7 @@ func WithTokenSource(ts oauth2.TokenSource) Option {
 			return errors.New("token source is nil")
 		}
 		c.credentials = func(*config) credentials {
-			return &tokenCache{fetch: func(context.Context) (*oauth2.Token, error) { return ts.Token() }}
+			return tokenCredentials{tokencache.New(func(context.Context) (*oauth2.Token, error) { return ts.Token() }, false)}
 		}
 		return nil
 	})
@@ -134,14 +131,14 @@ func WithTokenSource(ts oauth2.TokenSource) Option {
 // goes to no host that wasn't named. [WithTokenURL] sets another.
 func WithClientCredentials(clientID, clientSecret string) Option {
 	return option(func(c *config) error {
-		if err := checkHeaderText(clientID); err != nil {
+		if err := header.CheckSecret(clientID); err != nil {
 			return fmt.Errorf("client ID %w", err)
 		}
-		if err := checkHeaderText(clientSecret); err != nil {
+		if err := header.CheckSecret(clientSecret); err != nil {
 			return fmt.Errorf("client secret %w", err)
 		}
 		c.credentials = func(c *config) credentials {
-			return &tokenCache{fetch: clientCredentials(clientID, clientSecret, c), obeys: true}
+			return tokenCredentials{tokencache.New(clientCredentials(clientID, clientSecret, c), true)}
 		}
 		return nil
 	})
@@ -208,8 +205,9 @@ func WithBaseURL(u string) Option {
 	})
 }
 
-// WithHTTPClient sends requests through a copy of hc. Its Transport becomes the innermost layer, below credentials and
-// retries. Its Timeout bounds each attempt, the reading of a log included. Its CheckRedirect is replaced by the package's own.
+// WithHTTPClient sends requests through a copy of hc, for a proxy, timeouts or TLS of your own. Its Transport becomes the innermost
+// layer, below credentials and retries; without one it is the standard one, which obeys HTTPS_PROXY and NO_PROXY. Its Timeout
+// bounds each attempt, the reading of a log included. Its CheckRedirect is replaced by the package's own.
 func WithHTTPClient(hc *http.Client) Option {
 	return option(func(c *config) error {
 		if hc == nil {
@@ -223,7 +221,7 @@ func WithHTTPClient(hc *http.Client) Option {
 // WithUserAgent puts ua, such as "deploy-bot/1.4", before the package's own User-Agent.
 func WithUserAgent(ua string) Option {
 	return option(func(c *config) error {
-		if err := checkHeaderText(ua); err != nil {
+		if err := header.CheckSecret(ua); err != nil {
 			return fmt.Errorf("user agent %w", err)
 		}
 		c.userAgent = ua + " " + defaultUserAgent
@@ -329,16 +327,16 @@ func (cfg *config) client() (*Client, error) {
 	}
 	t := &transport{
 		inner: cfg.httpClient.Transport, base: base, limiter: cfg.limiter, logger: cfg.logger, observer: cfg.observer,
-		stall: cfg.stall, guard: stall.New(cfg.stall),
+		stall: cfg.stall, guard: exchange.NewGuard(cfg.stall),
 	}
 	if !cfg.noCircuit && cfg.policy.MaxAttempts > 1 { // else no call waits for anything
-		t.circuit = newCircuit(cfg.policy)
+		t.circuit = circuit.New(cfg.policy.quotaBackoff, cfg.policy.MaxRetryAfter, errHeldBack)
 	}
 	if cfg.credentials != nil {
 		t.credentials = cfg.credentials(cfg)
 	}
 	hc := cfg.httpClient
-	hc.Transport, hc.CheckRedirect = t, checkRedirect
+	hc.CheckRedirect = checkRedirect // call.RoundTrip takes the place of Transport
 	c := &Client{base: base, userAgent: cfg.userAgent, policy: cfg.policy, transport: t, http: &hc}
 	c.Pipelines = &PipelinesService{c}
 	c.Steps = &StepsService{c}
@@ -369,7 +367,7 @@ func newHTTPTransport() http.RoundTripper {
 }
 
 func tokenURL(base *url.URL) string {
-	if bitbucket, err := url.Parse(defaultBaseURL); err == nil && sameOrigin(base, bitbucket) {
+	if bitbucket, err := url.Parse(defaultBaseURL); err == nil && origin.Same(base, bitbucket) {
 		return defaultTokenURL
 	}
 	return base.Scheme + "://" + base.Host + "/site/oauth2/access_token"

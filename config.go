@@ -56,7 +56,7 @@ func (s *ConfigService) Update(
 	if update == (ConfigUpdate{}) {
 		err = invalidArgument("update changes nothing")
 	}
-	return send[Config](ctx, s.client, opConfigUpdate.at(repo.Workspace, repo.Slug).check(err), update, opts)
+	return send[Config](ctx, s.client, opConfigUpdate.at(repo.Workspace, repo.Slug).withError(err), update, opts)
 }
 
 // SetNextBuildNumber sets the number of the next run. It has to be higher than the latest; one that isn't is an
@@ -72,5 +72,5 @@ func (s *ConfigService) SetNextBuildNumber(
 	if next < 1 {
 		err = invalidArgument("next build number %d is not positive", next)
 	}
-	return send[BuildNumber](ctx, s.client, opConfigBuildNumber.at(repo.Workspace, repo.Slug).check(err), BuildNumber{Next: next}, opts)
+	return send[BuildNumber](ctx, s.client, opConfigBuildNumber.at(repo.Workspace, repo.Slug).withError(err), BuildNumber{Next: next}, opts)
 }

@@ -2,11 +2,11 @@ package pipelines
 
 import "strings"
 
-// checkCreated refuses the response to a creation that names nothing created: it may come from something between the service and
-// here. Where the caller asks for some fields only, those that name a resource have to be among them.
-func (k *call) checkCreated(out any) error {
-	created, ok := out.(interface{ identified() bool })
-	if !ok || k.at.op.safety != once || created.identified() || k.leavesOutNames() {
+// checkCreated refuses the response to a creation that names nothing created: it may come from a proxy. With partial responses, the
+// fields that name a resource must be among those that the caller asks for.
+func (k *call) checkCreated() error {
+	created, ok := k.out.(interface{ identified() bool })
+	if !ok || created.identified() || k.leavesOutNames() {
 		return nil
 	}
 	return &shapeError{"it names nothing that was created", nil}

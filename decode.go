@@ -13,15 +13,21 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-85ed9bfd/pipelines/internal/jsonsize"
 	"github.com/seed-85ed9bfd/pipelines/internal/lenient"
 )
 
 const (
 	maxJSONBody   = 32 << 20
 	maxPooledBody = 1 << 20
+	// maxJSONValues bounds the values of a body, as jsonsize counts them. Each takes as little as two bytes of JSON, and up to
+	// hundreds of memory.
+	maxJSONValues = 1 << 19
+	// maxJSONDepth is how deep the decoders descend.
+	maxJSONDepth = 10_000
 )
 
-// decodeOptions tolerate what the service may send. Unknown members and null are no error to begin with.
+// decodeOptions tolerate what the service may send. Unknown members and null are valid by default.
 var decodeOptions = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 var (
@@ -59,7 +65,7 @@ var (
 	informing = lenient.NewDecoder(nil)
 )
 
-// unreadableError says that the answer has a good status and a body that can't be used.
+// unreadableError is the error of a 2xx response whose body can't be used.
 type unreadableError struct {
 	status int
 	err    error
@@ -73,8 +79,8 @@ func (e *unreadableError) Unwrap() error { return e.err }
 
 var bodyPool = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// decode reads a 2xx answer into out.
-func (k *call) decode(resp *http.Response, out any) error {
+// decode reads the body of a 2xx response into k.out.
+func (k *call) decode(resp *http.Response) error {
 	defer resp.Body.Close()
 	buf := bodyPool.Get().(*bytes.Buffer)
 	defer func() {
@@ -83,10 +89,11 @@ func (k *call) decode(resp *http.Response, out any) error {
 		}
 	}()
 	buf.Reset()
-	if err := readBounded(buf, resp); err != nil {
-		return &unreadableError{resp.StatusCode, err}
+	err := readBounded(buf, resp)
+	if err == nil {
+		err = k.decodeBody(buf.Bytes(), resp)
 	}
-	if err := k.decodeBody(buf.Bytes(), resp, out); err != nil {
+	if err != nil {
 		return &unreadableError{resp.StatusCode, err}
 	}
 	return nil
@@ -103,11 +110,11 @@ func readBounded(buf *bytes.Buffer, resp *http.Response) error {
 	return err
 }
 
-func (k *call) decodeBody(body []byte, resp *http.Response, out any) error {
+func (k *call) decodeBody(body []byte, resp *http.Response) error {
 	if k.raw != nil {
 		*k.raw = bytes.Clone(body)
 	}
-	switch into := out.(type) {
+	switch into := k.out.(type) {
 	case nil:
 		return k.checkPage(resp)
 	case *[]byte:
@@ -122,28 +129,31 @@ func (k *call) decodeBody(body []byte, resp *http.Response, out any) error {
 		return errEmptyBody
 	case string(text) == "null" && !k.at.op.custom:
 		return errNullBody
-	case tooManyValues(body):
+	case jsonsize.MoreValues(body, maxJSONValues):
 		return ErrResponseTooLarge
 	}
-	err := k.unmarshal(body, out)
-	if err != nil { // a further attempt starts from nothing
-		reflect.ValueOf(out).Elem().SetZero()
+	if err := k.unmarshal(body); err != nil {
+		reflect.ValueOf(k.out).Elem().SetZero() // for the next attempt
+		return err
 	}
-	return err
+	return nil
 }
 
-func (k *call) unmarshal(body []byte, out any) error {
+func (k *call) unmarshal(body []byte) error {
 	if k.at.op.custom {
-		return unmarshalCustom(body, out)
+		return unmarshalCustom(body, k.out)
 	}
-	if err := models.Unmarshal(body, out); err != nil {
+	if err := models.Unmarshal(body, k.out); err != nil {
 		return jsonError(body, err)
 	}
-	return k.checkCreated(out)
+	if k.at.op.safety == once {
+		return k.checkCreated()
+	}
+	return nil
 }
 
-// checkPage refuses a web page where an operation answers with nothing of use: it comes from something between the service and
-// here, which may have passed nothing on.
+// checkPage refuses a web page as the response of an operation whose response has nothing of use. HTML here comes from a proxy that
+// may not have forwarded the request.
 func (k *call) checkPage(resp *http.Response) error {
 	if !k.at.op.custom && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
 		return errors.New("it is a web page")
@@ -151,7 +161,7 @@ func (k *call) checkPage(resp *http.Response) error {
 	return nil
 }
 
-// mayBeEmpty holds for answers that don't claim to have content.
+// mayBeEmpty reports whether an empty body is valid.
 func (k *call) mayBeEmpty(resp *http.Response) bool {
 	switch {
 	case k.at.emptyOK:
@@ -162,17 +172,17 @@ func (k *call) mayBeEmpty(resp *http.Response) bool {
 	return resp.StatusCode == http.StatusNoContent && k.at.op.Method == http.MethodPut
 }
 
-// shapeError says that a body is well-formed JSON and not what was asked for. Another attempt would only bring it again.
+// shapeError is the error of a body that is well-formed JSON, but not of the expected shape. Another attempt would bring it again.
 type shapeError struct {
 	text  string
-	cause error // reachable, but not shown: it may repeat what came
+	cause error // can be unwrapped, but isn't shown: it may repeat the body
 }
 
 func (e *shapeError) Error() string { return e.text }
 
 func (e *shapeError) Unwrap() error { return e.cause }
 
-// jsonError tells where a JSON text doesn't fit without repeating any of it.
+// jsonError returns the error of a body that can't be decoded: where, without repeating any of it.
 func jsonError(body []byte, err error) error {
 	var mismatch *lenient.MismatchError
 	var syntactic *jsontext.SyntacticError
@@ -186,7 +196,7 @@ func jsonError(body []byte, err error) error {
 }
 
 func notJSON(body []byte, offset int64) error {
-	if tooDeep(body) {
+	if jsonsize.Depth(body) > maxJSONDepth {
 		return &shapeError{fmt.Sprintf("JSON nested more than %d levels deep", maxJSONDepth), nil}
 	}
 	return fmt.Errorf("not JSON after %d bytes: %w", offset, io.ErrUnexpectedEOF)

@@ -312,7 +312,7 @@ func (s *DeploymentsService) GetEnvironmentByName(
 func (s *DeploymentsService) CreateEnvironment(
 	ctx context.Context, repo Repo, environment EnvironmentRequest, opts ...CallOption,
 ) (*Environment, error) {
-	at := opEnvironmentsCreate.at(repo.Workspace, repo.Slug).check(environment.check())
+	at := opEnvironmentsCreate.at(repo.Workspace, repo.Slug).withError(environment.check())
 	return send[Environment](ctx, s.client, at, environment.body(), opts)
 }
 
@@ -326,7 +326,7 @@ func (s *DeploymentsService) CreateEnvironment(
 func (s *DeploymentsService) UpdateEnvironment(
 	ctx context.Context, repo Repo, id string, update EnvironmentUpdate, opts ...CallOption,
 ) error {
-	return exec(ctx, s.client, opEnvironmentsUpdate.at(repo.Workspace, repo.Slug, id).check(update.check()), update.body(), opts)
+	return exec(ctx, s.client, opEnvironmentsUpdate.at(repo.Workspace, repo.Slug, id).withError(update.check()), update.body(), opts)
 }
 
 // DeleteEnvironment deletes an environment. One that does not exist is an [ErrNotFound].

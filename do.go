@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"context"
 	stdjson "encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,30 @@ import (
 
 	"github.com/go-json-experiment/json"
 )
+
+// Do sends a request to any path below the base URL, such as "/repositories/acme/site/commits?pagelen=5", with the credentials,
+// limiter, retries and errors of every other call. GET, HEAD, PUT, DELETE and OPTIONS count as safe to repeat. A bare UUID in
+// path is sent as it is: put braces around it, percent-encoded.
+//
+// A body is encoded as [encoding/json] does; nil is none. A []byte is sent as it is, with the Content-Type application/json
+// unless [WithHeader] sets another.
+//
+// The response is decoded into out as encoding/json does. out may be nil; a *[]byte gets the body as it is. If the body is empty,
+// out stays as it was, unless the response claims to be JSON. After an error out is zero.
+//
+// A type of this package, or a list or map of one, is encoded and decoded as by the package's own methods: secrets are sent,
+// and a member of another shape is read or left at zero.
+func (c *Client) Do(ctx context.Context, method, path string, body, out any, opts ...CallOption) error {
+	at := customEndpoint("Do", method, path)
+	if v := reflect.ValueOf(out); out != nil && (v.Kind() != reflect.Pointer || v.IsNil()) {
+		at = at.withError(invalidArgument("out is a %T and not a pointer to decode into", out))
+	}
+	k, err := c.newCall(ctx, at, body, opts)
+	if err != nil {
+		return err
+	}
+	return k.sendJSON(ctx, out)
+}
 
 // The types that callers give to Do are written for encoding/json, so it encodes and decodes them.
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-85ed9bfd/pipelines/internal/header"
 	"github.com/seed-85ed9bfd/pipelines/internal/loosejson"
 	"github.com/seed-85ed9bfd/pipelines/internal/redact"
 )
@@ -32,7 +33,7 @@ func (k *call) apiError(resp *http.Response) *APIError {
 	stalled := time.AfterFunc(k.client.transport.stall, func() { resp.Body.Close() }) // for the whole body, not for each read
 	defer stalled.Stop()
 	foreign := !k.client.transport.own(resp.Request)
-	e := &APIError{Operation: k.at.op.Name, Method: k.at.op.Method, Path: k.at.path, Attempts: int(k.attempts.Load())}
+	e := &APIError{Operation: k.at.op.Name, Method: k.at.op.Method, Path: k.at.path, Attempts: int(k.info.attempts.Load())}
 	e.read(resp, k.redactor(resp, foreign), foreign)
 	return e
 }
@@ -50,7 +51,7 @@ func (e *APIError) read(resp *http.Response, mask *redact.Masker, foreign bool) 
 	} else {
 		shown = mask.Truncated(text)
 	}
-	e.StatusCode, e.RequestID, e.RetryAfter = resp.StatusCode, requestID(resp.Header), retryAfter(resp.Header)
+	e.StatusCode, e.RequestID, e.RetryAfter = resp.StatusCode, requestID(resp.Header), header.RetryAfter(resp.Header)
 	e.Body = []byte(shown[:min(len(shown), maxErrorKept)])
 	switch {
 	case foreign:

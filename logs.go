@@ -6,7 +6,6 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"time"
 )
 
 var (
@@ -70,7 +69,7 @@ func (s *StepsService) openLog(ctx context.Context, at endpoint, o *LogOptions, 
 	if o != nil {
 		part = *o
 	}
-	at = at.check(part.check())
+	at = at.withError(part.check())
 	open := func(part LogOptions) (*Log, error) {
 		l := &Log{}
 		if err := l.stream.open(ctx, s.client.policyFor(opts), at.op.Name, part, s.client.logFetcher(at, opts)); err != nil {
@@ -199,16 +198,4 @@ func (k *call) fetch(ctx context.Context, header http.Header) (*http.Response, e
 		return nil, newPastEndError(err, last.Header)
 	}
 	return resp, err
-}
-
-// pause waits for d or until the context ends.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return contextError(ctx)
-	}
 }

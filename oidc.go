@@ -97,7 +97,7 @@ func (s *OIDCService) GetKeys(
 // sendPublic tries without credentials first.
 func sendPublic[T any](ctx context.Context, c *Client, at endpoint, opts []CallOption) (*T, error) {
 	anonymous := callOption(func(k *call) error {
-		k.anonymous = true
+		k.public = true
 		return nil
 	})
 	out, err := send[T](ctx, c, at, nil, append(opts[:len(opts):len(opts)], anonymous))

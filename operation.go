@@ -7,34 +7,53 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/header"
 )
 
 // Operation names what a request is for. It has few different values, so it can be a label of a metric.
 type Operation struct {
-	Name   string // such as "Pipelines.Get"
-	Method string // such as "GET"
-	Path   string // the template of the path below the base URL; empty for Client.Do and List
+	Name    string // such as "Pipelines.Get"
+	Method  string // such as "GET"
+	Path    string // the template of the path below the base URL; empty for Client.Do and List
+	Storage bool   // the request goes to the storage host that the API redirected to
 }
 
+// requestInfo is what a request's context tells about it.
+type requestInfo struct {
+	operation Operation
+	attempts  atomic.Int32 // begun
+}
+
+// infoKey is the key of a request's *requestInfo in its context. storageKey is set in the contexts of requests to storage hosts.
+type (
+	infoKey    struct{}
+	storageKey struct{}
+)
+
 // OperationFromContext returns the operation that a request's context belongs to, for tracing and metrics in an
-// [http.RoundTripper]. ok is false if the request is none of this package's.
-func OperationFromContext(ctx context.Context) (Operation, bool) {
-	k, ok := ctx.Value(callKey{}).(*call)
+// [http.RoundTripper]. ok is false if the request is none of this package's. Besides the services' methods there are "OAuth.Token",
+// which gets an access token, and "Do" and "List", which are [Client.Do] and [List].
+func OperationFromContext(ctx context.Context) (op Operation, ok bool) {
+	info, ok := ctx.Value(infoKey{}).(*requestInfo)
 	if !ok {
 		return Operation{}, false
 	}
-	return k.at.op.Operation, true
+	op = info.operation
+	op.Storage = ctx.Value(storageKey{}) != nil
+	return op, true
 }
 
 // AttemptFromContext returns the number of the attempt, counted from 1, that a request's context belongs to, for tracing and
 // metrics in an [http.RoundTripper]. A request that follows a redirect has the number of its attempt.
 func AttemptFromContext(ctx context.Context) (n int, ok bool) {
-	k := callFrom(ctx)
-	if k == nil {
+	info, ok := ctx.Value(infoKey{}).(*requestInfo)
+	if !ok {
 		return 0, false
 	}
-	return int(k.attempts.Load()), true
+	return int(info.attempts.Load()), true
 }
 
 // Attempt is one attempt to send a request to the API, as [WithObserver] reports it.
@@ -55,7 +74,7 @@ const (
 	idempotent safety = true
 )
 
-// operation declares an endpoint. Its template is taken apart once, here, and not for each call.
+// operation declares an endpoint. Its template is parsed once, here, and not for each call.
 type operation struct {
 	Operation
 	safety   safety
@@ -65,7 +84,7 @@ type operation struct {
 }
 
 func op(name, method, path string, s safety) *operation {
-	o := &operation{Operation: Operation{name, method, path}, safety: s}
+	o := &operation{Operation: Operation{Name: name, Method: method, Path: path}, safety: s}
 	rest := path
 	for {
 		literal, after, found := strings.Cut(rest, "{")
@@ -79,18 +98,18 @@ func op(name, method, path string, s safety) *operation {
 	}
 }
 
-// endpoint is an operation with its path's parameters filled in. An error found on the way is kept for the call to return.
+// endpoint is an operation with its path's parameters filled in. The call returns its error.
 type endpoint struct {
 	op    *operation
 	path  string // escaped, below the base URL
 	query url.Values
 	err   error
 
-	emptyOK bool // an empty answer is one
+	emptyOK bool // an empty body is valid
 }
 
-// at fills in the path's parameters, in their order. It is the only place where paths are made: each element is escaped, and
-// one that would change the path's shape is refused.
+// at fills in the path's parameters, in their order. It is the only place where paths are made: it escapes each element, and refuses
+// one that would change the path's shape.
 func (o *operation) at(elements ...string) endpoint {
 	var b strings.Builder
 	b.WriteString(o.literals[0])
@@ -110,8 +129,8 @@ func (at endpoint) with(query url.Values) endpoint {
 	return at
 }
 
-// check adds an error found in the other arguments.
-func (at endpoint) check(err error) endpoint {
+// withError adds an error found in the other arguments.
+func (at endpoint) withError(err error) endpoint {
 	if at.err == nil {
 		at.err = err
 	}
@@ -128,14 +147,14 @@ func checkElement(element string) error {
 	return nil
 }
 
-// customEndpoint is the endpoint of a path that the caller gives.
+// customEndpoint returns the endpoint of a path that the caller gives.
 func customEndpoint(name, method, path string) endpoint {
 	o := &operation{Operation: Operation{Name: name, Method: method}, custom: true}
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions:
 		o.safety = idempotent
 	}
-	if !validHeaderName(method) {
+	if !header.ValidName(method) {
 		return endpoint{op: o, err: invalidArgument("method %q is not an HTTP method", method)}
 	}
 	if strings.Contains(path, "://") {
@@ -162,26 +181,4 @@ func customEndpoint(name, method, path string) endpoint {
 		return endpoint{op: o, err: invalidArgument("the path's query is malformed")}
 	}
 	return endpoint{op: o, path: escaped, query: query}
-}
-
-// validHeaderName reports whether s is a token of RFC 9110, as header names and methods are.
-func validHeaderName(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
-}
-
-func validHeaderValue(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return (r < ' ' && r != '\t') || r == 0x7f })
-}
-
-// checkHeaderText refuses what can't stand in a header, and says so without showing it, since it may be a credential.
-func checkHeaderText(s string) error {
-	switch {
-	case s == "":
-		return errors.New("is empty")
-	case !validHeaderValue(s) || strings.TrimSpace(s) != s:
-		return errors.New("contains control characters or surrounding spaces")
-	}
-	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/origin"
 )
 
 // pageLink says where a page is. Zero: the first page.
@@ -32,7 +34,7 @@ func (w *walk[T]) follow(text string, page *url.URL) (pageLink, error) {
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	switch base := w.pager.client.base; {
-	case !sameOrigin(u, base) || u.User != nil:
+	case !origin.Same(u, base) || u.User != nil:
 		return w.byNumber(query, "leads to another origin")
 	case !below(base.Path, u.Path):
 		return w.byNumber(query, "leads outside the API")

@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,8 +107,8 @@ func list[T any](ctx context.Context, c *Client, at endpoint, q listParams, opts
 	if q.err == nil && (q.pageLen < 0 || q.pageLen > maxPageLen) {
 		q.err = invalidArgument("PageLen %d is not between 1 and %d", q.pageLen, maxPageLen)
 	}
-	orDefault(&q.pageLen, maxPageLen)
-	return &Pager[T]{ctx: ctx, client: c, at: at.with(q.query).check(q.err), pageLen: q.pageLen, opts: opts}
+	q.pageLen = cmp.Or(q.pageLen, maxPageLen)
+	return &Pager[T]{ctx: ctx, client: c, at: at.with(q.query).withError(q.err), pageLen: q.pageLen, opts: opts}
 }
 
 // List lists the items of any path below the base URL that is served in pages, such as "/repositories/acme?role=member". It is

@@ -350,7 +350,7 @@ func (s *PipelinesService) Get(
 func (s *PipelinesService) Run(
 	ctx context.Context, repo Repo, run RunRequest, opts ...CallOption,
 ) (*Pipeline, error) {
-	return send[Pipeline](ctx, s.client, opPipelinesRun.at(repo.Workspace, repo.Slug).check(run.check()), run, opts)
+	return send[Pipeline](ctx, s.client, opPipelinesRun.at(repo.Workspace, repo.Slug).withError(run.check()), run, opts)
 }
 
 // RunOnDemand starts a pipeline whose YAML comes with the request. It needs write access to the branch. Errors are those of
@@ -369,7 +369,7 @@ func (s *PipelinesService) RunOnDemand(
 	if err == nil && len(run.YAML) == 0 {
 		err = invalidArgument("YAML is empty")
 	}
-	at := opPipelinesRunOnDemand.at(repo.Workspace, repo.Slug).with(run.query()).check(err)
+	at := opPipelinesRunOnDemand.at(repo.Workspace, repo.Slug).with(run.query()).withError(err)
 	return send[Pipeline](ctx, s.client, at, rawBody{"application/yaml", run.YAML, run.secrets()}, opts)
 }
 

@@ -1,11 +1,14 @@
 package pipelines
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"net/http"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/ctxtime"
 )
 
 const (
@@ -164,14 +167,14 @@ func newBudget(ctx context.Context, perHour, byDefault int) (*budget, error) {
 	if perHour < 0 {
 		return nil, invalidArgument("RequestsPerHour %d is negative", perHour)
 	}
-	orDefault(&perHour, byDefault)
+	perHour = cmp.Or(perHour, byDefault)
 	return &budget{burst: budgetBurst, tokens: budgetBurst, perSecond: float64(perHour) / 3600, at: time.Now()}, nil
 }
 
 // charge makes a call's requests, retries included, be paid from the budget.
 func (b *budget) charge() CallOption {
 	return callOption(func(k *call) error {
-		k.budget = b
+		k.budget, k.polls = b, true
 		return nil
 	})
 }
@@ -179,7 +182,7 @@ func (b *budget) charge() CallOption {
 // take pays for one request, waiting until the budget can: what can't wait for a poll is bound by it all the same.
 func (b *budget) take(ctx context.Context) error {
 	if missing := 1 - b.left(); missing > 0 {
-		if err := pause(ctx, b.earn(missing)); err != nil {
+		if err := ctxtime.Sleep(ctx, b.earn(missing)); err != nil {
 			return err
 		}
 	}
@@ -206,7 +209,7 @@ func (b *budget) pause(ctx context.Context, d time.Duration) error {
 		d = max(d, b.earn(missing))
 	}
 	if d <= 0 {
-		return contextError(ctx)
+		return ctxtime.Err(ctx)
 	}
-	return pause(ctx, d)
+	return ctxtime.Sleep(ctx, d)
 }

@@ -8,30 +8,29 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seed-85ed9bfd/pipelines/internal/stall"
+	"github.com/seed-85ed9bfd/pipelines/internal/exchange"
 )
 
-// proxyError says that the proxy on the way can't be used, or refuses to connect to the API. Nothing was sent to the API.
+// proxyError is the failure of a proxy that can't be used, or that refuses to connect to the API. Nothing was sent to the API.
 type proxyError struct{ err error }
 
 func (e *proxyError) Error() string { return "the proxy refuses the connection: " + e.err.Error() }
 func (e *proxyError) Unwrap() error { return e.err }
 
-// proxyFailure returns err, as a proxyError if the proxy is the reason and another attempt would only bring the same.
-func (t *transport) proxyFailure(req *http.Request, a *attempt, err error) error {
-	inner, ok := t.inner.(*http.Transport)
-	if !ok || inner.Proxy == nil || a.connected.Load() {
+// proxyFailure returns err, or a proxyError if the proxy caused it and another attempt would bring the same.
+func proxyFailure(transport http.RoundTripper, req *http.Request, x *exchange.Exchange, err error) error {
+	inner, ok := transport.(*http.Transport)
+	if !ok || inner.Proxy == nil || x.Connected() {
 		return err
 	}
 	proxy, failed := inner.Proxy(req)
 	switch {
-	case failed != nil && !a.asked.Load(): // net/http asks the function before it asks for a connection
-		a.handedOver = false
-		if strings.Contains(failed.Error(), "@") { // it quotes an address with a password, which net/http can't take apart
+	case failed != nil && !x.AskedForConnection(): // net/http asks for the proxy before it asks for a connection
+		if strings.Contains(failed.Error(), "@") { // it quotes an address with a password that net/http can't parse
 			failed = errors.New("its address can't be used")
 		}
 		return &proxyError{failed}
-	case proxy != nil && req.URL.Scheme == "https" && a.asked.Load() && refusesConnect(err):
+	case proxy != nil && req.URL.Scheme == "https" && x.AskedForConnection() && refusesConnect(err):
 		return &proxyError{err}
 	}
 	return err
@@ -41,6 +40,6 @@ func (t *transport) proxyFailure(req *http.Request, a *attempt, err error) error
 var untyped = reflect.TypeOf(errors.New(""))
 
 func refusesConnect(err error) bool {
-	others := []error{io.EOF, io.ErrUnexpectedEOF, stall.ErrStalled}
+	others := []error{io.EOF, io.ErrUnexpectedEOF, exchange.ErrStalled}
 	return reflect.TypeOf(err) == untyped && !slices.Contains(others, err)
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/header"
 )
 
 // part is what a response holds of the content, as its status and header tell.
@@ -142,7 +144,7 @@ func (v version) differs(w version) bool {
 
 // strong returns an ETag that stands for the very bytes, the only kind that If-Range takes.
 func (v version) strong() string {
-	if strings.HasPrefix(v.etag, `"`) && validHeaderValue(v.etag) {
+	if strings.HasPrefix(v.etag, `"`) && header.ValidValue(v.etag) {
 		return v.etag
 	}
 	return ""

@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"sync"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/ctxtime"
 )
 
 // isEnd tells the end of a stream from a lost connection, whose error may have an io.EOF inside.
@@ -195,7 +197,7 @@ func (r *rangeReader) backoff(cause error) error {
 	case r.isClosed():
 		return fs.ErrClosed
 	case r.ctx.Err() != nil:
-		return r.wrap(contextError(r.ctx))
+		return r.wrap(ctxtime.Err(r.ctx))
 	case r.failures >= r.policy.MaxAttempts-1:
 		return r.wrap(cause)
 	}
@@ -205,7 +207,7 @@ func (r *rangeReader) backoff(cause error) error {
 	if r.failures == 1 && (r.breaks == 1 || brought >= copyBuffer) {
 		return nil
 	}
-	if err := pause(r.ctx, r.policy.backoff(r.failures-1, 0)); err != nil {
+	if err := ctxtime.Sleep(r.ctx, r.policy.backoff(r.failures-1, 0)); err != nil {
 		return r.wrap(err)
 	}
 	return nil

@@ -181,3 +181,37 @@ func TestAServerThatKnowsOnlyTheDocumentedOperationsServesEachCall(t *testing.T)
 		})
 	}
 }
+
+func TestRequestsSayWhatIsFalseOrEmpty(t *testing.T) {
+	srv := record(t, answer(201, "application/json", `{"uuid":"{u}","key":"K","name":"N"}`))
+	c := newClient(t, srv.base())
+	vars := c.Variables.InRepository(repo)
+	for want, call := range map[string]func() error{
+		`{"key":"K","value":"","secured":false}`: func() error { return second(vars.Create(t.Context(), pipelines.VariableRequest{Key: "K"})) },
+		`{"value":"","secured":false}`: func() error {
+			return second(vars.Update(t.Context(), "{u}", pipelines.VariableUpdate{Value: new(""), Secured: new(false)}))
+		},
+		`"enabled":false`: func() error {
+			return second(c.Schedules.Create(t.Context(), repo, pipelines.ScheduleRequest{
+				Target: pipelines.BranchTarget("main"), CronPattern: "0 0 12 * * ? *", Enabled: new(false),
+			}))
+		},
+		`"restrictions":{"admin_only":false}`: func() error {
+			return second(c.Deployments.CreateEnvironment(t.Context(), repo, pipelines.EnvironmentRequest{
+				Name: "N", EnvironmentType: pipelines.EnvironmentTest, AdminOnly: new(false),
+			}))
+		},
+		`{"change":{"restrictions":{"admin_only":false}}}`: func() error {
+			return c.Deployments.UpdateEnvironment(t.Context(), repo, "{e}", pipelines.EnvironmentUpdate{AdminOnly: new(false)})
+		},
+		`{"labels":[]}`: func() error {
+			return second(c.Runners.InRepository(repo).Update(t.Context(), "{r}", pipelines.RunnerUpdate{Labels: []string{}}))
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			require.NoError(t, call())
+			seen := srv.seen()
+			require.Contains(t, seen[len(seen)-1].Body, want)
+		})
+	}
+}

@@ -1,24 +1,18 @@
 package pipelines
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/url"
-	"strconv"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
-
-	"github.com/seed-85ed9bfd/pipelines/internal/stall"
+	"github.com/seed-85ed9bfd/pipelines/internal/circuit"
 )
 
 // RetryPolicy says how often a request is sent again, and how long the client waits before. Zero fields have their defaults.
@@ -51,27 +45,27 @@ func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
 			return p, fmt.Errorf("RetryPolicy.%s is negative", field.name)
 		}
 	}
-	orDefault(&p.MaxAttempts, 5)
-	orDefault(&p.MinWait, 500*time.Millisecond)
-	orDefault(&p.MaxWait, max(30*time.Second, p.MinWait))
-	orDefault(&p.MaxRetryAfter, time.Minute)
+	p.MaxAttempts = cmp.Or(p.MaxAttempts, 5)
+	p.MinWait = cmp.Or(p.MinWait, 500*time.Millisecond)
+	p.MaxWait = cmp.Or(p.MaxWait, max(30*time.Second, p.MinWait))
+	p.MaxRetryAfter = cmp.Or(p.MaxRetryAfter, time.Minute)
 	p.MaxRetryAfter = max(0, p.MaxRetryAfter)
-	orDefault(&p.MaxQuotaWait, time.Minute)
+	p.MaxQuotaWait = cmp.Or(p.MaxQuotaWait, time.Minute)
 	if p.MinWait > p.MaxWait {
 		return p, fmt.Errorf("RetryPolicy.MinWait %v is longer than MaxWait %v", p.MinWait, p.MaxWait)
 	}
 	return p, nil
 }
 
-// backoff is how long to wait after n failures before: what the service asks for, else a random time below a bound that
-// doubles, so that clients which failed together don't come back together. It is at least that time where the service asks for
-// less than a second, since a call may be refused as often as it likes.
+// backoff returns how long to wait after a failure that follows n others: what the service asks for, or else a random time below a
+// bound that doubles, so that clients which failed together don't retry together. If the service asks for less than a second, the
+// random time counts too.
 func (p RetryPolicy) backoff(n int, asked time.Duration) time.Duration {
 	return p.growing(n, asked, p.MaxWait)
 }
 
-// quotaBackoff is how long to wait for the quota after n refusals before. Its bound grows beyond a short MaxWait, because a
-// call may be refused as often as it likes.
+// quotaBackoff returns how long to wait after a 429 that follows n others. Its bound grows beyond a short MaxWait, because 429s don't
+// use up attempts.
 func (p RetryPolicy) quotaBackoff(n int, asked time.Duration) time.Duration {
 	return p.growing(n, asked, max(p.MaxWait, 30*time.Second))
 }
@@ -86,57 +80,65 @@ func (p RetryPolicy) growing(n int, asked, bound time.Duration) time.Duration {
 	return max(asked, rand.N(bound)+1) //nolint:gosec // jitter needs no secrecy
 }
 
-// verdict is what a call decides at the end of an attempt.
+// sendAttempts sends the request as often as [call.judge] decides. It returns the last response or error.
+func (k *call) sendAttempts(req *retryablehttp.Request) (*http.Response, error) {
+	k.quota = circuit.Waiter{Limit: k.policy.MaxQuotaWait, Never: k.policy.MaxAttempts == 1, Once: k.polls}
+	if k.polls {
+		k.quota.Limit = longestDelay
+	}
+	k.beginAttempt(req.Request)
+	hc := *k.client.http
+	hc.Transport = k
+	loop := retryablehttp.Client{
+		HTTPClient: &hc,
+		RetryMax:   math.MaxInt, // the verdict has the last word
+		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+			k.verdict, k.judged = k.judge(ctx, resp, err), time.Now()
+			return k.verdict.retry, nil
+		},
+		Backoff:      func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return k.verdict.wait },
+		PrepareRetry: func(req *http.Request) error { k.beginAttempt(req); return nil },
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+	return loop.Do(req)
+}
+
+// beginAttempt prepares the request for the next attempt. A cookie jar adds to the header.
+func (k *call) beginAttempt(req *http.Request) {
+	k.backoff = 0
+	if k.info.attempts.Add(1) > 1 {
+		k.backoff = time.Since(k.judged)
+	}
+	k.exchange, k.quota.HeldBack, k.verdict = nil, false, verdict{}
+	req.Header = k.header
+	if k.client.http.Jar != nil {
+		req.Header = k.header.Clone()
+	}
+}
+
+// verdict is what a call decides at the end of an attempt, once for each.
 type verdict struct {
 	err   error // nil: success
 	retry bool
 	wait  time.Duration // before the next attempt
 }
 
-// loop makes the retry loop of a call. The call judges each attempt once, when it has ended; what the loop asks later is
-// read from that verdict.
-func (k *call) loop() *retryablehttp.Client {
-	return &retryablehttp.Client{
-		HTTPClient:     k.client.http,
-		RetryMax:       math.MaxInt, // the verdict has the last word
-		RequestLogHook: k.begin,
-		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
-			k.verdict, k.judged = k.judge(ctx, resp, err), time.Now()
-			return k.verdict.retry, nil
-		},
-		Backoff:      func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return k.verdict.wait },
-		ErrorHandler: retryablehttp.PassthroughErrorHandler,
-	}
-}
-
-// begin starts attempt n, counted from 0.
-func (k *call) begin(_ retryablehttp.Logger, req *http.Request, n int) {
-	k.held = 0
-	if n > 0 {
-		k.held = time.Since(k.judged)
-	}
-	k.attempts.Store(int32(n + 1)) //nolint:gosec // nobody tries so often
-	k.attempt, k.verdict = new(attempt), verdict{}
-	req.Header = k.requestHeader()
-}
-
-// judge decides about an attempt that has ended. A 2xx response is read first.
+// judge decides about an attempt that has ended. It reads a 2xx response first.
 func (k *call) judge(ctx context.Context, resp *http.Response, err error) verdict {
-	if err == nil && success(resp) && k.read != nil {
-		err = k.read(resp)
+	success := err == nil && resp.StatusCode >= 200 && resp.StatusCode <= 299
+	if success && !k.streams {
+		err = k.decode(resp)
 	}
 	switch {
 	case err != nil:
 		return k.judgeError(ctx, err)
-	case success(resp):
+	case success:
 		return verdict{}
 	}
 	return k.judgeResponse(ctx, resp)
 }
 
-func success(resp *http.Response) bool { return resp.StatusCode >= 200 && resp.StatusCode <= 299 }
-
-// judgeResponse decides about a response that is no 2xx.
+// judgeResponse decides about a response that isn't a 2xx.
 func (k *call) judgeResponse(ctx context.Context, resp *http.Response) verdict {
 	e := k.apiError(resp)
 	resp.Body = http.NoBody
@@ -148,9 +150,9 @@ func (k *call) judgeResponse(ctx context.Context, resp *http.Response) verdict {
 	switch {
 	case e.StatusCode == http.StatusNotFound && e.Method == http.MethodDelete && k.unknown:
 		return verdict{} // an earlier attempt deleted it
-	case e.StatusCode == http.StatusTooManyRequests: // it had no effect
+	case e.StatusCode == http.StatusTooManyRequests: // which has no effect
 		return k.quotaVerdict(ctx, e)
-	case e.StatusCode == http.StatusUnauthorized && k.renewCredentials(ctx): // neither had this
+	case e.StatusCode == http.StatusUnauthorized && k.renewCredentials(ctx): // nor has this
 		return verdict{err: e, retry: ctx.Err() == nil}
 	case mayHaveTakenEffect(e.StatusCode) && once:
 		return verdict{err: &OutcomeUnknownError{Operation: k.at.op.Name, Err: e}}
@@ -195,41 +197,21 @@ func (k *call) retryVerdict(ctx context.Context, err error, asked time.Duration)
 
 // quotaVerdict waits for the quota as long as the call may.
 func (k *call) quotaVerdict(ctx context.Context, e *APIError) verdict {
-	k.refusals++
-	left := k.quotaWaitLeft()
-	if !k.canWait() || ctx.Err() != nil || e.RetryAfter > min(k.policy.MaxRetryAfter, left) {
+	k.quota.Refusals++
+	left := k.quota.Left()
+	if !k.quota.CanWait() || ctx.Err() != nil || e.RetryAfter > min(k.policy.MaxRetryAfter, left) {
 		return verdict{err: e}
 	}
-	wait := k.policy.quotaBackoff(k.refusals-1, e.RetryAfter)
+	wait := k.policy.quotaBackoff(k.quota.Refusals-1, e.RetryAfter)
 	if c := k.client.transport.circuit; c != nil {
-		wait = c.remaining()
+		wait = c.Remaining()
 	}
 	wait = min(wait, left)
-	k.quotaWait += wait
+	k.quota.Waited += wait
 	return verdict{err: e, retry: true, wait: wait}
 }
 
-// canWait reports whether the call may go on waiting after a 429, its own or one that held it back. A poll ends instead, and
-// the next poll comes later.
-func (k *call) canWait() bool {
-	switch {
-	case k.policy.MaxAttempts == 1:
-		return false
-	case k.budget != nil:
-		return k.refusals == 0
-	}
-	return k.quotaWait < k.policy.MaxQuotaWait
-}
-
-// quotaWaitLeft is how long the call may still wait for the quota.
-func (k *call) quotaWaitLeft() time.Duration {
-	if k.budget != nil {
-		return longestDelay
-	}
-	return k.policy.MaxQuotaWait - k.quotaWait
-}
-
-// renewCredentials reports whether there is another token than the one that the API has just refused. It is asked for once.
+// renewCredentials reports whether there is another token than the one that the API has just refused. It asks for one once.
 func (k *call) renewCredentials(ctx context.Context) bool {
 	source := k.client.transport.credentials
 	if k.renewed || source == nil || k.authorization == "" {
@@ -239,8 +221,7 @@ func (k *call) renewCredentials(ctx context.Context) bool {
 	return source.renew(ctx, k.authorization)
 }
 
-// mayHaveTakenEffect reports whether a request with this status may have taken effect: server errors don't say how far it
-// got.
+// mayHaveTakenEffect reports whether a request with this status may have taken effect.
 func mayHaveTakenEffect(status int) bool {
 	return status >= 500 && status != http.StatusNotImplemented && status != http.StatusHTTPVersionNotSupported
 }
@@ -267,69 +248,28 @@ func (k *call) judgeError(ctx context.Context, err error) verdict {
 	switch {
 	case permanent(err):
 		return verdict{err: shown}
-	case k.attempt.heldBack && ctx.Err() == nil && k.canWait(): // http.Client.Timeout has passed, and the quota is still waited for
+	case k.quota.HeldBack && ctx.Err() == nil && k.quota.CanWait(): // http.Client.Timeout has passed, and the quota is still waited for
 		return verdict{err: shown, retry: true}
 	}
 	return k.retryVerdict(ctx, shown, 0)
 }
 
-// attempt records how far one attempt gets. The transport's own goroutines report some of it.
-type attempt struct {
-	heldBack   bool // by a used-up quota, until the attempt's time was up
-	handedOver bool // to the inner transport
-	answered   bool // a response came
-
-	asked     atomic.Bool // the transport has asked for a connection, so it reports what it does
-	connected atomic.Bool // and got one
-	reused    atomic.Bool // which was used before
-	written   atomic.Bool // part of the request may be on its way
-	heard     atomic.Bool // part of a response came
+// locate adds the method and path to an error of the network, which says neither.
+func (k *call) locate(err error) error {
+	if k.at.path == "" {
+		return err
+	}
+	return fmt.Errorf("%s %s: %w", k.at.op.Method, k.at.path, err)
 }
 
-// trace makes the hooks that record how far a request gets. Of a write the earliest sign counts, since a header that was
-// written to a buffer may be on its way.
-func (a *attempt) trace(exchange *stall.Exchange, method string) *httptrace.ClientTrace {
-	hooks := &httptrace.ClientTrace{
-		GetConn: func(string) { a.getConn() },
-		GotConn: func(info httptrace.GotConnInfo) {
-			a.connected.Store(true)
-			a.reused.Store(info.Reused)
-			exchange.GotConn(info)
-		},
-	}
-	if method != http.MethodGet {
-		hooks.WroteHeaderField = func(string, []string) { a.written.Store(true) }
-		hooks.WroteHeaders = func() { a.written.Store(true) }
-		hooks.GotFirstResponseByte = func() { a.heard.Store(true) }
-	}
-	return hooks
-}
-
-// getConn records that the transport asks for a connection. Where it asks again after a connection that was used before, that
-// one was dead and nothing went out on it: else net/http would not take another. After a response, though, the user's transport
-// asks for one, for a request of its own.
-func (a *attempt) getConn() {
-	a.asked.Store(true)
-	if a.reused.Load() && !a.heard.Load() {
-		a.written.Store(false)
-	}
-}
-
-// neverSent reports whether the service can't have seen the request. A transport that doesn't report what it does is taken to
-// have sent it.
+// neverSent reports whether the service can't have seen the request.
 func (k *call) neverSent(err error) bool {
-	var dial *net.OpError
-	a := k.attempt
-	switch {
-	case !a.handedOver:
-		return true
-	case a.answered || a.written.Load():
-		return false
-	case errors.As(err, &dial) && dial.Op == "dial":
-		return true
-	}
-	return a.asked.Load()
+	var proxy *proxyError
+	return k.exchange == nil || errors.As(err, &proxy) || k.exchange.NothingSent(err)
 }
+
+// errHeldBack ends a call that can't wait for the quota any longer.
+var errHeldBack = fmt.Errorf("held back, as the service has refused another request: %w", ErrRateLimited)
 
 // permanent reports whether another attempt would only bring the same error again.
 func permanent(err error) bool {
@@ -339,44 +279,13 @@ func permanent(err error) bool {
 	var redirect *redirectError
 	var proxy *proxyError
 	var shape *shapeError
-	var answer *APIError
+	var tokenError *APIError // of the token endpoint
 	switch {
 	case errors.As(err, &certificate), errors.As(err, &notTLS), errors.As(err, &alert), errors.Is(err, http.ErrSchemeMismatch),
 		errors.As(err, &redirect), errors.As(err, &proxy), errors.As(err, &shape), errors.Is(err, ErrResponseTooLarge), errors.Is(err, errHeldBack):
 		return true
-	case errors.As(err, &answer): // of the token endpoint
-		return answer.StatusCode < 500 && answer.StatusCode != http.StatusTooManyRequests
+	case errors.As(err, &tokenError):
+		return tokenError.StatusCode < 500 && tokenError.StatusCode != http.StatusTooManyRequests
 	}
 	return false
-}
-
-// stripURL takes the URLs out of an error of net/http: links to storage are signed, and queries may hold secured values.
-func stripURL(err error) error {
-	var withURL *url.Error
-	for errors.As(err, &withURL) {
-		err = withURL.Err
-	}
-	return err
-}
-
-// retryAfter reads a Retry-After header, seconds or a date. A date counts from the response's own Date, because the two clocks
-// may differ. 0: there is none, it is malformed or it has passed.
-func retryAfter(h http.Header) time.Duration {
-	value := strings.TrimSpace(h.Get("Retry-After"))
-	if seconds, err := strconv.ParseFloat(value, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		const longest = 10 * 365 * 24 * 60 * 60 // keeps the product within a Duration
-		if !(seconds > 0) {                     // NaN too
-			return 0
-		}
-		return time.Duration(min(seconds, longest) * float64(time.Second))
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	now, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		now = time.Now()
-	}
-	return max(0, at.Sub(now))
 }

@@ -197,7 +197,7 @@ func (r *RunnerSet) Get(ctx context.Context, id string, opts ...CallOption) (*Ru
 //
 // Scope: runner:write.
 func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...CallOption) (*Runner, error) {
-	return send[Runner](ctx, r.client, r.at(r.ops.create).check(runner.check()), runner, opts)
+	return send[Runner](ctx, r.client, r.at(r.ops.create).withError(runner.check()), runner, opts)
 }
 
 // Update changes name or labels of a runner; whether the service changes both is unknown. One that does not exist is an
@@ -211,7 +211,7 @@ func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...Ca
 func (r *RunnerSet) Update(
 	ctx context.Context, id string, update RunnerUpdate, opts ...CallOption,
 ) (*Runner, error) {
-	return send[Runner](ctx, r.client, r.at(r.ops.update, id).check(update.check()), update, opts)
+	return send[Runner](ctx, r.client, r.at(r.ops.update, id).withError(update.check()), update, opts)
 }
 
 // Delete deletes a runner. One that does not exist is an [ErrNotFound].

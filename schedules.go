@@ -169,7 +169,7 @@ func (s *SchedulesService) Get(
 func (s *SchedulesService) Create(
 	ctx context.Context, repo Repo, schedule ScheduleRequest, opts ...CallOption,
 ) (*Schedule, error) {
-	at := opSchedulesCreate.at(repo.Workspace, repo.Slug).check(schedule.check())
+	at := opSchedulesCreate.at(repo.Workspace, repo.Slug).withError(schedule.check())
 	created, err := send[Schedule](ctx, s.client, at, schedule.body(), opts)
 	if errors.Is(err, ErrUnauthorized) {
 		return nil, s.whyUnauthorized(ctx, repo, err)
@@ -205,7 +205,7 @@ func (s *SchedulesService) Update(
 	if update == (ScheduleUpdate{}) {
 		err = invalidArgument("update changes nothing")
 	}
-	return send[Schedule](ctx, s.client, opSchedulesUpdate.at(repo.Workspace, repo.Slug, id).check(err), update, opts)
+	return send[Schedule](ctx, s.client, opSchedulesUpdate.at(repo.Workspace, repo.Slug, id).withError(err), update, opts)
 }
 
 // Delete deletes a schedule. One that does not exist is an [ErrNotFound].

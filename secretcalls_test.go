@@ -24,8 +24,6 @@ import (
 
 // These tests prove that no failing call, no option that is refused, no panic and no crash shows a secret.
 
-func second[T any](_ T, err error) error { return err }
-
 // assertErrorSilent checks an error and all that it wraps.
 func assertErrorSilent(t *testing.T, of string, err error) {
 	t.Helper()

@@ -208,7 +208,7 @@ func (s *SSHService) GetKeyPair(ctx context.Context, repo Repo, opts ...CallOpti
 func (s *SSHService) SetKeyPair(
 	ctx context.Context, repo Repo, pair KeyPair, opts ...CallOption,
 ) (*KeyPair, error) {
-	return send[KeyPair](ctx, s.client, opKeyPairSet.at(repo.Workspace, repo.Slug).check(pair.check()), pair, opts)
+	return send[KeyPair](ctx, s.client, opKeyPairSet.at(repo.Workspace, repo.Slug).withError(pair.check()), pair, opts)
 }
 
 // DeleteKeyPair deletes the repository's key pair. If there is none, the error is an [ErrNotFound].
@@ -252,7 +252,7 @@ func (s *SSHService) GetKnownHost(
 func (s *SSHService) CreateKnownHost(
 	ctx context.Context, repo Repo, host KnownHostRequest, opts ...CallOption,
 ) (*KnownHost, error) {
-	return send[KnownHost](ctx, s.client, opKnownHostsCreate.at(repo.Workspace, repo.Slug).check(host.check()), host.body(), opts)
+	return send[KnownHost](ctx, s.client, opKnownHostsCreate.at(repo.Workspace, repo.Slug).withError(host.check()), host.body(), opts)
 }
 
 // UpdateKnownHost replaces hostname, key type and key of a known host. One that does not exist is an [ErrNotFound].
@@ -263,7 +263,7 @@ func (s *SSHService) CreateKnownHost(
 func (s *SSHService) UpdateKnownHost(
 	ctx context.Context, repo Repo, id string, host KnownHostRequest, opts ...CallOption,
 ) (*KnownHost, error) {
-	return send[KnownHost](ctx, s.client, opKnownHostsUpdate.at(repo.Workspace, repo.Slug, id).check(host.check()), host.body(), opts)
+	return send[KnownHost](ctx, s.client, opKnownHostsUpdate.at(repo.Workspace, repo.Slug, id).withError(host.check()), host.body(), opts)
 }
 
 // DeleteKnownHost deletes a known host. One that does not exist is an [ErrNotFound].

@@ -201,3 +201,18 @@ func TestATrickledErrorBodyEndsWithTheStallTimeout(t *testing.T) {
 		time.Sleep(2 * time.Second) // the writer finds out
 	})
 }
+
+func TestTheClientsOwnTransportReplacesADeadHTTP2Connection(t *testing.T) {
+	trusting, proxy := silentServer(t, answerJSON(`{"build_number":1}`))
+	standard := http.DefaultTransport
+	http.DefaultTransport = trusting // which the client's own is made of
+	c, err := pipelines.NewClient(pipelines.WithBaseURL("https://"+proxy.Addr().String()+"/2.0"), pipelines.WithStallTimeout(time.Second))
+	http.DefaultTransport = standard
+	require.NoError(t, err)
+	for n := range 3 {
+		_, err := c.Pipelines.Get(t.Context(), repo, "1")
+		require.NoError(t, err)
+		require.Equal(t, n+1, proxy.fallSilent())
+	}
+	c.CloseIdleConnections()
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/seed-85ed9bfd/pipelines/internal/ctxtime"
 )
 
 // VariablesService manages the variables of a repository, a workspace or a deployment environment.
@@ -203,7 +204,7 @@ func (v *VariableSet) find(ctx context.Context, name string, match func(*Variabl
 func (v *VariableSet) Create(
 	ctx context.Context, variable VariableRequest, opts ...CallOption,
 ) (*Variable, error) {
-	one, err := send[Variable](ctx, v.client, v.at(v.ops.create).check(variable.check(nil)), variable, opts)
+	one, err := send[Variable](ctx, v.client, v.at(v.ops.create).withError(variable.check(nil)), variable, opts)
 	if err == nil && v.ops.late && one.UUID != "" { // else nothing tells it from the one that is listed
 		v.client.created.add(v.at(v.ops.list).path, one)
 	}
@@ -223,7 +224,7 @@ func (v *VariableSet) Create(
 func (v *VariableSet) Update(
 	ctx context.Context, id string, update VariableUpdate, opts ...CallOption,
 ) (*Variable, error) {
-	one, err := send[Variable](ctx, v.client, v.at(v.ops.update, id).check(update.check()), update, opts)
+	one, err := send[Variable](ctx, v.client, v.at(v.ops.update, id).withError(update.check()), update, opts)
 	if err == nil {
 		v.client.created.update(v.at(v.ops.list).path, braced(id), one)
 	}
@@ -320,7 +321,7 @@ func (v *VariableSet) afterCreate(ctx context.Context, key string, cause error, 
 		if !v.ops.late || waited >= lateness {
 			return nil, cause
 		}
-		if err := pause(ctx, fastest); err != nil {
+		if err := ctxtime.Sleep(ctx, fastest); err != nil {
 			return nil, fmt.Errorf("pipelines: Variables.Set: %w while waiting for the variable to appear after: %w", err, cause)
 		}
 	}

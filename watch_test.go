@@ -310,6 +310,8 @@ func TestWatchTellsEveryPauseOfARun(t *testing.T) {
 		begin := time.Now()
 		events := told(t, c, id, never)
 		require.Equal(t, "pipeline SUCCESSFUL", events[len(events)-1])
+		pauses := slices.DeleteFunc(slices.Clone(events), func(e string) bool { return e != "pipeline PAUSED" })
+		require.Len(t, pauses, 2)
 		requireBefore(t, events, "pipeline PAUSED", "Build: 100 lines", "Build SUCCESSFUL", "Stage PAUSED")
 		requireBefore(t, events, "Deploy PAUSED", "Stage: 200 lines", "Stage SUCCESSFUL")
 		requireBefore(t, events, "pipeline SUCCESSFUL", "Deploy: 10 lines", "Deploy SUCCESSFUL")
@@ -413,6 +415,7 @@ func TestWatchGoesOnBesideAPause(t *testing.T) {
 		hc := &http.Client{Transport: hosts{"http://api.example": paused(begin, "PAUSED", "0s", true)}}
 		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
 		events := told(t, c, "1", func(*pipelines.Event) bool { return time.Since(begin) > 10*time.Minute })
+		require.Contains(t, events, "pipeline PAUSED", "though a step beside it goes on")
 		after := events[slices.Index(events, "pipeline PAUSED"):]
 		require.Greater(t, len(after), 10)
 		require.NotContains(t, after[1:], "pipeline PAUSED", "once")

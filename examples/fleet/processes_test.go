@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli/clitest"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
@@ -70,23 +71,49 @@ func startServer(t *testing.T) (address string) {
 type process struct {
 	*exec.Cmd
 
+	token string       // its own, which tells its requests from the others'
 	errs  bytes.Buffer // to be read after the end
 	ended chan error
 }
 
-func startWorker(t *testing.T) *process {
+func startWorker(t *testing.T, token string) *process {
 	t.Helper()
 	binary, err := os.Executable()
 	require.NoError(t, err)
-	p := &process{ended: make(chan error, 1)}
+	p := &process{token: token, ended: make(chan error, 1)}
 	p.Cmd = exec.Command(binary, "work", "-campaign", "rollout", "-concurrency", "4")
-	p.Env = append(os.Environ(), "FLEET_IS_THE_PROGRAM=1")
+	p.Env = append(os.Environ(), "FLEET_IS_THE_PROGRAM=1", "BITBUCKET_TOKEN="+token)
 	p.Stderr = &p.errs
 	require.NoError(t, p.Start())
 	go func() { p.ended <- p.Wait() }()
 	t.Cleanup(func() { p.Process.Kill() })
 	return p
 }
+
+// kill ends a worker as the loss of its host would.
+func (p *process) kill(t *testing.T) {
+	t.Helper()
+	require.NoError(t, p.Process.Kill())
+	require.Error(t, <-p.ended)
+}
+
+// sent reports whether a request is this worker's.
+func (p *process) sent(r pipelinestest.Request) bool {
+	return r.Header.Get("Authorization") == "Bearer "+p.token
+}
+
+// requests are this worker's, each with its method and status.
+func (p *process) requests(srv *pipelinestest.Server) []string {
+	var all []string
+	for _, r := range srv.Requests() {
+		if p.sent(r) {
+			all = append(all, methodAndStatus(r))
+		}
+	}
+	return all
+}
+
+func methodAndStatus(r pipelinestest.Request) string { return fmt.Sprint(r.Method, " ", r.Status) }
 
 const (
 	fleetSize  = 2000
@@ -98,8 +125,14 @@ const (
 
 func TestEveryRepositoryIsChangedOnceWithinTheQuotaThoughAWorkerIsKilled(t *testing.T) {
 	begin := time.Now()
-	srv := pipelinestest.NewServer(pipelinestest.WithQuota(hourlyRate), pipelinestest.WithToken("a-token"),
-		pipelinestest.WithClock(func() time.Time { return begin.Add(faster * time.Since(begin)) }))
+	tokens := []string{"token-0", "token-1", "token-2", "token-3", "token-of-the-next"}
+	options := []pipelinestest.ServerOption{
+		pipelinestest.WithQuota(hourlyRate), pipelinestest.WithClock(func() time.Time { return begin.Add(faster * time.Since(begin)) }),
+	}
+	for _, token := range tokens {
+		options = append(options, pipelinestest.WithToken(token))
+	}
+	srv := pipelinestest.NewServer(options...)
 	t.Cleanup(srv.Close)
 	var list strings.Builder
 	repos := map[string]*pipelinestest.Repository{}
@@ -118,8 +151,8 @@ func TestEveryRepositoryIsChangedOnceWithinTheQuotaThoughAWorkerIsKilled(t *test
 	require.Contains(t, out, "2000 were put into Redis, 0 wait there already, 0 of 2000 are through.")
 
 	var workers []*process
-	for range 4 {
-		workers = append(workers, startWorker(t))
+	for _, token := range tokens[:4] {
+		workers = append(workers, startWorker(t, token))
 	}
 	progress := func() int {
 		_, done, err := s.counts(t.Context())
@@ -128,8 +161,7 @@ func TestEveryRepositoryIsChangedOnceWithinTheQuotaThoughAWorkerIsKilled(t *test
 	}
 	require.Eventually(t, func() bool { return progress() >= fleetSize/3 }, time.Minute, 20*time.Millisecond)
 	victim := workers[1]
-	require.NoError(t, victim.Process.Kill())
-	require.Error(t, <-victim.ended)
+	victim.kill(t)
 	require.Less(t, progress(), fleetSize*2/3, "it was to be killed midway")
 	fleet(t, cli.Success, list.String(), start...) // what waits isn't enqueued again, and what gets through meanwhile isn't done again
 
@@ -137,7 +169,7 @@ func TestEveryRepositoryIsChangedOnceWithinTheQuotaThoughAWorkerIsKilled(t *test
 	require.NotEmpty(t, orphans, "the killed worker had tasks")
 	require.LessOrEqual(t, len(orphans), 4)
 	expire(t, s, orphans)
-	workers[1] = startWorker(t)
+	workers[1] = startWorker(t, tokens[4])
 	for _, w := range workers {
 		require.NoError(t, <-w.ended, "%s", &w.errs)
 	}
@@ -149,9 +181,89 @@ func TestEveryRepositoryIsChangedOnceWithinTheQuotaThoughAWorkerIsKilled(t *test
 		require.Len(t, variables, 1, name)
 		require.Equal(t, "hello", variables[0].Value, name)
 	}
-	requireOneChangeEach(t, srv, fleetSize)
+	requireOneChangeEach(t, srv, fleetSize, victim)
 	requireQuotaUsedAndKept(t, srv)
 	t.Logf("%d requests in %s; %d tasks of the killed worker were done by another", len(srv.Requests()), time.Since(begin).Round(time.Millisecond), len(orphans))
+}
+
+// TestTheNextWorkerLooksWhatAKilledOnesRequestHasDone kills a worker while the service has its one write, and holds what the next worker
+// sends against what has become of that write.
+func TestTheNextWorkerLooksWhatAKilledOnesRequestHasDone(t *testing.T) {
+	plain := []string{"variable", "GREETING", "hello"}
+	for name, c := range map[string]struct {
+		action []string
+		fault  pipelinestest.Fault // befalls the killed worker's write
+		status int                 // of that write; 0 where it has no effect
+		late   bool                // it has its effect after all, once the next worker has looked
+		want   []string            // what the next worker sends
+		state  string
+	}{
+		"it has no effect": {
+			action: plain, fault: pipelinestest.Fault{Latency: time.Hour},
+			want: []string{"GET 200", "POST 201"}, state: stateChanged,
+		},
+		"it has an effect, and the answer is lost": {
+			action: plain, fault: pipelinestest.Fault{Stall: true}, status: http.StatusCreated,
+			want: []string{"GET 200"}, state: stateUnchanged,
+		},
+		"it has created what can't be compared": {
+			action: []string{"-secured", "-value-env", "THE_VALUE", "variable", "GREETING"},
+			fault:  pipelinestest.Fault{Stall: true}, status: http.StatusCreated,
+			want: []string{"GET 200", "PUT 200"}, state: stateChanged,
+		},
+		"it has an effect after the look": {
+			action: plain, fault: pipelinestest.Fault{Latency: time.Hour}, late: true,
+			want: []string{"GET 200", "POST 409", "GET 200", "PUT 200"}, state: stateChanged,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv, repo, s := stageOfProcesses(t, c.action)
+			c.fault.Method, c.fault.Times = http.MethodPost, 1
+			srv.Inject(c.fault)
+			victim := startWorker(t, "token-of-the-killed")
+			awaitWrite(t, srv, c.status)
+			victim.kill(t)
+			if c.late {
+				srv.Inject(pipelinestest.Fault{Method: http.MethodPost, Match: func(*http.Request) bool {
+					repo.AddVariable(pipelines.Variable{Key: "GREETING", Value: "hello"})
+					return true
+				}})
+			}
+			expire(t, s, []string{s.taskID("acme/r")})
+			next := startWorker(t, "token-of-the-next")
+			require.NoError(t, <-next.ended, "%s", &next.errs)
+
+			require.Equal(t, c.status, srv.RequestsTo(http.MethodPost, "")[0].Status, "of the killed worker's write")
+			require.Equal(t, c.want, next.requests(srv))
+			require.Len(t, repo.Variables(), 1)
+			require.Equal(t, "hello", repo.Variables()[0].Value)
+			results, err := s.results(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, c.state, results["acme/r"].State)
+		})
+	}
+}
+
+// stageOfProcesses is a campaign in one repository, for workers in processes of their own.
+func stageOfProcesses(t *testing.T, action []string) (*pipelinestest.Server, *pipelinestest.Repository, store) {
+	t.Helper()
+	srv := pipelinestest.NewServer(pipelinestest.WithToken("token-of-the-killed"), pipelinestest.WithToken("token-of-the-next"))
+	t.Cleanup(srv.Close)
+	repo := srv.AddRepository("acme", "r")
+	address, rdb := startRedis(t)
+	setEnvironment(t, address, srv.URL())
+	t.Setenv("THE_VALUE", "hello")
+	fleet(t, cli.Success, "acme/r\n", append([]string{"start", "-campaign", "rollout", "-repos", "-"}, action...)...)
+	return srv, repo, store{rdb: rdb, campaign: "rollout"}
+}
+
+// awaitWrite waits until a write has arrived and has a status.
+func awaitWrite(t *testing.T, srv *pipelinestest.Server, status int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		writes := srv.RequestsTo(http.MethodPost, "")
+		return len(writes) == 1 && writes[0].Status == status
+	}, time.Minute, 10*time.Millisecond)
 }
 
 // awaitOrphans waits until nothing is left but the tasks that the killed worker had, and returns their IDs.
@@ -188,18 +300,25 @@ func expire(t *testing.T, s store, tasks []string) {
 	}
 }
 
-// requireOneChangeEach looks at what the service was asked to change.
-func requireOneChangeEach(t *testing.T, srv *pipelinestest.Server, want int) {
+// requireOneChangeEach looks at the writes that the service was sent: one to each path, which created something. Where the killed worker
+// has died with a write under way, another worker's may follow it, provided that the first had no effect. One without a status had none:
+// unless a fault strikes, the service notes the status of all that have an effect.
+func requireOneChangeEach(t *testing.T, srv *pipelinestest.Server, want int, killed *process) {
 	t.Helper()
-	changes := map[string][]string{}
+	writes := map[string][]pipelinestest.Request{}
 	for _, r := range srv.Requests() {
-		if r.Method != http.MethodGet && r.Status != 0 { // without a status the killed worker was gone before it took effect
-			changes[r.Path] = append(changes[r.Path], fmt.Sprint(r.Method, " ", r.Status))
+		if r.Method != http.MethodGet {
+			writes[r.Path] = append(writes[r.Path], r)
 		}
 	}
-	require.Len(t, changes, want)
-	for path, sent := range changes {
-		require.Equal(t, []string{"POST 201"}, sent, path)
+	require.Len(t, writes, want)
+	for path, sent := range writes {
+		if len(sent) == 2 && sent[0].Status == 0 && killed.sent(sent[0]) && !killed.sent(sent[1]) {
+			t.Logf("the killed worker died with a request that had no effect: %s", sent)
+			sent = sent[1:]
+		}
+		require.Len(t, sent, 1, "%s: %s", path, sent)
+		require.Equal(t, "POST 201", methodAndStatus(sent[0]), path)
 	}
 }
 

@@ -1,4 +1,4 @@
-package stall_test
+package exchange_test
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptrace"
 	"testing"
 	"testing/synctest"
@@ -13,11 +14,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed-85ed9bfd/pipelines/internal/stall"
+	"github.com/seed-85ed9bfd/pipelines/internal/exchange"
 )
 
-func gotConn(x *stall.Exchange, conn net.Conn, reused bool) {
-	x.GotConn(httptrace.GotConnInfo{Conn: conn, Reused: reused})
+func gotConn(x *exchange.Exchange, conn net.Conn, reused bool) {
+	httptrace.ContextClientTrace(x.Context()).GotConn(httptrace.GotConnInfo{Conn: conn, Reused: reused})
 }
 
 func unchanged(err error) error { return err }
@@ -31,10 +32,10 @@ func closed(conn net.Conn) bool {
 func TestAnExchangeWithoutAConnectionIsCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		x := stall.New(time.Minute).Start(t.Context())
+		x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet)
 		<-x.Context().Done()
 		require.Equal(t, time.Minute, time.Since(start))
-		require.ErrorIs(t, x.Fail(context.Canceled), stall.ErrStalled)
+		require.ErrorIs(t, x.Fail(context.Canceled), exchange.ErrStalled)
 	})
 }
 
@@ -42,11 +43,11 @@ func TestASilentConnectionIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn, peer := net.Pipe()
 		defer peer.Close()
-		x := stall.New(time.Minute).Start(t.Context())
+		x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet)
 		gotConn(x, conn, true)
 		<-x.Context().Done()
 		require.True(t, closed(conn))
-		require.ErrorIs(t, x.Fail(io.ErrClosedPipe), stall.ErrStalled)
+		require.ErrorIs(t, x.Fail(io.ErrClosedPipe), exchange.ErrStalled)
 	})
 }
 
@@ -55,8 +56,8 @@ func TestAConnectionThatAnotherExchangeHearsFromStaysOpen(t *testing.T) {
 		conn, peer := net.Pipe()
 		defer conn.Close()
 		defer peer.Close()
-		guard := stall.New(time.Minute)
-		silent, heard := guard.Start(t.Context()), guard.Start(t.Context())
+		guard := exchange.NewGuard(time.Minute)
+		silent, heard := guard.Start(t.Context(), http.MethodGet), guard.Start(t.Context(), http.MethodGet)
 		gotConn(silent, conn, true)
 		gotConn(heard, conn, true)
 		time.Sleep(30 * time.Second)
@@ -64,7 +65,7 @@ func TestAConnectionThatAnotherExchangeHearsFromStaysOpen(t *testing.T) {
 		defer body.Close()
 		<-silent.Context().Done()
 		require.False(t, closed(conn))
-		require.ErrorIs(t, silent.Fail(context.Canceled), stall.ErrStalled)
+		require.ErrorIs(t, silent.Fail(context.Canceled), exchange.ErrStalled)
 	})
 }
 
@@ -73,7 +74,7 @@ func TestAFreshConnectionWasHeardWhenItWasMade(t *testing.T) {
 		conn, peer := net.Pipe()
 		defer conn.Close()
 		defer peer.Close()
-		x := stall.New(time.Minute).Start(t.Context())
+		x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet)
 		time.Sleep(50 * time.Second) // a slow handshake
 		gotConn(x, conn, false)
 		<-x.Context().Done()
@@ -84,7 +85,7 @@ func TestAFreshConnectionWasHeardWhenItWasMade(t *testing.T) {
 
 func TestTheTimeBetweenTwoReadsDoesNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := stall.New(time.Minute).Start(t.Context())
+		x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet)
 		r, w := io.Pipe()
 		body := x.Body(r, unchanged)
 		defer body.Close()
@@ -92,6 +93,7 @@ func TestTheTimeBetweenTwoReadsDoesNotCount(t *testing.T) {
 		one := make([]byte, 1)
 		for range 2 {
 			time.Sleep(time.Hour)
+			require.NoError(t, x.Context().Err())
 			_, err := body.Read(one)
 			require.NoError(t, err)
 		}
@@ -100,12 +102,12 @@ func TestTheTimeBetweenTwoReadsDoesNotCount(t *testing.T) {
 			r.Close()
 		}()
 		_, err := body.Read(one)
-		require.ErrorIs(t, err, stall.ErrStalled)
+		require.ErrorIs(t, err, exchange.ErrStalled)
 	})
 }
 
 func TestAnErrorThatIsNoStallPassesUnchanged(t *testing.T) {
-	x := stall.New(time.Minute).Start(t.Context())
+	x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet)
 	require.Equal(t, io.ErrUnexpectedEOF, x.Fail(io.ErrUnexpectedEOF))
 	require.Error(t, x.Context().Err(), "the exchange has ended")
 }

@@ -1,0 +1,136 @@
+// Package exchange watches over HTTP exchanges: a request and its response. It gives up those on which nothing arrives, with the
+// connections under them, and tells whether a failed one may have sent its request.
+package exchange
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ErrStalled is the error of an exchange that was given up.
+var ErrStalled = errors.New("the connection stalled")
+
+// grace is how long an exchange may take to notice that its connection was closed.
+const grace = time.Second
+
+// Guard starts exchanges. It is safe for concurrent use.
+type Guard struct{ timeout time.Duration }
+
+// NewGuard returns a Guard that gives up an exchange when nothing arrives for timeout.
+func NewGuard(timeout time.Duration) *Guard { return &Guard{timeout} }
+
+// Exchange is one request with its response. It must be ended by [Exchange.Fail] or by closing [Exchange.Body].
+type Exchange struct {
+	guard  *Guard
+	ctx    context.Context //nolint:containedctx // the exchange is bound to it
+	cancel context.CancelFunc
+	timer  *time.Timer
+	progress
+
+	since   atomic.Int64 // when the current wait began
+	stalled atomic.Bool
+
+	mu    sync.Mutex
+	conn  *connection // nil before there is one
+	ended bool
+}
+
+// Start begins an exchange, before its request has a connection.
+func (g *Guard) Start(ctx context.Context, method string) *Exchange {
+	x := &Exchange{guard: g}
+	ctx, x.cancel = context.WithCancel(ctx)
+	x.ctx = x.trace(ctx, method != http.MethodGet)
+	x.since.Store(time.Now().UnixNano())
+	x.timer = time.AfterFunc(g.timeout, x.giveUp)
+	return x
+}
+
+// Context is the context to send the request with. It ends when the exchange is given up or ended.
+func (x *Exchange) Context() context.Context { return x.ctx }
+
+// Fail ends an exchange that got no response, and returns err, or [ErrStalled] if the exchange was given up.
+func (x *Exchange) Fail(err error) error {
+	x.timer.Stop()
+	x.end()
+	if x.stalled.Load() {
+		return ErrStalled
+	}
+	return err
+}
+
+// Body returns the response body that ends the exchange when it is closed. Its Read fails with [ErrStalled] if nothing arrives for
+// too long. The time between two calls of Read doesn't count. redact gets every other error of Read and returns the one to show.
+func (x *Exchange) Body(body io.ReadCloser, redact func(error) error) io.ReadCloser {
+	x.timer.Stop()
+	x.answered = true
+	x.heardNow()
+	return &guardedBody{x, body, redact}
+}
+
+type guardedBody struct {
+	exchange *Exchange
+	body     io.ReadCloser
+	redact   func(error) error
+}
+
+func (b *guardedBody) Read(p []byte) (int, error) {
+	x := b.exchange
+	x.since.Store(time.Now().UnixNano())
+	x.timer.Reset(x.guard.timeout)
+	n, err := b.body.Read(p)
+	x.timer.Stop()
+	if n > 0 {
+		x.heardNow()
+	}
+	switch {
+	case err == nil || err == io.EOF: // a wrapped io.EOF is a lost connection
+		return n, err
+	case x.stalled.Load():
+		return n, ErrStalled
+	}
+	return n, b.redact(err)
+}
+
+func (b *guardedBody) Close() error {
+	b.exchange.timer.Stop()
+	b.exchange.end()
+	return b.body.Close()
+}
+
+func (x *Exchange) end() {
+	x.cancel()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.ended = true
+	used.release(x.conn)
+	x.conn = nil
+}
+
+func (x *Exchange) heardNow() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.conn != nil {
+		x.conn.heard.Store(time.Now().UnixNano())
+	}
+}
+
+// giveUp ends the exchange. If its connection has been silent throughout, giveUp closes it: cancelling a request would leave a dead
+// HTTP/2 connection in the pool. The request then fails when the pool drops the connection, before another request can get it. The
+// request is cancelled if that takes too long.
+func (x *Exchange) giveUp() {
+	x.stalled.Store(true)
+	x.mu.Lock()
+	c := x.conn
+	x.mu.Unlock()
+	if c == nil || c.heard.Load() > x.since.Load() {
+		x.cancel()
+		return
+	}
+	c.close()
+	time.AfterFunc(grace, x.cancel)
+}

@@ -3,10 +3,13 @@ GO       ?= go
 MODULES  := . contract chaos examples bench
 NEXT     := go1.27.4
 LINT     := tools/bin/golangci-lint
+ACTIONS  := tools/bin/actionlint
+APIDIFF  := tools/bin/apidiff
+VULN     := tools/bin/govulncheck
 FUZZTIME ?= 1m
 ROUNDS   ?= 7
 
-.PHONY: help demo demo-variables demo-insights demo-oidc demo-caches demo-schedules demo-sshkeys demo-runners demo-fleet test test-next lint vet cross check bench cover fuzz tidy clean
+.PHONY: help demo demo-variables demo-insights demo-oidc demo-caches demo-schedules demo-sshkeys demo-runners demo-fleet test test-next lint vet cross apidiff check vulncheck bench cover fuzz tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -52,7 +55,8 @@ test: ## all tests of all modules, with the race detector where there is a C com
 test-next: ## the same on the next Go release
 	@GOTOOLCHAIN=$(NEXT) $(MAKE) --no-print-directory test
 
-lint: $(LINT) ## golangci-lint in all modules
+lint: $(LINT) $(ACTIONS) ## golangci-lint in all modules, actionlint for the workflows
+	@$(ACTIONS) .github/workflows/*.yml
 	@for m in $(MODULES); do echo "== $$m"; (cd $$m && $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
 vet: ## go vet in all modules
@@ -62,7 +66,13 @@ cross: ## compiles for Windows and macOS
 	@for os in windows darwin; do for m in $(MODULES); do \
 		echo "== $$os $$m"; GOOS=$$os $(GO) -C $$m build -o /dev/null ./... && GOOS=$$os $(GO) -C $$m vet ./... || exit 1; done; done
 
-check: vet lint cross test test-next cover ## everything that has to be clean
+apidiff: $(APIDIFF) ## the exported API against the last release's: CHANGELOG.md has to name what breaks
+	@APIDIFF=$(CURDIR)/$(APIDIFF) GO=$(GO) .ci/apidiff
+
+check: vet lint cross apidiff test test-next cover ## everything that has to be clean
+
+vulncheck: $(VULN) ## known vulnerabilities, in all modules; needs the network
+	@GOVULNCHECK=$(CURDIR)/$(VULN) .ci/vulncheck $(MODULES)
 
 cover: ## coverage of the SDK and of the fake server, 90 % at least
 	@$(GO) test -coverprofile=cover.out -coverpkg=. . >/dev/null && $(GO) tool cover -func=cover.out | awk -v what=pipelines $(COVERED)
@@ -85,5 +95,5 @@ tidy: ## go mod tidy in all modules
 clean:
 	@rm -rf tools/bin cover.out bench/rows.md
 
-$(LINT): tools/go.mod tools/go.sum
-	@mkdir -p tools/bin && $(GO) -C tools build -o bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+tools/bin/%: tools/go.mod tools/go.sum
+	@$(GO) -C tools build -o bin/$* "$$($(GO) -C tools list tool | grep "/$*$$")"

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/rangereader"
 )
 
 // CachesService manages the caches of a repository's pipelines.
@@ -23,7 +25,7 @@ var (
 	opCachesDelete       = op("Caches.Delete", http.MethodDelete, cachePath, idempotent)
 	opCachesDeleteByName = op("Caches.DeleteByName", http.MethodDelete, cachesPath, idempotent)
 	opCachesContentURI   = op("Caches.GetContentURI", http.MethodGet, cachePath+"/content-uri", idempotent)
-	// The content lies where the service says.
+	// Its URL comes from the service.
 	opCachesDownload = op("Caches.Download", http.MethodGet, "", idempotent)
 )
 
@@ -32,7 +34,7 @@ type Cache struct {
 	Type          string    `json:"type,omitzero"`
 	UUID          string    `json:"uuid,omitzero"`
 	Name          string    `json:"name,omitzero"`
-	PipelineUUID  string    `json:"pipeline_uuid,omitzero"` // the run that made it
+	PipelineUUID  string    `json:"pipeline_uuid,omitzero"` // of the run that created it
 	StepUUID      string    `json:"step_uuid,omitzero"`
 	KeyHash       string    `json:"key_hash,omitzero"`
 	Path          string    `json:"path,omitzero"`
@@ -51,7 +53,7 @@ func (s *CachesService) List(
 	return list[Cache](ctx, s.client, opCachesList.at(repo.Workspace, repo.Slug), q.params(), opts)
 }
 
-// Delete deletes one cache. One that does not exist is an [ErrNotFound].
+// Delete deletes one cache. The error is an [ErrNotFound] if it doesn't exist.
 //
 // API: DELETE /repositories/{workspace}/{repo_slug}/pipelines-config/caches/{cache_uuid}
 //
@@ -60,8 +62,8 @@ func (s *CachesService) Delete(ctx context.Context, repo Repo, id string, opts .
 	return exec(ctx, s.client, opCachesDelete.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
-// DeleteByName deletes every version of the cache with a name. A name that does not exist is an [ErrNotFound], or no error
-// at all: the service documents the one and may do the other.
+// DeleteByName deletes every version of the cache with a name. For a name that doesn't exist the service documents an
+// [ErrNotFound], but it may also return no error.
 //
 // API: DELETE /repositories/{workspace}/{repo_slug}/pipelines-config/caches
 //
@@ -75,8 +77,8 @@ func (s *CachesService) DeleteByName(ctx context.Context, repo Repo, name string
 	return exec(ctx, s.client, at, nil, opts)
 }
 
-// GetContentURI returns where the content of a cache can be downloaded for a while. The URI may be signed: keep it as secret as
-// the content. A cache that does not exist is an [ErrNotFound].
+// GetContentURI returns the URI of a cache's content, which expires after a while. It may be signed: keep it as secret as the
+// content. The error is an [ErrNotFound] if the cache doesn't exist.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines-config/caches/{cache_uuid}/content-uri
 //
@@ -96,10 +98,10 @@ func (s *CachesService) GetContentURI(
 	return content.URI, nil
 }
 
-// Download copies the content of a cache, a compressed archive, to w and returns how many bytes it wrote. Nothing of it is
-// kept in memory; a connection that is lost or stalls is replaced, and an expired URI too. It ends with an error if a later URI
-// leads to other content. A Content-Encoding of the storage host is undone. Credentials go along only if the content lies at
-// the API's own origin. The options are those of the request for the URI.
+// Download copies the content of a cache, a compressed archive, to w and returns how many bytes it wrote. It doesn't keep the
+// content in memory. If a connection is lost or stalls, or if the URI expires, Download resumes at the next byte. It returns an
+// error if a later URI has other content. A Content-Encoding of the storage host is decoded. Credentials are sent only if the
+// content is at the API's own origin. opts apply to the requests for the URI.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines-config/caches/{cache_uuid}/content-uri
 //
@@ -107,30 +109,41 @@ func (s *CachesService) GetContentURI(
 func (s *CachesService) Download(
 	ctx context.Context, repo Repo, id string, w io.Writer, opts ...CallOption,
 ) (int64, error) {
-	var r rangeReader
-	err := r.open(ctx, s.client.policyFor(opts), opCachesDownload.Name, LogOptions{}, func(ctx context.Context, header http.Header) (*http.Response, error) {
+	k, err := s.client.newCall(ctx, endpoint{op: opCachesDownload}, nil, opts) // not sent, as in logSource
+	if err != nil {
+		return 0, err
+	}
+	source := k.contentSource(func(ctx context.Context, header http.Header) (*http.Response, error) {
 		uri, err := s.GetContentURI(ctx, repo, id, opts...)
 		if err != nil {
 			return nil, err
 		}
-		return s.client.openURL(ctx, opCachesDownload, uri, header)
+		return s.client.openURL(ctx, uri, header)
 	})
+	source.Retry = linkExpired
+	r, err := rangereader.Open(ctx, source, rangereader.Range{})
 	if err != nil {
 		return 0, err
 	}
 	n, err := r.WriteTo(w) // which closes r if w panics
-	_ = r.Close()          // all that it has to tell is in err
+	_ = r.Close()          // err is the error that matters
 	return n, err
 }
 
-// openURL sends a GET to a URL that the service gave.
-func (c *Client) openURL(ctx context.Context, o *operation, uri string, header http.Header) (*http.Response, error) {
-	k, err := c.newCall(ctx, endpoint{op: o}, nil, nil)
+// linkExpired reports whether a storage host refused a link that the service returned. Another link may work.
+func linkExpired(err error) bool {
+	var link *expiredLinkError
+	return errors.As(err, &link) && link.direct
+}
+
+// openURL requests the content of a cache at a URI from the service.
+func (c *Client) openURL(ctx context.Context, uri string, header http.Header) (*http.Response, error) {
+	k, err := c.newCall(ctx, endpoint{op: opCachesDownload}, nil, nil)
 	if err != nil {
 		return nil, err
 	}
 	u, err := url.Parse(uri)
-	if err != nil { // which would show it
+	if err != nil { // it would show the URI
 		return nil, k.wrap(errors.New("the service's URI is malformed"))
 	}
 	u = c.base.ResolveReference(u)

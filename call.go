@@ -18,6 +18,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/internal/circuit"
 	"github.com/seed-85ed9bfd/pipelines/internal/ctxtime"
 	"github.com/seed-85ed9bfd/pipelines/internal/exchange"
+	"github.com/seed-85ed9bfd/pipelines/internal/poll"
 )
 
 // call is one call of a method: its request, its options, and how far it has come.
@@ -28,11 +29,11 @@ type call struct {
 	body   []byte
 	out    any // to decode the response into; nil: the response has nothing of use
 
-	url     *url.URL // in place of the endpoint's, for links of the service
-	streams bool     // the caller reads the response's body
-	public  bool     // sent without credentials
-	budget  *budget  // pays for each request; nil: none
-	polls   bool     // the caller asks again later, so a refusal ends the call
+	url     *url.URL     // in place of the endpoint's, for links of the service
+	streams bool         // the caller reads the response's body
+	public  bool         // sent without credentials
+	budget  *poll.Budget // pays for each request; nil: none
+	polls   bool         // the caller asks again later, so a refusal ends the call
 
 	extraQuery url.Values
 	policy     RetryPolicy
@@ -108,13 +109,6 @@ func (k *call) apply(opts []CallOption) error {
 		}
 	}
 	return nil
-}
-
-// policyFor returns the policy of a call with these options. The call itself returns an error of one of them.
-func (c *Client) policyFor(opts []CallOption) RetryPolicy {
-	k := &call{at: endpoint{op: new(operation)}, header: make(http.Header), policy: c.policy}
-	_ = k.apply(opts)
-	return k.policy
 }
 
 func (k *call) wrap(err error) error {

@@ -79,7 +79,7 @@ func TestCallOptionsApplyToEachRequestOfACallThatSendsSeveral(t *testing.T) {
 		c := srv.Client()
 		run, err := c.Pipelines.Run(t.Context(), repo, mainBranch)
 		require.NoError(t, err)
-		srv.ResetRequests()
+		srv.ClearRequests()
 		team := pipelines.WithHeader("X-Team", "blue")
 		for _, err := range c.Pipelines.Watch(t.Context(), repo, run.UUID, nil, team) {
 			require.NoError(t, err)

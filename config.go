@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// ConfigService switches Pipelines on and off for a repository and sets its build number.
+// ConfigService enables and disables Pipelines for a repository and sets its build number.
 type ConfigService struct{ client *Client }
 
 const configPath = repositoryPath + "/pipelines_config"
@@ -19,22 +19,29 @@ var (
 // Config is a repository's configuration of Pipelines.
 type Config struct {
 	Type       string      `json:"type,omitzero"`
-	Enabled    bool        `json:"enabled,omitzero"` // Pipelines is switched on
+	Enabled    bool        `json:"enabled,omitzero"` // Pipelines is enabled
 	Repository *Repository `json:"repository,omitzero"`
 }
 
-// ConfigUpdate is what to change of a [Config]; what is nil stays.
+// ConfigUpdate is a change of a [Config]. Nil fields stay unchanged.
 type ConfigUpdate struct {
 	Enabled *bool `json:"enabled,omitzero"`
 }
 
-// BuildNumber is the number that the next run gets.
+func (u ConfigUpdate) validate() error {
+	if u == (ConfigUpdate{}) {
+		return invalidArgument("update changes nothing")
+	}
+	return nil
+}
+
+// BuildNumber is the build number of the next run.
 type BuildNumber struct {
 	Type string `json:"type,omitzero"`
 	Next int    `json:"next,omitzero"`
 }
 
-// Get returns the configuration. It is an [ErrNotFound] until Pipelines was switched on for the first time.
+// Get returns the configuration. If Pipelines was never enabled, the error is an [ErrNotFound].
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config
 //
@@ -43,8 +50,8 @@ func (s *ConfigService) Get(ctx context.Context, repo Repo, opts ...CallOption) 
 	return send[Config](ctx, s.client, opConfigGet.at(repo.Workspace, repo.Slug), nil, opts)
 }
 
-// Update changes the configuration, and creates it if there was none. An update that changes nothing is an [ErrInvalidArgument].
-// For a while after a repository was created or forked the error may be an [ErrForbidden] or an [ErrNotFound].
+// Update changes the configuration, and creates it if there is none. An update that changes nothing is an [ErrInvalidArgument]. For
+// a while after a repository was created or forked, the error may be an [ErrForbidden] or an [ErrNotFound].
 //
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config
 //
@@ -52,14 +59,10 @@ func (s *ConfigService) Get(ctx context.Context, repo Repo, opts ...CallOption) 
 func (s *ConfigService) Update(
 	ctx context.Context, repo Repo, update ConfigUpdate, opts ...CallOption,
 ) (*Config, error) {
-	var err error
-	if update == (ConfigUpdate{}) {
-		err = invalidArgument("update changes nothing")
-	}
-	return send[Config](ctx, s.client, opConfigUpdate.at(repo.Workspace, repo.Slug).withError(err), update, opts)
+	return send[Config](ctx, s.client, opConfigUpdate.at(repo.Workspace, repo.Slug).withError(update.validate()), update, opts)
 }
 
-// SetNextBuildNumber sets the number of the next run. It has to be higher than the latest; one that isn't is an
+// SetNextBuildNumber sets the build number of the next run. If it is not higher than the latest, the error is an
 // [ErrInvalidRequest]. The service has no operation that reads it.
 //
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/build_number
@@ -68,9 +71,9 @@ func (s *ConfigService) Update(
 func (s *ConfigService) SetNextBuildNumber(
 	ctx context.Context, repo Repo, next int, opts ...CallOption,
 ) (*BuildNumber, error) {
-	var err error
+	at := opConfigBuildNumber.at(repo.Workspace, repo.Slug)
 	if next < 1 {
-		err = invalidArgument("next build number %d is not positive", next)
+		at = at.withError(invalidArgument("next build number %d is not positive", next))
 	}
-	return send[BuildNumber](ctx, s.client, opConfigBuildNumber.at(repo.Workspace, repo.Slug).withError(err), BuildNumber{Next: next}, opts)
+	return send[BuildNumber](ctx, s.client, at, BuildNumber{Next: next}, opts)
 }

@@ -103,7 +103,5 @@ func tokenError(err error, authorization, secret string) error {
 	}
 	resp := *answer.Response
 	resp.Body = io.NopCloser(bytes.NewReader(answer.Body))
-	e := &APIError{Operation: opToken.Name, Method: opToken.Method, Path: opToken.Path, Attempts: 1}
-	e.read(&resp, mask, false)
-	return e
+	return newAPIError(endpoint{op: opToken, path: opToken.Path}, 1, &resp, mask, false)
 }

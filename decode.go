@@ -164,7 +164,7 @@ func (k *call) checkPage(resp *http.Response) error {
 // mayBeEmpty reports whether an empty body is valid.
 func (k *call) mayBeEmpty(resp *http.Response) bool {
 	switch {
-	case k.at.emptyOK:
+	case k.at.op.emptyOK:
 		return true
 	case k.at.op.custom:
 		return k.at.op.Method == http.MethodHead || !strings.Contains(resp.Header.Get("Content-Type"), "json")

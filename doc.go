@@ -8,26 +8,26 @@
 //	...
 //	run, err = client.Pipelines.Wait(ctx, repo, run.UUID, nil)
 //
-// [NewClient] makes a [Client], whose fields are services: client.Pipelines starts, lists and stops runs, client.Steps reads
-// steps, logs and test reports, client.Variables keeps variables, and so on. [Client.Do] and [List] reach every other path of
+// [NewClient] makes a [Client]. Its fields are services: client.Pipelines starts, lists and stops runs, client.Steps reads steps,
+// logs and test reports, client.Variables manages variables, and so on. [Client.Do] and [List] reach every other path of
 // Bitbucket's API. Methods that send a request take a context first and [CallOption] values last. A nil pointer to options means
 // the defaults, and a nil option changes nothing.
 //
 // # Credentials
 //
-// An option of [NewClient] gives them; without one the client is anonymous.
+// An option of [NewClient] sets them. Without one the client is anonymous.
 //
 //   - [WithToken]: an access token of a repository, project or workspace, or an OAuth access token
 //   - [WithBasicAuth]: an account's e-mail address and API token
 //   - [WithClientCredentials]: an OAuth consumer
-//   - [WithTokenSource]: anything that golang.org/x/oauth2 knows
-//   - [WithEnv]: whichever of these the environment has
+//   - [WithTokenSource]: any token source of golang.org/x/oauth2
+//   - [WithEnv]: any of these, from environment variables
 //
-// The client sends credentials to the base URL's origin only. Logs and caches come from storage hosts behind a redirect; those
-// get neither credentials nor the headers of [WithHeader].
+// The client sends credentials only to the origin of the base URL. The API redirects requests for logs and caches to storage
+// hosts, which get neither credentials nor the headers of [WithHeader].
 //
-// In the documentation of a method, "API:" names the requests that it sends, and "Scope:" what the credentials must be allowed
-// to do. The words are the scopes of OAuth consumers and access tokens. The scopes of API tokens correspond to them:
+// In the documentation of a method, "API:" lists the requests that it sends, and "Scope:" the scope that the credentials need, in
+// the words of OAuth consumers and access tokens. API tokens have these scopes instead:
 //
 //   - pipeline: read:pipeline:bitbucket
 //   - pipeline:write: write:pipeline:bitbucket
@@ -35,29 +35,29 @@
 //   - runner, runner:write: read:runner:bitbucket, write:runner:bitbucket
 //   - repository:admin: admin:repository:bitbucket
 //
-// Where a method needs others it says so; one that writes may need the scope for reading too. A request without the scope is an
-// [ErrForbidden], and [APIError].Data lists the scopes under "required" and "granted".
+// A method that needs others says so. A method that writes may also need the scope for reading. If a scope is missing, the error
+// is an [ErrForbidden], and [APIError].Data lists the scopes under "required" and "granted".
 //
-// # Naming things
+// # Names and arguments
 //
-// A [Repo] is a workspace and a slug; each may be a UUID instead. UUIDs are taken with or without braces. A pipeline may be named
-// by its build number. Every element of a path is escaped. An empty element, "." and ".." are refused before anything is sent, as
-// are other arguments that the service is known to refuse: the error is an [ErrInvalidArgument].
+// A [Repo] is a workspace and a slug. Each may be a UUID instead, with or without braces. A pipeline's ID may be its UUID or its
+// build number. Every element of a path is escaped. An empty element, ".", ".." and other arguments that the service is known to
+// reject are an [ErrInvalidArgument], and nothing is sent.
 //
 // # Models
 //
-// A zero field of a model means that the service left it out, sent null, or sent the zero value: the three are the same here.
-// Marshalling a model to JSON leaves out zero fields, secured values, passwords, private keys and runners' secrets. In requests,
-// pointers tell "leave it as it is" (nil) from a zero value: new(false), new("").
+// A zero field of a model means that the service omitted it, sent null, or sent the zero value. Marshalling a model to JSON omits
+// zero fields, secured values, passwords, private keys and runners' secrets. In requests, a nil pointer leaves a value unchanged,
+// and a pointer to a zero value sets it: new(false), new("").
 //
-// The model types keep the members that they have fields for; [WithRawBody] gives the JSON as it came.
+// A model has no field for unknown members. [WithRawBody] returns the JSON of the response.
 //
-// Enumerations are open. [StateName], [ResultName], [TargetType] and their like are strings: a value without a constant is
-// decoded, kept, and marshalled as it came. Give each switch a default. [PipelineState.Done] counts an unknown state as running.
+// Enumerations are open. [StateName], [ResultName], [TargetType] and others are strings: a value without a constant is decoded
+// and marshalled unchanged. Give each switch a default case. [PipelineState.Done] counts an unknown state as running.
 //
 // # Lists
 //
-// Methods that list return a [Pager]. It yields the whole list: it asks for pages of 100 and follows them to the last.
+// Methods that list return a [Pager]. It yields the complete list, in requests of 100 items.
 //
 //	for run, err := range client.Pipelines.List(ctx, repo, nil).All() {
 //		if err != nil {
@@ -66,76 +66,98 @@
 //		...
 //	}
 //
-// [Pager.First] and [Pager.Collect] are for one item and for a slice; [Pager.Parallel] fetches several pages at once. A Pager
-// sends nothing until it is read. It is bound to the context of the call that made it: once that context has ended, each read
-// ends with its error.
+// [Pager.First] returns one item, [Pager.Collect] a slice. [Pager.Parallel] fetches several pages at once. A Pager sends nothing
+// until it is read. It is bound to the context of the call that made it: once that context has ended, reading ends with its error.
 //
 // # Errors
 //
-// A response other than 2xx is an [*APIError], with status, message, request ID and the start of the body. Ask for the kind of an
-// error by [errors.Is]:
+// A response other than 2xx is an [*APIError], with status, message, request ID and the start of the body. Use [errors.Is] for the
+// kind of an error:
 //
-//   - [ErrNotFound], [ErrRepositoryNotFound], [ErrGone]: it isn't there, or these credentials may not see it;
-//     [APIError.NotFound] says what is missing, if the service does
+//   - [ErrNotFound], [ErrRepositoryNotFound], [ErrGone]: the resource doesn't exist, or is hidden from these credentials;
+//     [APIError.NotFound] names what is missing, if the service does
 //   - [ErrUnauthorized], [ErrForbidden]: credentials or scopes are missing
-//   - [ErrConflict], [ErrInvalidRequest], [ErrTooManySchedules]: the service refuses the request
-//   - [ErrInvalidArgument]: the package refuses it, and has sent nothing
-//   - [ErrRateLimited], [ErrServer]: the service couldn't, after retries
+//   - [ErrConflict], [ErrInvalidRequest], [ErrTooManySchedules]: the service rejects the request
+//   - [ErrInvalidArgument]: this package rejects the request, and has sent nothing
+//   - [ErrRateLimited], [ErrServer]: the service failed, after retries
 //   - [ErrOutcomeUnknown]: a request that is not safe to repeat may have taken effect
-//   - [ErrEmptyList]: [Pager.First] found a list without items
-//   - [ErrResponseTooLarge]: a response is larger than the package reads into memory
+//   - [ErrEmptyList]: [Pager.First] found no item
+//   - [ErrResponseTooLarge]: the response is too large to read into memory
 //   - [context.Canceled], [context.DeadlineExceeded] and the context's cause: the context has ended
 //
 // An error never shows credentials, URLs with queries, secured values or private keys.
 //
 // # Retries
 //
-// A request is sent again if it failed before it was sent, and if the response is a 429. After a 5xx, a lost connection or a
-// response that can't be read, only a request that is safe to repeat is sent again. Reading, replacing, deleting and stopping are
-// safe; starting a pipeline and creating something are not. Those return an [OutcomeUnknownError]: list what there is before you
-// try again. A DELETE that is answered 404 after such an attempt has succeeded.
+// A request is sent again if it failed before it was sent, and after a 429. After a 5xx, a lost connection or an unreadable
+// response, only a request that is safe to repeat is sent again. Reading, replacing, deleting and stopping are safe. Starting a
+// pipeline and creating a resource are not: they return an [OutcomeUnknownError]. List the resources before you try again. After
+// such a failure of a DELETE, a 404 counts as success.
 //
-// Waits grow exponentially with jitter. A Retry-After is obeyed up to a bound. The end of the context ends any wait.
-// [RetryPolicy] has the numbers, [WithRetry] sets them for a client and [WithMaxAttempts] for a call.
+// Waits grow exponentially with jitter. A Retry-After header is obeyed up to a limit. Set the numbers with [RetryPolicy] and
+// [WithRetry], or for one call with [WithMaxAttempts].
 //
-// # Quota
+// # Rate limits
 //
-// The service allows about 1,000 requests an hour. After a 429 all requests of the client wait, and one of them probes the
-// service for the others: see [WithoutQuotaCircuit]. [WithLimiter] keeps a client below the quota. [WithObserver] and
-// [WithLogger] tell about each attempt.
+// The service allows about 1,000 requests an hour. After a 429 all requests of the client wait, while one of them probes the
+// service: see [WithoutQuotaCircuit]. [WithLimiter] keeps the client below the limit.
 //
-// # Following
+// # Timeouts
 //
-// These wait for what happens to a run:
+// The context bounds a whole call, with its retries and waits. By default an attempt has no timeout of its own, but a connection
+// that receives nothing for a minute is closed: see [WithStallTimeout]. The Timeout of an [http.Client] bounds each attempt, the
+// reading of a log included: see [WithHTTPClient].
 //
-//   - [PipelinesService.Wait]: until one run ends
-//   - [PipelinesService.WaitAll]: until many runs of a repository end
-//   - [PipelinesService.Watch]: each change of a run and its steps, logs included
-//   - [StepsService.FollowLog]: one growing log
+// # Proxies
 //
-// They poll, and keep to a budget of requests per hour.
+// The client uses the proxy of the environment (HTTPS_PROXY, HTTP_PROXY and NO_PROXY), as [http.DefaultTransport] does. For
+// another proxy, TLS settings or connection limits, pass an [http.Client] with your own [http.Transport] to [WithHTTPClient]. If
+// a proxy refuses to connect, the call fails without a retry.
+//
+// # Concurrency
+//
+// A [Client], its services and what they return without sending a request ([VariableSet], [RunnerSet], [Pager]) are safe for
+// concurrent use. One Client for a whole program is best, since its calls share connections, tokens and the rate limit. Call
+// options may be shared, except [WithResponse] and [WithRawBody]. Only one goroutine may read a [Log] or a [LogFollower], but
+// another may close it.
+//
+// # Observing
+//
+// [WithLogger] logs each attempt, and [WithObserver] calls a function after it. An [http.RoundTripper] of [WithHTTPClient] finds
+// the [Operation] of a request with [OperationFromContext]: a method of this package such as "Pipelines.Get", "Do" for
+// [Client.Do], "List" for [List], or "OAuth.Token" for a request to the token endpoint. A request to a storage host has the
+// operation of its call, with Storage set.
+//
+// # Following a run
+//
+//   - [PipelinesService.Wait]: returns a run once it has ended, or is paused
+//   - [PipelinesService.WaitAll]: does so for several runs of a repository
+//   - [PipelinesService.Watch]: yields each change of a run and its steps, and their logs
+//   - [StepsService.FollowLog]: reads a log while it grows
+//
+// They poll within a budget of requests per hour.
 //
 // # Testing
 //
-// Package [github.com/seed-85ed9bfd/pipelines/pipelinestest] is an in-memory Bitbucket Pipelines for the tests of programs that
-// use this package. The examples here run against it.
+// Package [github.com/seed-85ed9bfd/pipelines/pipelinestest] is an in-memory Bitbucket Pipelines for tests of programs that use
+// this package. The examples here run against it.
 //
 // # Index by other names
 //
-// What other clients and services call it, and what it is called here:
+// The names that other clients and services use, and the names here:
 //
 //   - Abort, Cancel, Kill: [PipelinesService.Stop]
-//   - Approve, Continue, Resume (a manual step): the service has no such operation; [PipelineState.Paused] reports the pause
-//   - Artifacts: the service has no such operation; this API has logs, test reports and caches ([CachesService.Download])
+//   - Approve, Continue, Resume (a manual step): the API has no such operation; [PipelineState.Paused] reports the pause
+//   - Artifacts: the API has no such operation; it has logs, test reports and caches ([CachesService.Download])
 //   - Assume role, ID token, JWT, Verify: [OIDCService.GetKeys], [OIDCService.Issuer], [StepClaims]
 //   - Bool, Ptr, String (pointer helpers): the builtin new, as in new(true)
 //   - Branch, Commit, PullRequest, Tag: [BranchTarget], [CommitTarget], [PullRequestTarget], [TagTarget], [Target.At]
-//   - Create, Dispatch, Start, Trigger (a run): [PipelinesService.Run]; with a YAML of your own [PipelinesService.RunOnDemand]
+//   - Create, Dispatch, Start, Trigger (a run): [PipelinesService.Run]; with your own YAML [PipelinesService.RunOnDemand]
 //   - Cron: [SchedulesService]
 //   - Custom, manual pipeline: [Target.With] and [CustomSelector]
 //   - Debug, Middleware, Trace: [WithObserver], [WithLogger], [OperationFromContext], [WithHTTPClient]
 //   - Deploy key, SSH key: [SSHService.SetKeyPair]; hosts: [ParseKnownHosts], [SSHService.CreateKnownHost]
-//   - Enable: [ConfigService.Update]
+//   - Enable (Pipelines): [ConfigService.Update]; a schedule: [SchedulesService.Update]
 //   - Env, Secrets: [VariableSet], with [VariableRequest].Secured
 //   - Environments: [DeploymentsService.ListEnvironments], [DeploymentsService.CreateEnvironment]
 //   - Fake, Mock: package [github.com/seed-85ed9bfd/pipelines/pipelinestest]
@@ -147,12 +169,13 @@
 //   - Patch, Upsert: [VariableSet.Update], [VariableSet.Set]
 //   - Permissions: not in this API; "Scope:" says what a method needs
 //   - Poll, WaitFor: [PipelinesService.Wait], [PipelinesService.WaitAll]
-//   - Rate limit: [WithLimiter], [RetryPolicy].MaxQuotaWait, [ErrRateLimited]
+//   - Proxy, TLS, Transport: [WithHTTPClient]
+//   - Quota, Rate limit, Throttle: [WithLimiter], [RetryPolicy].MaxQuotaWait, [ErrRateLimited]
 //   - Raw, Request: [Client.Do], [WithRawBody], [WithResponse]
-//   - Rerun, Restart, Retry (a run): the service has no such operation; give the same [Target] to [PipelinesService.Run]
+//   - Rerun, Restart, Retry (a run): the API has no such operation; pass the same [Target] to [PipelinesService.Run]
 //   - Repositories, Workspaces: [List], with "/repositories/{workspace}"
-//   - Result, Status: [PipelineState]; its word is [PipelineState.String]
+//   - Result, Status: [PipelineState]; in one word [PipelineState.String]
 //   - Stream, Tail: [StepsService.FollowLog], [PipelinesService.Watch]; the end of a log: [LogOptions].TailLines
-//   - Timeout: the context; for connections on which nothing arrives [WithStallTimeout]
+//   - Timeout: the context, [WithStallTimeout]
 //   - Webhook: not in this API; [PipelinesService.Watch] polls, and [Client.Do] reaches "/repositories/{workspace}/{repo_slug}/hooks"
 package pipelines

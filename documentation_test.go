@@ -19,7 +19,7 @@ import (
 )
 
 // These tests prove that the documentation is right about operations: each method names its endpoints, a deprecated operation has a
-// deprecated method, and the table of operations is up to date.
+// deprecated method, the table of operations is up to date, and the changelog has the version.
 
 // sdkMethod is an exported method of an exported type.
 type sdkMethod struct {
@@ -152,7 +152,7 @@ func TestDeprecatedOperationsAreReachedByDeprecatedMethodsOnly(t *testing.T) {
 	require.Equal(t, 10, deprecated)
 }
 
-func TestREADMEHasTheTableOfOperations(t *testing.T) {
+func TestTheTableOfOperationsIsAsTheCode(t *testing.T) {
 	const begin, end = "<!-- operations -->\n", "<!-- /operations -->\n"
 	var table strings.Builder
 	table.WriteString("\n| operation | request | method |\n|---|---|---|\n")
@@ -165,11 +165,18 @@ func TestREADMEHasTheTableOfOperations(t *testing.T) {
 	}
 	table.WriteString("\n")
 
-	readme, err := os.ReadFile("README.md")
+	page, err := os.ReadFile("docs/operations.md")
 	require.NoError(t, err)
-	before, rest, found := strings.Cut(string(readme), begin)
-	require.True(t, found, "README.md has no line %q", strings.TrimSpace(begin))
+	before, rest, found := strings.Cut(string(page), begin)
+	require.True(t, found, "docs/operations.md has no line %q", strings.TrimSpace(begin))
 	_, after, found := strings.Cut(rest, end)
-	require.True(t, found, "README.md has no line %q", strings.TrimSpace(end))
-	requireFile(t, "README.md", before+begin+table.String()+end+after)
+	require.True(t, found, "docs/operations.md has no line %q", strings.TrimSpace(end))
+	requireFile(t, "docs/operations.md", before+begin+table.String()+end+after)
+}
+
+// The version that requests carry in their User-Agent has a section in the changelog.
+func TestTheChangelogHasASectionForTheVersion(t *testing.T) {
+	changelog, err := os.ReadFile("CHANGELOG.md")
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)^## v`+regexp.QuoteMeta(pipelines.Version)+` - `, string(changelog))
 }

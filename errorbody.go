@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -22,47 +21,40 @@ import (
 )
 
 const (
-	maxErrorBody = 64 << 10 // what is read of an error's body
-	maxErrorKept = 4 << 10  // what is kept of it
-	maxDetail    = 4 << 10  // up to where further words are added to a detail
-	maxNesting   = 8        // how deep in one another errors are searched for
+	maxErrorBody = 64 << 10 // bytes of the body to read
+	maxErrorKept = 4 << 10  // bytes of the body to keep
+	maxDetail    = 4 << 10  // a detail of this length takes no further messages
+	maxNesting   = 8        // nesting depth down to which errors are read
 )
 
-// apiError makes the error from the response to the last attempt and closes its body.
-func (k *call) apiError(resp *http.Response) *APIError {
-	stalled := time.AfterFunc(k.client.transport.stall, func() { resp.Body.Close() }) // for the whole body, not for each read
-	defer stalled.Stop()
-	foreign := !k.client.transport.own(resp.Request)
-	e := &APIError{Operation: k.at.op.Name, Method: k.at.op.Method, Path: k.at.path, Attempts: int(k.info.attempts.Load())}
-	e.read(resp, k.redactor(resp, foreign), foreign)
-	return e
-}
-
-// read fills the error from a response and closes the body. The words of a foreign host are left out: a storage host has
-// nothing to say but its status.
-func (e *APIError) read(resp *http.Response, mask *redact.Masker, foreign bool) {
+// newAPIError makes the error of a response other than 2xx, and reads and closes the body. The mask hides the secrets of the
+// request. Of a foreign host, such as a storage host, only the status counts, since its messages are not about the API request.
+func newAPIError(at endpoint, attempts int, resp *http.Response, mask *redact.Masker, foreign bool) *APIError {
 	defer resp.Body.Close()
 	mediaType, params, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	text := toUTF8(body, params["charset"])
-	var shown string
+	masking := mask.Truncated
 	if err == nil && len(body) < maxErrorBody {
-		shown = mask.Text(text)
-	} else {
-		shown = mask.Truncated(text)
+		masking = mask.Text
 	}
-	e.StatusCode, e.RequestID, e.RetryAfter = resp.StatusCode, requestID(resp.Header), header.RetryAfter(resp.Header)
-	e.Body = []byte(shown[:min(len(shown), maxErrorKept)])
+	shown := masking(text)
+	e := &APIError{
+		Operation: at.op.Name, Method: at.op.Method, Path: at.path, Attempts: attempts,
+		StatusCode: resp.StatusCode, RequestID: requestID(resp.Header), RetryAfter: header.RetryAfter(resp.Header),
+		Body: []byte(shown[:min(len(shown), maxErrorKept)]),
+	}
 	switch {
 	case foreign:
 		e.Message = http.StatusText(e.StatusCode)
 	case !e.parse(text):
-		e.Message = textMessage(mediaType, e.StatusCode, shown) // masked already: a secret that is cut or on one line is not found
+		e.Message = textMessage(mediaType, e.StatusCode, shown) // from the masked text: e.redact misses a secret that is cut off or whose lines were joined
 	}
 	e.redact(mask)
+	return e
 }
 
-// toUTF8 converts a body in UTF-16, or in Latin-1 where its charset says so.
+// toUTF8 converts a body in UTF-16, or in Latin-1 if charset names it.
 func toUTF8(body []byte, charset string) string {
 	var order binary.ByteOrder
 	switch charset = strings.ToLower(charset); {
@@ -86,13 +78,12 @@ func toUTF8(body []byte, charset string) string {
 	return string(utf16.Decode(units))
 }
 
-// withoutMark removes a byte order mark.
-func withoutMark(text string) string { return strings.TrimPrefix(text, "\ufeff") }
+func trimByteOrderMark(text string) string { return strings.TrimPrefix(text, "\ufeff") }
 
-// textMessage is the message of a body that has no words as JSON: its text, or the status's words for a page and for what is
-// no text. Gateways send plain text as JSON or HTML too.
+// textMessage is the message of a body without a message in JSON: its text, or the status text if it is HTML or no text at
+// all. The media type is not reliable: gateways also send plain text as JSON or HTML.
 func textMessage(mediaType string, status int, body string) string {
-	text := strings.TrimSpace(withoutMark(body))
+	text := strings.TrimSpace(trimByteOrderMark(body))
 	asJSON := strings.HasSuffix(mediaType, "json")
 	switch {
 	case text == "" || text[0] == '<' || mediaType == "text/html" && strings.Contains(text, "<"):
@@ -104,26 +95,26 @@ func textMessage(mediaType string, status int, body string) string {
 }
 
 var (
-	// leadingKey finds a key of the service that stands in the message, alone or before a colon.
+	// leadingKey matches an error key at the start of a message, alone or before a colon.
 	leadingKey = regexp.MustCompile(`^([a-z][a-z0-9]*(?:[.-][a-z0-9]+)+)(?:$|:(?:$|[^0-9/]))`)
-	// errorCode is the form of the codes of OAuth, such as "invalid_grant".
+	// errorCode matches codes in the style of OAuth, such as "invalid_grant".
 	errorCode = regexp.MustCompile(`^[a-z][a-z0-9]*([._-][a-z0-9]+)*$`)
 )
 
-// The names under which services and gateways say what is wrong, and of which field.
+// Names of members by which services and gateways report messages, and the fields these are about.
 var (
 	messageNames = []string{
 		"message", "msg", "errorMessage", "error_message", "errorMessages", "error_description", "faultstring", "title", "reason", "description",
 	}
-	wordNames  = slices.Concat(messageNames, []string{"detail", "error"})
+	textNames  = slices.Concat(messageNames, []string{"detail", "error"})
 	fieldNames = []string{"field", "property", "param", "parameter", "pointer", "path", "loc", "source", "name"}
 )
 
-// parse fills the error from a JSON body and reports whether it found any words. Each member is read by itself, so that one
-// of an unexpected form loses no other.
+// parse fills the error from a JSON body and reports whether it found any message. It reads each member by itself, so that an
+// unexpected form of one doesn't lose the others.
 func (e *APIError) parse(text string) bool {
-	v := jsontext.Value(strings.TrimSpace(withoutMark(text)))
-	if v.Kind() != '{' && !loosejson.Valid(v) { // text, perhaps with a number or a bracket at its beginning
+	v := jsontext.Value(strings.TrimSpace(trimByteOrderMark(text)))
+	if v.Kind() != '{' && !loosejson.Valid(v) { // plain text, which may begin like JSON
 		return false
 	}
 	e.readValue(v, maxNesting)
@@ -137,7 +128,7 @@ func (e *APIError) parse(text string) bool {
 func (e *APIError) readValue(v jsontext.Value, nesting int) {
 	switch {
 	case nesting == 0 || v.Kind() == '"':
-		e.say(loosejson.Words(v))
+		e.addMessage(loosejson.Text(v))
 	case v.Kind() == '{':
 		e.readObject(loosejson.Members(v), nesting-1)
 	case v.Kind() == '[':
@@ -155,14 +146,14 @@ func (e *APIError) readObject(o loosejson.Object, nesting int) {
 		}
 	}
 	for _, v := range o.Take(messageNames...) {
-		e.say(loosejson.Words(v))
+		e.addMessage(loosejson.Text(v))
 	}
 	for _, v := range o.Take("detail", "details") {
 		e.readDetail(v)
 	}
 	for _, v := range inner {
 		if v.Kind() == '"' {
-			e.readCode(loosejson.Words(v))
+			e.readCode(loosejson.Text(v))
 		}
 	}
 	for _, v := range o.Take("fields") {
@@ -177,16 +168,16 @@ func (e *APIError) readObject(o loosejson.Object, nesting int) {
 	e.readRest(o)
 }
 
-// readRest reads the members that name the error, and keeps what has no field.
+// readRest reads the key and the request ID, and keeps all other members in Data.
 func (e *APIError) readRest(o loosejson.Object) {
 	for _, m := range o {
 		kind := m.Value.Kind()
 		switch {
-		case kind == 'n' || m.Name == "type" && loosejson.Words(m.Value) == "error":
+		case kind == 'n' || m.Name == "type" && loosejson.Text(m.Value) == "error":
 		case m.Name == "key" && kind == '"':
-			e.Key = cmp.Or(e.Key, loosejson.Words(m.Value))
+			e.Key = cmp.Or(e.Key, loosejson.Text(m.Value))
 		case m.Name == "id" && kind == '"':
-			e.RequestID = cmp.Or(e.RequestID, loosejson.Words(m.Value))
+			e.RequestID = cmp.Or(e.RequestID, loosejson.Text(m.Value))
 		case m.Name == "id" && kind == '0':
 			e.RequestID = cmp.Or(e.RequestID, string(m.Value))
 		default:
@@ -195,8 +186,8 @@ func (e *APIError) readRest(o loosejson.Object) {
 	}
 }
 
-// say adds words of the service: the first are the message, further ones go into the detail.
-func (e *APIError) say(text string) {
+// addMessage sets the message, or adds to the detail if there is a message already.
+func (e *APIError) addMessage(text string) {
 	if e.Message == "" {
 		e.Message = text
 		return
@@ -216,19 +207,19 @@ func (e *APIError) addDetail(text string) {
 	}
 }
 
-// readCode reads an error that is a text: a code, as of OAuth's token endpoints, or words.
+// readCode reads an error that is a string: a code, such as OAuth's token endpoints send, or a message.
 func (e *APIError) readCode(text string) {
 	if errorCode.MatchString(text) {
 		e.Key = cmp.Or(e.Key, text)
 		return
 	}
-	e.say(text)
+	e.addMessage(text)
 }
 
-// readDetail reads a text, the scopes that are missing, or anything else.
+// readDetail reads a detail: a string, an object with missing scopes, or any other value.
 func (e *APIError) readDetail(v jsontext.Value) {
 	if v.Kind() != '{' {
-		e.addDetail(loosejson.Words(v))
+		e.addDetail(loosejson.Text(v))
 		return
 	}
 	o := loosejson.Members(v)
@@ -247,7 +238,7 @@ func (e *APIError) readDetail(v jsontext.Value) {
 	e.Data["required"], e.Data["granted"] = required, granted
 }
 
-// readFields reads what is wrong by field: an object, a list, or a text about all of them.
+// readFields reads messages about fields: an object with a member for each field, an array, or a string.
 func (e *APIError) readFields(v jsontext.Value) {
 	switch v.Kind() {
 	case '{':
@@ -259,21 +250,21 @@ func (e *APIError) readFields(v jsontext.Value) {
 	case '[':
 		for _, one := range loosejson.Elements(v) {
 			if one.Kind() != '{' {
-				e.addField("", loosejson.Words(one))
+				e.addField("", loosejson.Text(one))
 			} else if o := loosejson.Members(one); !e.readField(o) {
 				e.readFields(one)
 			}
 		}
 	default:
-		e.addField("", loosejson.Words(v))
+		e.addField("", loosejson.Text(v))
 	}
 }
 
-// readErrors reads a list of errors, or an object with what is wrong by field.
+// readErrors reads an array of errors, one error, or messages by field.
 func (e *APIError) readErrors(v jsontext.Value, nesting int) {
 	switch v.Kind() {
 	case '{':
-		if o := loosejson.Members(v); len(o.Take(wordNames...)) > 0 {
+		if o := loosejson.Members(v); len(o.Take(textNames...)) > 0 {
 			e.readValue(v, nesting)
 			return
 		}
@@ -285,31 +276,31 @@ func (e *APIError) readErrors(v jsontext.Value, nesting int) {
 			}
 		}
 	default:
-		e.say(loosejson.Words(v))
+		e.addMessage(loosejson.Text(v))
 	}
 }
 
-// readField reads an object that names a field and says what is wrong with it, if it is one.
+// readField reads an object that names a field, with the messages about it. It reports whether the object names one.
 func (e *APIError) readField(o loosejson.Object) bool {
 	name := strings.Join(loosejson.Texts(o.Take(fieldNames...)...), ", ")
 	if name == "" {
 		return false
 	}
-	said := loosejson.Texts(o.Take(wordNames...)...)
-	if len(said) == 0 {
+	messages := loosejson.Texts(o.Take(textNames...)...)
+	if len(messages) == 0 {
 		for _, m := range o {
-			said = append(said, loosejson.Named(m.Name, loosejson.Words(m.Value)))
+			messages = append(messages, loosejson.Label(m.Name, loosejson.Text(m.Value)))
 		}
 	}
-	e.addField(name, said...)
+	e.addField(name, messages...)
 	return true
 }
 
-func (e *APIError) addField(name string, texts ...string) {
+func (e *APIError) addField(name string, messages ...string) {
 	if e.Fields == nil {
 		e.Fields = make(map[string][]string)
 	}
-	e.Fields[name] = append(e.Fields[name], texts...)
+	e.Fields[name] = append(e.Fields[name], messages...)
 }
 
 func (e *APIError) readData(v jsontext.Value) {
@@ -319,13 +310,13 @@ func (e *APIError) readData(v jsontext.Value) {
 	}
 	for _, m := range loosejson.Members(v) {
 		if m.Name == "key" && m.Value.Kind() == '"' {
-			e.Key = cmp.Or(e.Key, loosejson.Words(m.Value))
+			e.Key = cmp.Or(e.Key, loosejson.Text(m.Value))
 		}
 		e.addData(m.Name, m.Value)
 	}
 }
 
-// addData keeps a member. The first of a name counts, and that is the innermost.
+// addData keeps a member. The first member of a name wins: inner errors are read first.
 func (e *APIError) addData(name string, v jsontext.Value) {
 	if _, taken := e.Data[name]; taken {
 		return

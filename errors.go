@@ -5,47 +5,42 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/seed-85ed9bfd/pipelines/internal/loosejson"
 )
 
 // The kinds of error, for [errors.Is].
 var (
-	// ErrNotFound is a 404: what was asked for doesn't exist, or the credentials may not see it.
+	// ErrNotFound is a 404: the resource doesn't exist, or is hidden from these credentials.
 	ErrNotFound = errors.New("not found")
 
-	// ErrRepositoryNotFound is a 404 where the service says that the repository is missing, or hidden from
-	// these credentials. It is also an ErrNotFound. A 404 for something in the repository may say nothing
-	// of it.
+	// ErrRepositoryNotFound is a 404 that names the repository as missing, or as hidden from these
+	// credentials. It is also an ErrNotFound. A missing repository may also show as a plain ErrNotFound.
 	ErrRepositoryNotFound = errors.New("repository not found")
 
-	// ErrUnauthorized is a 401: there are no credentials, or the service doesn't accept them.
+	// ErrUnauthorized is a 401: credentials are missing, or the service doesn't accept them.
 	ErrUnauthorized = errors.New("unauthorized")
 
 	// ErrForbidden is a 403: the credentials lack a scope or a permission.
 	ErrForbidden = errors.New("forbidden")
 
-	// ErrConflict is a 409: what was to be created exists already.
+	// ErrConflict is a 409: the resource to create exists already.
 	ErrConflict = errors.New("conflict")
 
-	// ErrInvalidRequest is a 400 or 422: the service refuses what was sent. APIError.Fields may say why.
+	// ErrInvalidRequest is a 400 or 422: the service rejects the request. APIError.Fields may say why.
 	ErrInvalidRequest = errors.New("invalid request")
 
 	// ErrGone is a 410.
 	ErrGone = errors.New("gone")
 
-	// ErrRateLimited is a 429, after waiting as long as RetryPolicy allows.
+	// ErrRateLimited is a 429, after the waits that RetryPolicy allows.
 	ErrRateLimited = errors.New("rate limited")
 
 	// ErrServer is a 5xx.
@@ -54,13 +49,13 @@ var (
 	// ErrTooManySchedules says that the repository has as many schedules as the service allows.
 	ErrTooManySchedules = errors.New("too many schedules")
 
-	// ErrOutcomeUnknown says that a request may have taken effect: see OutcomeUnknownError.
+	// ErrOutcomeUnknown says that a request may have taken effect. See OutcomeUnknownError.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 
-	// ErrInvalidArgument is an error of the caller's, found before anything was sent.
+	// ErrInvalidArgument says that an argument is invalid. Nothing was sent.
 	ErrInvalidArgument = errors.New("invalid argument")
 
-	// ErrEmptyList says that a list has no first item. It is no ErrNotFound. See Pager.First.
+	// ErrEmptyList says that a list has no items. It is not an ErrNotFound. See Pager.First.
 	ErrEmptyList = errors.New("the list is empty")
 
 	// ErrResponseTooLarge says that a JSON response has more than 32 MiB or more than 262,144 objects.
@@ -71,30 +66,30 @@ func invalidArgument(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrInvalidArgument, fmt.Errorf(format, args...))
 }
 
-// APIError is a response other than 2xx, whether its body is JSON, text or HTML. [errors.Is] compares it with the Err… values of
-// this package, by its status.
+// APIError is a response other than 2xx, whether its body is JSON, text or HTML. [errors.Is] matches it with the Err… values of
+// this package by its status.
 type APIError struct {
 	Operation  string // such as "Pipelines.Get"
 	Method     string
 	Path       string // escaped, below the base URL, without the query
 	StatusCode int
-	Message    string // the service's words; the status's text for an HTML page
+	Message    string // from the body; the status text for an HTML page
 	Detail     string
-	Key        string // the service's own, such as "result-service.pipeline-id.not-found"
+	Key        string // the service's error code, such as "result-service.pipeline-id.not-found"
 
-	// Fields says what is wrong with which field of the request. The key "" has what names no field.
+	// Fields has the messages about each field of the request. Those that name no field are under "".
 	Fields map[string][]string
-	// Data is what else the service says, and what has no field here. Missing scopes are under "required"
-	// and "granted".
+	// Data has the members of the body that have no field here. Missing scopes are under "required" and
+	// "granted".
 	Data map[string]any
 
-	RequestID  string        // as support asks for it; empty: none was sent
-	RetryAfter time.Duration // how long the service asks to wait; 0: it doesn't say
+	RequestID  string        // for Bitbucket's support; empty: the response has none
+	RetryAfter time.Duration // from the Retry-After header; 0: the response has none
 	Attempts   int           // how often the request was sent
 	Body       []byte        // the first 4 KiB of the body, in UTF-8, with secrets masked
 }
 
-// Error returns operation, method, path, status and the service's words on one line.
+// Error returns operation, method, path, status and the service's messages on one line.
 func (e *APIError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "pipelines: %s: %s %s: %d %s", e.Operation, e.Method, e.Path, e.StatusCode, http.StatusText(e.StatusCode))
@@ -114,11 +109,11 @@ func (e *APIError) Error() string {
 	return b.String()
 }
 
-// reasons are the words in fields and data.
+// reasons formats the messages in Fields and Data.
 func (e *APIError) reasons() string {
 	fields := make(map[string]any, len(e.Fields))
-	for name, texts := range e.Fields {
-		fields[name] = texts
+	for name, messages := range e.Fields {
+		fields[name] = messages
 	}
 	arguments, ok := e.Data["arguments"].(map[string]any)
 	if !ok {
@@ -127,22 +122,22 @@ func (e *APIError) reasons() string {
 	return namedReasons(fields) + namedReasons(arguments) + namedReasons(map[string]any{"": e.Data["data"]})
 }
 
-// namedReasons writes "; name: text" for each value, and leaves out the rest where that becomes too long.
+// namedReasons formats each value as "; name: text". It stops once the result is longer than a kilobyte.
 func namedReasons(values map[string]any) string {
 	const limit = 1 << 10
 	var b strings.Builder
-	for _, name := range sortedKeys(values) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if b.Len() > limit {
 			return b.String() + "; …"
 		}
-		if reason := loosejson.Named(oneLine(name), oneLine(loosejson.InWords(values[name]))); reason != "" {
+		if reason := loosejson.Label(oneLine(name), oneLine(loosejson.Format(values[name]))); reason != "" {
 			b.WriteString("; " + reason)
 		}
 	}
 	return b.String()
 }
 
-// Format implements [fmt.Formatter]: every verb prints [APIError.Error], never the body, which may repeat what was sent.
+// Format implements [fmt.Formatter]: every verb prints [APIError.Error]. It never prints the body, which may repeat the request.
 func (e *APIError) Format(f fmt.State, verb rune) { formatError(f, verb, e) }
 
 // LogValue implements [slog.LogValuer].
@@ -152,7 +147,7 @@ func (e *APIError) LogValue() slog.Value {
 		slog.String("key", e.Key), slog.String("request_id", e.RequestID), slog.Int("attempts", e.Attempts))
 }
 
-// Is makes the error one of the Err… values by its status.
+// Is reports whether target is the Err… value of the error's status.
 func (e *APIError) Is(target error) bool {
 	switch e.StatusCode {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
@@ -173,16 +168,16 @@ func (e *APIError) Is(target error) bool {
 	return e.StatusCode >= 500 && target == ErrServer
 }
 
-// notFoundKey is the form of a key that names what was not found, such as "result-service.pipeline-id.not-found".
+// notFoundKey matches a key that names the missing resource, such as "result-service.pipeline-id.not-found".
 var notFoundKey = regexp.MustCompile(`^[a-z-]+\.([a-z-]+?)(-id|-uuid)?\.not-found$`)
 
-// notFoundMessage is how the service names a repository or a workspace that was not found, or that it doesn't show.
+// notFoundMessage matches a message about a repository or a workspace that is missing or hidden.
 var notFoundMessage = regexp.MustCompile(`(?i)^(repository) \S+/\S+ (?:not found|does not exist)|^(workspace) \S+ (?:not found|does not exist)|^no (workspace|repository) with|access to this (repository) or it no longer exists`)
 
-// NotFound returns what the service says was not found: "repository", "pipeline", "step", "variable" or another of its words. It
-// is empty where the status is not 404, and where the service doesn't say. Such a 404 may also mean that the repository is
-// gone, or that the credentials may not see it. A GET of "/repositories/workspace/slug" by [Client.Do] tells, with the scope
-// repository.
+// NotFound returns the kind of resource that the service names as not found: "repository", "pipeline", "step", "variable" or
+// another of its words. It returns "" if the status is not 404, or if the service names none. Such a 404 may also mean that the
+// repository is missing, or hidden from the credentials. To find out, GET "/repositories/workspace/slug" with [Client.Do], which
+// needs the scope repository.
 func (e *APIError) NotFound() string {
 	if e.StatusCode != http.StatusNotFound {
 		return ""
@@ -196,9 +191,9 @@ func (e *APIError) NotFound() string {
 	return ""
 }
 
-// OutcomeUnknownError says that a request which must not be sent twice may have taken effect: it was sent, and no
-// response said whether it succeeded. It is an [ErrOutcomeUnknown]. List what there is before sending it again. Unwrap returns
-// the cause.
+// OutcomeUnknownError says that a request which must not be sent twice may have taken effect: it was sent, and no response said
+// whether it succeeded. It is an [ErrOutcomeUnknown]. Before sending the request again, list the resources to see whether it
+// took effect. Unwrap returns the cause.
 type OutcomeUnknownError struct {
 	Operation string // such as "Pipelines.Run"
 	Err       error  // the cause
@@ -219,7 +214,7 @@ func (e *OutcomeUnknownError) LogValue() slog.Value { return slog.StringValue(e.
 // Unwrap returns the cause.
 func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
 
-// Is makes the error an [ErrOutcomeUnknown].
+// Is reports whether target is [ErrOutcomeUnknown].
 func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcomeUnknown }
 
 func errorText(err error) string {
@@ -237,54 +232,6 @@ func formatError(f fmt.State, verb rune, err error) {
 	fmt.Fprint(f, err.Error())
 }
 
-// looseStrings decodes a text or a list of texts, and nil from anything else.
-func looseStrings(v jsontext.Value) []string {
-	var one string
-	if v.Kind() == '"' && json.Unmarshal(v, &one, decodeOptions) == nil {
-		return []string{one}
-	}
-	var many []string
-	if v.Kind() == '[' && json.Unmarshal(v, &many, decodeOptions) == nil {
-		return many
-	}
-	return nil
-}
-
-// maxLine bounds what oneLine makes of a text.
-const maxLine = 500
-
-// oneLine makes a text of the service fit to be printed: on one line and not too long.
-func oneLine(s string) string {
-	if s = printable(s); len(s) <= maxLine {
-		return s
-	}
-	cut := maxLine
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
-}
-
-// printable takes out of a text what a terminal would obey: ends of lines, other control characters, and those that change
-// the direction of writing.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
-}
-
 func requestID(h http.Header) string {
 	return cmp.Or(h.Get("X-Request-Id"), h.Get("Atl-Request-Id"), h.Get("Atl-Traceid"))
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/poll"
+	"github.com/seed-85ed9bfd/pipelines/internal/rangereader"
 )
 
 // FollowOptions are the options of [StepsService.FollowLog]. Zero fields have their defaults.
@@ -14,15 +18,15 @@ type FollowOptions struct {
 	RequestsPerHour int   // at most, and 60 more in the first hour; default 240
 }
 
-// followedFields are what following a log needs to know of its step.
+// followedFields are the fields of the step that FollowLog asks for.
 const followedFields = "uuid,name,state,started_on"
 
 // FollowLog reads the log of a step as it grows, until the step has ended and its log is read to the end. It may be called before
 // the step starts, and waits for a step that waits for a person. o may be nil. The reader must be closed. The end of ctx ends
 // reading with an error.
 //
-// These are an [ErrNotFound]: a step that has run and ended, and still has no log after a minute; a step that ended without
-// running; and, after ten seconds, a step that doesn't exist, because a new run may not be found at first.
+// The error is an [ErrNotFound] if the step has run and ended and still has no log after a minute, if the step ended without
+// running, or if it isn't found for ten seconds: a new run may not be found at first.
 //
 // Each byte is transferred once, unless the service's storage compresses the log. Each poll is one request: for the log while it
 // grows, for the step's state while it doesn't.
@@ -38,21 +42,24 @@ func (s *StepsService) FollowLog(
 	if o == nil {
 		o = &FollowOptions{}
 	}
-	b, err := newBudget(ctx, o.RequestsPerHour, watchRequestsPerHour)
+	budget, err := newBudget(ctx, o.RequestsPerHour, watchRequestsPerHour)
 	if err == nil {
 		err = LogOptions{Offset: o.Offset}.check()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pipelines: Steps.FollowLog: %w", err)
 	}
-	opts = append(opts[:len(opts):len(opts)], b.charge())
-	quiet := rhythm{quiet: 30 * time.Second, slowest: 30 * time.Second, stretch: stretchState}
-	f := &LogFollower{budget: b, rhythm: quiet, look: func(ctx context.Context) (*Step, error) {
+	opts = append(slices.Clip(opts), charge(budget))
+	f := &LogFollower{budget: budget, interval: waitInterval, getStep: func(ctx context.Context) (*Step, error) {
 		return s.Get(ctx, repo, pipelineID, stepID, append(opts, WithQuery("fields", followedFields))...)
 	}}
 	at := opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID)
-	f.log.prepare(ctx, s.client.policyFor(opts), at.op.Name, LogOptions{Offset: o.Offset}, s.client.logFetcher(at, opts))
-	if err := f.begin(); err != nil {
+	source, err := s.client.logSource(ctx, at, opts)
+	if err != nil {
+		return nil, err
+	}
+	f.log = rangereader.New(ctx, source, o.Offset)
+	if err := f.open(); err != nil { //nolint:contextcheck // the reader's context is made of ctx
 		_ = f.Close()
 		return nil, err
 	}
@@ -62,42 +69,37 @@ func (s *StepsService) FollowLog(
 // LogFollower reads a growing log: see [StepsService.FollowLog]. It is an [io.ReadCloser] and an [io.WriterTo]. Close may be
 // called while another goroutine reads; the other methods are for one goroutine at a time.
 type LogFollower struct {
-	log    rangeReader
-	look   func(context.Context) (*Step, error)
-	budget *budget
-	rhythm rhythm
+	log      *rangereader.Reader
+	getStep  func(context.Context) (*Step, error)
+	budget   *poll.Budget
+	interval poll.Interval
+	failures poll.Failures
 
-	failures  failureCount
-	step      *Step   // as last seen; nil before
-	open      bool    // the log exists
-	missing   absence // of a log that has to exist
-	grown     bool    // since the last poll
-	stepAsked bool    // by the last poll
-	polled    bool    // at least once
-	last      bool    // the log was read on since the step ended, so what it has now is all
-	err       error   // that Read goes on to return
+	step       *Step        // as last polled; nil before
+	found      bool         // the log was found at least once
+	logAbsence poll.Absence // the log isn't found, and expected within logGrace
+	complete   bool         // the log was polled since the step ended, so it won't grow
+	polled     bool         // at least one poll has begun
+	polledStep bool         // the last poll asked for the step
+	grown      bool         // the log has grown since the last poll
+	err        error        // what Read returns from now on
 }
 
-// begin asks for the log. Where there is none it polls until there is, or until the step is known to be one that may yet write
-// it.
-func (f *LogFollower) begin() error {
-	f.log.polling = true
-	err := f.log.start(0)
-	if !missing(err) {
-		f.open = err == nil
+// open sends the first request for the log. If there is no log yet, it polls until the log exists, or the step is known and may
+// still write it.
+func (f *LogFollower) open() error {
+	err := f.log.Poll(false)
+	if !isNotFound(err) {
+		f.found = err == nil
 		return err
 	}
-	f.log.atEnd() // of what there is so far: nothing
-	for !f.open && (f.step == nil || f.ended()) {
+	for !f.found && (f.step == nil || f.stepEnded()) {
 		if err := f.poll(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-// ended reports whether the step has, as far as is known.
-func (f *LogFollower) ended() bool { return f.step != nil && f.step.State.Done() }
 
 // Read implements [io.Reader]. It blocks until the log grows, the step has ended ([io.EOF]), or an error ends the reading.
 func (f *LogFollower) Read(p []byte) (int, error) {
@@ -110,17 +112,17 @@ func (f *LogFollower) Read(p []byte) (int, error) {
 			f.grown = true
 			return n, nil
 		}
-		f.err = f.after(err)
+		f.err = f.afterRead(err)
 	}
 	return 0, f.err
 }
 
-// after decides what the end of what was there means: nil if there may be more now.
-func (f *LogFollower) after(err error) error {
+// afterRead polls after the end of the log, or after an error that may be temporary. It returns nil if there may be more to read.
+func (f *LogFollower) afterRead(err error) error {
 	switch {
-	case !isEnd(err):
-		err = f.failures.tolerate(f.log.ctx, err)
-	case f.last:
+	case !rangereader.IsEOF(err):
+		err = tolerate(f.log.Context(), &f.failures, err)
+	case f.complete:
 		return io.EOF
 	default:
 		err = nil
@@ -128,78 +130,80 @@ func (f *LogFollower) after(err error) error {
 	if err == nil {
 		err = f.poll()
 	}
-	if err != nil && f.log.isClosed() {
+	if err != nil && f.log.Closed() {
 		return fs.ErrClosed
 	}
 	return err
 }
 
-// poll waits, then sends the one request that may bring news: for the log, or, where that has just brought nothing, for the
-// step. The first asks for the step at once: the log may have ended long ago.
+// poll waits, then sends one request: for the log, or for the step if the log wasn't found or didn't grow. The first poll asks
+// for the step at once, because the log may be complete.
 func (f *LogFollower) poll() error {
-	f.rhythm.beat(f.grown)
-	askStep := !f.ended() && (!f.open || !f.polled || (!f.grown && !f.stepAsked))
-	wait := f.wait()
-	f.grown, f.stepAsked, f.polled = false, askStep, true
-	if err := f.budget.pause(f.log.ctx, max(wait, f.failures.delay)); err != nil {
-		return f.log.wrap(err)
+	f.interval.Update(f.grown)
+	pollStep := !f.stepEnded() && (!f.found || !f.polled || (!f.grown && !f.polledStep))
+	delay := f.delay()
+	f.polled, f.polledStep, f.grown = true, pollStep, false
+	if err := f.budget.Wait(f.log.Context(), delay); err != nil {
+		return f.log.Wrap(err)
 	}
-	if askStep {
-		step, err := f.look(f.log.ctx)
+	if pollStep {
+		step, err := f.getStep(f.log.Context())
 		if err != nil {
-			return f.failures.tolerate(f.log.ctx, err)
+			return tolerate(f.log.Context(), &f.failures, err)
 		}
 		f.step = step
-		if !step.State.Done() && (f.open || !running(step.State)) {
-			return f.failures.tolerate(f.log.ctx, nil)
+		if !step.State.Done() && (f.found || !isActive(step.State)) { // no news of the log
+			return tolerate(f.log.Context(), &f.failures, nil)
 		}
 	}
-	return f.readOn()
+	return f.pollLog()
 }
 
-// wait is the time to the next poll.
-func (f *LogFollower) wait() time.Duration {
+func (f *LogFollower) stepEnded() bool { return f.step != nil && f.step.State.Done() }
+
+// delay returns the time until the next poll.
+func (f *LogFollower) delay() time.Duration {
+	delay := f.failures.Delay()
 	switch {
 	case !f.polled:
-		return 0
-	case !f.missing.since.IsZero():
-		return f.missing.delay(logPatience)
-	case !f.failures.missing.since.IsZero():
-		return f.failures.missing.delay(runPatience)
+		return delay
+	case f.logAbsence.Lasts():
+		return max(delay, f.logAbsence.Delay(logGrace))
+	case f.failures.NotFound.Lasts():
+		return max(delay, f.failures.NotFound.Delay(newRunGrace))
 	}
-	return f.rhythm.interval(f.budget)
+	return max(delay, f.interval.Next(f.budget))
 }
 
-// readOn opens the log at the place where it ended before.
-func (f *LogFollower) readOn() error {
-	err := f.log.poll(f.ended())
-	f.last = f.ended() && err == nil
+// pollLog opens the log at the place where it ended before.
+func (f *LogFollower) pollLog() error {
+	err := f.log.Poll(f.stepEnded())
 	if err == nil {
-		f.open, f.missing = true, absence{}
-		return f.failures.tolerate(f.log.ctx, nil)
+		f.found, f.logAbsence, f.complete = true, poll.Absence{}, f.stepEnded()
+		return tolerate(f.log.Context(), &f.failures, nil)
 	}
-	f.log.atEnd() // of what there is so far
+	f.complete = false
+	if !isNotFound(err) {
+		return tolerate(f.log.Context(), &f.failures, err)
+	}
+	mayCome := f.found || (f.stepEnded() && hasRun(f.step)) // the log may be on its way to storage
 	switch {
-	case !missing(err):
-		return f.failures.tolerate(f.log.ctx, err)
-	case f.open, f.ended() && hasRun(f.step): // it may be on its way to storage
-		if f.missing.outlasts(logPatience) {
-			return err
-		}
-	case f.ended():
+	case mayCome && f.logAbsence.Observe(logGrace):
+		return err
+	case !mayCome && f.stepEnded():
 		return err
 	}
-	return f.failures.tolerate(f.log.ctx, nil)
+	return tolerate(f.log.Context(), &f.failures, nil)
 }
 
 // WriteTo implements [io.WriterTo]: it writes to w until the step has ended.
-func (f *LogFollower) WriteTo(w io.Writer) (int64, error) { return copyStream(w, f) }
+func (f *LogFollower) WriteTo(w io.Writer) (int64, error) { return rangereader.Copy(w, f) }
 
 // Offset returns the position in the log of the next byte that Read returns.
-func (f *LogFollower) Offset() int64 { return f.log.pos }
+func (f *LogFollower) Offset() int64 { return f.log.Offset() }
 
-// Step returns the step as last seen, with only its UUID, name, state and start. It is nil before the first request for the step,
-// which is sent when the log doesn't grow.
+// Step returns the step as last polled, with only its UUID, name, state and start. It is nil before the first request for the
+// step, which is sent when the log doesn't grow.
 func (f *LogFollower) Step() *Step { return f.step }
 
 // Close ends the reading and releases the connection. A Read that is blocked returns [fs.ErrClosed].

@@ -97,7 +97,7 @@ func TestFollowLogWaitsForALogThatIsOnItsWayToStorage(t *testing.T) {
 				}
 				srv.Inject(tc.fault)
 				time.Sleep(tc.follow)
-				srv.ResetRequests()
+				srv.ClearRequests()
 				begin := time.Now()
 				got, err := followed(t, c, run.UUID, step.UUID)
 				if tc.found {

@@ -29,7 +29,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-var updateFiles = flag.Bool("update", false, "rewrite the files that are generated: testdata/api.txt and the table of operations in README.md")
+var updateFiles = flag.Bool("update", false, "rewrite the files that are generated: testdata/api.txt and the table in docs/operations.md")
 
 // requireFile compares a file with what it should say, or makes it say so.
 func requireFile(t *testing.T, file, want string) {

@@ -6,14 +6,17 @@ import (
 	"time"
 )
 
-// lateness is how long an environment's variable may be missing from the list. Five seconds were seen.
-const lateness = 15 * time.Second
+// maxListDelay is how long after its creation an environment's variable may be missing from the list. Five seconds were seen.
+const maxListDelay = 15 * time.Second
 
-// createdVariables remembers what a client created a moment ago, because the service lists an environment's variables late
-// and nothing must be created twice for that.
+// listInterval is the time between two lists while waiting for a variable to be listed.
+const listInterval = 2 * time.Second
+
+// createdVariables remembers the variables that a client has just created. The service lists an environment's variables late,
+// and a variable that isn't listed yet must not be created twice.
 type createdVariables struct {
 	mu  sync.Mutex
-	all map[string][]createdVariable // by the path of their list
+	all map[string][]createdVariable // by the path of the list
 }
 
 type createdVariable struct {
@@ -21,20 +24,36 @@ type createdVariable struct {
 	at time.Time
 }
 
-func (c *createdVariables) add(path string, v *Variable) {
+// createdInSet is the part of createdVariables that belongs to one VariableSet.
+type createdInSet struct {
+	*createdVariables
+	path string // of the set's list
+	late bool   // whether the service lists the set's variables late; if not, none are remembered
+}
+
+// created returns the remembered variables of this set. All access to them goes through it.
+func (v *VariableSet) created() createdInSet {
+	return createdInSet{&v.client.created, v.at(v.ops.list).path, v.ops.late}
+}
+
+// add remembers a variable, unless it lacks the UUID by which the list identifies it.
+func (c createdInSet) add(v *Variable) {
+	if !c.late || v.UUID == "" {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.all == nil {
 		c.all = make(map[string][]createdVariable)
 	}
 	c.expire()
-	c.all[path] = append(c.all[path], createdVariable{*v, time.Now()})
+	c.all[c.path] = append(c.all[c.path], createdVariable{*v, time.Now()})
 }
 
-// expire forgets what the service lists by now.
+// expire forgets the variables that the service lists by now. The caller holds the lock.
 func (c *createdVariables) expire() {
 	for path, variables := range c.all {
-		for len(variables) > 0 && time.Since(variables[0].at) > lateness {
+		for len(variables) > 0 && time.Since(variables[0].at) > maxListDelay {
 			variables = variables[1:]
 		}
 		if c.all[path] = variables; len(variables) == 0 {
@@ -43,11 +62,12 @@ func (c *createdVariables) expire() {
 	}
 }
 
-func (c *createdVariables) find(path string, match func(*Variable) bool) *Variable {
+// find returns the first remembered variable that matches, or nil.
+func (c createdInSet) find(match func(*Variable) bool) *Variable {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.expire()
-	for _, one := range c.all[path] {
+	for _, one := range c.all[c.path] {
 		if match(&one.Variable) {
 			return &one.Variable
 		}
@@ -55,12 +75,12 @@ func (c *createdVariables) find(path string, match func(*Variable) bool) *Variab
 	return nil
 }
 
-// addMissing adds what is remembered and not among those listed.
-func (c *createdVariables) addMissing(path string, listed []*Variable) []*Variable {
+// appendUnlisted appends the remembered variables that are not in listed.
+func (c createdInSet) appendUnlisted(listed []*Variable) []*Variable {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.expire()
-	for _, one := range c.all[path] {
+	for _, one := range c.all[c.path] {
 		if !slices.ContainsFunc(listed, func(v *Variable) bool { return v.UUID == one.UUID }) {
 			listed = append(listed, &one.Variable)
 		}
@@ -68,24 +88,25 @@ func (c *createdVariables) addMissing(path string, listed []*Variable) []*Variab
 	return listed
 }
 
-// update keeps what is remembered of a variable as it is now.
-func (c *createdVariables) update(path, id string, v *Variable) {
+// update replaces a remembered variable after an update. The response may lack the UUID.
+func (c createdInSet) update(id string, v *Variable) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := range c.all[path] {
-		if c.all[path][i].UUID == id {
-			c.all[path][i].Variable = *v
-			c.all[path][i].UUID = id
+	for i := range c.all[c.path] {
+		if c.all[c.path][i].UUID == id {
+			c.all[c.path][i].Variable = *v
+			c.all[c.path][i].UUID = id
 		}
 	}
 }
 
-func (c *createdVariables) remove(path, id string) {
+// remove forgets a variable.
+func (c createdInSet) remove(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, one := range c.all[path] {
+	for i, one := range c.all[c.path] {
 		if one.UUID == id {
-			c.all[path] = append(c.all[path][:i:i], c.all[path][i+1:]...)
+			c.all[c.path] = append(c.all[c.path][:i:i], c.all[c.path][i+1:]...)
 			return
 		}
 	}

@@ -1,11 +1,12 @@
 package pipelines
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"math"
 	"net/http"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/rangereader"
 )
 
 var (
@@ -13,35 +14,33 @@ var (
 	opStepsContainerLog = op("Steps.GetContainerLog", http.MethodGet, stepPath+"/logs/{log_uuid}", idempotent)
 )
 
-// LogOptions select a part of a log, in bytes of its text or in lines. Tail and TailLines can't be combined with other fields. If
-// the service's storage compresses the log, all of it is transferred, whichever part is read.
+// LogOptions select a part of a log, in bytes or lines of its text. Tail and TailLines can't be combined with other fields. If the
+// service's storage compresses the log, all of it is transferred, whichever part is read.
 type LogOptions struct {
 	// Offset is the number of bytes to skip at the beginning.
 	Offset int64
-	// Length is the number of bytes to read at most. 0 is no limit: a length that was computed as 0 reads
-	// all.
+	// Length is the number of bytes to read at most. 0 is no limit, so a length that was computed as 0
+	// reads all.
 	Length int64
-	// Tail reads only the last so many bytes; 0: all.
+	// Tail is the number of bytes to read at the end; 0: all.
 	Tail int64
-	// TailLines reads only the last so many lines; 0: all. It takes one or two more requests for parts of
-	// the log.
+	// TailLines is the number of lines to read at the end; 0: all. If they have more than 64 KiB, finding
+	// them takes more requests, for parts of the log.
 	TailLines int
 }
 
-// Log streams the log of a step, without keeping it in memory. It is an [io.ReadCloser] and an [io.WriterTo], and must be closed.
+// Log streams the log of a step without keeping it in memory. It is an [io.ReadCloser] and an [io.WriterTo], and must be closed.
 // Close may be called while another goroutine reads.
 //
-// If a connection is lost or stalls, another one resumes at the next byte. Reading ends with an error if the log was replaced by
-// another one meanwhile, and if nothing says whether it is complete. A compressed log is decoded.
-type Log struct {
-	stream rangeReader
-}
+// If a connection is lost or stalls, another one resumes at the next byte. Reading ends with an error if another log has replaced
+// this one meanwhile, or if no response shows whether the log is complete. A compressed log is decoded.
+type Log struct{ reader *rangereader.Reader }
 
 // GetLog opens the log of a step as it is now: the log of a running step ends with what has been written so far.
 // [StepsService.FollowLog] waits for more. o may be nil, for the whole log. An Offset at or past the end is an empty log.
 //
-// A step that has no log, because it hasn't started or was skipped, is an [ErrNotFound]. So are a step, pipeline or repository
-// that doesn't exist, and a log that has expired.
+// The error is an [ErrNotFound] if the step has no log, because it hasn't started or was skipped. It also is if the step, the
+// pipeline or the repository doesn't exist, or if the log has expired.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
 //
@@ -52,8 +51,8 @@ func (s *StepsService) GetLog(
 	return s.openLog(ctx, opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID), o, opts)
 }
 
-// GetContainerLog opens the log of one container of a step: the build container's is named by the step's UUID, a service's by
-// the service container's. Errors are those of [StepsService.GetLog].
+// GetContainerLog opens the log of one container of a step. logID is the step's UUID for the build container, and the service
+// container's UUID for a service. Errors are those of [StepsService.GetLog].
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/logs/{log_uuid}
 //
@@ -64,89 +63,38 @@ func (s *StepsService) GetContainerLog(
 	return s.openLog(ctx, opStepsContainerLog.at(repo.Workspace, repo.Slug, pipelineID, stepID, logID), o, opts)
 }
 
-func (s *StepsService) openLog(ctx context.Context, at endpoint, o *LogOptions, opts []CallOption) (*Log, error) {
+func (s *StepsService) openLog(
+	ctx context.Context, at endpoint, o *LogOptions, opts []CallOption,
+) (*Log, error) {
 	var part LogOptions
 	if o != nil {
 		part = *o
 	}
-	at = at.withError(part.check())
-	open := func(part LogOptions) (*Log, error) {
-		l := &Log{}
-		if err := l.stream.open(ctx, s.client.policyFor(opts), at.op.Name, part, s.client.logFetcher(at, opts)); err != nil {
-			return nil, err
-		}
-		return l, nil
-	}
-	if part.TailLines > 0 {
-		return openTailLines(part.TailLines, open)
-	}
-	return open(part)
-}
-
-// The parts of a log that are searched for the beginning of its last lines, in bytes: the first, and the largest.
-const (
-	firstTailPart = 64 << 10
-	maxTailPart   = 4 << 20
-)
-
-// openTailLines opens the last n lines of a log. It searches from the end, so that no more of it is in memory than a part.
-func openTailLines(n int, open func(LogOptions) (*Log, error)) (*Log, error) {
-	l, part, err := readTailPart(LogOptions{Tail: firstTailPart}, open)
+	source, err := s.client.logSource(ctx, at.withError(part.check()), opts)
 	if err != nil {
 		return nil, err
 	}
-	end := l.stream.pos
-	from := end - int64(len(part))
-	start, missing := lastLines(part, n, true)
-	if missing == 0 || from == 0 {
-		return l, l.stream.replay(part[start:])
+	r, err := rangereader.Open(ctx, source, rangereader.Range(part))
+	if err != nil {
+		return nil, err
 	}
-	_ = l.Close()
-	for size := int64(firstTailPart); from > 0 && missing > 0; {
-		size = min(2*size, maxTailPart)
-		upTo := from
-		from = max(0, upTo-size)
-		if l, part, err = readTailPart(LogOptions{Offset: from, Length: upTo - from}, open); err != nil {
+	return &Log{r}, nil
+}
+
+// logSource says how a log is requested. Each request is a call of its own.
+func (c *Client) logSource(ctx context.Context, at endpoint, opts []CallOption) (rangereader.Source, error) {
+	k, err := c.newCall(ctx, at, nil, opts) // not sent: it finds invalid arguments, and has the policy
+	if err != nil {
+		return rangereader.Source{}, err
+	}
+	fetch := func(ctx context.Context, header http.Header) (*http.Response, error) {
+		k, err := c.newCall(ctx, at, nil, opts)
+		if err != nil {
 			return nil, err
 		}
-		_ = l.Close()
-		if int64(len(part)) < upTo-from { // a shorter log is in its place
-			return nil, l.stream.wrap(errChanged)
-		}
-		start, missing = lastLines(part, missing, false)
+		return k.fetch(ctx, header)
 	}
-	first := from + int64(start)
-	return open(LogOptions{Offset: first, Length: end - first}) // and not what was written since
-}
-
-// readTailPart reads a part of a log to its end.
-func readTailPart(part LogOptions, open func(LogOptions) (*Log, error)) (*Log, []byte, error) {
-	l, err := open(part)
-	if err != nil {
-		return nil, nil, err
-	}
-	text, err := io.ReadAll(l)
-	if err != nil {
-		_ = l.Close()
-		return nil, nil, err
-	}
-	return l, text, nil
-}
-
-// lastLines returns where the last n lines of a text begin, and how many line ends before them are missing: 0 if they are all
-// there. atEnd says that the text is the end of its log, whose own line end begins no line.
-func lastLines(text []byte, n int, atEnd bool) (start, missing int) {
-	end := len(text)
-	if atEnd && end > 0 && text[end-1] == '\n' {
-		end--
-	}
-	for ; n > 0; n-- {
-		end = bytes.LastIndexByte(text[:end], '\n')
-		if end < 0 {
-			return 0, n
-		}
-	}
-	return end + 1, 0
+	return k.contentSource(fetch), nil
 }
 
 func (o LogOptions) check() error {
@@ -164,38 +112,14 @@ func (o LogOptions) check() error {
 }
 
 // Read implements [io.Reader]. At the end of the log it returns [io.EOF].
-func (l *Log) Read(p []byte) (int, error) { return l.stream.Read(p) }
+func (l *Log) Read(p []byte) (int, error) { return l.reader.Read(p) }
 
 // WriteTo implements [io.WriterTo].
-func (l *Log) WriteTo(w io.Writer) (int64, error) { return l.stream.WriteTo(w) }
+func (l *Log) WriteTo(w io.Writer) (int64, error) { return l.reader.WriteTo(w) }
 
 // Close ends the reading and releases the connection. A Read that is blocked returns [fs.ErrClosed].
-func (l *Log) Close() error { return l.stream.Close() }
+func (l *Log) Close() error { return l.reader.Close() }
 
-// Size returns the size in bytes of the whole log when the service last said so, whichever part is read. It is often unknown
+// Size returns the size in bytes of the whole log, whichever part is read, by the last response that has it. It is often unknown
 // while the step runs, and if the log is compressed.
-func (l *Log) Size() (n int64, known bool) { return max(0, l.stream.size), l.stream.size >= 0 }
-
-// logFetcher asks for a log.
-func (c *Client) logFetcher(at endpoint, opts []CallOption) fetcher {
-	return func(ctx context.Context, header http.Header) (*http.Response, error) {
-		k, err := c.newCall(ctx, at, nil, opts)
-		if err != nil {
-			return nil, err
-		}
-		return k.fetch(ctx, header)
-	}
-}
-
-// fetch asks for content. Its error is a [pastEndError] where the range is past the end.
-func (k *call) fetch(ctx context.Context, header http.Header) (*http.Response, error) {
-	var last *http.Response
-	if k.into == nil {
-		k.into = &last
-	}
-	resp, err := k.sendStream(ctx, header)
-	if last := *k.into; err != nil && last != nil && last.StatusCode == http.StatusRequestedRangeNotSatisfiable {
-		return nil, newPastEndError(err, last.Header)
-	}
-	return resp, err
-}
+func (l *Log) Size() (n int64, known bool) { return l.reader.Size() }

@@ -379,7 +379,7 @@ func TestTheLastLinesOfALog(t *testing.T) {
 		"lines that a part cuts apart": {strings.Repeat("line\n", 50_000), 30_000, strings.Repeat("line\n", 30_000)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := pipelinestest.NewServer(pipelinestest.InProcess())
+			srv := pipelinestest.NewServer(pipelinestest.WithInProcess())
 			run := srv.AddRepository("acme", "site").AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{{Log: test.log}}}, time.Now())
 			c := srv.Client()
 			steps, err := c.Steps.List(t.Context(), repo, run.UUID, nil).Collect()

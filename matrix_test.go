@@ -312,7 +312,7 @@ const (
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{}
-	srv := pipelinestest.NewServer(pipelinestest.InProcess(), pipelinestest.WithClock(w.now))
+	srv := pipelinestest.NewServer(pipelinestest.WithInProcess(), pipelinestest.WithClock(w.now))
 	w.srv, w.repo = srv, srv.AddRepository("acme", "site")
 	workspace, environment := srv.AddWorkspace("acme"), w.repo.AddEnvironment("Staging", pipelines.EnvironmentStaging)
 	w.owners = []variableOwner{
@@ -362,7 +362,7 @@ func (w *world) run(t *testing.T) {
 	w.params["pipeline_uuid"], w.params["step_uuid"] = ended.UUID, steps[0].UUID
 	w.params["deployment_uuid"] = w.repo.Deployments()[0].UUID
 	w.params["running"] = w.repo.AddRun(pipelinestest.Script{Pending: 1000 * time.Hour}, w.now()).UUID
-	w.srv.ResetRequests()
+	w.srv.ClearRequests()
 }
 
 // paramsOf are the operation's parameters in this world, where each owner has a variable.
@@ -482,7 +482,7 @@ func (r row) world(t *testing.T) *world {
 		return newWorld(t)
 	}
 	r.shared.srv.ClearFaults()
-	r.shared.srv.ResetRequests()
+	r.shared.srv.ClearRequests()
 	return r.shared
 }
 

@@ -79,6 +79,8 @@ type operation struct {
 	Operation
 	safety   safety
 	custom   bool     // of [Client.Do] or [List]: the response's format is the caller's business
+	emptyOK  bool     // a 2xx response may have an empty body
+	bareOK   bool     // a list's response may be an array or one item instead of a page
 	literals []string // what stands around the parameters
 	params   []string // their names
 }
@@ -98,14 +100,24 @@ func op(name, method, path string, s safety) *operation {
 	}
 }
 
+// orEmpty declares that a 2xx response of the operation may have an empty body.
+func (o *operation) orEmpty() *operation {
+	o.emptyOK = true
+	return o
+}
+
+// orBare declares that a response of the operation may be an array or one item instead of a page.
+func (o *operation) orBare() *operation {
+	o.bareOK = true
+	return o
+}
+
 // endpoint is an operation with its path's parameters filled in. The call returns its error.
 type endpoint struct {
 	op    *operation
 	path  string // escaped, below the base URL
 	query url.Values
 	err   error
-
-	emptyOK bool // an empty body is valid
 }
 
 // at fills in the path's parameters, in their order. It is the only place where paths are made: it escapes each element, and refuses

@@ -1,125 +1,121 @@
 package pipelines
 
-import (
-	"context"
-	"strconv"
-)
+import "context"
 
-// ahead walks with fetches under way: pages by number where the first page tells how many there are, else the next page.
+// ahead ranges over the list with several requests at once. If the first page states how many pages there are, it requests them
+// by number. Otherwise it only requests the next page.
 func (w *walk[T]) ahead(yield func(*Page[T], error) bool) {
 	if w.pager.ctx == nil {
-		yield(nil, w.pager.fetch(nil, pageLink{}).err) //nolint:staticcheck // which says so
+		yield(nil, w.pager.fetch(nil, pageLink{}).err) //nolint:staticcheck // the error says that it is nil
 		return
 	}
-	f := fetches[T]{walk: w}
-	defer f.end()
+	q := fetchQueue[T]{walk: w}
+	defer q.cancel()
 
 	limit := w.pager.parallel
-	f.start(pageLink{})
-	for link, more := (pageLink{}), true; more; {
-		got := f.receive()
+	q.start(w.link)
+	for !w.done {
+		first := w.link.url == nil
+		got := q.receive()
 		got.publish()
-		s := w.step(got, link)
-		if s.more {
-			if link.url == nil {
-				f.plan(s.page, s.next)
+		page, err := w.accept(got)
+		if !w.done {
+			if first {
+				q.plan(page, w.link)
 			}
-			f.expect(s.next)
-			f.fill(limit - 1) // the page at hand is the one more
+			q.expect(w.link)
+			q.fill(limit - 1) // the page that the caller has counts too
 		}
-		if !s.yield(yield) {
+		if !yieldPage(yield, page, err) {
 			return
 		}
-		if s.more {
-			f.fill(limit)
+		if !w.done {
+			q.fill(limit)
 		}
-		link, more = s.next, s.more
 	}
 }
 
-// fetches are pages under way, in their order.
-type fetches[T any] struct {
+// fetchQueue holds the requests in progress, in the order of their pages.
+type fetchQueue[T any] struct {
 	walk       *walk[T]
-	pending    []pending[T]
-	next, last int      // numbers of the planned pages that were not started yet
-	template   pageLink // of the planned pages
+	pending    []pendingFetch[T]
+	next, last int      // numbers of the planned pages that are not requested yet
+	template   pageLink // for links to the planned pages
 }
 
-type pending[T any] struct {
-	key    uint64
-	page   chan fetched[T]
+type pendingFetch[T any] struct {
+	key    uint64 // of the link
+	result chan fetched[T]
 	cancel context.CancelFunc
 }
 
-func (f *fetches[T]) start(link pageLink) {
-	ctx, cancel := context.WithCancel(f.walk.pager.ctx)
-	page := make(chan fetched[T], 1)
-	f.pending = append(f.pending, pending[T]{link.key, page, cancel})
+func (q *fetchQueue[T]) start(link pageLink) {
+	ctx, cancel := context.WithCancel(q.walk.pager.ctx)
+	result := make(chan fetched[T], 1)
+	q.pending = append(q.pending, pendingFetch[T]{link.key, result, cancel})
 	go func() {
 		defer cancel()
-		got := fetched[T]{err: f.walk.errorf("the transport ended the goroutine that read a page")}
-		defer func() { page <- got }()
-		got = f.walk.pager.fetch(ctx, link)
+		got := fetched[T]{err: q.walk.errorf("the transport ended the goroutine that read a page")}
+		defer func() { result <- got }()
+		got = q.walk.pager.fetch(ctx, link)
 	}()
 }
 
-// end cancels the fetches that nobody will receive, and waits for them.
-func (f *fetches[T]) end() {
-	for _, p := range f.pending {
+// cancel cancels all requests in progress and waits for their goroutines.
+func (q *fetchQueue[T]) cancel() {
+	for _, p := range q.pending {
 		p.cancel()
 	}
-	for _, p := range f.pending {
-		<-p.page
+	for _, p := range q.pending {
+		<-p.result
 	}
-	f.pending = nil
+	q.pending = nil
 }
 
-func (f *fetches[T]) receive() fetched[T] {
-	got := <-f.pending[0].page
-	f.pending = f.pending[1:]
+func (q *fetchQueue[T]) receive() fetched[T] {
+	got := <-q.pending[0].result
+	q.pending = q.pending[1:]
 	return got
 }
 
-// plan works out from the first page which numbers the others have. "pagelen" isn't to be relied on; how many items came is.
-func (f *fetches[T]) plan(first *Page[T], next pageLink) {
-	if first.Size <= 0 || len(first.Values) == 0 || next.number != f.walk.number+1 {
-		return // or the service links pages in a way of its own
+// plan computes from the first page the numbers of the others. It goes by the number of items, since the stated page length is
+// not reliable.
+func (q *fetchQueue[T]) plan(first *Page[T], next pageLink) {
+	if first.Size <= 0 || len(first.Values) == 0 || next.number != q.walk.number+1 {
+		return // the number of pages is unknown, or the links don't count pages
 	}
-	f.template = next
-	f.next, f.last = next.number, (first.Size-1)/len(first.Values)+1
+	q.template = next
+	q.next, q.last = next.number, (first.Size-1)/len(first.Values)+1
 }
 
-// planned is the page that is started next. Its URL differs from the template's by its number only.
-func (f *fetches[T]) planned() (link pageLink, ok bool) {
-	if f.next == 0 || f.next > f.last {
+// planned returns the link to the next planned page. It differs from the template in the number only.
+func (q *fetchQueue[T]) planned() (link pageLink, ok bool) {
+	if q.next == 0 || q.next > q.last {
 		return link, false
 	}
-	u := *f.template.url
-	query := u.Query()
-	query.Set("page", strconv.Itoa(f.next))
-	u.RawQuery = query.Encode()
-	return pageLink{url: &u, number: f.next, key: f.walk.key(&u)}, true
+	u := withPage(q.template.url, q.next)
+	return pageLink{url: u, number: q.next, key: q.walk.key(u)}, true
 }
 
-// fill starts planned pages until there are n under way.
-func (f *fetches[T]) fill(n int) {
-	for len(f.pending) < n {
-		link, ok := f.planned()
+// fill requests planned pages until n are in progress.
+func (q *fetchQueue[T]) fill(n int) {
+	for len(q.pending) < n {
+		link, ok := q.planned()
 		if !ok {
 			return
 		}
-		f.start(link)
-		f.next++
+		q.start(link)
+		q.next++
 	}
 }
 
-// expect makes link the page that is received next. Where the plan has another page there, it was wrong and is given up.
-func (f *fetches[T]) expect(link pageLink) {
-	f.fill(1)
-	if len(f.pending) > 0 && f.pending[0].key == link.key {
+// expect makes link the next page to receive. If another page was planned there, the plan was wrong and is dropped.
+func (q *fetchQueue[T]) expect(link pageLink) {
+	q.fill(1)
+	if len(q.pending) > 0 && q.pending[0].key == link.key {
 		return
 	}
-	f.end()
-	f.next = 0
-	f.start(link)
+	q.cancel()
+	q.next = 0
+	q.start(link)
 }

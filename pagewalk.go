@@ -13,107 +13,93 @@ import (
 // maxEmptyPages is how many pages without items a list may have in a row.
 const maxEmptyPages = 10
 
-// walk is one way through a list: it decides where the next page is, and whether the list is complete.
+// walk is the state of one range over a list. It decides which page is next, and whether the list is complete.
 type walk[T any] struct {
 	pager *Pager[T]
 
+	link pageLink // of the page to fetch next
+	done bool     // no page is left to fetch
+
 	first    *url.URL // of the first request
 	query    url.Values
-	pageLen  int  // items a page, as asked for
+	pageLen  int  // as requested
 	noValues bool // the caller asked for pages without items
 
-	number   int      // of the page at hand; 0: not known
-	byCursor bool     // a link led to a page without a number
-	skipped  int      // pages before the first request's; negative: not known
-	last     *Page[T] // the page before
-	size     int      // items of the whole list, as last told; -1: not told
-	items    int      // read so far
-	empty    int      // pages without items, in a row
-	largest  int      // items of the largest page
-	repeated bool     // more than one page has that many
-	told     int      // the page length that the service tells
+	number       int      // of the latest page; 0: unknown
+	byCursor     bool     // a link led to a page without a number
+	pagesBefore  int      // the first requested page; negative: unknown
+	last         *Page[T] // the latest page
+	size         int      // of the whole list, as last stated; -1: not stated
+	items        int      // on the pages so far
+	emptyPages   int      // in a row
+	largest      int      // items on the largest page
+	largestTwice bool     // at least two pages have that many
+	statedLen    int      // the page length that the service states; 0: none
 
 	seed maphash.Seed
-	seen map[uint64]struct{} // pages asked for, as hashes to keep a long list's memory small
+	seen map[uint64]struct{} // keys of the requested pages, hashed so that a long list takes little memory
 }
 
 func newWalk[T any](p *Pager[T]) *walk[T] {
 	return &walk[T]{pager: p, size: -1, seed: maphash.MakeSeed(), seen: make(map[uint64]struct{})}
 }
 
-// step is what the range does next: it yields the page, then the error, then reads on.
-type step[T any] struct {
-	page *Page[T] // nil: none
-	err  error
-	next pageLink
-	more bool
-}
-
-// yield reports whether the range goes on.
-func (s step[T]) yield(yield func(*Page[T], error) bool) bool {
-	if s.page != nil && !yield(s.page, nil) {
-		return false
-	}
-	if s.err != nil {
-		yield(nil, s.err)
-	}
-	return s.err == nil
-}
-
-// step takes the page that was fetched for link.
-func (w *walk[T]) step(got fetched[T], link pageLink) (s step[T]) {
+// accept takes the page that was fetched from w.link, and sets the link to the next one. If the list ends too early, or the next
+// link can't be followed, it returns both the page and an error.
+func (w *walk[T]) accept(got fetched[T]) (*Page[T], error) {
+	link := w.link
+	w.link, w.done = pageLink{}, true
 	if got.err == nil && link.url == nil {
-		w.start(got)
+		w.start(got.url)
 	}
 	if got.err == nil {
-		got.err = w.check(got.page, link)
+		got.err = w.verify(got.page, link)
 	}
 	if got.err != nil {
-		s.err = w.failure(got.err, link)
-		return s
+		return nil, w.pageError(got.err, link)
 	}
-	w.note(got.page, link)
-	s.page = got.page
-	s.next, s.more, s.err = w.next(got)
-	return s
+	w.count(got.page, link)
+	next, err := w.next(got)
+	w.link, w.done = next, next.url == nil
+	return got.page, err
 }
 
-// start notes the parameters of the first request.
-func (w *walk[T]) start(got fetched[T]) {
-	w.first, w.query = got.url, got.url.Query()
+// start records the parameters of the first request.
+func (w *walk[T]) start(first *url.URL) {
+	w.first, w.query = first, first.Query()
 	w.pageLen = w.pager.pageLen
 	if n, err := strconv.Atoi(w.query.Get("pagelen")); err == nil && n > 0 {
 		w.pageLen = n
 	}
-	w.noValues = leavesValuesOut(w.query)
+	w.noValues = omitsValues(w.query)
 	w.number = 1
 	if w.query.Has("page") {
 		w.number, _ = pageNumber(w.query)
 	}
-	w.skipped = w.number - 1
+	w.pagesBefore = w.number - 1
 	w.seen[w.key(w.first)] = struct{}{}
 }
 
-// check finds pages that are not the ones that were asked for, and lists that lead round in circles.
-func (w *walk[T]) check(page *Page[T], link pageLink) error {
-	if w.empty++; len(page.Values) > 0 {
-		w.empty = 0
+// verify returns an error if the page is not the requested one, or if the list seems to have no end.
+func (w *walk[T]) verify(page *Page[T], link pageLink) error {
+	if w.emptyPages++; len(page.Values) > 0 {
+		w.emptyPages = 0
 	}
 	switch {
-	case page.Next != "" && w.empty > maxEmptyPages:
-		return w.errorf("%d pages in a row have no items and link to another", w.empty)
+	case page.Next != "" && w.emptyPages > maxEmptyPages:
+		return w.errorf("%d pages in a row have no items and link to another", w.emptyPages)
 	case len(page.Values) == 0 || link.number == 0 || link.number == page.Number:
 		return nil
-	case page.Number > 0 && link.ours:
+	case page.Number > 0 && link.built:
 		return w.errorf("page %d was asked for and page %d came", link.number, page.Number)
-	case (page.Number > 0 || link.ours) && reflect.DeepEqual(page.Values, w.last.Values):
+	case (page.Number > 0 || link.built) && reflect.DeepEqual(page.Values, w.last.Values):
 		return w.errorf("page %d was asked for and the one before came again", link.number)
 	}
 	return nil
 }
 
-// note counts a page.
-func (w *walk[T]) note(page *Page[T], link pageLink) {
+// count updates what is known about the list.
+func (w *walk[T]) count(page *Page[T], link pageLink) {
 	switch {
 	case link.url == nil:
 	case link.number > 0:
@@ -130,91 +116,101 @@ func (w *walk[T]) note(page *Page[T], link pageLink) {
 	}
 	n := len(page.Values)
 	w.items += n
-	w.repeated = w.repeated && n <= w.largest || n > 0 && n == w.largest
+	w.largestTwice = w.largestTwice && n <= w.largest || n > 0 && n == w.largest
 	w.largest = max(w.largest, n)
-	if w.told == 0 {
-		w.told = page.PageLen
+	if w.statedLen == 0 {
+		w.statedLen = page.PageLen
 	}
 	w.last = page
 }
 
-// next tells where the page after the one at hand is.
-func (w *walk[T]) next(got fetched[T]) (next pageLink, more bool, err error) {
+// next returns the link to the page after this one. It is zero at the end of the list.
+func (w *walk[T]) next(got fetched[T]) (pageLink, error) {
 	switch {
 	case w.noValues:
-		return next, false, nil
+		return pageLink{}, nil
 	case got.page.Next != "":
-		next, err = w.follow(got.page.Next, got.url)
-		return next, err == nil, err
-	case len(got.page.Values) > 0 && w.items < w.size && w.counts():
-		// The service leaves "next" out on some lists though there are more pages.
-		next = w.numbered(w.number + 1)
-		next.guessed = true
-		next, err = w.visit(next)
-		return next, err == nil, err
+		return w.follow(got.page.Next, got.url)
+	case len(got.page.Values) > 0 && w.items < w.size && w.numbered():
+		// On some lists the service omits the link though there are more pages.
+		link := w.linkTo(w.number + 1)
+		link.unlinked = true
+		return w.visit(link)
 	}
-	return next, false, w.short(nil)
+	return pageLink{}, w.incomplete(nil)
 }
 
-// failure is the error of a page that did not come, or nil where that page is past the list's end. A list that hides some
-// items from the caller ends before its size, and the page that was asked for then is not there.
-func (w *walk[T]) failure(err error, link pageLink) error {
-	if link.url != nil && errors.Is(err, ErrNotFound) { // the list itself was found
-		err = restUnreadError{err}
+// pageError returns the error of a page that could not be read, or nil if the list ended before that page. If the service hides
+// some items from the caller, the list ends before its size, and a page that was requested because of the size doesn't exist.
+func (w *walk[T]) pageError(err error, link pageLink) error {
+	if link.url != nil && errors.Is(err, ErrNotFound) {
+		err = laterPageError{err}
 	}
-	if !link.guessed || !isNoPage(err) {
+	if !link.unlinked || !isMissingPage(err) {
 		return err
 	}
 	pageLen := max(w.pageLen, w.largest)
-	if w.repeated && w.told == w.largest {
-		pageLen = w.told // the service serves fewer than were asked for
+	if w.largestTwice && w.statedLen == w.largest {
+		pageLen = w.statedLen // the service serves shorter pages than requested
 	}
-	if (link.number-1)*pageLen < w.size {
-		return w.shortError(err) // the service says that this page has items
+	if (link.number-1)*pageLen < w.size { // by the size this page has items
+		return w.tooShort(err)
 	}
-	return w.short(err)
+	return w.incomplete(err)
 }
 
-// isNoPage reports whether err is a response that a service may send in the place of a page that does not exist.
-func isNoPage(err error) bool {
+// laterPageError is a 404 on a page after the first. It is not an [ErrNotFound]: the list itself exists, and an item that a
+// caller looks for may be on the pages that were not read.
+type laterPageError struct{ err error }
+
+func (e laterPageError) Error() string { return e.err.Error() }
+
+func (e laterPageError) Is(target error) bool {
+	return target != ErrNotFound && errors.Is(e.err, target)
+}
+
+func (e laterPageError) As(target any) bool { return errors.As(e.err, target) }
+
+// isMissingPage reports whether err is a response that a service may send for a page that does not exist.
+func isMissingPage(err error) bool {
 	var refused *APIError
 	return errors.Is(err, errNotAPage) || errors.Is(err, errNullBody) || errors.Is(err, errEmptyBody) ||
 		errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound
 }
 
-// counts reports whether the number of the page at hand is one that the service would know.
-func (w *walk[T]) counts() bool { return w.number > 0 && !w.byCursor }
+// numbered reports whether w.number is the service's number of the latest page.
+func (w *walk[T]) numbered() bool { return w.number > 0 && !w.byCursor }
 
-// short is the error of a list that ends a page or more before its size. cause, if not nil, came in the place of another page.
-func (w *walk[T]) short(cause error) error {
-	if w.skipped < 0 || w.size-w.read() < w.tolerable() {
+// incomplete returns an error if the list ends a page or more short of its size. Fewer items may be missing: the service hides
+// some from the caller. cause is the error of the page after the last, or nil.
+func (w *walk[T]) incomplete(cause error) error {
+	if w.pagesBefore < 0 || w.size-w.itemsSoFar() < w.servedLen() {
 		return nil
 	}
-	return w.shortError(cause)
+	return w.tooShort(cause)
 }
 
-// read is how many items lie before the end of the page at hand.
-func (w *walk[T]) read() int { return w.skipped*w.pageLen + w.items }
+// itemsSoFar counts the items up to the end of the latest page, those of skipped pages included.
+func (w *walk[T]) itemsSoFar() int { return w.pagesBefore*w.pageLen + w.items }
 
-// tolerable is the length of a page. Fewer items may be missing from a list, because some are hidden from the caller. The
-// service serves pages of another length than the one asked for, and doesn't always tell which.
-func (w *walk[T]) tolerable() int {
+// servedLen is the length of a full page. The service may serve another length than requested, and doesn't always state it.
+func (w *walk[T]) servedLen() int {
 	switch {
-	case w.repeated:
+	case w.largestTwice:
 		return w.largest
-	case w.told > 0 && w.largest <= w.told && w.told <= w.pageLen:
-		return w.told
+	case w.statedLen > 0 && w.largest <= w.statedLen && w.statedLen <= w.pageLen:
+		return w.statedLen
 	case w.largest > 0:
 		return w.largest
 	}
 	return w.pageLen
 }
 
-func (w *walk[T]) shortError(cause error) error {
+func (w *walk[T]) tooShort(cause error) error {
 	if cause == nil {
-		return w.errorf("the list ended after %d of %d items", w.read(), w.size)
+		return w.errorf("the list ended after %d of %d items", w.itemsSoFar(), w.size)
 	}
-	return w.errorf("the list ended after %d of %d items: %w", w.read(), w.size, cause)
+	return w.errorf("the list ended after %d of %d items: %w", w.itemsSoFar(), w.size, cause)
 }
 
 func (w *walk[T]) errorf(format string, args ...any) error {

@@ -31,7 +31,7 @@ func TestPollsComeSoonAfterAChangeAndSeldomInQuiet(t *testing.T) {
 		r.Script("", pipelinestest.Script{Parsing: 5 * time.Minute, Steps: []pipelinestest.Step{{Duration: 10 * time.Minute}}})
 		id := start(t, c).UUID
 		begin := time.Now()
-		srv.ResetRequests()
+		srv.ClearRequests()
 		_, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
 		require.NoError(t, err)
 		var at []time.Duration

@@ -137,6 +137,17 @@ func TestAllThatWasReadIsComparedWhereAServerStartsAnew(t *testing.T) {
 	}
 }
 
+func TestAnotherObjectThatIsCutBeforeItIsComparedIsNotReadOn(t *testing.T) {
+	content, other := noise(10_000), bytes.Repeat([]byte("x"), 10_000)
+	for kind, read := range readers() {
+		t.Run(kind, func(t *testing.T) {
+			got, err := read(t, sequence(cut(4_000, serveLog(content, `"v1"`)), cut(100, serveLog(other, `"v2"`)), serveLog(other, `"v2"`)))
+			require.ErrorContains(t, err, "has changed since its beginning was read")
+			require.Equal(t, content[:4_000], got)
+		})
+	}
+}
+
 func TestARangePastTheEndIsAnEndOnlyWhereAllWasRead(t *testing.T) {
 	content := noise(4_000)
 	for name, tc := range map[string]struct {
@@ -563,6 +574,7 @@ func TestATailIsTheOneThatTheLogHad(t *testing.T) {
 		"of an empty log":            {whole(nil, true), nil},
 		"of an empty log, no length": {whole(nil, false), nil},
 		"of an empty log, by a 416":  {pastEnd("bytes */0"), nil},
+		"of an empty log, by a 206":  {serveLog(nil, ""), nil}, // net/http's server sends "bytes 0--1/0"
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv := record(t, tc.handle)

@@ -165,6 +165,14 @@ func (k *call) judgeResponse(ctx context.Context, resp *http.Response) verdict {
 	return verdict{err: e}
 }
 
+// apiError makes the error of a response. The stall timeout bounds the reading of its whole body.
+func (k *call) apiError(resp *http.Response) *APIError {
+	stalled := time.AfterFunc(k.client.transport.stall, func() { resp.Body.Close() })
+	defer stalled.Stop()
+	foreign := !k.client.transport.own(resp.Request)
+	return newAPIError(k.at, int(k.info.attempts.Load()), resp, k.redactor(resp, foreign), foreign)
+}
+
 // judgeStorage decides about the response of a storage host. Only requests that read lead there.
 func (k *call) judgeStorage(ctx context.Context, e *APIError) verdict {
 	switch e.StatusCode {

@@ -82,8 +82,8 @@ type RunnerVersion struct {
 	Current string `json:"current,omitzero"` // recommended
 }
 
-// RunnerOAuthClient has the credentials of a runner. The service sends the secret once, when the runner is created. The secret is
-// masked when the value is printed, and left out when it is marshalled.
+// RunnerOAuthClient has the credentials of a runner. The service sends the secret only once, when the runner is created. Printing
+// the value masks the secret, and JSON omits it.
 type RunnerOAuthClient struct {
 	Type          string `json:"type,omitzero"`
 	ID            string `json:"id,omitzero"`
@@ -102,39 +102,39 @@ func (c RunnerOAuthClient) masked() any {
 	return plainRunnerOAuthClient(c)
 }
 
-// Format implements [fmt.Formatter]: the secret is masked under every verb.
+// Format implements [fmt.Formatter]: every verb masks the secret.
 func (c RunnerOAuthClient) Format(f fmt.State, verb rune) { formatMasked(f, verb, c.masked()) }
 
 // LogValue implements [slog.LogValuer]: the secret is masked.
 func (c RunnerOAuthClient) LogValue() slog.Value { return slog.AnyValue(c.masked()) }
 
-// MarshalJSON implements [encoding/json.Marshaler]: the secret is left out, because programs log what they marshal.
+// MarshalJSON implements [encoding/json.Marshaler]: the secret is omitted, because programs log JSON.
 func (c RunnerOAuthClient) MarshalJSON() ([]byte, error) {
 	c.Secret = ""
 	return json.Marshal(plainRunnerOAuthClient(c))
 }
 
-// RunnerRequest is a runner to create. Name is required. The service is said to take at most ten labels of lower-case letters,
+// RunnerRequest is a runner to create. Name is required. The service is reported to accept at most ten labels of lower-case letters,
 // digits and dots. Whether it adds "self.hosted" is unknown.
 type RunnerRequest struct {
 	Name   string   `json:"name"`
 	Labels []string `json:"labels,omitzero"` // nil: the service decides
 }
 
-func (r RunnerRequest) check() error {
+func (r RunnerRequest) validate() error {
 	if r.Name == "" {
 		return invalidArgument("runner has no name")
 	}
 	return nil
 }
 
-// RunnerUpdate is what to change of a runner. Whether the service changes both is unknown.
+// RunnerUpdate is a change of a runner. Whether the service can change both fields is unknown.
 type RunnerUpdate struct {
-	Name   *string  `json:"name,omitzero"`   // nil: as it is
-	Labels []string `json:"labels,omitzero"` // nil: as they are; empty: none
+	Name   *string  `json:"name,omitzero"`   // nil: unchanged
+	Labels []string `json:"labels,omitzero"` // nil: unchanged; empty: none
 }
 
-func (u RunnerUpdate) check() error {
+func (u RunnerUpdate) validate() error {
 	switch {
 	case u.Name == nil && u.Labels == nil:
 		return invalidArgument("update changes nothing")
@@ -176,7 +176,7 @@ func (r *RunnerSet) List(ctx context.Context, q *ListOptions, opts ...CallOption
 	return list[Runner](ctx, r.client, r.at(r.ops.list), q.params(), opts)
 }
 
-// Get returns one runner. One that does not exist is an [ErrNotFound].
+// Get returns one runner. If there is none, the error is an [ErrNotFound].
 //
 // API:
 //   - GET /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
@@ -187,8 +187,8 @@ func (r *RunnerSet) Get(ctx context.Context, id string, opts ...CallOption) (*Ru
 	return send[Runner](ctx, r.client, r.at(r.ops.get, id), nil, opts)
 }
 
-// Create creates a runner. Keep the secret in its OAuthClient: the service sends it only once. An [ErrInvalidRequest] may mean
-// that there are too many runners. A request that may have reached the service is not sent again: the error is then an
+// Create creates a runner. Store the secret in its OAuthClient: the service sends it only once. An [ErrInvalidRequest] may mean that
+// there are too many runners. A request that may have reached the service is not sent again: the error is then an
 // [ErrOutcomeUnknown].
 //
 // API:
@@ -197,11 +197,11 @@ func (r *RunnerSet) Get(ctx context.Context, id string, opts ...CallOption) (*Ru
 //
 // Scope: runner:write.
 func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...CallOption) (*Runner, error) {
-	return send[Runner](ctx, r.client, r.at(r.ops.create).withError(runner.check()), runner, opts)
+	return send[Runner](ctx, r.client, r.at(r.ops.create).withError(runner.validate()), runner, opts)
 }
 
-// Update changes name or labels of a runner; whether the service changes both is unknown. One that does not exist is an
-// [ErrNotFound].
+// Update changes the name or labels of a runner. Whether the service can change both is unknown. If there is no such runner, the
+// error is an [ErrNotFound].
 //
 // API:
 //   - PUT /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
@@ -211,10 +211,10 @@ func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...Ca
 func (r *RunnerSet) Update(
 	ctx context.Context, id string, update RunnerUpdate, opts ...CallOption,
 ) (*Runner, error) {
-	return send[Runner](ctx, r.client, r.at(r.ops.update, id).withError(update.check()), update, opts)
+	return send[Runner](ctx, r.client, r.at(r.ops.update, id).withError(update.validate()), update, opts)
 }
 
-// Delete deletes a runner. One that does not exist is an [ErrNotFound].
+// Delete deletes a runner. If there is none, the error is an [ErrNotFound].
 //
 // API:
 //   - DELETE /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}

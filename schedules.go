@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -42,20 +43,20 @@ type Schedule struct {
 
 // ScheduleRequest is a schedule to create. Target and CronPattern are required.
 type ScheduleRequest struct {
-	// Target is a branch; whether the service takes a tag is unknown. Without a selector it gets the one of
-	// the branch's own pipeline.
+	// Target is a branch. Whether the service accepts a tag is unknown. The default selector is that of the
+	// branch's own pipeline.
 	Target Target `json:"target"`
-	// CronPattern has seven fields in the form of Quartz, in UTC: second, minute, hour, day of month,
+	// CronPattern has seven fields in the format of Quartz, in UTC: second, minute, hour, day of month,
 	// month, day of week, year. "0 0 12 * * ? *" is noon.
 	CronPattern string `json:"cron_pattern"`
-	// Enabled says whether the schedule starts pipelines; nil: it does.
+	// Enabled says whether the schedule starts pipelines. The default is true.
 	Enabled *bool `json:"enabled,omitzero"`
 }
 
 // cronFields is the number of fields of a cron pattern: second, minute, hour, day of month, month, day of week, year.
 const cronFields = 7
 
-func (r ScheduleRequest) check() error {
+func (r ScheduleRequest) validate() error {
 	if n := len(strings.Fields(r.CronPattern)); n != cronFields {
 		return invalidArgument("CronPattern %q has %d fields and needs %d: second, minute, hour, day of month, month, day of week, year",
 			r.CronPattern, n, cronFields)
@@ -63,10 +64,10 @@ func (r ScheduleRequest) check() error {
 	if r.Target.Type != TargetRef {
 		return invalidArgument("a schedule's target is a branch, not a %q", r.Target.Type)
 	}
-	return r.Target.check()
+	return r.Target.validate()
 }
 
-// body fills in the selector, which the service demands here.
+// body sets the selector, which the service requires here.
 func (r ScheduleRequest) body() ScheduleRequest {
 	if r.Target.Selector == nil {
 		kind := SelectorBranches
@@ -78,61 +79,63 @@ func (r ScheduleRequest) body() ScheduleRequest {
 	return r
 }
 
-// ScheduleUpdate is what to change of a schedule. The service changes neither target nor pattern: create another schedule.
+// ScheduleUpdate is a change of a schedule. The service can't change target or pattern: create another schedule instead.
 type ScheduleUpdate struct {
 	Enabled *bool `json:"enabled,omitzero"`
 }
 
-// ScheduleExecution is one time that a schedule was due: Pipeline is the run that it started, or Error is why it started none.
-// The service documents no more of it; Raw has what it sent.
+func (u ScheduleUpdate) validate() error {
+	if u == (ScheduleUpdate{}) {
+		return invalidArgument("update changes nothing")
+	}
+	return nil
+}
+
+// ScheduleExecution is one execution of a schedule. Pipeline is the run that it started, or Error says why it started none. The
+// service documents no other members; Raw has the JSON itself.
 type ScheduleExecution struct {
 	Type     string       `json:"type,omitzero"`
 	Pipeline *Pipeline    `json:"pipeline,omitzero"`
 	Error    *ErrorDetail `json:"error,omitzero"`
-	Raw      []byte       `json:"-"` // the execution as it came, JSON
+	Raw      []byte       `json:"-"` // JSON
 }
 
-// UnmarshalJSON implements [encoding/json.Unmarshaler]. A pipeline may be an object or its UUID, an error an object or a
-// text.
+// UnmarshalJSON implements [encoding/json.Unmarshaler]. The pipeline may be an object or a UUID, the error an object or a string.
 func (e *ScheduleExecution) UnmarshalJSON(data []byte) error {
-	var loose struct {
+	var body struct {
 		Type     string         `json:"type"`
 		Pipeline jsontext.Value `json:"pipeline"`
 		Error    jsontext.Value `json:"error"`
 	}
-	if err := informing.Unmarshal(data, &loose); err != nil {
+	if err := informing.Unmarshal(data, &body); err != nil {
 		return err
 	}
-	*e = ScheduleExecution{Type: loose.Type, Raw: append([]byte(nil), data...)}
-	var err error
-	switch loose.Pipeline.Kind() {
-	case jsontext.KindString:
-		e.Pipeline = new(Pipeline)
-		err = informing.Unmarshal(loose.Pipeline, &e.Pipeline.UUID)
-	case jsontext.KindBeginObject:
-		err = informing.Unmarshal(loose.Pipeline, &e.Pipeline)
-	default: // no pipeline
-	}
-	if err != nil {
+	*e = ScheduleExecution{Type: body.Type, Raw: bytes.Clone(data)}
+	if err := unmarshalObjectOrString(body.Pipeline, &e.Pipeline, func(p *Pipeline) *string { return &p.UUID }); err != nil {
 		return err
 	}
-	switch loose.Error.Kind() {
+	return unmarshalObjectOrString(body.Error, &e.Error, func(d *ErrorDetail) *string { return &d.Message })
+}
+
+// unmarshalObjectOrString decodes an object into *into, and a string into one field of it. It leaves *into nil for anything else.
+func unmarshalObjectOrString[T any](v jsontext.Value, into **T, field func(*T) *string) error {
+	switch v.Kind() {
 	case jsontext.KindString:
-		e.Error = new(ErrorDetail)
-		return informing.Unmarshal(loose.Error, &e.Error.Message)
+		*into = new(T)
+		return informing.Unmarshal(v, field(*into))
 	case jsontext.KindBeginObject:
-		return informing.Unmarshal(loose.Error, &e.Error)
-	default: // no error
+		return informing.Unmarshal(v, into)
+	default:
 		return nil
 	}
 }
 
-// MarshalJSON implements [encoding/json.Marshaler]: what came, or an object.
+// MarshalJSON implements [encoding/json.Marshaler]. It returns Raw if that is valid JSON, and else an object of the other fields.
 func (e ScheduleExecution) MarshalJSON() ([]byte, error) {
 	if jsontext.Value(e.Raw).IsValid(decodeOptions) {
 		return e.Raw, nil
 	}
-	type plain ScheduleExecution
+	type plain ScheduleExecution // without this method
 	return json.Marshal(plain(e), jsontext.AllowInvalidUTF8(true))
 }
 
@@ -147,7 +150,7 @@ func (s *SchedulesService) List(
 	return list[Schedule](ctx, s.client, opSchedulesList.at(repo.Workspace, repo.Slug), q.params(), opts)
 }
 
-// Get returns one schedule. One that does not exist is an [ErrNotFound].
+// Get returns one schedule. If there is none, the error is an [ErrNotFound].
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}
 //
@@ -158,10 +161,11 @@ func (s *SchedulesService) Get(
 	return send[Schedule](ctx, s.client, opSchedulesGet.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
-// Create creates a schedule. The service creates it enabled, so one that is to be disabled is then updated; if only that fails,
-// Create returns the schedule and the error. If the repository has as many schedules as the service allows, the error is an
-// [ErrTooManySchedules]. A request that may have reached the service is not sent again: the error is then an
-// [ErrOutcomeUnknown].
+// Create creates a schedule. The service enables every new schedule, so Create disables it with a second request if Enabled points
+// to false. If only that fails, Create returns both the schedule and the error.
+//
+// If the repository has as many schedules as the service allows, the error is an [ErrTooManySchedules]. A request that may have
+// reached the service is not sent again: the error is then an [ErrOutcomeUnknown].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines_config/schedules
 //
@@ -169,10 +173,10 @@ func (s *SchedulesService) Get(
 func (s *SchedulesService) Create(
 	ctx context.Context, repo Repo, schedule ScheduleRequest, opts ...CallOption,
 ) (*Schedule, error) {
-	at := opSchedulesCreate.at(repo.Workspace, repo.Slug).withError(schedule.check())
+	at := opSchedulesCreate.at(repo.Workspace, repo.Slug).withError(schedule.validate())
 	created, err := send[Schedule](ctx, s.client, at, schedule.body(), opts)
 	if errors.Is(err, ErrUnauthorized) {
-		return nil, s.whyUnauthorized(ctx, repo, err)
+		return nil, s.explainUnauthorized(ctx, repo, err)
 	}
 	if err != nil || schedule.Enabled == nil || *schedule.Enabled || !created.Enabled {
 		return created, err
@@ -184,16 +188,16 @@ func (s *SchedulesService) Create(
 	return disabled, nil
 }
 
-// whyUnauthorized tells the two meanings of a 401 apart, which the service gives also for one schedule too many: then the
-// same credentials still read the list.
-func (s *SchedulesService) whyUnauthorized(ctx context.Context, repo Repo, err error) error {
+// explainUnauthorized distinguishes the two meanings of a 401. The service sends it also for one schedule too many: then the same
+// credentials can still read the list.
+func (s *SchedulesService) explainUnauthorized(ctx context.Context, repo Repo, err error) error {
 	if _, listErr := s.List(ctx, repo, nil).First(); listErr != nil {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrTooManySchedules, err)
 }
 
-// Update enables or disables a schedule. One that does not exist is an [ErrNotFound].
+// Update enables or disables a schedule. If there is none, the error is an [ErrNotFound].
 //
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}
 //
@@ -201,14 +205,11 @@ func (s *SchedulesService) whyUnauthorized(ctx context.Context, repo Repo, err e
 func (s *SchedulesService) Update(
 	ctx context.Context, repo Repo, id string, update ScheduleUpdate, opts ...CallOption,
 ) (*Schedule, error) {
-	var err error
-	if update == (ScheduleUpdate{}) {
-		err = invalidArgument("update changes nothing")
-	}
-	return send[Schedule](ctx, s.client, opSchedulesUpdate.at(repo.Workspace, repo.Slug, id).withError(err), update, opts)
+	at := opSchedulesUpdate.at(repo.Workspace, repo.Slug, id).withError(update.validate())
+	return send[Schedule](ctx, s.client, at, update, opts)
 }
 
-// Delete deletes a schedule. One that does not exist is an [ErrNotFound].
+// Delete deletes a schedule. If there is none, the error is an [ErrNotFound].
 //
 // API: DELETE /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}
 //
@@ -217,7 +218,7 @@ func (s *SchedulesService) Delete(ctx context.Context, repo Repo, id string, opt
 	return exec(ctx, s.client, opSchedulesDelete.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
-// ListExecutions lists the times that a schedule was due.
+// ListExecutions lists the executions of a schedule.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}/executions
 //

@@ -27,7 +27,7 @@ var (
 type Step struct {
 	Type              string       `json:"type,omitzero"`
 	UUID              string       `json:"uuid,omitzero"`
-	Name              string       `json:"name,omitzero"` // empty where the pipeline's YAML names none
+	Name              string       `json:"name,omitzero"` // empty if the YAML names none
 	RunNumber         int          `json:"run_number,omitzero"`
 	State             StepState    `json:"state,omitzero"`
 	Trigger           *StepTrigger `json:"trigger,omitzero"`
@@ -35,15 +35,15 @@ type Step struct {
 	SetupCommands     []Command    `json:"setup_commands,omitzero"`
 	ScriptCommands    []Command    `json:"script_commands,omitzero"`
 	TeardownCommands  []Command    `json:"teardown_commands,omitzero"`
-	StartedOn         time.Time    `json:"started_on,omitzero"`          // zero until it starts
-	CompletedOn       time.Time    `json:"completed_on,omitzero"`        // zero until it ends
+	StartedOn         time.Time    `json:"started_on,omitzero"`          // zero until the step starts
+	CompletedOn       time.Time    `json:"completed_on,omitzero"`        // zero until the step ends
 	DurationInSeconds int          `json:"duration_in_seconds,omitzero"` // seconds
-	BuildSecondsUsed  int          `json:"build_seconds_used,omitzero"`  // seconds that are charged
+	BuildSecondsUsed  int          `json:"build_seconds_used,omitzero"`  // seconds that are billed
 	MaxTime           int          `json:"maxTime,omitzero"`             // minutes
 	Pipeline          *PipelineRef `json:"pipeline,omitzero"`
 }
 
-// PipelineRef names a pipeline inside another resource.
+// PipelineRef is a reference to a pipeline.
 type PipelineRef struct {
 	Type string `json:"type,omitzero"`
 	UUID string `json:"uuid,omitzero"`
@@ -59,7 +59,7 @@ const (
 	StepTriggerRedeploy  StepTriggerType = "pipeline_step_trigger_redeploy"
 )
 
-// StepTrigger is what starts a step.
+// StepTrigger is what started a step.
 type StepTrigger struct {
 	Type StepTriggerType `json:"type,omitzero"`
 }
@@ -72,17 +72,16 @@ type Command struct {
 	Action      string      `json:"action,omitzero"` // of a system command, such as "PROCESS_TEST_REPORTS"
 }
 
-// CommandType says whose command it is.
+// CommandType says where a command comes from.
 type CommandType string
 
-// The known command types: the author's own, and those that the service adds.
+// The known command types: those of the YAML, and those that the service adds.
 const (
 	CommandUser   CommandType = "user"
 	CommandSystem CommandType = "system"
 )
 
-// Image is the image that a step runs in. Its password is masked wherever the value is printed, and left out where it is
-// marshalled.
+// Image is the image that a step runs in. Printing it masks the password, and JSON omits it.
 type Image struct {
 	Name     string `json:"name,omitzero"`
 	Username string `json:"username,omitzero"`
@@ -100,20 +99,20 @@ func (i Image) masked() any {
 	return plainImage(i)
 }
 
-// Format implements [fmt.Formatter]: the password is masked under every verb.
+// Format implements [fmt.Formatter]: every verb masks the password.
 func (i Image) Format(f fmt.State, verb rune) { formatMasked(f, verb, i.masked()) }
 
 // LogValue implements [slog.LogValuer]: the password is masked.
 func (i Image) LogValue() slog.Value { return slog.AnyValue(i.masked()) }
 
-// MarshalJSON implements [encoding/json.Marshaler]: the password is left out, because programs log what they marshal.
+// MarshalJSON implements [encoding/json.Marshaler]: the password is omitted, because programs log JSON.
 func (i Image) MarshalJSON() ([]byte, error) {
 	i.Password = ""
 	return json.Marshal(plainImage(i))
 }
 
-// List lists the steps of a pipeline in the service's order, which isn't documented and has been the order of definition.
-// The service puts all of them on one page. The pipeline is named by its UUID or its build number.
+// List lists the steps of a pipeline. Their order is not documented; so far it is the order of definition. The service puts all of
+// them on one page. pipelineID is a UUID or a build number.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps
 //
@@ -124,7 +123,7 @@ func (s *StepsService) List(
 	return list[Step](ctx, s.client, opStepsList.at(repo.Workspace, repo.Slug, pipelineID), q.params(), opts)
 }
 
-// Get returns one step. A step that does not exist is an [ErrNotFound].
+// Get returns one step. If there is none, the error is an [ErrNotFound].
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}
 //

@@ -8,24 +8,26 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/redact"
 )
 
 // SyncOptions are the options of [VariableSet.Plan].
 type SyncOptions struct {
 	Prune   bool        // delete the variables that are not wanted
-	Secured SecuredSync // whether secured values, which nobody can compare, are written
+	Secured SecuredSync // whether to rewrite secured values, which can't be compared
 }
 
-// SecuredSync says when a secured variable that is there already is written.
+// SecuredSync says when an existing secured variable is rewritten.
 type SecuredSync int
 
-// The service never returns a secured value, so a plan can't tell whether it is the wanted one.
+// The service never returns a secured value, so a plan can't compare it with the wanted one.
 const (
-	SecuredAlways    SecuredSync = iota // each plan writes it, so that it is the wanted one afterwards
-	SecuredIfMissing                    // a plan writes it if it is missing or not secured yet
+	SecuredAlways    SecuredSync = iota // every plan rewrites it
+	SecuredIfMissing                    // a plan writes it only if it is missing or not secured yet
 )
 
-// SyncPlan lists what to change so that a [VariableSet] has the wanted variables. Make one with [VariableSet.Plan], check it, and
+// SyncPlan lists the changes after which a [VariableSet] has the wanted variables. Make one with [VariableSet.Plan], review it, and
 // pass it to [VariableSet.Apply].
 type SyncPlan struct {
 	Create    []VariableRequest // missing
@@ -33,8 +35,8 @@ type SyncPlan struct {
 	Delete    []Variable        // not wanted; only with SyncOptions.Prune
 	Unchanged []Variable        // as wanted, and with SecuredIfMissing the secured ones
 
-	scope string          // the path of the list it was made from
-	asIs  map[string]bool // keys that nobody wanted opened
+	listPath       string          // of the variables that the plan was made for
+	keepProtection map[string]bool // keys whose request left Secured nil
 }
 
 // VariableChange is a variable before and after an update.
@@ -46,14 +48,14 @@ type VariableChange struct {
 // plainVariableChange is a VariableChange without its methods.
 type plainVariableChange VariableChange
 
-// Format implements [fmt.Formatter]: secured values are masked under every verb.
+// Format implements [fmt.Formatter]: every verb masks secured values.
 func (c VariableChange) Format(f fmt.State, verb rune) { formatMasked(f, verb, plainVariableChange(c)) }
 
-// Empty reports whether there is nothing to do.
+// Empty reports whether the plan changes nothing.
 func (p *SyncPlan) Empty() bool { return len(p.Create)+len(p.Update)+len(p.Delete) == 0 }
 
-// String returns the plan as a diff with a line for each change: "+" is created, "~" is changed, "-" is deleted. Secured values
-// are masked.
+// String returns the plan as a diff with one line for each change: "+" creates, "~" updates, "-" deletes. Secured values are
+// masked.
 func (p *SyncPlan) String() string {
 	if p == nil {
 		return "no plan"
@@ -75,7 +77,7 @@ func (p *SyncPlan) String() string {
 // Format implements [fmt.Formatter]: every verb prints [SyncPlan.String].
 func (p *SyncPlan) Format(f fmt.State, _ rune) { fmt.Fprint(f, p.String()) }
 
-// LogValue implements [slog.LogValuer]: it is the number of changes of each kind.
+// LogValue implements [slog.LogValuer]. It is the number of changes of each kind.
 func (p *SyncPlan) LogValue() slog.Value {
 	if p == nil {
 		return slog.StringValue(p.String())
@@ -84,7 +86,7 @@ func (p *SyncPlan) LogValue() slog.Value {
 		slog.Int("delete", len(p.Delete)), slog.Int("unchanged", len(p.Unchanged)))
 }
 
-// shownValue shows a value only where the request says that it isn't secured.
+// shownValue returns the value if Secured points to false, and else a mask.
 func shownValue(r VariableRequest) string {
 	switch {
 	case r.Secured == nil:
@@ -95,24 +97,25 @@ func shownValue(r VariableRequest) string {
 	return fmt.Sprintf("%q", r.Value)
 }
 
-// shown doesn't tell a value that becomes secured: it is often the secret already.
+// shown formats the change. If the variable becomes secured, it masks the old value too, which often is the secret already.
 func (c VariableChange) shown() string {
 	secured := c.After.Secured == nil || *c.After.Secured
 	switch {
 	case c.Before.Secured && secured:
-		return shownValue(c.After) + ", written anew"
+		return shownValue(c.After) + ", rewritten"
 	case secured:
-		return shownValue(c.After) + ", in the clear before"
+		return shownValue(c.After) + ", was not secured"
 	case c.Before.Secured:
-		return shownValue(c.After) + ", secured before"
+		return shownValue(c.After) + ", was secured"
 	}
 	return fmt.Sprintf("%q -> %q", c.Before.Value, c.After.Value)
 }
 
-// Plan compares the wanted variables, by their keys, with those that are there, and returns what [VariableSet.Apply] would do.
-// It only reads, with one request for each hundred variables. o may be nil. A wanted variable without a key, one that is wanted
-// twice, and an empty value for a secured variable are an [ErrInvalidArgument]; under [SecuredIfMissing] the value of a secured
-// variable that is there may be empty.
+// Plan compares the wanted variables with the existing ones, by key, and returns what [VariableSet.Apply] would change. It only
+// reads, with one request for each hundred variables. o may be nil.
+//
+// A wanted variable without a key, a key that is wanted twice, and an empty value for a secured variable are an
+// [ErrInvalidArgument]. With [SecuredIfMissing], the value for an existing secured variable may be empty.
 //
 // API: as [VariableSet.List].
 //
@@ -123,42 +126,26 @@ func (v *VariableSet) Plan(
 	if o == nil {
 		o = &SyncOptions{}
 	}
-	at := v.at(v.ops.list)
-	if err := checkWanted(wanted); err != nil {
+	if err := validateWanted(wanted); err != nil {
 		return nil, fmt.Errorf("pipelines: Variables.Plan: %w", err)
 	}
-	there, err := v.List(ctx, nil, opts...).Collect()
+	existing, err := v.List(ctx, nil, opts...).Collect()
 	if err != nil {
 		return nil, err
 	}
-	for _, one := range there {
-		if one.Key == "" { // which would be deleted as one that is not wanted
+	for _, one := range existing {
+		if one.Key == "" { // Prune would delete it
 			return nil, fmt.Errorf("pipelines: Variables.Plan: variable %q is listed without a key that can be read", one.UUID)
 		}
 	}
-	there = v.client.created.addMissing(at.path, there)
-	plan := &SyncPlan{scope: at.path, asIs: make(map[string]bool)}
-	byKey := make(map[string]*Variable, len(there))
-	for _, one := range slices.Backward(there) { // the first of a key counts
-		byKey[one.Key] = one
+	plan := &SyncPlan{listPath: v.at(v.ops.list).path, keepProtection: make(map[string]bool)}
+	if err := plan.compareAll(v.created().appendUnlisted(existing), wanted, o); err != nil {
+		return nil, fmt.Errorf("pipelines: Variables.Plan: %w", err)
 	}
-	keys := make(map[string]bool, len(wanted))
-	for _, one := range wanted {
-		keys[one.Key] = true
-		if err := plan.compare(byKey[one.Key], one, o.Secured); err != nil {
-			return nil, fmt.Errorf("pipelines: Variables.Plan: %w", err)
-		}
-	}
-	for _, one := range there {
-		if o.Prune && !keys[one.Key] {
-			plan.Delete = append(plan.Delete, *one)
-		}
-	}
-	slices.SortStableFunc(plan.Delete, func(a, b Variable) int { return cmp.Compare(a.Key, b.Key) })
 	return plan, nil
 }
 
-func checkWanted(wanted []VariableRequest) error {
+func validateWanted(wanted []VariableRequest) error {
 	seen := make(map[string]bool, len(wanted))
 	for i, one := range wanted {
 		switch {
@@ -172,55 +159,78 @@ func checkWanted(wanted []VariableRequest) error {
 	return nil
 }
 
-func (p *SyncPlan) compare(there *Variable, wanted VariableRequest, policy SecuredSync) error {
-	secured := wanted.secured(there)
-	if there != nil && there.Secured && secured && policy == SecuredIfMissing {
-		p.Unchanged = append(p.Unchanged, *there)
+// compareAll adds the changes that lead from the existing variables to the wanted ones.
+func (p *SyncPlan) compareAll(existing []*Variable, wanted []VariableRequest, o *SyncOptions) error {
+	byKey := make(map[string]*Variable, len(existing))
+	for _, one := range slices.Backward(existing) { // of several with one key the first wins
+		byKey[one.Key] = one
+	}
+	keys := make(map[string]bool, len(wanted))
+	for _, one := range wanted {
+		keys[one.Key] = true
+		if err := p.compare(byKey[one.Key], one, o.Secured); err != nil {
+			return err
+		}
+	}
+	for _, one := range existing {
+		if o.Prune && !keys[one.Key] {
+			p.Delete = append(p.Delete, *one)
+		}
+	}
+	slices.SortStableFunc(p.Delete, func(a, b Variable) int { return cmp.Compare(a.Key, b.Key) })
+	return nil
+}
+
+// compare adds the change that leads from an existing variable, or nil, to the wanted one.
+func (p *SyncPlan) compare(existing *Variable, wanted VariableRequest, policy SecuredSync) error {
+	secured := wanted.secured(existing)
+	if existing != nil && existing.Secured && secured && policy == SecuredIfMissing {
+		p.Unchanged = append(p.Unchanged, *existing)
 		return nil
 	}
-	if err := wanted.check(there); err != nil {
+	if err := wanted.validate(existing); err != nil {
 		return err
 	}
-	p.asIs[wanted.Key] = wanted.Secured == nil
+	p.keepProtection[wanted.Key] = wanted.Secured == nil
 	wanted.Secured = &secured
 	switch {
-	case there == nil:
+	case existing == nil:
 		p.Create = append(p.Create, wanted)
-	case !there.Secured && !secured && there.Value == wanted.Value:
-		p.Unchanged = append(p.Unchanged, *there)
+	case !existing.Secured && !secured && existing.Value == wanted.Value:
+		p.Unchanged = append(p.Unchanged, *existing)
 	default:
-		p.Update = append(p.Update, VariableChange{*there, wanted})
+		p.Update = append(p.Update, VariableChange{*existing, wanted})
 	}
 	return nil
 }
 
-// SyncError says where [VariableSet.Apply] has stopped. Unwrap gives the cause.
+// SyncError says at which change [VariableSet.Apply] stopped. Unwrap returns the cause.
 type SyncError struct {
-	Done   []string // what was done before, such as "create KEY", in its order
-	Failed string   // what was not, or not for sure
+	Done   []string // the changes made before, such as "create KEY", in order
+	Failed string   // the change that failed
 	Left   int      // how many changes were not tried
-	Err    error    // the cause; an [ErrOutcomeUnknown] where Failed may have been done
+	Err    error    // the cause; if it is an [ErrOutcomeUnknown], Failed may have been done
 }
 
-// Error tells what failed, why, and what was done before.
+// Error returns the change that failed, the cause, and the changes made before.
 func (e *SyncError) Error() string {
 	done := "nothing was done before"
 	if len(e.Done) > 0 {
 		done = fmt.Sprintf("done before: %s", strings.Join(e.Done, ", "))
 	}
-	return printable(fmt.Sprintf("pipelines: Variables.Apply: %s: %s (%s; %d not tried)", e.Failed, errorText(e.Err), done, e.Left))
+	return redact.Printable(fmt.Sprintf("pipelines: Variables.Apply: %s: %s (%s; %d not tried)", e.Failed, errorText(e.Err), done, e.Left))
 }
 
 // Unwrap returns the cause.
 func (e *SyncError) Unwrap() error { return e.Err }
 
-// Apply does what a plan of this scope says: it creates, then changes, then deletes, and stops at the first error, a
-// [SyncError] that tells what was done. A new plan then has the rest.
+// Apply makes the changes of a plan for this VariableSet: it creates, then updates, then deletes. It stops at the first error and
+// returns a [SyncError]. Make a new plan for the remaining changes.
 //
-// A plan may have grown old, and applying one twice does no harm: a variable that was created since is overwritten, and one to
-// be changed that is gone is created. One to be deleted that is gone counts as deleted once a list shows that it isn't there: a
-// 404 alone may mean that the credentials no longer see the scope. After a creation of unknown outcome it lists the variables
-// again, so that no key is created twice.
+// The variables may have changed since the plan was made, and a plan may be applied twice. Apply overwrites a variable that was
+// created meanwhile, and creates one to update that was deleted meanwhile. If one to delete is not found, Apply lists the
+// variables and counts it as deleted if it isn't listed: a 404 alone may mean that the credentials lost access. After a creation
+// of unknown outcome it lists the variables too, so that no key is created twice.
 //
 // API: as [VariableSet.Create], [VariableSet.Update], [VariableSet.Delete] and [VariableSet.List].
 //
@@ -229,10 +239,10 @@ func (v *VariableSet) Apply(ctx context.Context, plan *SyncPlan, opts ...CallOpt
 	switch {
 	case plan == nil:
 		return fmt.Errorf("pipelines: Variables.Apply: %w", invalidArgument("plan is nil"))
-	case plan.scope != v.at(v.ops.list).path:
+	case plan.listPath != v.at(v.ops.list).path:
 		return fmt.Errorf("pipelines: Variables.Apply: %w", invalidArgument("the plan was made for other variables"))
 	}
-	a := applier{ctx: ctx, set: v, asIs: plan.asIs, opts: opts}
+	a := applier{ctx: ctx, set: v, keepProtection: plan.keepProtection, opts: opts}
 	var changes []syncChange
 	for _, one := range plan.Create {
 		changes = append(changes, syncChange{"create " + one.Key, func() error { return a.create(one) }})
@@ -263,18 +273,18 @@ func applyAll(changes []syncChange) error {
 	return nil
 }
 
-// applier is one Apply.
+// applier is the state of one Apply.
 type applier struct {
-	ctx    context.Context //nolint:containedctx // of one Apply
-	set    *VariableSet
-	asIs   map[string]bool // as the plan's
-	opts   []CallOption
-	listed map[string]bool // UUIDs of the variables when a deletion was last answered 404; nil: none was
+	ctx            context.Context //nolint:containedctx // of one Apply
+	set            *VariableSet
+	keepProtection map[string]bool // of the plan
+	opts           []CallOption
+	listed         map[string]bool // UUIDs as last listed, after a deletion that got a 404; nil: not listed yet
 }
 
-// create lets a variable that was created since, and secured, stay so where nobody wanted it opened.
+// create keeps the protection of a secured variable that was created meanwhile, unless the caller asked to remove it.
 func (a *applier) create(one VariableRequest) error {
-	if a.asIs[one.Key] && one.Secured != nil && !*one.Secured {
+	if a.keepProtection[one.Key] && one.Secured != nil && !*one.Secured {
 		one.Secured = nil
 	}
 	_, err := a.set.createOrOverwrite(a.ctx, one, a.opts)
@@ -286,7 +296,7 @@ func (a *applier) update(c VariableChange) error {
 	if !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	a.set.client.created.remove(a.set.at(a.set.ops.list).path, c.Before.UUID)
+	a.set.created().remove(c.Before.UUID)
 	return a.create(c.After)
 }
 
@@ -300,21 +310,21 @@ func (a *applier) delete(id string) error {
 			return fmt.Errorf("%w; whether the variable is gone is unknown: %w", err, listErr)
 		}
 	}
-	if a.listed[id] { // the service says both
+	if a.listed[id] { // the 404 contradicts the list
 		return err
 	}
-	a.set.client.created.remove(a.set.at(a.set.ops.list).path, id)
+	a.set.created().remove(id)
 	return nil
 }
 
 func (a *applier) list() error {
-	there, err := a.set.List(a.ctx, nil, a.opts...).Collect()
+	existing, err := a.set.List(a.ctx, nil, a.opts...).Collect()
 	if err != nil {
 		return err
 	}
-	a.listed = make(map[string]bool, len(there))
-	for _, one := range there {
-		if one.UUID == "" { // it may be the one that was to be deleted
+	a.listed = make(map[string]bool, len(existing))
+	for _, one := range existing {
+		if one.UUID == "" { // it may be the one to delete
 			return fmt.Errorf("pipelines: Variables.Apply: variable %q is listed without a UUID that can be read", one.Key)
 		}
 		a.listed[one.UUID] = true

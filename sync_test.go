@@ -59,7 +59,7 @@ func TestAPlanMakesAScopeHaveTheWantedVariables(t *testing.T) {
 				require.Len(t, s.have(), 500)
 				time.Sleep(time.Minute) // an environment's show late
 
-				srv.ResetRequests()
+				srv.ClearRequests()
 				plan, err = syncVariables(t, s.set, wanted(500), ifMissing)
 				require.NoError(t, err)
 				require.True(t, plan.Empty(), plan)
@@ -67,7 +67,7 @@ func TestAPlanMakesAScopeHaveTheWantedVariables(t *testing.T) {
 
 				changed := wanted(499)
 				changed[0].Value, changed[1].Secured = "another", new(true)
-				srv.ResetRequests()
+				srv.ClearRequests()
 				plan, err = syncVariables(t, s.set, changed, ifMissing)
 				require.NoError(t, err)
 				require.Len(t, plan.Update, 2)
@@ -105,9 +105,9 @@ func TestAPlanIsADiffWithSecuredValuesMasked(t *testing.T) {
 	want := `+ NEW = "1\n2"
 + SECRET = ****** (secured)
 ~ OTHER = "old" -> "new"
-~ TOKEN = ****** (secured), written anew
-~ OPEN = ****** (secured), in the clear before
-~ CLOSED = "open", secured before
+~ TOKEN = ****** (secured), rewritten
+~ OPEN = ****** (secured), was not secured
+~ CLOSED = "open", was secured
 - AWAY
 - GONE
 2 to create, 4 to change, 2 to delete, 1 unchanged`
@@ -270,7 +270,7 @@ func TestApplyCountsADeletionThatFindsNothingOnceAListShowsIt(t *testing.T) {
 	for _, one := range plan.Delete[:4] {
 		require.NoError(t, set.Delete(t.Context(), one.UUID))
 	}
-	srv.ResetRequests()
+	srv.ClearRequests()
 	require.NoError(t, set.Apply(t.Context(), plan))
 	require.Empty(t, r.Variables())
 	require.Len(t, srv.Requests(), 5+1, "one list for all that were gone")

@@ -9,7 +9,7 @@ import (
 // TargetType says what a [Target] is.
 type TargetType string
 
-// The known target types. The last occurs only in responses.
+// The known target types. The last one occurs only in responses.
 const (
 	TargetRef           TargetType = "pipeline_ref_target"
 	TargetCommit        TargetType = "pipeline_commit_target"
@@ -29,8 +29,8 @@ const (
 	RefBookmark     RefType = "bookmark"
 )
 
-// Target is what a pipeline runs on. Make one with [BranchTarget], [TagTarget], [CommitTarget] or [PullRequestTarget]; which
-// fields are filled depends on Type.
+// Target is what a pipeline runs on. Make one with [BranchTarget], [TagTarget], [CommitTarget] or [PullRequestTarget]. Type says
+// which fields are set.
 type Target struct {
 	Type     TargetType `json:"type,omitzero"`
 	RefType  RefType    `json:"ref_type,omitzero"`
@@ -38,8 +38,8 @@ type Target struct {
 	Commit   *Commit    `json:"commit,omitzero"`
 	Selector *Selector  `json:"selector,omitzero"` // nil until the service has parsed the YAML
 
-	Source            string       `json:"source,omitzero"`      // branch; of a pull request
-	Destination       string       `json:"destination,omitzero"` // branch; of a pull request
+	Source            string       `json:"source,omitzero"`      // branch of a pull request
+	Destination       string       `json:"destination,omitzero"` // branch of a pull request
 	DestinationCommit *Commit      `json:"destination_commit,omitzero"`
 	PullRequest       *PullRequest `json:"pullrequest,omitzero"`
 
@@ -47,7 +47,7 @@ type Target struct {
 	PullRequestIDs []int  `json:"pullrequest_ids,omitzero"` // of a merge queue
 }
 
-// PullRequest is the pull request that a target names.
+// PullRequest is the pull request of a [Target].
 type PullRequest struct {
 	Type   string `json:"type,omitzero"`
 	ID     int    `json:"id,omitzero"`
@@ -67,12 +67,12 @@ func TagTarget(name string) Target {
 	return Target{Type: TargetRef, RefType: RefTag, RefName: name}
 }
 
-// CommitTarget runs on a commit outside any branch. The service wants a [Selector] with it: add one by [Target.With].
+// CommitTarget runs on a commit without a branch. The service requires a [Selector]: add one with [Target.With].
 func CommitTarget(hash string) Target {
 	return Target{Type: TargetCommit, Commit: commitRef(hash)}
 }
 
-// PullRequestRef names a pull request and what it merges. The service looks none of it up: all five are needed.
+// PullRequestRef identifies a pull request and what it merges. All five fields are required, since the service looks none up.
 type PullRequestRef struct {
 	ID                int    `json:"id"`
 	Source            string `json:"source"`             // branch
@@ -90,30 +90,30 @@ func PullRequestTarget(pr PullRequestRef) Target {
 	}
 }
 
-// At returns the target at a commit, in the context of the target's reference. The service doesn't check that the commit is
-// on it.
+// At returns a copy of the target that runs on a commit of its reference. The service doesn't check that the commit is on it.
 func (t Target) At(hash string) Target {
 	t.Commit = commitRef(hash)
 	return t
 }
 
-// With returns the target with a selector, which picks one pipeline of the YAML.
+// With returns a copy of the target with a selector, which picks one pipeline of the YAML.
 func (t Target) With(s Selector) Target {
 	t.Selector = &s
 	return t
 }
 
-// String describes the target for a person: "branch main", "commit 1a2b3c of branch main", "pull request 7 (feature to main)". A
-// selector follows: "branch main, custom: deploy".
+// String describes the target for people: "branch main", "commit 1a2b3c of branch main", "pull request 7 (feature to main)". A
+// selector follows it: "branch main, custom: deploy".
 func (t Target) String() string {
-	what := t.what()
+	source := t.describeSource()
 	if t.Selector != nil && (t.Selector.Pattern != "" || t.Selector.Type != "") {
-		return strings.TrimPrefix(what+", "+strings.TrimSuffix(string(t.Selector.Type)+": "+t.Selector.Pattern, ": "), ", ")
+		return strings.TrimPrefix(source+", "+strings.TrimSuffix(string(t.Selector.Type)+": "+t.Selector.Pattern, ": "), ", ")
 	}
-	return what
+	return source
 }
 
-func (t Target) what() string {
+// describeSource describes the target without its selector.
+func (t Target) describeSource() string {
 	commit := ""
 	if t.Commit != nil && t.Commit.Hash != "" {
 		commit = "commit " + t.Commit.Hash
@@ -131,44 +131,44 @@ func (t Target) what() string {
 
 func commitRef(hash string) *Commit { return &Commit{Type: "commit", Hash: hash} }
 
-// check refuses what the service is known to refuse, naming what is missing: its own answer often doesn't.
-func (t Target) check() error {
+// validate returns an error that names the missing field. The service's own error often doesn't.
+func (t Target) validate() error {
 	if t.Type == "" {
 		return invalidArgument("target has no type: make it with BranchTarget, TagTarget, CommitTarget or PullRequestTarget")
 	}
-	for _, need := range t.needs() {
-		if need.missing {
-			return invalidArgument("target of type %s has no %s", t.Type, need.what)
+	for _, field := range t.requiredFields() {
+		if field.missing {
+			return invalidArgument("target of type %s has no %s", t.Type, field.name)
 		}
 	}
 	if t.Selector != nil {
-		return t.Selector.check()
+		return t.Selector.validate()
 	}
 	return nil
 }
 
-type need struct {
-	what    string
+type requiredField struct {
+	name    string
 	missing bool
 }
 
-// needs lists what a target of this type needs. Of an unknown type nothing is known.
-func (t Target) needs() []need {
+// requiredFields returns the fields that a target of this type requires. For an unknown type it returns none.
+func (t Target) requiredFields() []requiredField {
 	noHash := func(c *Commit) bool { return c == nil || c.Hash == "" }
 	switch t.Type {
 	case TargetRef:
-		return []need{
+		return []requiredField{
 			{"reference type", t.RefType == ""},
 			{"reference name", t.RefName == ""},
 			{"hash for its commit", t.Commit != nil && noHash(t.Commit)},
 		}
 	case TargetCommit:
-		return []need{
+		return []requiredField{
 			{"commit hash", noHash(t.Commit)},
-			{"selector: add one by Target.With", t.Selector == nil},
+			{"selector: add one with Target.With", t.Selector == nil},
 		}
 	case TargetPullRequest:
-		return []need{
+		return []requiredField{
 			{"pull request ID", t.PullRequest == nil || t.PullRequest.ID <= 0},
 			{"source branch", t.Source == ""},
 			{"destination branch", t.Destination == ""},
@@ -183,7 +183,7 @@ func (t Target) needs() []need {
 // SelectorType says which section of the YAML a [Selector] looks in.
 type SelectorType string
 
-// The known selector types. The last occurs only in responses.
+// The known selector types. The last one occurs only in responses.
 const (
 	SelectorBranches     SelectorType = "branches"
 	SelectorTags         SelectorType = "tags"
@@ -197,21 +197,21 @@ const (
 // Selector picks one pipeline of the YAML.
 type Selector struct {
 	Type         SelectorType  `json:"type,omitzero"`
-	Pattern      string        `json:"pattern,omitzero"` // glob or name; empty for the default
+	Pattern      string        `json:"pattern,omitzero"` // glob or name; empty for the default pipeline
 	ImportedFrom *ImportedFrom `json:"imported_from,omitzero"`
 }
 
-// ImportedFrom says which repository a shared pipeline came from.
+// ImportedFrom says from which repository a shared pipeline is imported.
 type ImportedFrom struct {
 	RepoUUID     string `json:"repo_uuid,omitzero"`
 	Revision     string `json:"revision,omitzero"`
 	PipelineName string `json:"pipelineName,omitzero"`
 }
 
-// CustomSelector picks a pipeline of the YAML's custom section by its name.
+// CustomSelector picks a pipeline of the YAML's custom section by name.
 func CustomSelector(name string) Selector { return Selector{Type: SelectorCustom, Pattern: name} }
 
-func (s Selector) check() error {
+func (s Selector) validate() error {
 	switch {
 	case s.Type == "":
 		return invalidArgument("selector has no type")

@@ -5,26 +5,29 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/isoduration"
 )
 
 const (
-	testReportPath = stepPath + "/test_reports"
-	testCasesPath  = testReportPath + "/test_cases"
+	testReportPath      = stepPath + "/test_reports"
+	testCasesPath       = testReportPath + "/test_cases"
+	testCaseReasonsPath = testCasesPath + "/{test_case_uuid}/test_case_reasons"
 )
 
+// The service documents a 404 for a step without a test report. An empty 200 was reported too. It documents no format for reasons.
 var (
-	opStepsTestReport      = op("Steps.GetTestReport", http.MethodGet, testReportPath, idempotent)
-	opStepsTestCases       = op("Steps.ListTestCases", http.MethodGet, testCasesPath, idempotent)
-	opStepsTestCaseReasons = op("Steps.ListTestCaseReasons", http.MethodGet, testCasesPath+"/{test_case_uuid}/test_case_reasons", idempotent)
+	opStepsTestReport      = op("Steps.GetTestReport", http.MethodGet, testReportPath, idempotent).orEmpty()
+	opStepsTestCases       = op("Steps.ListTestCases", http.MethodGet, testCasesPath, idempotent).orEmpty()
+	opStepsTestCaseReasons = op("Steps.ListTestCaseReasons", http.MethodGet, testCaseReasonsPath, idempotent).orEmpty().orBare()
 )
 
-// TestReport counts the tests that a step has run.
+// TestReport counts the test cases of a step by status.
 type TestReport struct {
 	NumberOfTestCases           int    `json:"number_of_test_cases,omitzero"`
 	NumberOfSuccessfulTestCases int    `json:"number_of_successful_test_cases,omitzero"`
@@ -37,7 +40,7 @@ type TestReport struct {
 // TestStatus is how a test case ended.
 type TestStatus string
 
-// The known statuses of a test case. The service lists no test that passed.
+// The known statuses of a test case. The service does not list test cases that passed.
 const (
 	TestFailed  TestStatus = "FAILED"
 	TestError   TestStatus = "ERROR"
@@ -46,7 +49,7 @@ const (
 	TestUnknown TestStatus = "UNKNOWN"
 )
 
-// TestCase is a test that did not pass.
+// TestCase is a test case that did not pass.
 type TestCase struct {
 	UUID               string
 	Name               string
@@ -55,11 +58,11 @@ type TestCase struct {
 	SuiteName          string
 	PackageName        string
 	Status             TestStatus
-	Duration           time.Duration   // zero where the service's text is no duration
-	Reason             *TestCaseReason // nil: none given
+	Duration           time.Duration   // zero if the response has none that can be read
+	Reason             *TestCaseReason // nil if the response has none
 }
 
-// testCaseBody is a TestCase as the service sends it.
+// testCaseBody is the JSON form of a TestCase.
 type testCaseBody struct {
 	UUID               string          `json:"uuid,omitzero"`
 	Name               string          `json:"name,omitzero"`
@@ -68,7 +71,7 @@ type testCaseBody struct {
 	SuiteName          string          `json:"suite_name,omitzero"`
 	PackageName        string          `json:"package_name,omitzero"`
 	Status             TestStatus      `json:"status,omitzero"`
-	Duration           jsontext.Value  `json:"duration,omitzero"` // ISO 8601 text; a number counts as seconds
+	Duration           jsontext.Value  `json:"duration,omitzero"` // ISO 8601; a number counts as seconds
 	Reason             *TestCaseReason `json:"reason,omitzero"`
 }
 
@@ -80,31 +83,31 @@ func (t *TestCase) UnmarshalJSON(data []byte) error {
 	}
 	*t = TestCase{
 		body.UUID, body.Name, body.FullyQualifiedName, body.ClassName, body.SuiteName, body.PackageName, body.Status,
-		looseDuration(body.Duration), body.Reason,
+		readDuration(body.Duration), body.Reason,
 	}
 	return nil
 }
 
-// MarshalJSON implements [encoding/json.Marshaler], in the service's form.
+// MarshalJSON implements [encoding/json.Marshaler]. It encodes the test case as the service does.
 func (t TestCase) MarshalJSON() ([]byte, error) {
 	body := testCaseBody{
 		t.UUID, t.Name, t.FullyQualifiedName, t.ClassName, t.SuiteName, t.PackageName, t.Status, nil, t.Reason,
 	}
 	if t.Duration != 0 {
-		body.Duration = jsontext.Value(`"` + formatISODuration(t.Duration) + `"`)
+		body.Duration = jsontext.Value(`"` + isoduration.Format(t.Duration) + `"`)
 	}
 	return json.Marshal(body, jsontext.AllowInvalidUTF8(true))
 }
 
-// TestCaseReason says why a test did not pass. The service documents no format for it: Message and StackTrace are empty if they
-// aren't found, and Raw is the JSON that it sent.
+// TestCaseReason says why a test case did not pass. The service documents no format for it: Message and StackTrace are empty if
+// the JSON has none, and Raw is the JSON itself.
 type TestCaseReason struct {
 	Message    string
 	StackTrace string
 	Raw        []byte // JSON
 }
 
-// UnmarshalJSON implements [encoding/json.Unmarshaler]. It takes an object, one within the member "reason", or a text.
+// UnmarshalJSON implements [encoding/json.Unmarshaler]. It reads an object, an object nested in the member "reason", or a string.
 func (r *TestCaseReason) UnmarshalJSON(data []byte) error {
 	*r = TestCaseReason{Raw: bytes.Clone(data)}
 	switch jsontext.Value(data).Kind() {
@@ -114,16 +117,16 @@ func (r *TestCaseReason) UnmarshalJSON(data []byte) error {
 		body, err := readReason(jsontext.NewDecoder(bytes.NewReader(data), decodeOptions))
 		r.Message, r.StackTrace = body.message, body.stackTrace
 		return err
-	default: // Raw has it
+	default: // only Raw
 		return nil
 	}
 }
 
-// reasonBody is what an object says of a reason.
+// reasonBody is the readable part of a TestCaseReason.
 type reasonBody struct{ message, stackTrace string }
 
-// readReason reads an object in one pass, however deep the reasons in it are nested. What is within the member "reason" counts
-// where the object has neither a message nor a stack trace.
+// readReason reads an object in a single pass, however deep it is nested. The nested member "reason" counts if the object itself
+// has neither a message nor a stack trace.
 func readReason(dec *jsontext.Decoder) (reasonBody, error) {
 	var own, inner reasonBody
 	if _, err := dec.ReadToken(); err != nil { // the brace
@@ -163,13 +166,24 @@ func readInnerReason(dec *jsontext.Decoder) (reasonBody, error) {
 	return reasonBody{message: message}, err
 }
 
-// readLines reads a text or a list of its lines. Anything else is none.
+// readLines reads a string, or an array of lines. Anything else is "".
 func readLines(dec *jsontext.Decoder) (string, error) {
 	value, err := dec.ReadValue()
-	return strings.Join(looseStrings(value), "\n"), err
+	if err != nil {
+		return "", err
+	}
+	var text string
+	var lines []string
+	switch {
+	case value.Kind() == '"' && json.Unmarshal(value, &text, decodeOptions) == nil:
+		return text, nil
+	case value.Kind() == '[' && json.Unmarshal(value, &lines, decodeOptions) == nil:
+		return strings.Join(lines, "\n"), nil
+	}
+	return "", nil
 }
 
-// MarshalJSON implements [encoding/json.Marshaler]: what came, or an object.
+// MarshalJSON implements [encoding/json.Marshaler]. It returns Raw if that is valid JSON, and else an object of the two texts.
 func (r TestCaseReason) MarshalJSON() ([]byte, error) {
 	if jsontext.Value(r.Raw).IsValid(decodeOptions) {
 		return r.Raw, nil
@@ -180,7 +194,7 @@ func (r TestCaseReason) MarshalJSON() ([]byte, error) {
 	}{r.Message, r.StackTrace}, jsontext.AllowInvalidUTF8(true))
 }
 
-// GetTestReport returns the test report of a step. A step that has none is an [ErrNotFound].
+// GetTestReport returns the test report of a step. If the step has none, the error is an [ErrNotFound].
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports
 //
@@ -189,7 +203,6 @@ func (s *StepsService) GetTestReport(
 	ctx context.Context, repo Repo, pipelineID, stepID string, opts ...CallOption,
 ) (*TestReport, error) {
 	at := opStepsTestReport.at(repo.Workspace, repo.Slug, pipelineID, stepID)
-	at.emptyOK = true // no report is a 404 by the documentation, but an empty 200 was reported too
 	report, err := send[*TestReport](ctx, s.client, at, nil, opts)
 	if err != nil {
 		return nil, err
@@ -200,8 +213,8 @@ func (s *StepsService) GetTestReport(
 	return *report, nil
 }
 
-// ListTestCases lists the tests of a step that did not pass; the service leaves out those that did. A step without a report is
-// an [ErrNotFound], or an empty list: the service documents the one and may do the other.
+// ListTestCases lists the test cases of a step that did not pass. The service leaves out those that passed. For a step without
+// a report the service documents an [ErrNotFound], but may return an empty list.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports/test_cases
 //
@@ -209,12 +222,10 @@ func (s *StepsService) GetTestReport(
 func (s *StepsService) ListTestCases(
 	ctx context.Context, repo Repo, pipelineID, stepID string, q *ListOptions, opts ...CallOption,
 ) *Pager[TestCase] {
-	at := opStepsTestCases.at(repo.Workspace, repo.Slug, pipelineID, stepID)
-	at.emptyOK = true // as for the report: an empty 200 was reported too
-	return list[TestCase](ctx, s.client, at, q.params(), opts)
+	return list[TestCase](ctx, s.client, opStepsTestCases.at(repo.Workspace, repo.Slug, pipelineID, stepID), q.params(), opts)
 }
 
-// ListTestCaseReasons lists why a test did not pass.
+// ListTestCaseReasons lists the reasons why a test case did not pass.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports/test_cases/{test_case_uuid}/test_case_reasons
 //
@@ -223,76 +234,18 @@ func (s *StepsService) ListTestCaseReasons(
 	ctx context.Context, repo Repo, pipelineID, stepID, testCaseID string, q *ListOptions, opts ...CallOption,
 ) *Pager[TestCaseReason] {
 	at := opStepsTestCaseReasons.at(repo.Workspace, repo.Slug, pipelineID, stepID, testCaseID)
-	at.emptyOK = true
-	pager := list[TestCaseReason](ctx, s.client, at, q.params(), opts)
-	pager.loose = true
-	return pager
+	return list[TestCaseReason](ctx, s.client, at, q.params(), opts)
 }
 
-// looseDuration reads a duration as ISO 8601 text or as a number of seconds. What is neither is zero.
-func looseDuration(v jsontext.Value) time.Duration {
+// readDuration reads an ISO 8601 string, or a number of seconds. Anything else is zero.
+func readDuration(v jsontext.Value) time.Duration {
 	var text string
 	if v.Kind() == '"' && json.Unmarshal(v, &text, decodeOptions) == nil {
-		return parseISODuration(text)
+		return isoduration.Parse(text)
 	}
 	var seconds float64
 	if v.Kind() == '0' && json.Unmarshal(v, &seconds) == nil {
-		return toDuration(seconds, time.Second)
+		return isoduration.FromSeconds(seconds)
 	}
 	return 0
-}
-
-// toDuration is n units, or zero where that is more than a Duration holds.
-func toDuration(n float64, unit time.Duration) time.Duration {
-	product := n * float64(unit)
-	if product >= 1<<63 || product <= -1<<63 || product != product {
-		return 0
-	}
-	return time.Duration(product)
-}
-
-// isoUnits are the units of ISO 8601 whose length is known, of the date and, after "T", of the time.
-var isoUnits = map[bool]map[byte]time.Duration{
-	false: {'W': 7 * 24 * time.Hour, 'D': 24 * time.Hour},
-	true:  {'H': time.Hour, 'M': time.Minute, 'S': time.Second},
-}
-
-// parseISODuration reads the ISO 8601 durations that need no calendar, such as "PT0.9589264S". Anything else is zero.
-func parseISODuration(s string) time.Duration {
-	negative := strings.HasPrefix(s, "-")
-	s, ok := strings.CutPrefix(strings.TrimLeft(s, "+-"), "P")
-	if !ok {
-		return 0
-	}
-	var sum time.Duration
-	inTime := false
-	for s != "" {
-		if rest, found := strings.CutPrefix(s, "T"); found && !inTime {
-			s, inTime = rest, true
-			continue
-		}
-		end := strings.IndexFunc(s, func(r rune) bool { return (r < '0' || r > '9') && r != '.' && r != ',' && r != '-' })
-		if end < 1 {
-			return 0
-		}
-		n, err := strconv.ParseFloat(strings.Replace(s[:end], ",", ".", 1), 64)
-		unit, known := isoUnits[inTime][s[end]]
-		if err != nil || !known {
-			return 0
-		}
-		sum += toDuration(n, unit)
-		s = s[end+1:]
-	}
-	if negative {
-		return -sum
-	}
-	return sum
-}
-
-func formatISODuration(d time.Duration) string {
-	sign := ""
-	if d < 0 {
-		sign, d = "-", -d
-	}
-	return sign + "PT" + strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "S"
 }

@@ -104,7 +104,7 @@ func (k *call) admit(ctx context.Context) (*circuit.Passage, error) {
 		}
 	}
 	if k.budget != nil {
-		if err := k.budget.take(ctx); err != nil {
+		if err := k.budget.Take(ctx); err != nil {
 			return nil, err
 		}
 	}

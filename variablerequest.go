@@ -8,43 +8,42 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// VariableRequest is a variable to create or to set. It is no [Variable], so that a variable that was read, whose secured
-// value is missing, can't be written back by mistake.
+// VariableRequest is a variable to create or set. It is a type of its own so that a [Variable], which lacks its secured value, can't
+// be written back by mistake.
 //
-// The value is masked wherever the request is printed, unless Secured points to false, and left out where a program marshals
-// it.
+// Unless Secured points to false, printing the request masks the value, and JSON omits it.
 type VariableRequest struct {
 	Key     string `json:"key"`
 	Value   string `json:"value"`
-	Secured *bool  `json:"secured,omitzero"` // nil: as the variable is; a new one is not secured then
+	Secured *bool  `json:"secured,omitzero"` // nil: as the existing variable; a new one is not secured
 }
 
 // plainVariableRequest is a VariableRequest without its methods.
 type plainVariableRequest VariableRequest
 
-// secret reports whether the value has to be taken for one: only a request that says so has none.
+// secret reports whether to treat the value as a secret: unless it is empty or Secured points to false.
 func (r VariableRequest) secret() bool { return r.Value != "" && (r.Secured == nil || *r.Secured) }
 
-// secured is what the variable is to be, there being the one that exists, or nil.
-func (r VariableRequest) secured(there *Variable) bool {
+// secured reports whether the variable is to be secured. existing may be nil.
+func (r VariableRequest) secured(existing *Variable) bool {
 	if r.Secured != nil {
 		return *r.Secured
 	}
-	return there != nil && there.Secured
+	return existing != nil && existing.Secured
 }
 
-// check refuses a request for a variable, there being the one that exists, or nil.
-func (r VariableRequest) check(there *Variable) error {
+// validate checks a request that creates a variable or overwrites an existing one, which may be nil.
+func (r VariableRequest) validate(existing *Variable) error {
 	switch {
 	case r.Key == "":
 		return invalidArgument("variable has no key")
-	case r.Value == "" && r.secured(there):
-		return invalidArgument("variable %q is secured and its value is empty: a secured value can't be read, so what was read is none to write", r.Key)
+	case r.Value == "" && r.secured(existing):
+		return invalidArgument("variable %q is secured and its value is empty: a secured value can't be read, so a variable that was read has none to write", r.Key)
 	}
 	return nil
 }
 
-// secrets are what no error may repeat.
+// secrets returns the texts that errors must mask.
 func (r VariableRequest) secrets() []string {
 	if !r.secret() {
 		return nil
@@ -52,7 +51,7 @@ func (r VariableRequest) secrets() []string {
 	return []string{r.Value}
 }
 
-// masked shows what the pointer points to.
+// masked dereferences the pointer, so that its value is printed.
 func (r VariableRequest) masked() any {
 	shown := struct {
 		Key, Value string
@@ -67,14 +66,14 @@ func (r VariableRequest) masked() any {
 	return shown
 }
 
-// Format implements [fmt.Formatter]: the value is masked under every verb, unless it is not secured.
+// Format implements [fmt.Formatter]: every verb masks the value, unless Secured points to false.
 func (r VariableRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
 
-// LogValue implements [slog.LogValuer]: the value is masked, unless it is not secured.
+// LogValue implements [slog.LogValuer]: the value is masked, unless Secured points to false.
 func (r VariableRequest) LogValue() slog.Value { return slog.AnyValue(r.masked()) }
 
-// MarshalJSON implements [encoding/json.Marshaler]: the value is left out, unless it is not secured, because programs log what
-// they marshal.
+// MarshalJSON implements [encoding/json.Marshaler]: the value is omitted, unless Secured points to false, because programs log
+// JSON.
 func (r VariableRequest) MarshalJSON() ([]byte, error) {
 	if r.secret() {
 		r.Value = ""
@@ -82,8 +81,8 @@ func (r VariableRequest) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plainVariableRequest(r))
 }
 
-// encodeVariableRequest writes the request for the service: with its value where that is empty too, and with secured where
-// that is false, without either of which the service refuses a creation.
+// encodeVariableRequest encodes the body of a request. The service rejects a creation without value or secured, so it sends both
+// even if they are zero.
 func encodeVariableRequest(enc *jsontext.Encoder, r VariableRequest) error {
 	return json.MarshalEncode(enc, struct {
 		Key     string `json:"key"`
@@ -92,30 +91,31 @@ func encodeVariableRequest(enc *jsontext.Encoder, r VariableRequest) error {
 	}{r.Key, r.Value, r.secured(nil)})
 }
 
-// VariableUpdate is what to change of a variable. The value is masked wherever the update is printed, unless Secured points to
-// false, and left out where a program marshals it. Whether the service takes a secured variable without its value is unknown.
+// VariableUpdate is a change of a variable. Unless Secured points to false, printing the update masks the value, and JSON omits
+// it. Whether the service accepts an update of a secured variable without its value is unknown.
 type VariableUpdate struct {
-	Key     string  `json:"key,omitzero"`     // empty: as it is
-	Value   *string `json:"value,omitzero"`   // nil: as it is
-	Secured *bool   `json:"secured,omitzero"` // nil: as it is
+	Key     string  `json:"key,omitzero"`     // empty: unchanged
+	Value   *string `json:"value,omitzero"`   // nil: unchanged
+	Secured *bool   `json:"secured,omitzero"` // nil: unchanged
 }
 
 // plainVariableUpdate is a VariableUpdate without its methods.
 type plainVariableUpdate VariableUpdate
 
-// secret reports whether the value has to be taken for one: only an update that says so has none.
+// secret reports whether to treat the value as a secret: unless it is empty or Secured points to false.
 func (u VariableUpdate) secret() bool { return u.Value != nil && (u.Secured == nil || *u.Secured) }
 
-func (u VariableUpdate) check() error {
+func (u VariableUpdate) validate() error {
 	switch {
 	case u == VariableUpdate{}:
 		return invalidArgument("update changes nothing")
 	case u.Value != nil && *u.Value == "" && u.Secured != nil && *u.Secured:
-		return invalidArgument("update makes the value of a secured variable empty: a secured value can't be read, so what was read is none to write")
+		return invalidArgument("update makes the value of a secured variable empty: a secured value can't be read, so a variable that was read has none to write")
 	}
 	return nil
 }
 
+// secrets returns the texts that errors must mask.
 func (u VariableUpdate) secrets() []string {
 	if !u.secret() {
 		return nil
@@ -123,7 +123,7 @@ func (u VariableUpdate) secrets() []string {
 	return []string{*u.Value}
 }
 
-// masked shows what the pointers point at.
+// masked dereferences the pointers, so that their values are printed.
 func (u VariableUpdate) masked() any {
 	shown := struct{ Key, Value, Secured any }{Key: u.Key}
 	switch {
@@ -138,13 +138,14 @@ func (u VariableUpdate) masked() any {
 	return shown
 }
 
-// Format implements [fmt.Formatter]: the value is masked under every verb.
+// Format implements [fmt.Formatter]: every verb masks the value, unless Secured points to false.
 func (u VariableUpdate) Format(f fmt.State, verb rune) { formatMasked(f, verb, u.masked()) }
 
-// LogValue implements [slog.LogValuer]: the value is masked.
+// LogValue implements [slog.LogValuer]: the value is masked, unless Secured points to false.
 func (u VariableUpdate) LogValue() slog.Value { return slog.AnyValue(u.masked()) }
 
-// MarshalJSON implements [encoding/json.Marshaler]: the value is left out, because programs log what they marshal.
+// MarshalJSON implements [encoding/json.Marshaler]: the value is omitted, unless Secured points to false, because programs log
+// JSON.
 func (u VariableUpdate) MarshalJSON() ([]byte, error) {
 	if u.secret() {
 		u.Value = nil
@@ -152,6 +153,7 @@ func (u VariableUpdate) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plainVariableUpdate(u))
 }
 
+// encodeVariableUpdate encodes the body of a request, secrets included.
 func encodeVariableUpdate(enc *jsontext.Encoder, u VariableUpdate) error {
 	return json.MarshalEncode(enc, plainVariableUpdate(u))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
 	"github.com/seed-85ed9bfd/pipelines/internal/ctxtime"
 )
 
@@ -18,7 +19,7 @@ type VariablesService struct{ client *Client }
 // variableOps are the operations on the variables of one kind of owner.
 type variableOps struct {
 	list, get, create, update, delete *operation
-	late                              bool // a variable that was just created may be missing from the list
+	late                              bool // the service lists a new variable late
 }
 
 func newVariableOps(path string) *variableOps {
@@ -32,7 +33,7 @@ func newVariableOps(path string) *variableOps {
 	}
 }
 
-// The segment between is spelt in two ways, and each owner knows only one of them.
+// Each kind of owner accepts only one spelling of pipelines_config.
 var (
 	opsRepositoryVariables  = newVariableOps(repositoryPath + "/pipelines_config/variables")
 	opsWorkspaceVariables   = newVariableOps("/workspaces/{workspace}/pipelines-config/variables")
@@ -41,7 +42,7 @@ var (
 	opsEnvironmentVariables = newEnvironmentVariableOps()
 )
 
-// newEnvironmentVariableOps lacks the operation that gets one: the service has none for environments.
+// newEnvironmentVariableOps has no operation that gets one variable: the service has none for environments.
 func newEnvironmentVariableOps() *variableOps {
 	ops := newVariableOps(repositoryPath + "/deployments_config/environments/{environment_uuid}/variables")
 	ops.get = nil
@@ -52,13 +53,13 @@ func newEnvironmentVariableOps() *variableOps {
 // Variable is a variable of a repository, workspace, deployment environment or run, as the service returns it. To create or
 // change one, use a [VariableRequest].
 //
-// A secured value is masked when a Variable is printed, except in an unexported field of another struct, where fmt calls no
-// methods. JSON leaves it out, as the service does.
+// Printing a Variable masks a secured value, except in an unexported field of another struct, where fmt calls no methods. JSON
+// omits it, as the service does.
 type Variable struct {
 	Type    string `json:"type,omitzero"` // may be missing for an environment's
 	UUID    string `json:"uuid,omitzero"`
 	Key     string `json:"key,omitzero"`
-	Value   string `json:"value,omitzero"` // empty for a secured one: it can be written but never read
+	Value   string `json:"value,omitzero"` // empty if secured: it can be written but never read
 	Secured bool   `json:"secured,omitzero"`
 }
 
@@ -78,7 +79,7 @@ func (v Variable) Format(f fmt.State, verb rune) { formatMasked(f, verb, v.maske
 // LogValue implements [slog.LogValuer]: a secured value is masked.
 func (v Variable) LogValue() slog.Value { return slog.AnyValue(v.masked()) }
 
-// MarshalJSON implements [encoding/json.Marshaler]: a secured value is left out, because programs log what they marshal.
+// MarshalJSON implements [encoding/json.Marshaler]: a secured value is omitted, because programs log JSON.
 func (v Variable) MarshalJSON() ([]byte, error) {
 	if v.Secured {
 		v.Value = ""
@@ -104,8 +105,8 @@ func (s *VariablesService) InWorkspace(workspace string) *VariableSet {
 	return &VariableSet{s.client, opsWorkspaceVariables, []string{workspace}}
 }
 
-// InEnvironment returns the variables of a deployment environment. It sends no request. The service lists a new one some
-// seconds late, and has no request for a single one.
+// InEnvironment returns the variables of a deployment environment. It sends no request. The service lists a new variable some
+// seconds late, and has no operation that gets a single one.
 func (s *VariablesService) InEnvironment(repo Repo, environmentID string) *VariableSet {
 	return &VariableSet{s.client, opsEnvironmentVariables, []string{repo.Workspace, repo.Slug, environmentID}}
 }
@@ -142,8 +143,8 @@ func (v *VariableSet) List(ctx context.Context, q *ListOptions, opts ...CallOpti
 	return list[Variable](ctx, v.client, v.at(v.ops.list), q.params(), opts)
 }
 
-// Get returns one variable by its UUID. One that does not exist is an [ErrNotFound]. The service has no such operation for an
-// environment's variables: there Get lists them.
+// Get returns one variable by its UUID. If there is none, the error is an [ErrNotFound]. The service has no such operation for
+// an environment's variables: there Get lists them.
 //
 // API:
 //   - GET /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
@@ -162,8 +163,8 @@ func (v *VariableSet) Get(ctx context.Context, id string, opts ...CallOption) (*
 	return v.find(ctx, "Variables.Get", func(one *Variable) bool { return one.UUID == braced(id) }, opts)
 }
 
-// GetByKey returns the variable with a key, found by listing them: the service has no filter. If there is
-// none, the error is an [ErrNotFound]. A variable that this client created is found even if the service doesn't list it yet.
+// GetByKey returns the variable with a key. It lists the variables, since the service has no filter. If there is none, the error
+// is an [ErrNotFound]. GetByKey finds a variable that this client created even if the service doesn't list it yet.
 //
 // API: as [VariableSet.List].
 //
@@ -175,23 +176,23 @@ func (v *VariableSet) GetByKey(ctx context.Context, key string, opts ...CallOpti
 	return v.find(ctx, "Variables.GetByKey", func(one *Variable) bool { return one.Key == key }, opts)
 }
 
-// errNotListed says that a list which was read to its end lacks the variable. A 404 for the list itself is another thing.
+// errNotListed says that the whole list was read and lacks the variable. A 404 of the list itself is another error.
 var errNotListed = fmt.Errorf("there is no such variable: %w", ErrNotFound)
 
-func (v *VariableSet) find(ctx context.Context, name string, match func(*Variable) bool, opts []CallOption) (*Variable, error) {
-	one, err := search(v.List(ctx, nil, opts...), match)
+func (v *VariableSet) find(ctx context.Context, method string, match func(*Variable) bool, opts []CallOption) (*Variable, error) {
+	one, err := v.List(ctx, nil, opts...).find(match)
 	if err != nil || one != nil {
 		return one, err
 	}
-	if one := v.client.created.find(v.at(v.ops.list).path, match); one != nil {
+	if one := v.created().find(match); one != nil {
 		return one, nil
 	}
-	return nil, fmt.Errorf("pipelines: %s: %w", name, errNotListed)
+	return nil, fmt.Errorf("pipelines: %s: %w", method, errNotListed)
 }
 
-// Create creates a variable, which is not secured unless the request says so. A key that exists is an [ErrConflict]. An empty
-// value for a secured variable is an [ErrInvalidArgument]. A request that may have reached the service is not sent again: the
-// error is then an [ErrOutcomeUnknown].
+// Create creates a variable. It is secured only if variable.Secured points to true. If the key exists, the error is an
+// [ErrConflict]. An empty value for a secured variable is an [ErrInvalidArgument]. A request that may have reached the service
+// is not sent again: the error is then an [ErrOutcomeUnknown].
 //
 // API:
 //   - POST /repositories/{workspace}/{repo_slug}/pipelines_config/variables
@@ -204,14 +205,14 @@ func (v *VariableSet) find(ctx context.Context, name string, match func(*Variabl
 func (v *VariableSet) Create(
 	ctx context.Context, variable VariableRequest, opts ...CallOption,
 ) (*Variable, error) {
-	one, err := send[Variable](ctx, v.client, v.at(v.ops.create).withError(variable.check(nil)), variable, opts)
-	if err == nil && v.ops.late && one.UUID != "" { // else nothing tells it from the one that is listed
-		v.client.created.add(v.at(v.ops.list).path, one)
+	one, err := send[Variable](ctx, v.client, v.at(v.ops.create).withError(variable.validate(nil)), variable, opts)
+	if err == nil {
+		v.created().add(one)
 	}
 	return one, err
 }
 
-// Update changes the variable with a UUID. One that does not exist is an [ErrNotFound].
+// Update changes the variable with a UUID. If there is none, the error is an [ErrNotFound].
 //
 // API:
 //   - PUT /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
@@ -224,14 +225,14 @@ func (v *VariableSet) Create(
 func (v *VariableSet) Update(
 	ctx context.Context, id string, update VariableUpdate, opts ...CallOption,
 ) (*Variable, error) {
-	one, err := send[Variable](ctx, v.client, v.at(v.ops.update, id).withError(update.check()), update, opts)
+	one, err := send[Variable](ctx, v.client, v.at(v.ops.update, id).withError(update.validate()), update, opts)
 	if err == nil {
-		v.client.created.update(v.at(v.ops.list).path, braced(id), one)
+		v.created().update(braced(id), one)
 	}
 	return one, err
 }
 
-// Delete deletes the variable with a UUID. One that does not exist is an [ErrNotFound].
+// Delete deletes the variable with a UUID. If there is none, the error is an [ErrNotFound].
 //
 // API:
 //   - DELETE /repositories/{workspace}/{repo_slug}/pipelines_config/variables/{variable_uuid}
@@ -244,17 +245,16 @@ func (v *VariableSet) Update(
 func (v *VariableSet) Delete(ctx context.Context, id string, opts ...CallOption) error {
 	err := exec(ctx, v.client, v.at(v.ops.delete, id), nil, opts)
 	if err == nil {
-		v.client.created.remove(v.at(v.ops.list).path, braced(id))
+		v.created().remove(braced(id))
 	}
 	return err
 }
 
-// Set makes the variable with this key have this value and this protection: it creates it, or updates the one that is there.
-// A secured variable stays secured unless variable.Secured points to false. An empty value for a secured variable is an
-// [ErrInvalidArgument].
+// Set creates the variable, or updates the one with the same key. A secured variable stays secured unless variable.Secured points
+// to false. An empty value for a secured variable is an [ErrInvalidArgument].
 //
-// It may be repeated: where a creation's outcome is unknown it lists the variables again, and an [ErrOutcomeUnknown] comes back
-// only if this one isn't there. With several variables, [VariableSet.Plan] needs fewer requests.
+// Set is safe to repeat. If the outcome of a creation is unknown, it lists the variables again and returns an
+// [ErrOutcomeUnknown] only if the variable is missing. For several variables, [VariableSet.Plan] needs fewer requests.
 //
 // API: as [VariableSet.List], [VariableSet.Create] and [VariableSet.Update].
 //
@@ -262,18 +262,18 @@ func (v *VariableSet) Delete(ctx context.Context, id string, opts ...CallOption)
 func (v *VariableSet) Set(
 	ctx context.Context, variable VariableRequest, opts ...CallOption,
 ) (*Variable, error) {
-	if err := variable.check(nil); err != nil {
+	if err := variable.validate(nil); err != nil {
 		return nil, fmt.Errorf("pipelines: Variables.Set: %w", err)
 	}
-	there, err := v.GetByKey(ctx, variable.Key, opts...)
+	existing, err := v.GetByKey(ctx, variable.Key, opts...)
 	if err == nil {
-		updated, err := v.overwrite(ctx, there, variable, opts)
+		updated, err := v.overwrite(ctx, existing, variable, opts)
 		if !errors.Is(err, ErrNotFound) {
 			return updated, err
 		}
-		v.client.created.remove(v.at(v.ops.list).path, there.UUID) // somebody has deleted it since
-		if variable.secured(there) {
-			variable.Secured = new(true) // the new one too, or the secret would be in the clear
+		v.created().remove(existing.UUID) // it was deleted since it was listed
+		if variable.secured(existing) {
+			variable.Secured = new(true) // keep the protection, or the secret would become readable
 		}
 	} else if !errors.Is(err, errNotListed) {
 		return nil, err
@@ -281,48 +281,47 @@ func (v *VariableSet) Set(
 	return v.createOrOverwrite(ctx, variable, opts)
 }
 
-// createOrOverwrite creates a variable, or overwrites the one that was created meanwhile.
+// createOrOverwrite creates a variable, or overwrites one that was created meanwhile.
 func (v *VariableSet) createOrOverwrite(ctx context.Context, variable VariableRequest, opts []CallOption) (*Variable, error) {
 	created, err := v.Create(ctx, variable, opts...)
 	if err == nil {
 		return created, nil
 	}
-	there, err := v.afterCreate(ctx, variable.Key, err, opts)
+	existing, err := v.findAfterCreate(ctx, variable.Key, err, opts)
 	if err != nil {
 		return nil, err
 	}
-	return v.overwrite(ctx, there, variable, opts)
+	return v.overwrite(ctx, existing, variable, opts)
 }
 
-// overwrite updates the variable that is there. Its protection is sent in any case, because what the service does without is
-// unknown.
-func (v *VariableSet) overwrite(ctx context.Context, there *Variable, variable VariableRequest, opts []CallOption) (*Variable, error) {
-	if err := variable.check(there); err != nil {
+// overwrite updates an existing variable. It always sends Secured, since the service's default in an update is unknown.
+func (v *VariableSet) overwrite(ctx context.Context, existing *Variable, variable VariableRequest, opts []CallOption) (*Variable, error) {
+	if err := variable.validate(existing); err != nil {
 		return nil, fmt.Errorf("pipelines: Variables.Set: %w", err)
 	}
-	secured := variable.secured(there)
-	return v.Update(ctx, there.UUID, VariableUpdate{Key: variable.Key, Value: &variable.Value, Secured: &secured}, opts...)
+	secured := variable.secured(existing)
+	return v.Update(ctx, existing.UUID, VariableUpdate{Key: variable.Key, Value: &variable.Value, Secured: &secured}, opts...)
 }
 
-// afterCreate finds the variable that a failed creation says or may have left. One that the service knows and does not list
-// yet is waited for.
-func (v *VariableSet) afterCreate(ctx context.Context, key string, cause error, opts []CallOption) (*Variable, error) {
+// findAfterCreate finds a variable after a creation failed with cause, which may mean that it exists. It waits for one that the
+// service lists late.
+func (v *VariableSet) findAfterCreate(ctx context.Context, key string, cause error, opts []CallOption) (*Variable, error) {
 	if !errors.Is(cause, ErrConflict) && !errors.Is(cause, ErrOutcomeUnknown) {
 		return nil, cause
 	}
-	for waited := time.Duration(0); ; waited += fastest {
-		there, err := v.GetByKey(ctx, key, opts...)
+	for waited := time.Duration(0); ; waited += listInterval {
+		existing, err := v.GetByKey(ctx, key, opts...)
 		if err == nil {
-			return there, nil
+			return existing, nil
 		}
 		if !errors.Is(err, errNotListed) {
-			return nil, fmt.Errorf("pipelines: Variables.Set: %w; looking for it failed: %w", cause, err)
+			return nil, fmt.Errorf("pipelines: Variables.Set: %w; listing the variables failed: %w", cause, err)
 		}
-		if !v.ops.late || waited >= lateness {
+		if !v.ops.late || waited >= maxListDelay {
 			return nil, cause
 		}
-		if err := ctxtime.Sleep(ctx, fastest); err != nil {
-			return nil, fmt.Errorf("pipelines: Variables.Set: %w while waiting for the variable to appear after: %w", err, cause)
+		if err := ctxtime.Sleep(ctx, listInterval); err != nil {
+			return nil, fmt.Errorf("pipelines: Variables.Set: %w while waiting for the variable to be listed after: %w", err, cause)
 		}
 	}
 }

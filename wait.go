@@ -7,11 +7,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/poll"
 )
 
 const waitRequestsPerHour = 120
 
-var waitRhythm = rhythm{quiet: 30 * time.Second, slowest: 30 * time.Second, stretch: stretchState}
+var waitInterval = poll.Interval{Idle: 30 * time.Second, Max: 30 * time.Second}
 
 // WaitOptions are the options of [PipelinesService.Wait] and [PipelinesService.WaitAll]. Zero fields have their defaults.
 type WaitOptions struct {
@@ -19,14 +21,14 @@ type WaitOptions struct {
 	RequestsPerHour int  // at most, and 60 more in the first hour; default 120
 }
 
-// settled holds for a run that isn't waited for any more.
-func (o *WaitOptions) settled(p *Pipeline) bool {
+// reached reports whether the run is in a state that is waited for.
+func (o *WaitOptions) reached(p *Pipeline) bool {
 	return p != nil && (p.State.Done() || (p.State.Paused() && !o.ThroughPause))
 }
 
 // Wait polls a pipeline until it has ended, or is paused and waits for a person, and returns it. o may be nil. A run that
-// failed is not an error: see [PipelineState.Succeeded]. If there is an error, Wait also returns the pipeline as last seen, or
-// nil. The end of ctx is an error.
+// failed is not an error: see [PipelineState.Succeeded]. If there is an error, Wait also returns the pipeline as last polled,
+// or nil. The end of ctx is an error.
 //
 // Wait polls soon after a change and less often later, by default at most 180 times in the first hour and 120 times in each
 // further one. Five failed polls in a row end it, each of which includes retries; it waits for a used-up quota. A run that isn't
@@ -41,35 +43,35 @@ func (s *PipelinesService) Wait(
 	if o == nil {
 		o = &WaitOptions{}
 	}
-	b, err := newBudget(ctx, o.RequestsPerHour, waitRequestsPerHour)
+	budget, err := newBudget(ctx, o.RequestsPerHour, waitRequestsPerHour)
 	if err != nil {
 		return nil, fmt.Errorf("pipelines: Pipelines.Wait: %w", err)
 	}
-	opts = append(opts[:len(opts):len(opts)], b.charge())
+	opts = append(slices.Clip(opts), charge(budget))
 	var last *Pipeline
-	var failures failureCount
-	rhythm := waitRhythm
+	var failures poll.Failures
+	interval := waitInterval
 	for {
 		p, err := s.Get(ctx, repo, id, opts...)
-		if ended := failures.tolerate(ctx, err); ended != nil {
+		if ended := tolerate(ctx, &failures, err); ended != nil {
 			return last, ended
 		}
 		if err == nil {
-			if o.settled(p) {
+			if o.reached(p) {
 				return p, nil
 			}
-			rhythm.beat(last == nil || p.State.String() != last.State.String())
+			interval.Update(last == nil || p.State.String() != last.State.String())
 			last = p
 		}
-		if err := b.pause(ctx, max(rhythm.interval(b), failures.delay)); err != nil {
+		if err := budget.Wait(ctx, max(interval.Next(budget), failures.Delay())); err != nil {
 			return last, fmt.Errorf("pipelines: Pipelines.Wait: %w", err)
 		}
 	}
 }
 
 // WaitAll waits for several runs of one repository as [PipelinesService.Wait] does for one, and returns them in the order of
-// ids. o may be nil. A run that failed is not an error. If there is an error, WaitAll also returns the runs as last seen: nil
-// for one that never was, and mostly with only UUID, BuildNumber and State.
+// ids. o may be nil. A run that failed is not an error. If there is an error, WaitAll also returns the runs as last polled:
+// nil for one that was never found, and mostly with only UUID, BuildNumber and State.
 //
 // The runs share their requests: a page of the repository's newest runs has the states of all that are on it, so that twenty runs
 // take few more requests than one. WaitAll asks for a run by itself if it is not on that page, or is the last one left. The
@@ -86,14 +88,17 @@ func (s *PipelinesService) WaitAll(
 	if o == nil {
 		o = &WaitOptions{}
 	}
-	b, err := newBudget(ctx, o.RequestsPerHour, waitRequestsPerHour)
+	budget, err := newBudget(ctx, o.RequestsPerHour, waitRequestsPerHour)
 	if err == nil && slices.Contains(ids, "") {
 		err = invalidArgument("a pipeline's ID is empty")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pipelines: Pipelines.WaitAll: %w", err)
 	}
-	w := &waiter{service: s, repo: repo, ids: ids, options: o, budget: b, opts: append(opts[:len(opts):len(opts)], b.charge()), runs: make([]awaited, len(ids)), reach: len(ids)}
+	w := &waiter{
+		service: s, repo: repo, ids: ids, options: o, opts: append(slices.Clip(opts), charge(budget)),
+		budget: budget, runs: make([]waitedRun, len(ids)), maxPages: len(ids),
+	}
 	err = w.wait(ctx)
 	return w.pipelines(), err
 }
@@ -104,125 +109,127 @@ type waiter struct {
 	repo    Repo
 	ids     []string
 	options *WaitOptions
-	budget  *budget
 	opts    []CallOption // of every request
-	runs    []awaited    // of ids
-	reach   int          // how many pages of the newest runs are worth reading
+
+	budget   *poll.Budget
+	runs     []waitedRun // of ids
+	maxPages int         // of the newest runs, that a poll reads
 }
 
-// awaited is a run as last seen.
-type awaited struct {
+// waitedRun is a run as last polled.
+type waitedRun struct {
 	*Pipeline
-	whole bool // and not only what a poll asks for
+	complete bool // with all fields, not only polledFields
 }
 
-// polledFields are what a poll needs to know of a run.
+// polledFields are the fields of a run that a poll of the newest runs asks for.
 const polledFields = "values.uuid,values.build_number,values.state"
 
 func (w *waiter) wait(ctx context.Context) error {
-	var failures failureCount
-	rhythm := waitRhythm
+	var failures poll.Failures
+	interval := waitInterval
 	for {
-		places, whole := w.wanted()
-		if len(places) == 0 {
+		indexes, final := w.toPoll()
+		if len(indexes) == 0 {
 			return nil
 		}
-		changed, err := w.look(ctx, places, whole)
-		if ended := failures.tolerate(ctx, err); ended != nil {
+		changed, err := w.poll(ctx, indexes, final)
+		if ended := tolerate(ctx, &failures, err); ended != nil {
 			return ended
 		}
 		if err == nil {
-			rhythm.beat(changed)
+			interval.Update(changed)
 		}
-		delay := failures.delay
-		if _, settled := w.wanted(); !settled {
-			delay = max(delay, rhythm.interval(w.budget))
+		delay := failures.Delay()
+		if _, final := w.toPoll(); !final {
+			delay = max(delay, interval.Next(w.budget))
 		}
-		if err := w.budget.pause(ctx, delay); err != nil {
+		if err := w.budget.Wait(ctx, delay); err != nil {
 			return fmt.Errorf("pipelines: Pipelines.WaitAll: %w", err)
 		}
 	}
 }
 
-// wanted returns the places of the runs to look at: those that are waited for, then those of which only the state is known.
-func (w *waiter) wanted() (places []int, whole bool) {
-	var partial []int
+// toPoll returns the indexes of the runs that are waited for. Once there are none, it returns those of the runs to get with all
+// fields in a final poll.
+func (w *waiter) toPoll() (indexes []int, final bool) {
+	var incomplete []int
 	for i, run := range w.runs {
-		if !w.options.settled(run.Pipeline) {
-			places = append(places, i)
+		if !w.options.reached(run.Pipeline) {
+			indexes = append(indexes, i)
 		}
-		if !run.whole {
-			partial = append(partial, i)
+		if !run.complete {
+			incomplete = append(incomplete, i)
 		}
 	}
-	if len(places) > 0 {
-		return places, false
+	if len(indexes) > 0 {
+		return indexes, false
 	}
-	return partial, true
+	return incomplete, true
 }
 
-// look brings the runs at some places up to date: from the repository's newest, and one by one where they are not among those. A
-// run that isn't found keeps the others from nothing.
-func (w *waiter) look(ctx context.Context, places []int, whole bool) (changed bool, err error) {
-	if len(places) > 1 {
-		if places, changed, err = w.lookAtNewest(ctx, places, whole); err != nil {
+// poll updates some runs: from the list of the newest runs, and one by one if they aren't on it. If a run isn't found, the others
+// are updated all the same.
+func (w *waiter) poll(ctx context.Context, indexes []int, final bool) (changed bool, err error) {
+	if len(indexes) > 1 {
+		if indexes, changed, err = w.pollNewest(ctx, indexes, final); err != nil {
 			return changed, err
 		}
 	}
 	var notFound error
-	for _, i := range places {
+	for _, i := range indexes {
 		p, err := w.service.Get(ctx, w.repo, w.ids[i], w.opts...)
 		switch {
-		case missing(err):
+		case isNotFound(err):
 			notFound = err
 		case err != nil:
 			return changed, err
 		default:
-			changed = w.see(i, awaited{p, true}) || changed
+			changed = w.update(i, waitedRun{p, true}) || changed
 		}
 	}
 	return changed, notFound
 }
 
-// lookAtNewest reads pages of the newest runs while that is cheaper than asking for each, and returns the places that are left.
-func (w *waiter) lookAtNewest(ctx context.Context, places []int, whole bool) (left []int, changed bool, err error) {
-	opts := w.opts[:len(w.opts):len(w.opts)]
-	if !whole {
+// pollNewest reads pages of the newest runs while that is cheaper than asking for each run, and returns the indexes that are left.
+func (w *waiter) pollNewest(ctx context.Context, indexes []int, final bool) (left []int, changed bool, err error) {
+	opts := slices.Clip(w.opts)
+	if !final {
 		opts = append(opts, WithQuery("fields", polledFields))
 	}
-	read, useful := 0, 0 // pages
+	pages, lastUseful := 0, 0
 	for page, err := range w.service.List(ctx, w.repo, &ListPipelinesOptions{Sort: SortNewestFirst}, opts...).Pages() {
 		if err != nil {
-			return places, changed, err
+			return indexes, changed, err
 		}
-		read++
+		pages++
 		for _, p := range page.Values {
-			places = slices.DeleteFunc(places, func(i int) bool {
-				if !named(p, w.ids[i]) {
+			indexes = slices.DeleteFunc(indexes, func(i int) bool {
+				if !hasID(p, w.ids[i]) {
 					return false
 				}
-				useful = read
-				changed = w.see(i, awaited{p, whole}) || changed
+				lastUseful = pages
+				changed = w.update(i, waitedRun{p, final}) || changed
 				return true
 			})
 		}
-		if len(places) <= read || read >= w.reach {
+		if len(indexes) <= pages || pages >= w.maxPages {
 			break
 		}
 	}
-	w.reach = useful + 1 // newer runs push the others on
-	return places, changed, nil
+	w.maxPages = lastUseful + 1 // newer runs push the others to later pages
+	return indexes, changed, nil
 }
 
-// see notes a run as it is now.
-func (w *waiter) see(i int, run awaited) (changed bool) {
+// update stores a run as just polled.
+func (w *waiter) update(i int, run waitedRun) (changed bool) {
 	before := w.runs[i].Pipeline
 	w.runs[i] = run
 	return before == nil || before.State.String() != run.State.String()
 }
 
-// named reports whether id is the pipeline's: its UUID, or its build number.
-func named(p *Pipeline, id string) bool {
+// hasID reports whether id is the pipeline's UUID or build number.
+func hasID(p *Pipeline, id string) bool {
 	return strings.EqualFold(p.UUID, braced(id)) || strconv.Itoa(p.BuildNumber) == id
 }
 

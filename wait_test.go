@@ -185,7 +185,7 @@ func TestWaitAllOfManyRunsCostsLittleMoreThanWaitOfOne(t *testing.T) {
 				ids[i] = strconv.Itoa(run.BuildNumber)
 			}
 		}
-		srv.ResetRequests()
+		srv.ClearRequests()
 		runs, err := c.Pipelines.WaitAll(t.Context(), repo, ids, nil)
 		require.NoError(t, err)
 		require.Len(t, runs, 20)
@@ -212,7 +212,7 @@ func TestWaitAllFindsRunsThatAreNotAmongTheNewest(t *testing.T) {
 			start(t, c)
 		}
 		newest := start(t, c).UUID
-		srv.ResetRequests()
+		srv.ClearRequests()
 		runs, err := c.Pipelines.WaitAll(t.Context(), repo, append(old, newest, old[0]), nil)
 		require.NoError(t, err)
 		for i, number := range []int{1, 2, 3, 454, 1} {
@@ -240,7 +240,7 @@ func TestWaitAllReturnsWhatItSawWithAnError(t *testing.T) {
 		require.ErrorIs(t, err, pipelines.ErrNotFound)
 		require.Nil(t, runs[2])
 
-		srv.ResetRequests()
+		srv.ClearRequests()
 		runs, err = c.Pipelines.WaitAll(t.Context(), repo, nil, nil)
 		require.NoError(t, err)
 		require.Empty(t, runs)
@@ -284,7 +284,7 @@ func TestWaitAsksAtMostAsOftenAsItsBudgetAllows(t *testing.T) {
 		bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
 			r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}})
 			id := start(t, c).UUID
-			srv.ResetRequests()
+			srv.ClearRequests()
 			_, err := c.Pipelines.Wait(t.Context(), repo, id, &pipelines.WaitOptions{RequestsPerHour: perHour})
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(srv.Requests()), most)
@@ -348,7 +348,7 @@ func TestWaitEndsOnErrorsThatStay(t *testing.T) {
 			bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
 				r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: 24 * time.Hour}}})
 				id := start(t, c).UUID
-				srv.ResetRequests()
+				srv.ClearRequests()
 				srv.Inject(tc.fault)
 				p, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
 				require.ErrorIs(t, err, tc.is)

@@ -8,7 +8,12 @@ import (
 	"iter"
 	"slices"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/poll"
+	"github.com/seed-85ed9bfd/pipelines/internal/rangereader"
 )
+
+const watchRequestsPerHour = 240
 
 // WatchOptions are the options of [PipelinesService.Watch]. Zero fields have their defaults.
 type WatchOptions struct {
@@ -16,12 +21,12 @@ type WatchOptions struct {
 }
 
 // Watch polls a pipeline to its end and yields an [Event] for each change of its state or a step's, and for each piece of log.
-// The logs of parallel steps come side by side. o may be nil. An error is yielded once, with a nil event, and ends the range;
-// the end of ctx is one.
+// Logs of parallel steps are interleaved. o may be nil. An error is yielded once, with a nil event, and ends the range. The end
+// of ctx is an error.
 //
-// The first events are what is there already. The end of a step comes after the last piece of its log, and the end of the
-// pipeline last. A pause comes after everything that happened before it. Watch goes on while a pipeline waits for a person:
-// leave the range to stop.
+// The first events report states and logs as they are at the first poll. The end of a step comes after the last piece of its log,
+// and the end of the pipeline last. A pause comes after everything that happened before it. Watch goes on while a pipeline waits
+// for a person: break out of the loop to stop.
 //
 // By default Watch sends at most 300 requests in the first hour and 240 in each further one, however many steps there are and
 // however fast their logs grow. Each byte of a log is transferred once, unless the service's storage compresses it. Five failed
@@ -43,83 +48,67 @@ func (s *PipelinesService) Watch(
 	}
 	perHour := o.RequestsPerHour
 	return func(yield func(*Event, error) bool) {
-		b, err := newBudget(ctx, perHour, watchRequestsPerHour)
+		budget, err := newBudget(ctx, perHour, watchRequestsPerHour)
 		if err != nil {
 			yield(nil, fmt.Errorf("pipelines: Pipelines.Watch: %w", err))
 			return
 		}
-		w := &watcher{ctx: ctx, client: s.client, repo: repo, id: id, budget: b, opts: append(opts[:len(opts):len(opts)], b.charge()), yield: yield, logs: map[string]*stepLog{}}
+		w := &watcher{
+			ctx: ctx, client: s.client, repo: repo, id: id, opts: append(slices.Clip(opts), charge(budget)), yield: yield,
+			budget: budget, logs: make(map[string]*stepLog),
+		}
 		defer w.close()
-		if err := w.run(); err != nil && !errors.Is(err, errLeft) {
+		if err := w.run(); err != nil && !errors.Is(err, errRangeLeft) {
 			yield(nil, err)
 		}
 	}
 }
 
-// errLeft says that the range over the events was left.
-var errLeft = errors.New("the range was left")
+// errRangeLeft says that the caller left the range over the events.
+var errRangeLeft = errors.New("the range was left")
 
-// watcher is one Watch. Each of the things it looks at has a rhythm of its own, and the one that is due first is looked at
-// next.
+// maxStepPolls is how often the steps are polled at most until they agree with the pipeline.
+const maxStepPolls = 5
+
+// watcher polls pipeline, steps and logs at separate intervals, earliest due first.
 type watcher struct {
 	ctx    context.Context //nolint:containedctx // of one range
 	client *Client
 	repo   Repo
 	id     string
-	budget *budget
 	opts   []CallOption // of every request
 	yield  func(*Event, error) bool
 
-	pipeline      *Pipeline // as last seen
-	untold        bool      // its state is told once everything before it has been
-	looks         int       // at the steps, since then
-	waiting       []string  // steps that waited for a person when a pause was told
-	pipelineCheck check
-	stepsCheck    check
-	steps         []*Step // as last seen
-	logs          map[string]*stepLog
-	failures      failureCount
-	notBefore     time.Time // nothing is looked at until then: a failure delays all
+	budget    *poll.Budget
+	failures  poll.Failures
+	notBefore time.Time // no poll comes earlier: a failure delays all
+
+	pipelineTarget pollTarget
+	stepsTarget    pollTarget
+	logs           map[string]*stepLog // by the step's UUID
+	watchedRun
 }
 
-// check is one thing to look at again and again.
-type check struct {
-	rhythm  rhythm
-	due     time.Time
-	missing absence // it isn't there, though it has to be
+// pollTarget is the pipeline, the steps, or one log.
+type pollTarget struct {
+	poll     func() (changed bool, err error)
+	interval poll.Interval
+	due      time.Time
+	absence  poll.Absence // it is missing, and expected within logGrace
 }
 
-func (c *check) schedule(b *budget) {
-	wait := c.rhythm.interval(b)
-	if !c.missing.since.IsZero() {
-		wait = c.missing.delay(logPatience)
-	}
-	c.due = time.Now().Add(wait)
-}
-
-// stepLog is the log of one step, and what was told of the step.
-type stepLog struct {
-	check
-	step    *Step        // as last seen
-	told    string       // its state as last told
-	reader  *rangeReader // nil before the log exists, and after its end
-	found   bool         // by the last look
-	current bool         // it was read since the pipeline's untold state was seen
-	drained bool         // nothing more will come of this run of the step
-}
-
+// run polls until the pipeline has ended. It emits a deferred state of the pipeline after all events that come before it.
 func (w *watcher) run() error {
-	w.pipelineCheck.rhythm = rhythm{quiet: time.Minute, slowest: time.Minute, stretch: stretchState}
-	w.stepsCheck.rhythm = rhythm{quiet: 4 * time.Second, relax: 10, slowest: 30 * time.Second, stretch: stretchState}
-	for w.untold || w.pipeline == nil || !w.pipeline.State.Done() {
-		if err := w.step(); err != nil {
+	w.pipelineTarget = pollTarget{poll: w.pollPipeline, interval: poll.Interval{Idle: time.Minute, Max: time.Minute}}
+	w.stepsTarget = pollTarget{poll: w.pollSteps, interval: poll.Interval{Idle: 4 * time.Second, Relax: 10, Max: 30 * time.Second}}
+	for w.deferred || w.pipeline == nil || !w.pipeline.State.Done() {
+		if err := w.pollNext(); err != nil {
 			return err
 		}
-		if !w.untold || !w.caughtUp() {
+		if !w.deferred || !w.stepsEmitted() {
 			continue
 		}
-		w.untold = false
-		w.waiting = w.waitingSteps()
+		w.deferred, w.pausedSteps = false, w.summarize().paused
 		if err := w.emit(&Event{Kind: EventPipeline, Pipeline: w.pipeline}); err != nil {
 			return err
 		}
@@ -127,165 +116,119 @@ func (w *watcher) run() error {
 	return nil
 }
 
-// step looks at whatever is due first, waiting until it is.
-func (w *watcher) step() error {
-	next, look := w.due()
-	if err := w.budget.pause(w.ctx, max(time.Until(next.due), time.Until(w.notBefore))); err != nil {
-		return fmt.Errorf("pipelines: Pipelines.Watch: %w", err)
-	}
-	changed, err := look()
-	if ended := w.failures.tolerate(w.ctx, err); ended != nil {
-		return ended
-	}
-	if err == nil {
-		next.rhythm.beat(changed)
-	}
-	switch {
-	case next == &w.pipelineCheck && w.stepsTell():
-		next.rhythm.current = next.rhythm.quiet
-	case next == &w.stepsCheck && w.untold && !w.stepsAgree():
-		next.rhythm.current = fastest
-	}
-	next.schedule(w.budget)
-	w.notBefore = time.Now().Add(w.failures.delay)
-	switch {
-	case next == &w.pipelineCheck && changed: // they change together
-		w.stepsCheck.due = time.Time{}
-	case next == &w.stepsCheck && w.pipelineTurns():
-		w.pipelineCheck.due = time.Time{}
-	}
-	return nil
-}
-
-// due tells what to look at next, and how. While the pipeline's state is untold it isn't looked at, and neither are the steps
-// once all of them have ended with it.
-func (w *watcher) due() (next *check, look func() (changed bool, err error)) {
-	offer := func(c *check, how func() (bool, error)) {
-		if next == nil || c.due.Before(next.due) {
-			next, look = c, how
-		}
-	}
-	if !w.untold {
-		offer(&w.pipelineCheck, w.lookAtPipeline)
-	}
-	if w.pipeline != nil && !w.stepsSettled() {
-		offer(&w.stepsCheck, w.lookAtSteps)
-	}
-	for _, step := range w.steps { // in the pipeline's order, so that nothing depends on the map's
-		if l := w.logs[step.UUID]; !l.drained && (running(step.State) || step.State.Done()) {
-			offer(&l.check, func() (bool, error) { return w.lookAtLog(l) })
-		}
-	}
-	return next, look
-}
-
-// running holds for steps that may be writing their log, unknown states included.
-func running(s StepState) bool {
-	return !s.Done() && !s.Paused() && s.Name != StatePending && s.Name != StateReady
-}
-
-// stepsTell reports whether the pipeline's next change will show in its steps first.
-func (w *watcher) stepsTell() bool {
-	return w.pipeline != nil && w.pipeline.State.Name == StateInProgress &&
-		slices.ContainsFunc(w.steps, func(step *Step) bool { return running(step.State) })
-}
-
-// stepsShow sums up the steps' states.
-func (w *watcher) stepsShow() (ended, paused, active bool) {
-	ended = true
-	for _, step := range w.steps {
-		ended = ended && step.State.Done()
-		paused = paused || step.State.Paused()
-		active = active || running(step.State)
-	}
-	return ended, paused, active
-}
-
-// pipelineTurns reports whether the pipeline's own state must be another by now, going by its steps'.
-func (w *watcher) pipelineTurns() bool {
-	ended, paused, active := w.stepsShow()
-	state := w.pipeline.State
-	return (ended && len(w.steps) > 0) || w.pausedAnew() || (state.Paused() && !paused) || (!state.Paused() && paused && !active) || (active && state.Name != StateInProgress)
-}
-
-// waitingSteps returns the UUIDs of the steps that wait for a person.
-func (w *watcher) waitingSteps() (uuids []string) {
-	for _, step := range w.steps {
-		if step.State.Paused() {
-			uuids = append(uuids, step.UUID)
-		}
-	}
-	return uuids
-}
-
-// pausedAnew reports whether the pipeline waits for a person at another step than when its pause was told. It may have gone on and
-// paused again since it was last looked at.
-func (w *watcher) pausedAnew() bool {
-	return w.pipeline.State.Paused() && !w.untold && len(w.waiting) > 0 &&
-		slices.ContainsFunc(w.waitingSteps(), func(uuid string) bool { return !slices.Contains(w.waiting, uuid) })
-}
-
-// stepsAgree reports whether the steps show the end or the pause that the pipeline is in. They may do so a little later than it.
-func (w *watcher) stepsAgree() bool {
-	ended, paused, active := w.stepsShow()
-	if w.pipeline.State.Done() {
-		return ended
-	}
-	return paused || !active
-}
-
-// stepsSettled reports whether all steps have ended with the pipeline.
-func (w *watcher) stepsSettled() bool {
-	return w.untold && w.pipeline.State.Done() && w.looks > 0 && w.stepsAgree()
-}
-
-// caughtUp reports whether everything was told that happened before the pipeline's untold state. A step whose state nobody knows
-// may never end: after some looks its log is read all the same, and that is all.
-func (w *watcher) caughtUp() bool {
-	if w.looks == 0 || (w.looks < maxPollFailures && !w.stepsAgree()) {
-		return false
-	}
-	return !slices.ContainsFunc(w.steps, func(step *Step) bool {
+// stepsEmitted reports whether all events of steps and logs are emitted that come before the pipeline's deferred state. A step in
+// an unknown state may never end, so it is enough that its log is up to date.
+func (w *watcher) stepsEmitted() bool {
+	return w.stepsCurrent() && !slices.ContainsFunc(w.steps, func(step *Step) bool {
 		l := w.logs[step.UUID]
-		return (step.State.Done() && !l.drained) || (running(step.State) && !l.current)
+		return (step.State.Done() && !l.complete) || (isActive(step.State) && !l.upToDate)
 	})
 }
 
-func (w *watcher) lookAtPipeline() (changed bool, err error) {
+// pollNext polls the target that is due first, when it is due.
+func (w *watcher) pollNext() error {
+	target := w.nextTarget()
+	if err := w.budget.Wait(w.ctx, max(time.Until(target.due), time.Until(w.notBefore))); err != nil {
+		return fmt.Errorf("pipelines: Pipelines.Watch: %w", err)
+	}
+	changed, err := target.poll()
+	if ended := tolerate(w.ctx, &w.failures, err); ended != nil {
+		return ended
+	}
+	if err == nil {
+		target.interval.Update(changed)
+	}
+	w.notBefore = time.Now().Add(w.failures.Delay())
+	w.schedule(target, changed)
+	return nil
+}
+
+// nextTarget returns the target that is due first. The pipeline isn't polled while its state is deferred, and the steps aren't
+// once all of them have ended with it.
+func (w *watcher) nextTarget() *pollTarget {
+	var targets []*pollTarget
+	if !w.deferred {
+		targets = append(targets, &w.pipelineTarget)
+	}
+	if w.pipeline != nil && !w.stepsFinal() {
+		targets = append(targets, &w.stepsTarget)
+	}
+	for _, step := range w.steps {
+		if l := w.logs[step.UUID]; !l.complete && (isActive(step.State) || step.State.Done()) {
+			targets = append(targets, &l.pollTarget)
+		}
+	}
+	return slices.MinFunc(targets, func(a, b *pollTarget) int { return a.due.Compare(b.due) })
+}
+
+// schedule sets when a target is polled again after a poll. Pipeline and steps change together: what one of them shows, the other
+// must show soon.
+func (w *watcher) schedule(target *pollTarget, changed bool) {
+	switch target {
+	case &w.pipelineTarget:
+		if w.stepsChangeFirst() {
+			target.interval.SetIdle()
+		}
+		if changed {
+			w.stepsTarget.due = time.Time{}
+		}
+	case &w.stepsTarget:
+		if w.deferred && !w.stepsAgree() {
+			target.interval.Reset()
+		}
+		if w.pipelineOutdated() {
+			w.pipelineTarget.due = time.Time{}
+		}
+	}
+	target.setDue(w.budget)
+}
+
+// setDue sets when the target is due after a poll.
+func (t *pollTarget) setDue(b *poll.Budget) {
+	wait := t.interval.Next(b)
+	if t.absence.Lasts() {
+		wait = t.absence.Delay(logGrace)
+	}
+	t.due = time.Now().Add(wait)
+}
+
+// pollPipeline emits the pipeline's state if it has changed. It defers an end or a pause until the changes of steps and logs
+// before it are emitted.
+func (w *watcher) pollPipeline() (changed bool, err error) {
 	p, err := w.client.Pipelines.Get(w.ctx, w.repo, w.id, w.opts...)
 	if err != nil {
 		return false, err
 	}
-	changed = w.pipeline == nil || p.State.String() != w.pipeline.State.String() || w.pausedAnew()
+	changed = w.pipeline == nil || p.State.String() != w.pipeline.State.String() || w.newPause(w.summarize().paused)
 	w.pipeline = p
 	switch {
 	case !changed:
 		return false, nil
 	case p.State.Done() || p.State.Paused():
-		w.untold, w.looks = true, 0
+		w.deferred, w.stepPolls = true, 0
 		return true, nil
 	}
 	return true, w.emit(&Event{Kind: EventPipeline, Pipeline: p})
 }
 
-// lookAtSteps tells of the steps that have changed. One whose log can't be read keeps nothing of the others back.
-func (w *watcher) lookAtSteps() (changed bool, err error) {
+// pollSteps emits the steps that have changed. If the log of one step can't be read, it goes on with the others.
+func (w *watcher) pollSteps() (changed bool, err error) {
 	steps, err := w.client.Steps.List(w.ctx, w.repo, w.id, nil, w.opts...).Collect()
-	if missing(err) && len(w.steps)+len(steps) == 0 && w.mayLackSteps() {
+	if isNotFound(err) && len(w.steps)+len(steps) == 0 && w.mayLackSteps() {
 		err = nil
 	}
 	if err != nil {
 		return false, err
 	}
-	w.looks++
+	w.stepPolls++
 	w.steps = steps
-	if len(w.waiting) == 0 && !w.untold { // the steps show a pause later than the pipeline
-		w.waiting = w.waitingSteps()
+	if len(w.pausedSteps) == 0 && !w.deferred { // the steps show a pause later than the pipeline
+		w.pausedSteps = w.summarize().paused
 	}
 	var failed error
 	for _, step := range steps {
-		stepChanged, err := w.update(step)
-		if errors.Is(err, errLeft) {
+		stepChanged, err := w.emitStep(w.logOf(step))
+		if errors.Is(err, errRangeLeft) {
 			return changed, err
 		}
 		changed = changed || stepChanged
@@ -293,110 +236,119 @@ func (w *watcher) lookAtSteps() (changed bool, err error) {
 			failed = err
 		}
 	}
-	if w.untold && (w.looks == 1 || w.looks == maxPollFailures) {
-		w.hurry()
+	if w.deferred && (w.stepPolls == 1 || w.stepPolls == maxStepPolls) {
+		w.pollActiveLogsNow()
 	}
 	return changed, failed
 }
 
-// mayLackSteps reports whether the pipeline may have been parsed not yet or never. The steps of one that has run are there: a
-// 404 then may mean that these credentials no longer see them.
-func (w *watcher) mayLackSteps() bool {
-	result := w.pipeline.State.Result
-	return !w.pipeline.State.Done() || result == nil || (result.Name != ResultSuccessful && result.Name != ResultFailed)
+// stepLog is one run of a step and its log.
+type stepLog struct {
+	pollTarget
+	step     *Step               // as last polled
+	emitted  string              // state of the step in its last event
+	reader   *rangereader.Reader // nil before the log exists, and once it is complete
+	upToDate bool                // read since the pipeline's state was deferred
+	complete bool                // read to its end, after the step's end
 }
 
-// hurry makes the logs that may be growing due at once.
-func (w *watcher) hurry() {
-	for _, step := range w.steps {
-		if l := w.logs[step.UUID]; running(step.State) {
-			l.current, l.due = false, time.Time{}
-		}
-	}
-}
-
-// update tells of a step that has changed. The log of one that has ended is read to its end first.
-func (w *watcher) update(step *Step) (changed bool, err error) {
+// logOf returns the log of a step as just polled. A step that runs again has another log.
+func (w *watcher) logOf(step *Step) *stepLog {
 	l := w.logs[step.UUID]
-	if l == nil || l.step.RunNumber != step.RunNumber { // a step that runs again has another log
-		w.logs[step.UUID].close()
-		l = &stepLog{check: check{rhythm: rhythm{quiet: 30 * time.Second, slowest: time.Minute, stretch: stretchLog}}}
+	if l == nil || l.step.RunNumber != step.RunNumber {
+		l.close()
+		l = &stepLog{}
+		l.pollTarget = pollTarget{
+			poll:     func() (bool, error) { return w.pollLog(l) },
+			interval: poll.Interval{Idle: 30 * time.Second, Max: time.Minute, Priority: poll.Low},
+		}
 		w.logs[step.UUID] = l
 	}
 	l.step = step
-	if l.told == step.State.String() {
-		return false, nil
-	}
-	if step.State.Done() {
-		if err := w.drain(l); err != nil || !l.drained {
-			return false, err // a later look tries again
-		}
-	}
-	l.told = step.State.String()
-	return true, w.emit(&Event{Kind: EventStep, Step: step})
+	return l
 }
 
-// drain reads the rest of the log of a step that has ended. One that is not there though the step has run may be on its way
-// to storage.
-func (w *watcher) drain(l *stepLog) error {
-	awaited := !l.missing.since.IsZero()
-	if l.drained || (awaited && time.Now().Before(l.due)) {
+// pollActiveLogsNow makes the logs due that may have grown before the pipeline's deferred state.
+func (w *watcher) pollActiveLogsNow() {
+	for _, step := range w.steps {
+		if l := w.logs[step.UUID]; isActive(step.State) {
+			l.upToDate, l.due = false, time.Time{}
+		}
+	}
+}
+
+func (w *watcher) pollLog(l *stepLog) (changed bool, err error) {
+	if l.step.State.Done() {
+		return w.emitStep(l)
+	}
+	changed, _, err = w.readLog(l)
+	return changed, err
+}
+
+// emitStep emits the step's state if it has changed. The end of a step comes after the end of its log: if the log can't be read
+// to its end yet, a later poll tries again.
+func (w *watcher) emitStep(l *stepLog) (changed bool, err error) {
+	state := l.step.State.String()
+	if l.emitted == state {
+		return false, nil
+	}
+	if l.step.State.Done() && !l.complete {
+		if err := w.completeLog(l); err != nil || !l.complete {
+			return false, err
+		}
+	}
+	l.emitted = state
+	return true, w.emit(&Event{Kind: EventStep, Step: l.step})
+}
+
+// completeLog reads the rest of the log of a step that has ended. If it finds no log, but the step has run, the log may be on its
+// way to storage: later polls try again.
+func (w *watcher) completeLog(l *stepLog) error {
+	if l.absence.Lasts() && time.Now().Before(l.due) {
 		return nil
 	}
-	if _, err := w.readLog(l); err != nil {
+	_, found, err := w.readLog(l)
+	if err != nil {
 		return err
 	}
-	if !l.found && (hasRun(l.step) || l.reader != nil) && !l.missing.outlasts(logPatience) {
-		l.schedule(w.budget)
+	if !found && (hasRun(l.step) || l.reader != nil) && !l.absence.Observe(logGrace) {
+		l.setDue(w.budget)
 		return nil
 	}
-	l.drained = true
+	l.complete = true
 	l.close()
 	return nil
 }
 
-// hasRun reports whether a step that has ended did anything before.
-func hasRun(step *Step) bool { return !step.StartedOn.IsZero() && !notRun(step) }
-
-func notRun(step *Step) bool {
-	return step.State.Result != nil && step.State.Result.Name == ResultNotRun
-}
-
-func (w *watcher) lookAtLog(l *stepLog) (changed bool, err error) {
-	if l.step.State.Done() {
-		return w.update(l.step)
+// readLog emits what was written to a log since it was last read.
+func (w *watcher) readLog(l *stepLog) (grown, found bool, err error) {
+	if notRun(l.step) || l.step.UUID == "" { // there is no log to ask for
+		l.upToDate = true
+		return false, true, nil
 	}
-	return w.readLog(l)
-}
-
-// readLog tells what has been written to a step's log since the last time.
-func (w *watcher) readLog(l *stepLog) (grown bool, err error) {
-	if notRun(l.step) || l.step.UUID == "" {
-		l.found, l.current = true, true // as far as there is one
-		return false, nil
+	switch err := w.openLog(l); {
+	case isNotFound(err): // not yet, or never
+		l.upToDate = true
+		return false, false, nil
+	case err != nil:
+		return false, false, err
 	}
-	err = w.openLog(l)
-	l.found = err == nil
-	if err != nil && !missing(err) {
-		return false, err
-	}
-	if l.found {
-		grown, err = w.copyLog(l)
-	} else {
-		err = nil // none yet, or none at all
-	}
-	l.current = err == nil
-	return grown, err
+	grown, err = w.copyLog(l)
+	l.upToDate = err == nil
+	return grown, true, err
 }
 
 // openLog opens the log at the place where it ended before.
 func (w *watcher) openLog(l *stepLog) error {
 	if l.reader != nil {
-		return l.reader.poll(l.step.State.Done())
+		return l.reader.Poll(l.step.State.Done())
 	}
-	reader := new(rangeReader)
 	at := opStepsLog.at(w.repo.Workspace, w.repo.Slug, w.id, l.step.UUID)
-	err := reader.open(w.ctx, w.client.policyFor(w.opts), at.op.Name, LogOptions{}, w.client.logFetcher(at, w.opts))
+	source, err := w.client.logSource(w.ctx, at, w.opts)
+	if err != nil {
+		return err
+	}
+	reader, err := rangereader.Open(w.ctx, source, rangereader.Range{})
 	if err == nil {
 		l.reader = reader
 	}
@@ -404,7 +356,7 @@ func (w *watcher) openLog(l *stepLog) error {
 }
 
 func (w *watcher) copyLog(l *stepLog) (grown bool, err error) {
-	buf := make([]byte, copyBuffer/2)
+	buf := make([]byte, 32<<10)
 	for {
 		n, err := l.reader.Read(buf)
 		if n > 0 {
@@ -413,7 +365,7 @@ func (w *watcher) copyLog(l *stepLog) (grown bool, err error) {
 				return grown, err
 			}
 		}
-		if isEnd(err) {
+		if rangereader.IsEOF(err) {
 			return grown, nil
 		}
 		if err != nil {
@@ -424,7 +376,7 @@ func (w *watcher) copyLog(l *stepLog) (grown bool, err error) {
 
 func (w *watcher) emit(e *Event) error {
 	if !w.yield(e, nil) {
-		return errLeft
+		return errRangeLeft
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func TestWatchOfALongRunKeepsItsBudget(t *testing.T) {
 			}
 			r.Script("", script)
 			id := start(t, c).UUID
-			srv.ResetRequests()
+			srv.ClearRequests()
 			logs := map[string]*bytes.Buffer{}
 			for e, err := range c.Pipelines.Watch(t.Context(), repo, id, &pipelines.WatchOptions{RequestsPerHour: perHour}) {
 				require.NoError(t, err)
@@ -303,7 +303,7 @@ func TestWatchTellsEveryPauseOfARun(t *testing.T) {
 			{Name: "Deploy", Manual: true, Duration: time.Minute, Log: lines("d", 10)},
 		}})
 		id := start(t, c).UUID
-		srv.ResetRequests()
+		srv.ClearRequests()
 		for _, after := range []time.Duration{time.Hour, 5 * time.Hour} {
 			time.AfterFunc(after, func() { assert.NoError(t, r.Resume(id)) })
 		}
@@ -453,7 +453,7 @@ func TestWatchWaitsForALogThatIsOnItsWayToStorage(t *testing.T) {
 						age := time.Since(begin) - 10*time.Second
 						return strings.Contains(req.URL.Path, strings.Trim(build.UUID, "{}")) && age >= 0 && age < tc.away
 					}})
-					srv.ResetRequests()
+					srv.ClearRequests()
 					last := "pipeline SUCCESSFUL"
 					if len(rest) > 0 && rest[len(rest)-1].Manual {
 						last = "pipeline PAUSED"
@@ -640,7 +640,7 @@ func TestWatchOfManyStepsKeepsItsBudget(t *testing.T) {
 		r.Script("", script)
 		id := start(t, c).UUID
 		time.Sleep(time.Minute)
-		srv.ResetRequests()
+		srv.ClearRequests()
 		begin := time.Now()
 		for _, err := range c.Pipelines.Watch(t.Context(), repo, id, nil) {
 			require.NoError(t, err)

@@ -15,7 +15,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// TestMain lets the test's program be what the program starts of itself: a server or a client.
+// TestMain makes the test binary a server or a client if it is started as one.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
 		main()
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestEveryTaskRunsWithEveryClientThatHasTheCalls(t *testing.T) {
+func TestEveryTaskRunsWithEveryClientThatSupportsIt(t *testing.T) {
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config.Handler = newService("http://"+srv.Listener.Addr().String(), miniature)
 	srv.Start()
@@ -54,12 +54,12 @@ func TestEveryTaskRunsWithEveryClientThatHasTheCalls(t *testing.T) {
 	}
 }
 
-func TestTheClientsAndTheServerAreProcessesOfTheirOwn(t *testing.T) {
-	t.Setenv("GORACE", "atexit_sleep_ms=0") // else each process waits a second before it ends
+func TestTheClientsAndTheServerAreSeparateProcesses(t *testing.T) {
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // otherwise each process sleeps a second at its end
 	server, err := startServer(t.Context(), miniature)
 	require.NoError(t, err)
 	t.Cleanup(server.stop)
-	results, err := rounded(t.Context(), io.Discard, tasks[0], 1, server.base, miniature)
+	results, err := runRounds(t.Context(), io.Discard, tasks[0], 1, server.base, miniature)
 	require.NoError(t, err)
 	require.Len(t, results, len(clientNames))
 	for client, rounds := range results {
@@ -71,18 +71,18 @@ func TestTheClientsAndTheServerAreProcessesOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestTheTableTellsWhatIsReached(t *testing.T) {
+func TestTheTableReportsReachedTargets(t *testing.T) {
 	results := map[string][]result{
 		sdk: {{Allocs: 30}, {Allocs: 10}, {Allocs: 20}}, byHand: {{Allocs: 20}, {Allocs: 10}, {Allocs: 10}}, ktrysmt: {{Unsupported: true}},
 	}
 	table := newTable()
 	table.add(
-		against("get", "allocations", results, allocs, atMost(1.5)),
-		against("get", "allocations", results, allocs, atMost(1.49)),
-		against("get", "allocations", results, allocs, atLeast(1.5)),
-		against("get", "allocations", results, allocs, untold),
-		absolute("get", "allocations", results, allocs, 20),
-		absolute("get", "allocations", results, allocs, 19),
+		ratioRow("get", "allocations", results, allocs, atMost(1.5)),
+		ratioRow("get", "allocations", results, allocs, atMost(1.49)),
+		ratioRow("get", "allocations", results, allocs, atLeast(1.5)),
+		ratioRow("get", "allocations", results, allocs, noTarget),
+		sdkRow("get", "allocations", results, allocs, 20),
+		sdkRow("get", "allocations", results, allocs, 19),
 	)
 	for _, line := range []string{
 		"| get | allocations | 20 | 10 | - | 1.50 | ≤ 1.50 | reached |",
@@ -105,8 +105,8 @@ func TestProcessorTimeGrowsWithWork(t *testing.T) {
 	require.Greater(t, processorTime(), before)
 }
 
-// TestThePayloadIsOfTheSizeThatTheTableSpeaksOf also shows that every field of it has a place in the model.
-func TestThePayloadIsOfTheSizeThatTheTableSpeaksOf(t *testing.T) {
+// TestThePayloadHasTheDocumentedSize also checks that every field of the payload is in the model.
+func TestThePayloadHasTheDocumentedSize(t *testing.T) {
 	body := runJSON(7)
 	require.InDelta(t, 2400, len(body), 100)
 	decoder := json.NewDecoder(strings.NewReader(body))
@@ -117,7 +117,7 @@ func TestThePayloadIsOfTheSizeThatTheTableSpeaksOf(t *testing.T) {
 	require.InDelta(t, 140, len(config), 10)
 }
 
-// TestTheHandWrittenClientDecodesWithoutTheSDK walks the models: none that it decodes into has a decoder of the SDK's.
+// TestTheHandWrittenClientDecodesWithoutTheSDK checks that no model has a decoder of the SDK.
 func TestTheHandWrittenClientDecodesWithoutTheSDK(t *testing.T) {
 	unmarshaler := reflect.TypeFor[json.Unmarshaler]()
 	seen := map[reflect.Type]bool{}
@@ -131,7 +131,7 @@ func TestTheHandWrittenClientDecodesWithoutTheSDK(t *testing.T) {
 			require.False(t, reflect.PointerTo(typ).Implements(unmarshaler), "%v", typ)
 		}
 		switch typ.Kind() {
-		default: // has no parts
+		default: // has no elements
 		case reflect.Pointer, reflect.Slice, reflect.Map:
 			walk(typ.Elem())
 		case reflect.Struct:

@@ -13,7 +13,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// client is one of those that are compared. Each method checks that it got what there is to get.
+// client is a client to compare. Each method checks its result.
 type client interface {
 	get(ctx context.Context) error
 	small(ctx context.Context) error
@@ -48,10 +48,10 @@ func newClient(name, base string) (client, error) {
 		c.Pagelen = pageLen
 		return ktrysmtClient{c}, nil
 	}
-	return nil, fmt.Errorf("%q is no client", name)
+	return nil, fmt.Errorf("unknown client %q", name)
 }
 
-// sdkClient is this SDK.
+// sdkClient uses this SDK.
 type sdkClient struct{ c *pipelines.Client }
 
 var repo = pipelines.Repo{Workspace: "acme", Slug: "site"}
@@ -91,17 +91,17 @@ func (s sdkClient) log(ctx context.Context) (int64, error) {
 	return io.Copy(sink{io.Discard}, l)
 }
 
-// sink hides what else [io.Discard] can do: what users copy to has a Write only.
+// sink has only the Write method of [io.Discard], like most destinations of users.
 type sink struct{ io.Writer }
 
-// handClient is what a careful programmer writes with net/http and encoding/json. It decodes into the SDK's models, every field
-// of them: they are plain structs to encoding/json, which knows nothing of the SDK's decoder.
+// handClient uses net/http and encoding/json as a careful programmer would. It decodes every field of the SDK's models, which are plain
+// structs to encoding/json.
 type handClient struct {
 	hc   *http.Client
 	base string
 }
 
-// open gets a URL, credentials and status included.
+// open sends a GET request with credentials and checks the status.
 func (h handClient) open(ctx context.Context, link string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
 	if err != nil {
@@ -170,7 +170,7 @@ func (h handClient) log(ctx context.Context) (int64, error) {
 	return io.Copy(sink{io.Discard}, resp.Body)
 }
 
-// ktrysmtClient is github.com/ktrysmt/go-bitbucket. What it reads it gives as maps, and a list as one value with all items.
+// ktrysmtClient uses github.com/ktrysmt/go-bitbucket, which returns maps, and a list as one value with all items.
 type ktrysmtClient struct{ c *bitbucket.Client }
 
 func (k ktrysmtClient) options() *bitbucket.PipelinesOptions {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// processorTime is what the process has used so far, in user and in system mode.
+// processorTime is the user and system time of the process.
 func processorTime() time.Duration {
 	process, err := syscall.GetCurrentProcess()
 	if err != nil {
@@ -18,7 +18,7 @@ func processorTime() time.Duration {
 	return span(system) + span(user)
 }
 
-// span is a Filetime that counts from nothing, in units of 100 nanoseconds.
+// span converts a Filetime that is a duration, in units of 100 nanoseconds.
 func span(t syscall.Filetime) time.Duration {
-	return time.Duration(uint64(t.HighDateTime)<<32|uint64(t.LowDateTime)) * 100 //nolint:gosec // a process doesn't run that long
+	return time.Duration(uint64(t.HighDateTime)<<32|uint64(t.LowDateTime)) * 100 //nolint:gosec // no process runs that long
 }

@@ -1,7 +1,6 @@
-// Command bench measures the SDK against hand-written net/http with encoding/json, which is the limit, and against
-// github.com/ktrysmt/go-bitbucket, which is what Go programs have used so far: time, memory and requests, in one run.
+// Command bench compares the SDK with hand-written net/http and encoding/json, which is the limit, and with
+// github.com/ktrysmt/go-bitbucket, which most Go programs have used so far. It measures time, memory and requests in one run.
 //
-// Each client is a process of its own and the server is another one, so that a figure is nobody else's. The runs are
-// interleaved (A B C A B C ...), so that a change of the machine's load meets all of them. docs/performance.md says how to read
-// the table that it prints.
+// Server and clients are separate processes, so that they don't affect each other's figures. The runs are interleaved (A B C A B C ...), so
+// that a change of the machine's load affects all clients. docs/performance.md explains the table.
 package main

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -20,7 +21,7 @@ func main() {
 	}
 }
 
-// run does what the command line asks for. The roles are those of the processes that the program starts of itself.
+// run runs the command line. The roles are those of the processes that the program starts.
 func run(ctx context.Context, args []string) error {
 	role := ""
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
@@ -34,16 +35,16 @@ func run(ctx context.Context, args []string) error {
 	case "":
 		return compare(ctx, args)
 	}
-	return fmt.Errorf("%q is no role", role)
+	return fmt.Errorf("unknown role %q", role)
 }
 
 // compare runs the tasks with all clients and prints the table.
 func compare(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	rounds := flags.Int("rounds", 7, "how often each task is run with each client")
+	rounds := flags.Int("rounds", 7, "runs of each task with each client")
 	only := flags.String("tasks", "", "tasks to run, separated by commas; empty: all")
-	more := flags.String("rows", "", "file of further rows for the table, as the polling tests write them")
-	small := flags.Bool("small", false, "small sizes, which show that the program works and nothing else")
+	more := flags.String("rows", "", "file of more rows for the table, as written by the polling tests")
+	small := flags.Bool("small", false, "small sizes, only to check that the program works")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -58,10 +59,10 @@ func compare(ctx context.Context, args []string) error {
 	defer server.stop()
 	table := newTable()
 	for _, t := range tasks {
-		if *only != "" && !contains(strings.Split(*only, ","), t.name) {
+		if *only != "" && !slices.Contains(strings.Split(*only, ","), t.name) {
 			continue
 		}
-		results, err := rounded(ctx, os.Stderr, t, *rounds, server.base, size)
+		results, err := runRounds(ctx, os.Stderr, t, *rounds, server.base, size)
 		if err != nil {
 			return err
 		}
@@ -74,22 +75,13 @@ func compare(ctx context.Context, args []string) error {
 	return nil
 }
 
-func contains(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
-}
-
-// rounded runs a task with one client after the other, again and again. It returns the results by client and round.
-func rounded(ctx context.Context, progress io.Writer, t task, rounds int, base string, size size) (map[string][]result, error) {
+// runRounds runs a task with each client in turn, for a number of rounds. It returns the results by client and round.
+func runRounds(ctx context.Context, progress io.Writer, t task, rounds int, base string, size size) (map[string][]result, error) {
 	results := make(map[string][]result)
 	for round := range rounds {
 		for _, client := range clientNames {
 			fmt.Fprintf(progress, "\r%-12s round %d of %d: %-12s", t.name, round+1, rounds, client)
-			r, err := inProcess(ctx, t, client, base, size)
+			r, err := runInProcess(ctx, t, client, base, size)
 			if err != nil {
 				return nil, fmt.Errorf("%s, %s: %w", t.name, client, err)
 			}
@@ -100,8 +92,8 @@ func rounded(ctx context.Context, progress io.Writer, t task, rounds int, base s
 	return results, nil
 }
 
-// inProcess runs a task once in a process of its own.
-func inProcess(ctx context.Context, t task, client, base string, size size) (r result, err error) {
+// runInProcess runs a task once in its own process.
+func runInProcess(ctx context.Context, t task, client, base string, size size) (r result, err error) {
 	cmd, err := self(ctx, append([]string{"client", "-task", t.name, "-client", client, "-base", base}, size.args()...)...)
 	if err != nil {
 		return r, err
@@ -118,12 +110,12 @@ func self(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // it is this program
+	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // this program
 	cmd.Stderr = os.Stderr
 	return cmd, nil
 }
 
-// server is the server's process, which ends when its standard input does.
+// server is the process of the server. It ends when its standard input does.
 type server struct {
 	base string
 	stop func()
@@ -157,7 +149,7 @@ func startServer(ctx context.Context, size size) (*server, error) {
 	return &server{strings.TrimSpace(base), stop}, nil
 }
 
-// size is how much the tasks do.
+// size is the size of the tasks.
 type size struct{ calls, runs, log int }
 
 var (

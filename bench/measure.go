@@ -17,12 +17,12 @@ import (
 	"time"
 )
 
-// result is what one run of a task with one client has cost.
+// result is what one run of a task with one client costs.
 type result struct {
 	Unsupported bool          // the client has no such call
 	CPU         time.Duration // of the client's process, user and system
 	Wall        time.Duration
-	Peak        int64  // bytes that the heap has grown by at its largest, garbage included
+	Peak        int64  // largest growth of the heap in bytes, with garbage
 	Allocs      uint64 // objects
 	Requests    int
 }
@@ -43,17 +43,17 @@ func clientProcess(ctx context.Context, args []string) error {
 		if t.name != *name {
 			continue
 		}
-		r, err := profiled(*profile, func() (result, error) { return measure(ctx, t, *client, *base, size) })
+		r, err := withProfiles(*profile, func() (result, error) { return measure(ctx, t, *client, *base, size) })
 		if err != nil {
 			return err
 		}
 		return json.NewEncoder(os.Stdout).Encode(r)
 	}
-	return fmt.Errorf("%q is no task", *name)
+	return fmt.Errorf("unknown task %q", *name)
 }
 
-// profiled runs f under the profilers, if files are given for what they find.
-func profiled(prefix string, f func() (result, error)) (result, error) {
+// withProfiles runs f and writes its profiles, if a prefix for the files is given.
+func withProfiles(prefix string, f func() (result, error)) (result, error) {
 	if prefix == "" {
 		return f()
 	}
@@ -76,7 +76,7 @@ func profiled(prefix string, f func() (result, error)) (result, error) {
 	return r, err
 }
 
-// measure runs a task once. One call goes before, so that connecting and what is made once for each type isn't counted.
+// measure runs a task once. A call before it opens the connection and fills caches, so that they aren't counted.
 func measure(ctx context.Context, t task, name, base string, size size) (r result, err error) {
 	if !t.supports(name) {
 		return result{Unsupported: true}, nil
@@ -107,7 +107,7 @@ func measure(ctx context.Context, t task, name, base string, size size) (r resul
 	return r, err
 }
 
-// requests asks the server how many requests of clients it has seen.
+// requests returns how many requests of clients the server has received.
 func requests(ctx context.Context, stats string) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, stats, nil)
 	if err != nil {
@@ -125,7 +125,7 @@ func requests(ctx context.Context, stats string) (int, error) {
 	return strconv.Atoi(string(body))
 }
 
-// meter measures what happens between start and finish.
+// meter measures from start to finish.
 type meter struct {
 	began  time.Time
 	cpu    time.Duration
@@ -135,7 +135,7 @@ type meter struct {
 
 func start() *meter {
 	runtime.GC()
-	runtime.GC() // what the first one has freed may still wait to be swept
+	runtime.GC() // finishes sweeping
 	m := &meter{heap: watchHeap()}
 	m.allocs = allocated()
 	m.cpu = processorTime()
@@ -156,8 +156,8 @@ func allocated() uint64 {
 	return stats.Mallocs
 }
 
-// heapMeter looks at the heap every millisecond: at all objects, those that are garbage and not yet collected included. The
-// look doesn't stop the program, as runtime.ReadMemStats would.
+// heapMeter samples the heap every millisecond, including garbage that isn't collected yet. Unlike runtime.ReadMemStats it doesn't stop the
+// program.
 type heapMeter struct {
 	sample      []metrics.Sample
 	start, peak int64
@@ -170,13 +170,13 @@ func watchHeap() *heapMeter {
 		sample: []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}},
 		done:   make(chan struct{}), ended: make(chan struct{}),
 	}
-	h.look()
+	h.read()
 	h.start = h.peak
 	go h.watch()
 	return h
 }
 
-func (h *heapMeter) look() {
+func (h *heapMeter) read() {
 	metrics.Read(h.sample)
 	h.peak = max(h.peak, int64(h.sample[0].Value.Uint64())) //nolint:gosec // no heap is that large
 }
@@ -188,15 +188,15 @@ func (h *heapMeter) watch() {
 	for {
 		select {
 		case <-tick.C:
-			h.look()
+			h.read()
 		case <-h.done:
-			h.look()
+			h.read()
 			return
 		}
 	}
 }
 
-// stop returns by how much the heap has grown at its largest.
+// stop returns the largest growth of the heap.
 func (h *heapMeter) stop() int64 {
 	close(h.done)
 	<-h.ended

@@ -20,14 +20,14 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// The polling tests measure what polling costs and how soon it tells of something, on a fake clock against the fake service:
-// the figures are the same on every machine and in every run. With BENCH_ROWS they measure more, and append their rows to that
-// file; a figure that is missed is then told and fails nothing.
+// The polling tests measure the requests and the delay of polling with a fake clock and the fake service, so that the figures are the same
+// on every machine and in every run. With BENCH_ROWS they measure more and append their rows to that file. A missed target then doesn't
+// fail the test.
 
-// rowsFile is where the rows go; empty: nowhere.
+// rowsFile is the file for the rows; empty: none.
 var rowsFile = os.Getenv("BENCH_ROWS")
 
-// report writes a row, and fails where the SDK's figure is more than most; 0: it is only told.
+// report writes a row. It fails the test if the figure is more than most; 0: no limit.
 func report(t *testing.T, task, measure string, figure, most float64) {
 	t.Helper()
 	r := row{task: task, measure: measure, figures: []string{number(figure), "-", "-"}}
@@ -48,7 +48,7 @@ func report(t *testing.T, task, measure string, figure, most float64) {
 	require.NoError(t, f.Close())
 }
 
-// polling runs a test on a fake clock.
+// polling runs a test with a fake clock.
 func polling(t *testing.T, test func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -65,14 +65,14 @@ func startRun(t *testing.T, c *pipelines.Client) *pipelines.Pipeline {
 	return p
 }
 
-// kinds counts requests by what they ask for.
+// kinds counts requests by kind.
 func kinds(srv *pipelinestest.Server) map[string]int {
 	n := map[string]int{}
 	for _, req := range srv.Requests() {
 		switch {
 		case req.Storage:
 			n["storage"]++
-			continue // it has no quota
+			continue // has no quota
 		case strings.HasSuffix(req.Path, "/log"):
 			n["logs"]++
 		case strings.HasSuffix(strings.TrimSuffix(req.Path, "/"), "/steps"):
@@ -85,32 +85,32 @@ func kinds(srv *pipelinestest.Server) map[string]int {
 	return n
 }
 
-// weigher is a transport that counts the bytes of bodies.
-type weigher struct {
+// byteCounter is a transport that counts the bytes of response bodies.
+type byteCounter struct {
 	inner http.RoundTripper
 	bytes atomic.Int64
 }
 
-func (w *weigher) RoundTrip(req *http.Request) (*http.Response, error) {
+func (w *byteCounter) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := w.inner.RoundTrip(req)
 	if err == nil {
-		resp.Body = &weighed{resp.Body, &w.bytes}
+		resp.Body = &countedBody{resp.Body, &w.bytes}
 	}
 	return resp, err
 }
 
-type weighed struct {
+type countedBody struct {
 	io.ReadCloser
 	bytes *atomic.Int64
 }
 
-func (w *weighed) Read(p []byte) (int, error) {
+func (w *countedBody) Read(p []byte) (int, error) {
 	n, err := w.ReadCloser.Read(p)
 	w.bytes.Add(int64(n))
 	return n, err
 }
 
-// logText is a log of so many lines, each of the same length.
+// logText is a log with a number of lines of the same length.
 func logText(lines, length int) string {
 	var b strings.Builder
 	for i := range lines {
@@ -126,12 +126,12 @@ func TestPollingFollowsAGrowingLogInOnePass(t *testing.T) {
 	}
 	polling(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository) {
 		r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build", Duration: 10 * time.Minute, Log: logText(size>>12, 1<<12)}}})
-		scale := &weigher{inner: srv.Transport()}
+		scale := &byteCounter{inner: srv.Transport()}
 		c := srv.Client(pipelines.WithHTTPClient(&http.Client{Transport: scale}))
 		p := startRun(t, c)
 		step, err := c.Steps.List(t.Context(), repo, p.UUID, nil).First()
 		require.NoError(t, err)
-		srv.ResetRequests()
+		srv.ClearRequests()
 		scale.bytes.Store(0)
 		begin := time.Now()
 		log, err := c.Steps.FollowLog(t.Context(), repo, p.UUID, step.UUID, nil)
@@ -148,8 +148,8 @@ func TestPollingFollowsAGrowingLogInOnePass(t *testing.T) {
 	})
 }
 
-// mostPerPoll is the most requests that any poll has sent from the one after the log was first there until the step's end. The
-// polls at both ends ask for step and log at once.
+// mostPerPoll is the largest number of requests in one poll between the one that finds the log and the end of the step. The polls at both
+// ends request step and log together.
 func mostPerPoll(srv *pipelinestest.Server, end time.Time) float64 {
 	sent := map[time.Time]int{}
 	var there time.Time
@@ -169,11 +169,11 @@ func mostPerPoll(srv *pipelinestest.Server, end time.Time) float64 {
 }
 
 const (
-	longStep  = 450 * time.Second // eight of them one after the other are an hour
+	longStep  = 450 * time.Second // eight of them take an hour
 	longLines = 450
 )
 
-// hourLong is a run of an hour, of whose steps so many run side by side. Each writes a line a second.
+// hourLong is a run of an hour, in which a number of steps run in parallel. Each writes a line a second.
 func hourLong(parallel int) pipelinestest.Script {
 	var script pipelinestest.Script
 	for i := range 7 + parallel {
@@ -200,7 +200,7 @@ func watchAnHour(t *testing.T, parallel int, most float64) {
 		r.Script("", hourLong(parallel))
 		c := srv.Client()
 		id := startRun(t, c).UUID
-		srv.ResetRequests()
+		srv.ClearRequests()
 		lines := map[string]int{}
 		var ages []time.Duration
 		for e, err := range c.Pipelines.Watch(t.Context(), repo, id, nil) {
@@ -226,7 +226,7 @@ func watchAnHour(t *testing.T, parallel int, most float64) {
 	})
 }
 
-// TestPollingWatchesAShortRun varies when the steps end, because a poll that just follows a change is luck.
+// TestPollingWatchesAShortRun varies when the steps end, because the delay of a poll depends on it.
 func TestPollingWatchesAShortRun(t *testing.T) {
 	const variants = 12
 	var ages []time.Duration
@@ -242,16 +242,16 @@ func TestPollingWatchesAShortRun(t *testing.T) {
 			r.Script("", script)
 			c := srv.Client()
 			p := startRun(t, c)
-			srv.ResetRequests()
-			told := 0
+			srv.ClearRequests()
+			changes := 0
 			for e, err := range c.Pipelines.Watch(t.Context(), repo, p.UUID, nil) {
 				require.NoError(t, err)
 				if since, ok := changed(e, p.CreatedOn, script); ok {
-					told++
+					changes++
 					ages = append(ages, time.Since(since))
 				}
 			}
-			require.Equal(t, 11, told, "three changes of the pipeline, two of each step")
+			require.Equal(t, 11, changes, "three changes of the pipeline, two of each step")
 			sent = append(sent, kinds(srv)["all"])
 		})
 	}
@@ -261,7 +261,7 @@ func TestPollingWatchesAShortRun(t *testing.T) {
 	report(t, title, "requests", float64(median(sent)), 0)
 }
 
-// changed tells when the state that an event tells of has begun. What was there when the watch began is no change.
+// changed returns when the state in an event began. It returns false for states from before the watch.
 func changed(e *pipelines.Event, created time.Time, script pipelinestest.Script) (time.Time, bool) {
 	switch e.Kind {
 	case pipelines.EventLog:
@@ -287,7 +287,7 @@ func TestPollingWaitsForALongRun(t *testing.T) {
 		r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build", Duration: time.Hour}}})
 		c := srv.Client()
 		id := startRun(t, c).UUID
-		srv.ResetRequests()
+		srv.ClearRequests()
 		p, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
 		require.NoError(t, err)
 		require.True(t, p.State.Succeeded())
@@ -311,11 +311,11 @@ func waitForAll(t *testing.T, runs int, most float64) {
 	polling(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository) {
 		c := srv.Client()
 		var ids []string
-		for i := range runs { // they end one after the other in the hour's last two minutes
+		for i := range runs { // they end one after the other within the last two minutes of the hour
 			r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build", Duration: time.Hour - time.Duration(i)*2*time.Minute/time.Duration(runs)}}})
 			ids = append(ids, startRun(t, c).UUID)
 		}
-		srv.ResetRequests()
+		srv.ClearRequests()
 		all, err := c.Pipelines.WaitAll(t.Context(), repo, ids, nil)
 		require.NoError(t, err)
 		require.Len(t, all, runs)

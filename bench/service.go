@@ -19,7 +19,7 @@ const (
 	latency = 20 * time.Millisecond
 )
 
-// serverProcess serves until its standard input ends, which it does with the process that started it.
+// serverProcess serves until its standard input ends, which happens when the parent process ends.
 func serverProcess(args []string) error {
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	var size size
@@ -27,7 +27,7 @@ func serverProcess(args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // there is nothing to cancel
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // doesn't block
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func serverProcess(args []string) error {
 	return nil
 }
 
-// service serves what the clients read. All of it is made before, so that the server is as little a part of a figure as can be.
+// service serves the clients' requests. All responses exist beforehand, so that the server affects the figures as little as possible.
 type service struct {
 	origin string
 	size   size
@@ -69,7 +69,7 @@ func newService(origin string, size size) http.Handler {
 		mux.HandleFunc(prefix+repositoryPath+"/pipelines/1", s.counted(prefix, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.one) }))
 		mux.HandleFunc(prefix+repositoryPath+"/pipelines_config", s.counted(prefix, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, config) }))
 		mux.HandleFunc(prefix+repositoryPath+"/pipelines", s.counted(prefix, s.list(prefix)))
-		mux.HandleFunc(prefix+repositoryPath+"/pipelines/{$}", s.counted(prefix, s.list(prefix))) // as go-bitbucket writes it
+		mux.HandleFunc(prefix+repositoryPath+"/pipelines/{$}", s.counted(prefix, s.list(prefix))) // the path of go-bitbucket
 		mux.HandleFunc(prefix+repositoryPath+"/pipelines/1/steps/s/log", s.counted(prefix, s.log))
 	}
 	return mux
@@ -88,7 +88,7 @@ func (s *service) counted(prefix string, serve http.HandlerFunc) http.HandlerFun
 	}
 }
 
-// waitUntil is more exact than a timer, whose lateness would be taken for the client's.
+// waitUntil is more precise than a timer, whose delay would count as the client's.
 func waitUntil(t time.Time) {
 	const lateness = 300 * time.Microsecond
 	time.Sleep(time.Until(t) - lateness)
@@ -142,7 +142,7 @@ func writeJSON(w http.ResponseWriter, body []byte) {
 	_, _ = w.Write(body)
 }
 
-// runJSON is a pipeline of 2.4 KB, as the service sends them.
+// runJSON is a pipeline of 2.4 KB, like those of the service.
 func runJSON(number int) string {
 	const user = `{"type":"user","uuid":"{0b6c1d2e-3f40-4152-8364-758697a8b9ca}","account_id":"557058:0b6c1d2e-3f40-4152","display_name":"Ada Lovelace","nickname":"ada","links":{"self":{"href":"https://api.bitbucket.org/2.0/users/%7B0b6c1d2e-3f40-4152-8364-758697a8b9ca%7D"},"avatar":{"href":"https://avatars.example.com/557058/128"},"html":{"href":"https://bitbucket.org/%7B0b6c1d2e-3f40-4152-8364-758697a8b9ca%7D/"}}}`
 	const repository = `{"type":"repository","name":"site","full_name":"acme/site","uuid":"{7e8f9aab-bccd-4dee-8ff0-112233445566}","links":{"self":{"href":"https://api.bitbucket.org/2.0/repositories/acme/site"},"html":{"href":"https://bitbucket.org/acme/site"},"avatar":{"href":"https://bytebucket.org/ravatar/%7B7e8f9aab-bccd-4dee-8ff0-112233445566%7D?ts=go"}}}`

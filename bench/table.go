@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// row is a line of the table: a figure of each client and what it has to reach.
+// row is a line of the table: a figure for each client and the target.
 type row struct {
 	task, measure string
 	figures       []string // by clientNames
-	ratio         string   // of the SDK to the limit
+	ratio         string   // SDK to hand-written
 	target        string
 	met           bool
 }
@@ -32,14 +32,14 @@ func (r row) String() string {
 	return "| " + strings.Join(append(cells, r.ratio, r.target, verdict), " | ") + " |"
 }
 
-// target is what a figure has to reach. Its text is empty where it is only told.
+// target is the bound of a figure. Its text is empty if there is none.
 type target struct {
 	text  string
 	bound float64
 	least bool
 }
 
-var untold target
+var noTarget target
 
 func atMost(bound float64) target  { return target{fmt.Sprintf("≤ %.2f", bound), bound, false} }
 func atLeast(bound float64) target { return target{fmt.Sprintf("≥ %.2f", bound), bound, true} }
@@ -51,9 +51,9 @@ func (t target) met(figure float64) bool {
 	return figure <= t.bound
 }
 
-// against is a row whose target is the ratio of the SDK to the hand-written client. Those two are compared round by round, and
-// the median of these ratios counts.
-func against(task, measure string, results map[string][]result, figure func(result) float64, t target) row {
+// ratioRow is a row whose target is for the ratio of the SDK to the hand-written client. The two are compared in each round, and the median
+// of the ratios counts.
+func ratioRow(task, measure string, results map[string][]result, figure func(result) float64, t target) row {
 	r := row{task: task, measure: measure, figures: figures(results, figure), target: t.text}
 	var ratios []float64
 	for i := range results[sdk] {
@@ -64,8 +64,8 @@ func against(task, measure string, results map[string][]result, figure func(resu
 	return r
 }
 
-// absolute is a row whose target, if it isn't 0, is the SDK's own figure.
-func absolute(task, measure string, results map[string][]result, figure func(result) float64, most float64) row {
+// sdkRow is a row whose target, if it isn't 0, is for the figure of the SDK.
+func sdkRow(task, measure string, results map[string][]result, figure func(result) float64, most float64) row {
 	r := row{task: task, measure: measure, figures: figures(results, figure)}
 	if most > 0 {
 		r.target, r.met = "≤ "+number(most), medianOf(results[sdk], figure) <= most
@@ -98,7 +98,7 @@ func median[T cmp.Ordered](all []T) T {
 	return all[len(all)/2]
 }
 
-// number writes three digits that count, and integers as they are.
+// number formats a figure with three significant digits, or as an integer.
 func number(f float64) string {
 	switch {
 	case f == math.Trunc(f) || math.Abs(f) >= 100:
@@ -109,7 +109,7 @@ func number(f float64) string {
 	return fmt.Sprintf("%.2f", f)
 }
 
-// table is what the program prints.
+// table is the output of the program.
 type table struct{ lines []string }
 
 func newTable() *table {
@@ -125,12 +125,12 @@ func (t *table) add(rows ...row) {
 	}
 }
 
-// addFile adds the rows that a file has, if one is named.
+// addFile adds the rows of a file, if name isn't empty.
 func (t *table) addFile(name string) error {
 	if name == "" {
 		return nil
 	}
-	text, err := os.ReadFile(name) //nolint:gosec // the user names it
+	text, err := os.ReadFile(name) //nolint:gosec // named by the user
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (t *table) addFile(name string) error {
 	return nil
 }
 
-// String returns the table as Markdown, between the marks by which docs/performance.md finds it.
+// String returns the table as Markdown, between the markers in docs/performance.md.
 func (t *table) String() string {
 	return fmt.Sprintf("<!-- bench -->\n%s\n\n%s, %s/%s, %d processors. Medians.\n<!-- /bench -->\n",
 		strings.Join(t.lines, "\n"), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())

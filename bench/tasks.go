@@ -11,8 +11,8 @@ import (
 // task is something to measure. run does it once.
 type task struct {
 	name    string
-	clients []string // that have the calls for it; empty: all
-	slow    bool     // each response takes the service's latency
+	clients []string // that support it; empty: all
+	slow    bool     // each response has the latency of a service
 	run     func(ctx context.Context, c client, size size) error
 	rows    func(results map[string][]result, size size) []row
 }
@@ -27,8 +27,8 @@ var tasks = []task{
 		rows: func(r map[string][]result, s size) []row {
 			const title = "get one pipeline, every field decoded"
 			return []row{
-				against(title, "CPU per call, µs", r, per(s.calls, cpu, time.Microsecond), atMost(0.95)),
-				against(title, "allocations per call", r, per(s.calls, allocs, 1), untold),
+				ratioRow(title, "CPU per call, µs", r, per(s.calls, cpu, time.Microsecond), atMost(0.95)),
+				ratioRow(title, "allocations per call", r, per(s.calls, allocs, 1), noTarget),
 			}
 		},
 	},
@@ -37,8 +37,8 @@ var tasks = []task{
 		rows: func(r map[string][]result, s size) []row {
 			const title = "get a resource of 140 bytes"
 			return []row{
-				against(title, "CPU per call, µs", r, per(s.calls, cpu, time.Microsecond), untold),
-				against(title, "allocations per call", r, per(s.calls, allocs, 1), untold),
+				ratioRow(title, "CPU per call, µs", r, per(s.calls, cpu, time.Microsecond), noTarget),
+				ratioRow(title, "allocations per call", r, per(s.calls, allocs, 1), noTarget),
 			}
 		},
 	},
@@ -47,8 +47,8 @@ var tasks = []task{
 		rows: func(r map[string][]result, s size) []row {
 			const title = "get one pipeline, 16 goroutines"
 			return []row{
-				against(title, "allocations per call", r, per(s.calls, allocs, 1), atMost(1.5)),
-				against(title, "CPU per call, µs", r, per(s.calls, cpu, time.Microsecond), untold),
+				ratioRow(title, "allocations per call", r, per(s.calls, allocs, 1), atMost(1.5)),
+				ratioRow(title, "CPU per call, µs", r, per(s.calls, cpu, time.Microsecond), noTarget),
 			}
 		},
 	},
@@ -57,9 +57,9 @@ var tasks = []task{
 		rows: func(r map[string][]result, s size) []row {
 			title := fmt.Sprintf("list %d", s.runs)
 			return []row{
-				against(title, "CPU, ms", r, per(1, cpu, time.Millisecond), atMost(0.60)),
-				absolute(title, "peak heap, MiB", r, peak, 4),
-				absolute(title, "requests", r, requestCount, float64(s.pages())),
+				ratioRow(title, "CPU, ms", r, per(1, cpu, time.Millisecond), atMost(0.60)),
+				sdkRow(title, "peak heap, MiB", r, peak, 4),
+				sdkRow(title, "requests", r, requestCount, float64(s.pages())),
 			}
 		},
 	},
@@ -67,7 +67,7 @@ var tasks = []task{
 		name: "list-slow", slow: true, run: list(0),
 		rows: func(r map[string][]result, s size) []row {
 			return []row{
-				absolute(fmt.Sprintf("list %d, 20 ms latency", s.runs), "time / sequential limit", r, sequential(s), 1.08),
+				sdkRow(fmt.Sprintf("list %d, 20 ms latency", s.runs), "time / sequential limit", r, sequential(s), 1.08),
 			}
 		},
 	},
@@ -76,32 +76,32 @@ var tasks = []task{
 		rows: func(r map[string][]result, s size) []row {
 			title := "the same with Parallel(8)"
 			return []row{
-				absolute(title, "time / sequential limit", r, sequential(s), 0.20),
-				absolute(title, "peak heap, MiB", r, peak, 0),
-				absolute(title, "requests", r, requestCount, float64(s.pages())),
+				sdkRow(title, "time / sequential limit", r, sequential(s), 0.20),
+				sdkRow(title, "peak heap, MiB", r, peak, 0),
+				sdkRow(title, "requests", r, requestCount, float64(s.pages())),
 			}
 		},
 	},
 	{
 		name: "log", run: copyLog(1),
 		rows: func(r map[string][]result, s size) []row {
-			return []row{absolute(fmt.Sprintf("log of %d MiB", s.log>>20), "peak heap, MiB", r, peak, 2)}
+			return []row{sdkRow(fmt.Sprintf("log of %d MiB", s.log>>20), "peak heap, MiB", r, peak, 2)}
 		},
 	},
 	{
-		name: "log-again", run: copyLog(logCopies), // once is too short a time to be measured well
+		name: "log-again", run: copyLog(logCopies), // one copy is too short to measure
 		rows: func(r map[string][]result, s size) []row {
 			title := fmt.Sprintf("log of %d MiB, read %d times", s.log>>20, logCopies)
 			rate := func(r result) float64 { return logCopies * float64(s.log>>20) / r.Wall.Seconds() }
 			return []row{
-				against(title, "throughput, MiB/s", r, rate, atLeast(0.95)),
-				against(title, "CPU, ms", r, per(1, cpu, time.Millisecond), untold),
+				ratioRow(title, "throughput, MiB/s", r, rate, atLeast(0.95)),
+				ratioRow(title, "CPU, ms", r, per(1, cpu, time.Millisecond), noTarget),
 			}
 		},
 	},
 }
 
-// calls makes a method be called again and again, by so many goroutines.
+// calls returns a task that calls a method repeatedly from a number of goroutines.
 func calls(goroutines int, call func(client, context.Context) error) func(context.Context, client, size) error {
 	return func(ctx context.Context, c client, size size) error {
 		errs := make([]error, goroutines)
@@ -127,7 +127,7 @@ func list(parallel int) func(context.Context, client, size) error {
 	return func(ctx context.Context, c client, size size) error {
 		n, err := c.list(ctx, parallel)
 		if err == nil && n != size.runs {
-			err = fmt.Errorf("%d items came, not %d", n, size.runs)
+			err = fmt.Errorf("got %d items, want %d", n, size.runs)
 		}
 		return err
 	}
@@ -140,7 +140,7 @@ func copyLog(times int) func(context.Context, client, size) error {
 		for range times {
 			n, err := c.log(ctx)
 			if err == nil && n != int64(size.log) {
-				err = fmt.Errorf("%d bytes came, not %d", n, size.log)
+				err = fmt.Errorf("got %d bytes, want %d", n, size.log)
 			}
 			if err != nil {
 				return err
@@ -160,7 +160,7 @@ func per(calls int, figure func(result) float64, unit time.Duration) func(result
 	return func(r result) float64 { return figure(r) / float64(calls) / float64(unit) }
 }
 
-// sequential is the time a list took in the time that its pages take one after the other if nothing but the latency counts.
+// sequential is the time of a list divided by the latency of its pages, one after the other.
 func sequential(s size) func(result) float64 {
 	return func(r result) float64 { return float64(r.Wall) / float64(latency) / float64(s.pages()) }
 }

@@ -23,13 +23,13 @@ import (
 )
 
 const (
-	workerCount = 16
-	bound       = 2 * time.Minute // of the load
-	patience    = 5 * time.Second // until what was closed is gone
+	workerCount  = 16
+	loadTimeout  = 2 * time.Minute // for the load
+	closeTimeout = 5 * time.Second // for connections and goroutines to end
 )
 
-// hasty retries and gives connections up without making the test wait.
-var hasty = []pipelines.Option{
+// quickRetries makes a client retry and detect stalls without long waits.
+var quickRetries = []pipelines.Option{
 	pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 4, MinWait: time.Millisecond, MaxWait: 8 * time.Millisecond}),
 	pipelines.WithStallTimeout(250 * time.Millisecond),
 }
@@ -40,7 +40,7 @@ func TestOnABadNetworkTheServiceHasWhatTheSDKReported(t *testing.T) {
 		operations = 600
 	}
 	before := goroutines()
-	var late atomic.Int64 // how far the service's clock is ahead
+	var late atomic.Int64 // how far the server's clock is ahead
 	srv := pipelinestest.NewServer(pipelinestest.WithScheduleLimit(0), pipelinestest.WithClock(func() time.Time {
 		return time.Now().Add(time.Duration(late.Load()))
 	}))
@@ -48,7 +48,7 @@ func TestOnABadNetworkTheServiceHasWhatTheSDKReported(t *testing.T) {
 	network, requests := newNetwork(), &requestCounter{}
 	defer network.stop()
 	transport := &http.Transport{DialContext: network.DialContext, MaxIdleConnsPerHost: workerCount}
-	client := srv.Client(append(hasty, pipelines.WithHTTPClient(&http.Client{Transport: transport}), pipelines.WithLogger(slog.New(requests)))...)
+	client := srv.Client(append(quickRetries, pipelines.WithHTTPClient(&http.Client{Transport: transport}), pipelines.WithLogger(slog.New(requests)))...)
 
 	load := newLoad(t, srv, client, rand.New(rand.NewPCG(seed, workerCount)))
 	var workers []*worker
@@ -56,42 +56,42 @@ func TestOnABadNetworkTheServiceHasWhatTheSDKReported(t *testing.T) {
 		workers = append(workers, newWorker(load, n, seed))
 	}
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), bound)
+	ctx, cancel := context.WithTimeout(t.Context(), loadTimeout)
 	defer cancel()
-	weather, calm := context.WithCancel(ctx)
-	blown := make(chan struct{})
+	toxicCtx, stopToxics := context.WithCancel(ctx)
+	toxicsDone := make(chan struct{})
 	go func() {
-		defer close(blown)
-		network.blow(weather, rand.New(rand.NewPCG(seed, workerCount+1)), transport.CloseIdleConnections)
+		defer close(toxicsDone)
+		network.varyToxics(toxicCtx, rand.New(rand.NewPCG(seed, workerCount+1)), transport.CloseIdleConnections)
 	}()
 	load.run(ctx, workers, operations)
-	calm()
-	<-blown
+	stopToxics()
+	<-toxicsDone
 	took := time.Since(start)
 
-	// What is left open now was left by the client: proxies and server are up.
+	// Proxies and server are still up, so connections that are open now were left open by the client.
 	require.True(t, eventually(func() bool {
 		client.CloseIdleConnections()
 		return network.open.Load() == 0
 	}), "%d connections are left open, seed %d", network.open.Load(), seed)
 	network.stop()
-	srv.Close() // returns when every request that is still on its way has been dealt with
+	srv.Close() // returns when every request has been handled
 	left := goroutines()
 	eventually(func() bool {
 		left = goroutines()
 		return len(left) <= len(before)
 	})
-	late.Store(int64(time.Minute)) // a run that was told to stop has stopped by then
+	late.Store(int64(time.Minute)) // a run that is stopping has stopped by then
 
-	o := outcome{network: network, requests: requests, audit: compare(told(workers), load.there()), workers: workers, took: took, seed: seed}
+	o := outcome{network: network, requests: requests, audit: compare(reported(workers), load.onServer()), workers: workers, took: took, seed: seed}
 	t.Log(o.summary())
-	require.NoError(t, ctx.Err(), "the load was not done within %v, seed %d", bound, seed)
+	require.NoError(t, ctx.Err(), "the load did not end within %v, seed %d", loadTimeout, seed)
 	require.LessOrEqual(t, len(left), len(before), "goroutines are left, seed %d:\n%s", seed, strings.Join(left, "\n\n"))
-	o.requireTruth(t)
-	o.requireHarm(t, testing.Short())
+	o.requireCorrect(t)
+	o.requireFaults(t, testing.Short())
 }
 
-// seed is the one of the environment, or a new one.
+// seed returns the seed of the environment, or a new one.
 func seed(t *testing.T) uint64 {
 	text, set := os.LookupEnv("CHAOS_SEED")
 	if !set {
@@ -102,9 +102,9 @@ func seed(t *testing.T) uint64 {
 	return seed
 }
 
-// eventually waits on a real clock, because sockets close in their own time.
+// eventually polls on the real clock, because sockets close asynchronously.
 func eventually(holds func() bool) bool {
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(closeTimeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if holds() {
 			return true
 		}
@@ -112,7 +112,7 @@ func eventually(holds func() bool) bool {
 	return false
 }
 
-// goroutines returns the stacks of all but the tests' own and toxiproxy's, which leaves some behind where it has cut a link.
+// goroutines returns the stacks of all goroutines except those of the test and of toxiproxy, which leaks some when it cuts a link.
 func goroutines() []string {
 	buf := make([]byte, 1<<20)
 	for n := runtime.Stack(buf, true); ; n = runtime.Stack(buf, true) {
@@ -127,8 +127,8 @@ func goroutines() []string {
 	})
 }
 
-// there is what the service has, whatever it told.
-func (l *load) there() map[string][]string {
+// onServer returns the states of what the service has, by key.
+func (l *load) onServer() map[string][]string {
 	all := map[string][]string{}
 	add := func(kind, name, state string) { all[kind+" "+name] = append(all[kind+" "+name], state) }
 	for _, p := range l.site.Pipelines() {
@@ -156,15 +156,15 @@ func (l *load) there() map[string][]string {
 	return all
 }
 
-func told(workers []*worker) ledger {
+func reported(workers []*worker) ledger {
 	var all ledger
 	for _, w := range workers {
-		all = append(all, w.told...)
+		all = append(all, w.ledger...)
 	}
 	return all
 }
 
-// requestCounter is a log handler that counts what the SDK sends. A redirect that is followed is a request too.
+// requestCounter is a log handler that counts the SDK's requests. A followed redirect is a request too.
 type requestCounter struct{ all, failed, repeated atomic.Int64 }
 
 func (c *requestCounter) Enabled(context.Context, slog.Level) bool { return true }
@@ -185,7 +185,7 @@ func (c *requestCounter) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// outcome is all that a run has brought to light.
+// outcome is the result of a run.
 type outcome struct {
 	network  *network
 	requests *requestCounter
@@ -195,31 +195,31 @@ type outcome struct {
 	seed     uint64
 }
 
-// requireTruth holds the SDK to what it promises.
-func (o outcome) requireTruth(t *testing.T) {
+// requireCorrect checks the SDK's promises.
+func (o outcome) requireCorrect(t *testing.T) {
 	t.Helper()
-	require.Empty(t, o.audit.duplicates, "made more than once, seed %d", o.seed)
-	require.Empty(t, o.audit.lost, "reported as done and not there, seed %d", o.seed)
-	require.Empty(t, o.audit.denied, "reported as not done and there, seed %d", o.seed)
-	require.Empty(t, o.audit.stale, "there in a state that was not reported, seed %d", o.seed)
-	require.Empty(t, o.audit.strangers, "there and never asked for, seed %d", o.seed)
+	require.Empty(t, o.audit.duplicates, "created more than once, seed %d", o.seed)
+	require.Empty(t, o.audit.lost, "reported as created but missing, seed %d", o.seed)
+	require.Empty(t, o.audit.denied, "reported as not created but present, seed %d", o.seed)
+	require.Empty(t, o.audit.stale, "in a state that was not reported, seed %d", o.seed)
+	require.Empty(t, o.audit.unexpected, "present but never created, seed %d", o.seed)
 	for _, w := range o.workers {
 		require.Empty(t, w.findings, "seed %d", o.seed)
 	}
 }
 
-// requireHarm fails a run that proves nothing because nothing went wrong, or nothing went right.
-func (o outcome) requireHarm(t *testing.T, short bool) {
+// requireFaults fails a run that proves nothing because nothing failed, or nothing succeeded.
+func (o outcome) requireFaults(t *testing.T, short bool) {
 	t.Helper()
-	all, byKind := o.network.harms()
+	all, byKind := o.network.stats()
 	require.Positive(t, all.broken, "no connection broke")
-	require.Positive(t, o.requests.repeated.Load(), "nothing was tried again")
-	require.Positive(t, o.audit.took+o.audit.didNot, "no outcome was unknown")
+	require.Positive(t, o.requests.repeated.Load(), "no request was retried")
+	require.Positive(t, o.audit.happened+o.audit.didNot, "no outcome was unknown")
 	if short {
 		return
 	}
-	for _, card := range deck {
-		kind := card(rand.New(rand.NewPCG(0, 0))).name()
+	for _, newToxic := range toxicKinds {
+		kind := newToxic(rand.New(rand.NewPCG(0, 0))).name()
 		require.Positive(t, byKind[kind].opened, "no connection had the toxic %s", kind)
 	}
 	done, _ := o.operations()
@@ -228,7 +228,7 @@ func (o outcome) requireHarm(t *testing.T, short bool) {
 	}
 }
 
-// operations counts those that brought no error and those that did.
+// operations returns how many operations of each kind succeeded and failed.
 func (o outcome) operations() (done, failed map[string]int) {
 	done, failed = map[string]int{}, map[string]int{}
 	for _, w := range o.workers {
@@ -242,7 +242,7 @@ func (o outcome) operations() (done, failed map[string]int) {
 	return done, failed
 }
 
-func kinds() []string { return append(slices.Sorted(maps.Keys(mix)), toTheEnd) }
+func kinds() []string { return append(slices.Sorted(maps.Keys(mix)), followToEnd) }
 
 func (o outcome) summary() string {
 	var b strings.Builder
@@ -256,16 +256,16 @@ func (o outcome) summary() string {
 		total, errors = total+done[kind]+failed[kind], errors+failed[kind]
 		fmt.Fprintf(&b, "  %-26s %4d (%d)\n", kind, done[kind]+failed[kind], failed[kind])
 	}
-	all, byKind := o.network.harms()
+	all, byKind := o.network.stats()
 	b.WriteString("toxics:\n")
 	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
 		h := byKind[kind]
-		fmt.Fprintf(&b, "  %-26s %4d times, on %d connections, of which %d broke\n", kind, h.gusts, h.opened, h.broken)
+		fmt.Fprintf(&b, "  %-26s %4d times, on %d connections, of which %d broke\n", kind, h.phases, h.opened, h.broken)
 	}
 	a := o.audit
 	fmt.Fprintf(&b, "seed %d: %d operations (%d with an error) in %.1f s; %d connections, %d broken; %d requests, %d failed, %d of them retries; ",
 		o.seed, total, errors, o.took.Seconds(), all.opened, all.broken, o.requests.all.Load(), o.requests.failed.Load(), o.requests.repeated.Load())
 	fmt.Fprintf(&b, "%d effects there, %d unknown outcomes (%d took effect); %d duplicates, %d lost, %d denied, %d stale; %d bytes of logs and caches read",
-		a.effects, a.took+a.didNot, a.took, len(a.duplicates), len(a.lost), len(a.denied), len(a.stale), read)
+		a.effects, a.happened+a.didNot, a.happened, len(a.duplicates), len(a.lost), len(a.denied), len(a.stale), read)
 	return b.String()
 }

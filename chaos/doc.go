@@ -1,13 +1,13 @@
-// Package chaos runs a load of the SDK's operations through TCP proxies that delay, slice, throttle, swallow, cut and reset what passes
-// (toxiproxy, in process), and then compares what the SDK said with what the service has. It is a module of its own, so that importers of
-// the SDK download no proxy.
+// Package chaos runs operations of the SDK through TCP proxies (toxiproxy, in process) that delay, slice, throttle, swallow, cut and reset
+// connections. It then compares what the SDK reported with what the service has. It is a module of its own, so that importers of the SDK
+// download no proxy.
 //
-// It proves that on a bad network nothing is started or created twice, that what was reported as done is done and what was reported as
-// not done is not, that an unknown outcome is reported as one, that every byte of a log or a cache is the source's, and that no connection
-// and no goroutine is left. A run in which the network did no harm fails.
+// It proves that on a bad network nothing is started or created twice, that operations reported as done are done and those reported as not
+// done are not, that an unknown outcome is reported as one, that every byte of a log or a cache is correct, and that no connection and no
+// goroutine leaks. A run in which the network caused no failure fails.
 //
-// Each run logs its seed, which fixes the faults and each worker's operations. How they meet is up to the scheduler, so that a run with the
-// same seed is alike and not the same:
+// Each run logs its seed. The seed determines the faults and the operations of each worker, but not how they interleave, so a run with the
+// same seed is similar, not identical:
 //
 //	CHAOS_SEED=42 go test -race -v ./...
 //

@@ -15,7 +15,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// toxic is a fault as toxiproxy takes it. Toxicity is the share of connections that it strikes.
+// toxic is a fault in the JSON of toxiproxy. Toxicity is the share of connections that it affects.
 type toxic struct {
 	Type       string           `json:"type"`
 	Stream     string           `json:"stream"`
@@ -25,8 +25,8 @@ type toxic struct {
 
 func (x toxic) name() string { return x.Type + " " + x.Stream }
 
-// deck holds a card for each kind of toxic in each direction.
-var deck = []func(*rand.Rand) toxic{
+// toxicKinds are all kinds of toxics, in both directions.
+var toxicKinds = []func(*rand.Rand) toxic{
 	latency("upstream"), latency("downstream"),
 	bandwidth("upstream", 20), bandwidth("downstream", 500),
 	slicer("upstream", 40), slicer("downstream", 2000),
@@ -69,86 +69,86 @@ func resetPeer(stream string) func(*rand.Rand) toxic {
 
 func timeout(stream string) func(*rand.Rand) toxic {
 	return func(r *rand.Rand) toxic {
-		return toxic{"timeout", stream, 0.2, map[string]int64{"timeout": 20 + r.Int64N(400)}} // some outlast the client's patience
+		return toxic{"timeout", stream, 0.2, map[string]int64{"timeout": 20 + r.Int64N(400)}} // some exceed the client's stall timeout
 	}
 }
 
-// gust is a spell of bad weather: some toxics, and the connections that were opened under them.
-type gust struct {
+// phase is a period with the same toxics, and the connections opened in it.
+type phase struct {
 	toxics  []toxic
-	proxies map[string]*toxiproxy.Proxy // by the address that they stand before
+	proxies map[string]*toxiproxy.Proxy // by the address that they forward to
 
 	opened, broken atomic.Int64
 }
 
-func (g *gust) stop() {
+func (g *phase) stop() {
 	for _, p := range g.proxies {
 		p.Stop()
 	}
 }
 
-// network dials any address by way of a proxy that has the toxics of the moment. Each gust has proxies of its own: toxiproxy can change a
-// link under way, but waits, holding its lock, for links whose writers wait for that lock.
+// network dials through proxies that have the current toxics. Each phase has its own proxies, because changing a link in toxiproxy can
+// deadlock: it waits for the link with a lock held that the link's writers need.
 type network struct {
 	server *toxiproxy.ApiServer
 	dialer net.Dialer
 
-	mu    sync.Mutex
-	gusts []*gust // the last one blows
+	mu     sync.Mutex
+	phases []*phase // the last one is current
 
 	open atomic.Int64
 }
 
 func newNetwork() *network {
 	n := &network{server: toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())}
-	n.change()
+	n.setToxics()
 	return n
 }
 
-// kept is how many gusts a connection may last through before it is cut off.
-const kept = 4
+// keptPhases is how many phases a connection may outlive its own before it is cut.
+const keptPhases = 4
 
-// change lets a new gust blow.
-func (n *network) change(toxics ...toxic) {
+// setToxics starts a new phase.
+func (n *network) setToxics(toxics ...toxic) {
 	n.mu.Lock()
-	n.gusts = append(n.gusts, &gust{toxics: toxics, proxies: map[string]*toxiproxy.Proxy{}})
-	gone := max(0, len(n.gusts)-kept-1)
-	over := n.gusts[max(0, gone-1):gone]
+	n.phases = append(n.phases, &phase{toxics: toxics, proxies: map[string]*toxiproxy.Proxy{}})
+	gone := max(0, len(n.phases)-keptPhases-1)
+	over := n.phases[max(0, gone-1):gone]
 	n.mu.Unlock()
 	for _, g := range over {
 		g.stop()
 	}
 }
 
-// blow changes the toxics again and again until the context ends. All kinds have their turn before one comes again.
-func (n *network) blow(ctx context.Context, r *rand.Rand, changed func()) {
-	var cards []int
+// varyToxics changes the toxics repeatedly until the context ends. Each kind is used once before any is used again.
+func (n *network) varyToxics(ctx context.Context, r *rand.Rand, changed func()) {
+	var order []int
 	for {
-		if len(cards) < 2 {
-			cards = r.Perm(len(deck))
+		if len(order) < 2 {
+			order = r.Perm(len(toxicKinds))
 		}
-		n.change(deck[cards[0]](r), deck[cards[1]](r))
-		cards = cards[2:]
+		n.setToxics(toxicKinds[order[0]](r), toxicKinds[order[1]](r))
+		order = order[2:]
 		changed()
 		select {
 		case <-ctx.Done():
-			n.change()
+			n.setToxics()
 			return
 		case <-time.After(time.Duration(100+r.Int64N(200)) * time.Millisecond):
 		}
 	}
 }
 
-// stop ends all proxies.
+// stop stops all proxies.
 func (n *network) stop() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, g := range n.gusts {
+	for _, g := range n.phases {
 		g.stop()
 	}
 }
 
-// DialContext is for an [http.Transport].
+// DialContext is the dialer of an [http.Transport].
 func (n *network) DialContext(ctx context.Context, protocol, address string) (net.Conn, error) {
 	g, listen, err := n.proxy(address)
 	if err != nil {
@@ -160,14 +160,14 @@ func (n *network) DialContext(ctx context.Context, protocol, address string) (ne
 	}
 	g.opened.Add(1)
 	n.open.Add(1)
-	return &connection{Conn: conn, network: n, gust: g}, nil
+	return &connection{Conn: conn, network: n, phase: g}, nil
 }
 
-// proxy returns the proxy of the moment for an address, which is made when the address is first dialled.
-func (n *network) proxy(address string) (*gust, string, error) {
+// proxy returns the current proxy for an address. It starts one when the address is first dialled.
+func (n *network) proxy(address string) (*phase, string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	g := n.gusts[len(n.gusts)-1]
+	g := n.phases[len(n.phases)-1]
 	if p := g.proxies[address]; p != nil {
 		return g, p.Listen, nil
 	}
@@ -188,11 +188,12 @@ func (n *network) proxy(address string) (*gust, string, error) {
 	return g, p.Listen, nil
 }
 
-// connection is the client's end. It is broken when it fails or ends before the client closes it: the server closes none by itself.
+// connection is the client's end of a connection. It is broken if it fails or ends before the client closes it, since the server closes
+// none.
 type connection struct {
 	net.Conn
 	network *network
-	gust    *gust
+	phase   *phase
 	closed  atomic.Bool
 	broken  atomic.Bool
 }
@@ -211,7 +212,7 @@ func (c *connection) Write(p []byte) (int, error) {
 
 func (c *connection) note(err error) {
 	if err != nil && !c.closed.Load() && c.broken.CompareAndSwap(false, true) {
-		c.gust.broken.Add(1)
+		c.phase.broken.Add(1)
 	}
 }
 
@@ -222,15 +223,15 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// harm is what a kind of toxic has come to.
-type harm struct{ gusts, opened, broken int64 }
+// toxicStats counts the effects of a kind of toxic.
+type toxicStats struct{ phases, opened, broken int64 }
 
-// harms tells the harm of all toxics, and by their kinds. A connection under two of them counts for both.
-func (n *network) harms() (all harm, byKind map[string]harm) {
+// stats returns the counts of all toxics, and by kind. A connection with two toxics counts for both.
+func (n *network) stats() (all toxicStats, byKind map[string]toxicStats) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	byKind = map[string]harm{}
-	for _, g := range n.gusts {
+	byKind = map[string]toxicStats{}
+	for _, g := range n.phases {
 		if len(g.toxics) > 0 {
 			all = all.with(g)
 		}
@@ -241,6 +242,6 @@ func (n *network) harms() (all harm, byKind map[string]harm) {
 	return all, byKind
 }
 
-func (h harm) with(g *gust) harm {
-	return harm{h.gusts + 1, h.opened + g.opened.Load(), h.broken + g.broken.Load()}
+func (h toxicStats) with(g *phase) toxicStats {
+	return toxicStats{h.phases + 1, h.opened + g.opened.Load(), h.broken + g.broken.Load()}
 }

@@ -69,7 +69,7 @@ func TestTheDescriptionHasTheDocumentedOperationsAndNoOthers(t *testing.T) {
 	require.ElementsMatch(t, documented, described)
 }
 
-// validator is a transport that holds each request against the description and answers the valid ones.
+// validator is a transport that validates each request against the description and responds to the valid ones.
 type validator struct {
 	router routers.Router
 	mu     sync.Mutex
@@ -106,7 +106,7 @@ func (v *validator) RoundTrip(req *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-// request is a request as text, so that one which is valid can be spoilt by replacing some of it.
+// request is a request as text, so that a test can make a valid one invalid by replacing a part.
 type request struct{ method, url, contentType, body string }
 
 func (r request) replace(old, with string) request {
@@ -116,10 +116,10 @@ func (r request) replace(old, with string) request {
 	return r
 }
 
-// index is the number of a variable in the query of a pipeline on demand. The description has the first.
+// index matches the index of a variable in the query of an on-demand run. The description has only the first.
 var index = regexp.MustCompile(`\[\d+\]`)
 
-// validate tells which operation the request is for, or what is wrong with it.
+// validate returns the ID of the request's operation, or why the request is invalid.
 func (v *validator) validate(r request) (id string, err error) {
 	req, err := http.NewRequest(r.method, r.url, strings.NewReader(r.body))
 	if err != nil {
@@ -132,12 +132,12 @@ func (v *validator) validate(r request) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	for name, value := range params { // the router leaves them escaped
+	for name, value := range params { // the router doesn't unescape them
 		if params[name], err = url.PathUnescape(value); err != nil {
 			return "", err
 		}
 	}
-	for name := range req.URL.Query() { // the validator lets unknown ones pass
+	for name := range req.URL.Query() { // the validator ignores unknown parameters
 		if route.Operation.Parameters.GetByInAndName("query", index.ReplaceAllString(name, "[0]")) == nil {
 			return "", fmt.Errorf("unknown query parameter %q", name)
 		}
@@ -151,7 +151,7 @@ func (v *validator) validate(r request) (id string, err error) {
 	})
 }
 
-// send sends every request that the SDK has, through v.
+// send sends every request of the SDK through v.
 func send(t *testing.T, v *validator) {
 	t.Helper()
 	c, err := pipelines.NewClient(
@@ -165,7 +165,7 @@ func send(t *testing.T, v *validator) {
 	sendRunners(t, c)
 }
 
-// valid takes what a method returns.
+// valid takes the results of a method.
 func valid(t *testing.T) func(any, error) {
 	return func(_ any, err error) {
 		t.Helper()
@@ -248,7 +248,7 @@ func sendSteps(t *testing.T, c *pipelines.Client) {
 	}
 }
 
-// sendSettings sends what concerns a repository's configuration, schedules, keys and caches.
+// sendSettings sends the requests on configuration, schedules, keys and caches.
 func sendSettings(t *testing.T, c *pipelines.Client) {
 	ctx, ok := t.Context(), valid(t)
 	ok(c.Config.Get(ctx, repo))
@@ -314,10 +314,10 @@ func sendVariables(t *testing.T, c *pipelines.Client) {
 	ctx, ok := t.Context(), valid(t)
 	for _, set := range []*pipelines.VariableSet{
 		c.Variables.InRepository(repo), c.Variables.InWorkspace(repo.Workspace), c.Variables.InEnvironment(repo, uuid),
-		c.Variables.InTeam("team"), c.Variables.InUser(uuid), //nolint:staticcheck // deprecated by the service, and served still
+		c.Variables.InTeam("team"), c.Variables.InUser(uuid), //nolint:staticcheck // deprecated by the service, but supported
 	} {
 		ok(set.List(ctx, nil).Collect())
-		if _, err := set.Get(ctx, uuid); !errors.Is(err, pipelines.ErrNotFound) { // an environment's is looked for in the empty list
+		if _, err := set.Get(ctx, uuid); !errors.Is(err, pipelines.ErrNotFound) { // in an environment it is looked up in the list, which is empty
 			ok(nil, err)
 		}
 		for _, variable := range []pipelines.VariableRequest{
@@ -363,8 +363,8 @@ func TestEveryRequestOfTheSDKIsValid(t *testing.T) {
 	require.ElementsMatch(t, described, slices.Collect(maps.Keys(v.seen)))
 }
 
-// A description that lets everything pass would prove nothing.
-func TestASpoiltRequestIsInvalid(t *testing.T) {
+// A description that accepts everything would prove nothing.
+func TestAnInvalidRequestFailsTheValidation(t *testing.T) {
 	v := newValidator(t)
 	send(t, v)
 	const (
@@ -375,12 +375,12 @@ func TestASpoiltRequestIsInvalid(t *testing.T) {
 		{"an unknown path", "getRepositoryPipelineVariables", "pipelines_config", "pipelines-config", "no matching operation"},
 		{"another method", "stopPipeline", "POST", "PUT", "method not allowed"},
 		{"a UUID without braces", "getPipelineForRepository", "%7B" + uuid + "%7D", uuid, "pipeline_uuid"},
-		{"a build number in place of a step's UUID", "getPipelineStepForRepository", "steps/%7B" + uuid + "%7D", "steps/42", "step_uuid"},
+		{"a build number instead of a step's UUID", "getPipelineStepForRepository", "steps/%7B" + uuid + "%7D", "steps/42", "step_uuid"},
 		{"an unknown query parameter", "getPipelinesForRepository", "target.branch", "branch", `unknown query parameter "branch"`},
 		{"a filter of an operation that has none", "getRepositoryRunners", "pagelen", "sort", `unknown query parameter "sort"`},
 		{"a page that is too long", "getRepositoryPipelineCaches", "pagelen=100", "pagelen=101", "pagelen"},
-		{"a status that is no word of the filter", "getPipelinesForRepository", "=PASSED", "=SUCCESSFUL", "status"},
-		{"a reference type in the case of bodies", "getPipelinesForRepository", "ref_type=BRANCH", "ref_type=branch", "target.ref_type"},
+		{"a status that the filter does not have", "getPipelinesForRepository", "=PASSED", "=SUCCESSFUL", "status"},
+		{"a reference type in lower case", "getPipelinesForRepository", "ref_type=BRANCH", "ref_type=branch", "target.ref_type"},
 		{"part of a commit hash", "getPipelinesForRepository", hash, hash[:12], "target.commit.hash"},
 		{"a time without its zone", "getPipelinesForRepository", "00.671Z", "00.671", "created_on"},
 		{"a cache without a name", "deleteRepositoryPipelineCaches", "?name=node", "", "value is required but missing"},
@@ -390,7 +390,7 @@ func TestASpoiltRequestIsInvalid(t *testing.T) {
 		{"a pull request target without its destination's commit", "createPipelineForRepository", `"destination_commit":{"type":"commit","hash":"` + hash[:12] + `"},`, "", `"destination_commit" is missing`},
 		{"a run without a target", "createPipelineForRepository", `"target":{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"main"}`, "", `"target" is missing`},
 		{"a variable of a run without a value", "createPipelineForRepository", `"value":"s3cret",`, "", `"value" is missing`},
-		{"YAML that says it is JSON", "createPipelineForRepository", "application/yaml", "application/json", "failed to decode request body"},
+		{"YAML with the content type of JSON", "createPipelineForRepository", "application/yaml", "application/json", "failed to decode request body"},
 		{"YAML on a branch of unknown kind", "createPipelineForRepository", "target.ref_type=tag", "target.ref_type=TAG", "target.ref_type"},
 		{"YAML with a flag that is text", "createPipelineForRepository", "%5B0%5D.secured=true", "%5B0%5D.secured=yes", "variables[0].secured"},
 		{"a known host without its type", "createRepositoryPipelineKnownHost", `"type":"pipeline_known_host",`, "", `"/type": property "type" is missing`},
@@ -398,7 +398,7 @@ func TestASpoiltRequestIsInvalid(t *testing.T) {
 		{"a known host with fingerprints", "createRepositoryPipelineKnownHost", `"key":`, `"md5_fingerprint":"md5:00","key":`, `"md5_fingerprint" is unsupported`},
 		{"an environment type that is text", "createEnvironment", `{"type":"deployment_environment_type","name":"Test"}`, `"Test"`, `"/environment_type": value must be an object`},
 		{"an environment of an unknown type", "createEnvironment", `"Test"`, `"test"`, `"/environment_type/name": value is not one of`},
-		{"an environment's change outside its wrapping", "updateEnvironmentForRepository", `{"change":{"name":"Canary"}}`, `{"name":"Canary"}`, `"name" is unsupported`},
+		{"an environment's change outside its wrapper", "updateEnvironmentForRepository", `{"change":{"name":"Canary"}}`, `{"name":"Canary"}`, `"name" is unsupported`},
 		{"an environment's change of something else", "updateEnvironmentForRepository", `"name":`, `"rank":`, `"rank" is unsupported`},
 		{"a schedule without a selector", "createRepositoryPipelineSchedule", `,"selector":{"type":"branches","pattern":"main"}`, "", `"selector" is missing`},
 		{"a schedule whose target has no type", "createRepositoryPipelineSchedule", `"type":"pipeline_ref_target",`, "", `"/target/type": property "type" is missing`},
@@ -408,12 +408,12 @@ func TestASpoiltRequestIsInvalid(t *testing.T) {
 		{"a build number that is text", "updateRepositoryBuildNumber", "42", `"42"`, `"/next": value must be an integer`},
 		{"a variable without a key", "createPipelineVariableForWorkspace", `"key":"TOKEN",`, "", `"key" is missing`},
 		{"a variable that doesn't say whether it is secured", "createRepositoryPipelineVariable", `,"secured":true`, "", `"secured" is missing`},
-		{"a variable with a member of the answer", "createDeploymentVariable", `"key":`, `"uuid":"x","key":`, `"uuid" is unsupported`},
+		{"a variable with a member of the response", "createDeploymentVariable", `"key":`, `"uuid":"x","key":`, `"uuid" is unsupported`},
 		{"an update of a variable that changes nothing", "updatePipelineVariableForTeam", `"key":"REGION"`, "", "at least 1 properties"},
 		{"a runner without a name", "createWorkspaceRunner", `"name":"arm",`, "", `"name" is missing`},
 		{"an update of a runner that changes nothing", "updateRepositoryRunner", `"name":"arm"`, "", "at least 1 properties"},
-		{"no body where one is needed", "updateRepositoryPipelineConfig", `{"enabled":true}`, "", "a content type without content"},
-		{"a body that is no JSON", "updateRepositoryPipelineConfig", `{"enabled":true}`, `{"enabled":`, "failed to decode request body"},
+		{"no body where one is required", "updateRepositoryPipelineConfig", `{"enabled":true}`, "", "a content type without content"},
+		{"a body that is not JSON", "updateRepositoryPipelineConfig", `{"enabled":true}`, `{"enabled":`, "failed to decode request body"},
 		{"a form", "updateRepositoryPipelineConfig", "application/json", "application/x-www-form-urlencoded", "Content-Type has unexpected value"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
@@ -425,7 +425,7 @@ func TestASpoiltRequestIsInvalid(t *testing.T) {
 	}
 }
 
-func TestABodyWhereNoneIsWantedIsInvalid(t *testing.T) {
+func TestABodyWhereNoneIsAllowedIsInvalid(t *testing.T) {
 	v := newValidator(t)
 	send(t, v)
 	stop := v.seen["stopPipeline"][0]

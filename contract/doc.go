@@ -1,3 +1,3 @@
-// Package contract checks the requests of the SDK against an OpenAPI description of the service, testdata/openapi.yaml of the
-// module above. It is a module of its own, so that importers of the SDK download no validator.
+// Package contract checks the requests of the SDK against an OpenAPI description of the service, testdata/openapi.yaml in the root module.
+// It is a module of its own, so that importers of the SDK download no validator.
 package contract

@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// inBubble reports whether the caller runs in a bubble of testing/synctest. There is no call that tells; but a bubble's clock
-// starts at midnight UTC 2000-01-01, and no other does today.
+// inBubble reports whether the goroutine runs in a bubble of testing/synctest. There is no function for this, but the clock of a bubble
+// starts at midnight UTC on 2000-01-01, and no other clock does today.
 func inBubble() bool { return time.Now().Year() < 2001 }
 
-const madeOutside = "pipelinestest: this Server was made outside the testing/synctest bubble that uses it, and a bubble's clock stands still " +
-	"while it waits for a socket: make Server and Client inside the bubble, or the Server InProcess"
+const outsideBubbleMessage = "pipelinestest: this Server was made outside the testing/synctest bubble that uses it, and a bubble's clock stands still " +
+	"while it waits for a socket: make Server and Client inside the bubble, or the Server with WithInProcess"
 
-// outsideBubbles is the limiter of clients that send over a socket. It holds no request back. In a bubble it fails each one before it is
-// sent, where the request would wait for ever; unlike a transport, it leaves the client as it would be without it.
-type outsideBubbles struct{}
+// bubbleLimiter is the limiter of clients that send over a socket. It delays no request. In a bubble it fails each request before it is
+// sent, because the request would block forever. A limiter, unlike a transport, leaves the client's HTTP client unchanged.
+type bubbleLimiter struct{}
 
 // Wait implements [pipelines.Limiter].
-func (outsideBubbles) Wait(context.Context) error {
+func (bubbleLimiter) Wait(context.Context) error {
 	if inBubble() {
-		return errors.New(madeOutside)
+		return errors.New(outsideBubbleMessage)
 	}
 	return nil
 }

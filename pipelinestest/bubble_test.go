@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,18 +15,18 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-const madeOutside = "pipelinestest: this Server was made outside the testing/synctest bubble that uses it, and a bubble's clock stands still " +
-	"while it waits for a socket: make Server and Client inside the bubble, or the Server InProcess"
+const outsideBubbleMessage = "pipelinestest: this Server was made outside the testing/synctest bubble that uses it, and a bubble's clock stands still " +
+	"while it waits for a socket: make Server and Client inside the bubble, or the Server with WithInProcess"
 
-func TestAServerMadeOutsideABubbleIsRefusedInside(t *testing.T) {
+func TestAServerMadeOutsideABubblePanicsInside(t *testing.T) {
 	srv := pipelinestest.NewServer()
 	defer srv.Close()
 	repo := srv.AddRepository("acme", "site")
 	run := repo.AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build"}}}, time.Now())
 	synctest.Test(t, func(t *testing.T) {
-		require.PanicsWithValue(t, madeOutside, func() { srv.URL() })
-		require.PanicsWithValue(t, madeOutside, func() { srv.Client() })
-		require.PanicsWithValue(t, madeOutside, func() { _, _ = repo.StepClaims(run.UUID, "Build") })
+		require.PanicsWithValue(t, outsideBubbleMessage, func() { srv.URL() })
+		require.PanicsWithValue(t, outsideBubbleMessage, func() { srv.Client() })
+		require.PanicsWithValue(t, outsideBubbleMessage, func() { _, _ = repo.StepClaims(run.UUID, "Build") })
 	})
 }
 
@@ -38,19 +39,19 @@ func TestAClientMadeOutsideABubbleFailsInsideAtOnce(t *testing.T) {
 	start := time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		_, err := client.Pipelines.Get(t.Context(), repo.Repo(), "1")
-		require.ErrorContains(t, err, madeOutside)
+		require.ErrorContains(t, err, outsideBubbleMessage)
 		_, err = client.Pipelines.List(t.Context(), repo.Repo(), nil).Collect()
-		require.ErrorContains(t, err, madeOutside)
+		require.ErrorContains(t, err, outsideBubbleMessage)
 		_, err = client.Pipelines.Run(t.Context(), repo.Repo(), pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
-		require.ErrorContains(t, err, madeOutside)
+		require.ErrorContains(t, err, outsideBubbleMessage)
 		require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 		_, err = client.Pipelines.Wait(t.Context(), repo.Repo(), "1", nil)
-		require.ErrorContains(t, err, madeOutside)
+		require.ErrorContains(t, err, outsideBubbleMessage)
 	})
 	require.Less(t, time.Since(start), 10*time.Second)
 	require.Empty(t, srv.Requests())
 	_, err := client.Pipelines.Get(t.Context(), repo.Repo(), "1")
-	require.NoError(t, err, "outside it works on")
+	require.NoError(t, err, "works outside")
 }
 
 func TestATransportWorksInABubbleWhereverItsServerWasMade(t *testing.T) {
@@ -63,7 +64,7 @@ func TestATransportWorksInABubbleWhereverItsServerWasMade(t *testing.T) {
 	})
 }
 
-func TestAServerMadeInABubbleStaysWithoutSocketsForYears(t *testing.T) {
+func TestAServerMadeInABubbleNeverOpensASocket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := pipelinestest.NewServer()
 		repo := srv.AddRepository("acme", "site")
@@ -81,9 +82,9 @@ func TestAServerMadeInABubbleStaysWithoutSocketsForYears(t *testing.T) {
 	})
 }
 
-// Everything that could hold a bubble up: locks, the storage, faults, and endpoints of the test's.
-func TestAnInProcessServerFromOutsideDoesEverythingInside(t *testing.T) {
-	srv := pipelinestest.NewServer(pipelinestest.InProcess())
+// It covers everything that could block the bubble: locks, the storage, faults, and added endpoints.
+func TestAnInProcessServerWorksInsideABubble(t *testing.T) {
+	srv := pipelinestest.NewServer(pipelinestest.WithInProcess())
 	repo := srv.AddRepository("acme", "site")
 	repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour, Log: "one\ntwo\n"}, {Manual: true}}})
 	repo.AddPipelines(2)
@@ -94,7 +95,7 @@ func TestAnInProcessServerFromOutsideDoesEverythingInside(t *testing.T) {
 		ctx := t.Context()
 		p, err := client.Pipelines.Get(ctx, repo.Repo(), earlier.UUID)
 		require.NoError(t, err)
-		require.Zero(t, p.DurationInSeconds, "it starts in the bubble's future")
+		require.Zero(t, p.DurationInSeconds, "started in the future of the bubble")
 
 		srv.Inject(pipelinestest.Fault{Times: 1, Latency: time.Minute, Drop: pipelinestest.DropBefore})
 		srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Times: 1, Stall: true, After: 3})
@@ -119,5 +120,43 @@ func TestAnInProcessServerFromOutsideDoesEverythingInside(t *testing.T) {
 		require.NoError(t, log.Close())
 		require.Equal(t, "one\ntwo\n", string(text))
 		require.NoError(t, client.Do(ctx, http.MethodGet, "/user", nil, nil))
+	})
+}
+
+func TestTheClientFollowsARunInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer()
+		repo := srv.AddRepository("acme", "site")
+		repo.Script("main", pipelinestest.Script{Parsing: time.Second, Steps: []pipelinestest.Step{
+			{Duration: time.Hour, Log: strings.Repeat("a line of the log\n", 1000)},
+		}})
+		client := srv.Client()
+		run, err := client.Pipelines.Run(t.Context(), repo.Repo(), pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
+		require.NoError(t, err)
+		start := time.Now()
+		done, err := client.Pipelines.Wait(t.Context(), repo.Repo(), run.UUID, nil)
+		require.NoError(t, err)
+		require.True(t, done.State.Succeeded())
+		require.GreaterOrEqual(t, time.Since(start), time.Hour)
+	})
+}
+
+func TestTheClientOfAnInProcessServerWorksInABubble(t *testing.T) {
+	srv := pipelinestest.NewServer(pipelinestest.WithInProcess())
+	repo := srv.AddRepository("acme", "site")
+	client := srv.Client()
+	synctest.Test(t, func(t *testing.T) {
+		run, err := client.Pipelines.Run(t.Context(), repo.Repo(), pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
+		require.NoError(t, err)
+		done, err := client.Pipelines.Wait(t.Context(), repo.Repo(), run.UUID, nil)
+		require.NoError(t, err)
+		require.True(t, done.State.Succeeded())
+	})
+}
+
+func TestInProcessAndInABubbleNoSocketIsOpened(t *testing.T) {
+	require.Equal(t, "http://api.bitbucket.test/2.0", pipelinestest.NewServer(pipelinestest.WithInProcess()).URL())
+	synctest.Test(t, func(t *testing.T) {
+		require.Equal(t, "http://api.bitbucket.test/2.0", pipelinestest.NewServer().URL())
 	})
 }

@@ -17,11 +17,11 @@ type cache struct {
 
 func (c *cache) id() string { return c.UUID }
 
-// object is where the content lies in the storage.
+// object returns the path of the content in the storage.
 func (c *cache) object() string { return "/caches/" + bare(c.UUID) }
 
-// AddCache adds a cache, or a further version where there is one of this name, and returns it as it is kept. It was created at the time
-// that is given, or else now. No age makes it expire.
+// AddCache adds a cache and returns it as stored. If a cache of this name exists, it adds another version. The cache was created at
+// createdOn, by default now. Caches never expire.
 func (r *Repository) AddCache(name string, content []byte, createdOn ...time.Time) *pipelines.Cache {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -29,27 +29,21 @@ func (r *Repository) AddCache(name string, content []byte, createdOn ...time.Tim
 	if len(createdOn) > 0 {
 		created = createdOn[0].UTC()
 	}
-	kept := &cache{pipelines.Cache{
+	stored := &cache{pipelines.Cache{
 		Type: "pipeline_cache", UUID: r.server.newUUID(), Name: name, KeyHash: fmt.Sprintf("%x", sha256.Sum256(content)),
 		Path: "~/." + name, FileSizeBytes: int64(len(content)), CreatedOn: created,
 	}, string(content)}
-	r.caches = append(r.caches, kept)
-	c := kept.Cache
+	r.caches = append(r.caches, stored)
+	c := stored.Cache
 	return &c
 }
 
-// Caches returns the caches as they are now, in the order in which they were added.
+// Caches returns the caches in the order in which they were added.
 func (r *Repository) Caches() []pipelines.Cache {
-	r.server.mu.Lock()
-	defer r.server.mu.Unlock()
-	all := make([]pipelines.Cache, 0, len(r.caches))
-	for _, c := range r.caches {
-		all = append(all, c.Cache)
-	}
-	return all
+	return copies(r.server, &r.caches, func(c *cache) pipelines.Cache { return c.Cache })
 }
 
-// removeCaches removes the caches that match and their content, and reports whether there were any.
+// removeCaches removes the caches that match, with their content, and reports whether there were any.
 func (r *Repository) removeCaches(match func(*cache) bool) bool {
 	before := len(r.caches)
 	r.caches = slices.DeleteFunc(r.caches, func(c *cache) bool {
@@ -67,9 +61,9 @@ const (
 	cachePath  = cachesPath + "/{cache_uuid}"
 )
 
-var caches = kind[*cache]{"cache", "cache-service", func(c *call) (*collection[*cache], *reply) {
+var caches = kind[*cache]{"cache", "cache-service", func(c *call) (*collection[*cache], *response) {
 	return &c.repo.caches, nil
-}, writeCache}
+}, encodeCache}
 
 var cacheRoutes = []route{
 	{http.MethodGet, cachesPath, readPipeline, caches.list},
@@ -78,37 +72,37 @@ var cacheRoutes = []route{
 	{http.MethodGet, cachePath + "/content-uri", readPipeline, (*call).cacheContentURI},
 }
 
-// wireCache is a cache as the service writes it: it says too that it is empty.
-type wireCache struct {
+// cacheJSON is the JSON of a cache. Unlike the model it has a size of zero.
+type cacheJSON struct {
 	pipelines.Cache
 	FileSizeBytes int64 `json:"file_size_bytes"`
 }
 
-func writeCache(_ *call, c *cache) any { return wireCache{c.Cache, c.FileSizeBytes} }
+func encodeCache(_ *call, c *cache) any { return cacheJSON{c.Cache, c.FileSizeBytes} }
 
-func (c *call) deleteCache() *reply {
+func (c *call) deleteCache() *response {
 	id := c.params["cache_uuid"]
 	if !c.repo.removeCaches(func(one *cache) bool { return one.UUID == id }) {
 		return caches.notFound(id)
 	}
-	return emptyReply(http.StatusNoContent)
+	return emptyResponse(http.StatusNoContent)
 }
 
-func (c *call) deleteCachesByName() *reply {
+func (c *call) deleteCachesByName() *response {
 	name := c.query.Get("name")
 	if name == "" {
-		return emptyReply(http.StatusBadRequest)
+		return emptyResponse(http.StatusBadRequest)
 	}
 	if !c.repo.removeCaches(func(one *cache) bool { return one.Name == name }) {
 		return caches.notFound(name)
 	}
-	return emptyReply(http.StatusNoContent)
+	return emptyResponse(http.StatusNoContent)
 }
 
-func (c *call) cacheContentURI() *reply {
-	found, refusal := caches.find(c)
-	if refusal != nil {
-		return refusal
+func (c *call) cacheContentURI() *response {
+	found, errResp := caches.find(c)
+	if errResp != nil {
+		return errResp
 	}
 	link := c.store(found.object(), newObject(found.UUID, found.content))
 	return c.json(http.StatusOK, map[string]string{"uri": link})

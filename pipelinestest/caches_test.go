@@ -21,7 +21,7 @@ func TestCachesAreDeletedByNameAndByUUID(t *testing.T) {
 	}
 	first := f.repo.AddCache("node", []byte("one"))
 	second := f.repo.AddCache("node", []byte("two"))
-	require.NotEqual(t, first.KeyHash, second.KeyHash, "versions of one cache")
+	require.NotEqual(t, first.KeyHash, second.KeyHash, "two versions of a cache")
 	require.Len(t, f.get(path).Values("uuid"), 4)
 
 	bare := f.send(http.MethodDelete, path, "")
@@ -39,7 +39,7 @@ func TestCachesAreDeletedByNameAndByUUID(t *testing.T) {
 	require.Equal(t, "empty", a.Name)
 }
 
-func TestACachesContentComesFromTheStorage(t *testing.T) {
+func TestCacheContentIsServedByTheStorage(t *testing.T) {
 	f := setup(t, pipelinestest.WithLinkLifetime(time.Minute))
 	cache := f.repo.AddCache("node", []byte("node modules"))
 	path := site + "/pipelines-config/caches/" + escape(cache.UUID)
@@ -61,7 +61,7 @@ func TestACachesContentComesFromTheStorage(t *testing.T) {
 }
 
 func TestTheClientDownloadsCaches(t *testing.T) {
-	for _, opts := range [][]pipelinestest.ServerOption{nil, {pipelinestest.InProcess()}} {
+	for _, opts := range [][]pipelinestest.ServerOption{nil, {pipelinestest.WithInProcess()}} {
 		f := setup(t, opts...)
 		content := bytes.Repeat([]byte("node modules\n"), 100_000)
 		f.repo.AddCache("node", content)
@@ -79,4 +79,12 @@ func TestTheClientDownloadsCaches(t *testing.T) {
 		require.ErrorIs(t, client.DeleteByName(ctx, repo, "node"), pipelines.ErrNotFound)
 		require.ErrorIs(t, client.Delete(ctx, repo, cache.UUID), pipelines.ErrNotFound)
 	}
+}
+
+func TestASeededCacheMayBeOld(t *testing.T) {
+	f := setup(t)
+	old := f.clock.Now().Add(-48 * time.Hour)
+	require.Equal(t, old, f.repo.AddCache("node", []byte("x"), old.In(time.FixedZone("", 3600))).CreatedOn)
+	require.Equal(t, f.clock.Now(), f.repo.AddCache("node", []byte("y")).CreatedOn)
+	require.Equal(t, []any{"2026-02-27T12:00:00Z", "2026-03-01T12:00:00Z"}, f.get(site+"/pipelines-config/caches").Values("created_on"))
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// DisablePipelines makes the repository one in which Pipelines was never enabled: it has no configuration, and starts no runs. What
-// it has otherwise stays.
+// DisablePipelines makes the repository one in which Pipelines was never enabled. It then has no configuration and starts no runs.
+// Everything else stays.
 func (r *Repository) DisablePipelines() {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -32,37 +32,37 @@ var configRoutes = []route{
 	{http.MethodPut, configPath + "/build_number", writeVariable, (*call).putBuildNumber},
 }
 
-// wireConfig is a configuration as the service writes it: it says too that Pipelines is disabled.
-type wireConfig struct {
+// configJSON is the JSON of a configuration. Unlike the model it has an enabled that is false.
+type configJSON struct {
 	pipelines.Config
 	Enabled bool `json:"enabled"`
 }
 
-func (c *call) getConfig() *reply {
+func (c *call) getConfig() *response {
 	if c.repo.enabled == nil {
 		return neverEnabled()
 	}
 	config := pipelines.Config{Type: "pipelines_config", Repository: c.linkedRepository(c.repo)}
-	return c.json(http.StatusOK, wireConfig{config, *c.repo.enabled})
+	return c.json(http.StatusOK, configJSON{config, *c.repo.enabled})
 }
 
-func neverEnabled() *reply {
-	return serviceFailure(http.StatusNotFound, configService+".config.not-found", "Pipelines was never enabled in the repository.", map[string]string{})
+func neverEnabled() *response {
+	return serviceError(http.StatusNotFound, configService+".config.not-found", "Pipelines was never enabled in the repository.", map[string]string{})
 }
 
-func (c *call) putConfig() *reply {
+func (c *call) putConfig() *response {
 	var req struct {
 		Enabled *bool `json:"enabled"`
 	}
 	if !c.decode(&req) {
-		return invalid(configService, "The request body contains invalid properties")
+		return invalidRequest(configService, "The request body contains invalid properties")
 	}
-	enabled := or(req.Enabled, c.repo.runsPipelines())
+	enabled := valueOr(req.Enabled, c.repo.runsPipelines())
 	c.repo.enabled = &enabled
 	return c.getConfig()
 }
 
-func (c *call) putBuildNumber() *reply {
+func (c *call) putBuildNumber() *response {
 	var req struct {
 		Next int `json:"next"`
 	}
@@ -70,9 +70,9 @@ func (c *call) putBuildNumber() *reply {
 	case c.repo.enabled == nil:
 		return neverEnabled()
 	case !c.decode(&req):
-		return invalid(configService, "The request body contains invalid properties")
+		return invalidRequest(configService, "The request body contains invalid properties")
 	case req.Next <= c.repo.latest:
-		return invalid(configService, fmt.Sprintf("The next build number has to be higher than the latest, %d.", c.repo.latest))
+		return invalidRequest(configService, fmt.Sprintf("The next build number has to be higher than the latest, %d.", c.repo.latest))
 	}
 	c.repo.next = req.Next
 	return c.json(http.StatusOK, pipelines.BuildNumber{Type: "pipeline_build_number", Next: req.Next})

@@ -35,7 +35,7 @@ func TestThereIsNoConfigurationUntilPipelinesIsEnabled(t *testing.T) {
 	}
 }
 
-// The Terraform provider sends that for each repository that is to have no pipelines.
+// The Terraform provider sends this for each repository without pipelines.
 func TestAConfigurationWithoutEnabledIsAcceptedAndChangesNothing(t *testing.T) {
 	for _, body := range []string{`{"type":""}`, `{}`, `{"enabled":null}`, `{"type":"pipelines_config"}`} {
 		f := setup(t)
@@ -49,7 +49,7 @@ func TestAConfigurationWithoutEnabledIsAcceptedAndChangesNothing(t *testing.T) {
 		a = f.send(http.MethodPut, path, body)
 		require.Equal(t, http.StatusOK, a.StatusCode, body)
 		require.Equal(t, false, a.At("enabled"), body)
-		require.Equal(t, a.JSON(), f.get(path).JSON(), "there is one from now on")
+		require.Equal(t, a.JSON(), f.get(path).JSON(), "the configuration exists now")
 		require.False(t, f.repo.PipelinesEnabled())
 	}
 }

@@ -15,12 +15,11 @@ type deployment struct{ pipelines.Deployment }
 
 func (d *deployment) id() string { return d.UUID }
 
-// stepDeployment is the UUIDs of what a step deploys, and of the environment that it deploys to.
+// stepDeployment holds the UUIDs of a step's deployment, its release and its environment.
 type stepDeployment struct{ uuid, release, environment string }
 
-// AddDeployment adds a deployment that was there before the test, and returns it as it is kept. What d leaves out is filled in: a
-// successful deployment of main to the environment Test, now, of the run that d.Release names by its UUID. The environment is named by
-// its UUID.
+// AddDeployment adds a deployment and returns it as stored. Missing fields get defaults: a successful deployment of main to the environment
+// Test, now. The environment is given by its UUID, and d.Release names its run by the run's UUID.
 func (r *Repository) AddDeployment(d pipelines.Deployment) *pipelines.Deployment {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -44,13 +43,13 @@ func (r *Repository) AddDeployment(d pipelines.Deployment) *pipelines.Deployment
 		release.Name = cmp.Or(release.Name, r.releaseName(release.Pipeline))
 	}
 	d.LastUpdateTime = cmp.Or(d.LastUpdateTime, d.State.CompletedOn, d.State.StartedOn, now)
-	completeTypes(&d)
+	setTypes(&d)
 	r.deployments = append(r.deployments, &deployment{d})
-	kept := clone(d)
-	return &kept
+	stored := clone(d)
+	return &stored
 }
 
-// releaseName is the build number of the run that a release comes from. Where the test names no run, the deployments are counted.
+// releaseName is the build number of the release's run. Without a run, it is the deployment's number.
 func (r *Repository) releaseName(of *pipelines.PipelineRef) string {
 	if of != nil {
 		if run := r.find(of.UUID); run != nil {
@@ -62,7 +61,7 @@ func (r *Repository) releaseName(of *pipelines.PipelineRef) string {
 
 func (r *run) releaseName() string { return "#" + strconv.Itoa(r.model.BuildNumber) }
 
-// Deployments returns all deployments as they are now: those that were added, then those of the runs.
+// Deployments returns all deployments in their current state: those added by the test, then those of runs.
 func (r *Repository) Deployments() []pipelines.Deployment {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -74,13 +73,13 @@ func (r *Repository) Deployments() []pipelines.Deployment {
 	return found
 }
 
-// deployed returns the deployments that there are at a moment. A run has its own once its YAML is parsed.
+// deployed returns the deployments at a time. Those of a run exist once its YAML is parsed.
 func (r *Repository) deployed(now time.Time) collection[*deployment] {
 	all := slices.Clone(r.deployments)
 	for _, run := range r.runs {
 		p := run.plan()
 		for i, s := range run.steps {
-			if s.deployment != nil && p.known(now) {
+			if s.deployment != nil && p.isParsed(now) {
 				all = append(all, &deployment{run.deployment(s, p.spans[i], now)})
 			}
 		}
@@ -88,7 +87,7 @@ func (r *Repository) deployed(now time.Time) collection[*deployment] {
 	return all
 }
 
-// deployment is what the deployment of a step looks like at a moment.
+// deployment returns the deployment of a step at a time.
 func (r *run) deployment(s *step, planned span, now time.Time) pipelines.Deployment {
 	release := &pipelines.DeploymentRelease{
 		Type: "deployment_release", UUID: s.deployment.release, Name: r.releaseName(), Key: "pipelines-" + r.model.UUID, CreatedOn: r.model.CreatedOn,
@@ -116,7 +115,7 @@ func (r *run) deployment(s *step, planned span, now time.Time) pipelines.Deploym
 	return d
 }
 
-// completedDeployment is the state of a deployment whose step ended with a result. Deployments know only three.
+// completedDeployment is the state of a deployment whose step has ended. A deployment has only three results.
 func completedDeployment(result pipelines.ResultName, start, end time.Time) pipelines.DeploymentState {
 	if result != pipelines.ResultSuccessful && result != pipelines.ResultStopped {
 		result = pipelines.ResultFailed
@@ -130,27 +129,27 @@ func completedDeployment(result pipelines.ResultName, start, end time.Time) pipe
 
 const deploymentsPath = repositoryPath + "/deployments"
 
-var deployments = kind[*deployment]{"deployment", deployService, func(c *call) (*collection[*deployment], *reply) {
+var deployments = kind[*deployment]{"deployment", deployService, func(c *call) (*collection[*deployment], *response) {
 	all := c.repo.deployed(c.now)
 	return &all, nil
-}, (*call).writeDeployment}
+}, (*call).encodeDeployment}
 
 var deploymentRoutes = []route{
 	{http.MethodGet, deploymentsPath, readPipeline, (*call).listDeployments},
 	{http.MethodGet, deploymentsPath + "/{deployment_uuid}", readPipeline, deployments.get},
 }
 
-// wireDeployment is a deployment as the service writes it.
-type wireDeployment struct {
+// deploymentJSON is the JSON of a deployment.
+type deploymentJSON struct {
 	pipelines.Deployment
 	Environment any `json:"environment"`
 }
 
-// writeDeployment writes a deployment down. Of the environment it tells the UUID, and everything only if some of it is asked for.
-func (c *call) writeDeployment(d *deployment) any {
-	w := wireDeployment{d.Deployment, map[string]string{"uuid": d.Environment.UUID}}
+// encodeDeployment encodes a deployment. The environment has only its UUID unless the fields parameter asks for more.
+func (c *call) encodeDeployment(d *deployment) any {
+	w := deploymentJSON{d.Deployment, map[string]string{"uuid": d.Environment.UUID}}
 	if e, ok := c.repo.environments.find(d.Environment.UUID); ok && strings.Contains(c.query.Get("fields"), "environment.") {
-		w.Environment = writeEnvironment(e.seen(c.now))
+		w.Environment = encodeEnvironment(e.visible(c.now))
 	}
 	w.Commit = c.linkedCommit(d.Commit)
 	w.Release, w.Deployable = c.linkedRelease(*d.Release), c.linkedRelease(*d.Deployable)
@@ -165,7 +164,7 @@ func (c *call) linkedRelease(r pipelines.DeploymentRelease) *pipelines.Deploymen
 	return &r
 }
 
-func (c *call) listDeployments() *reply {
+func (c *call) listDeployments() *response {
 	found := c.repo.deployed(c.now)
 	environment, state, sort := c.query.Get("environment"), c.query.Get("state.name"), c.query.Get("sort")
 	found = slices.DeleteFunc(found, func(d *deployment) bool {
@@ -179,7 +178,7 @@ func (c *call) listDeployments() *reply {
 	case "-state.started_on":
 		slices.SortStableFunc(found, func(a, b *deployment) int { return startedOn(b, a) })
 	default:
-		return failure(http.StatusBadRequest, "Invalid sort", "There is no order "+sort+".")
+		return errorResponse(http.StatusBadRequest, "Invalid sort", "Unknown sort order "+sort+".")
 	}
-	return page(c, found, c.writeDeployment)
+	return page(c, found, c.encodeDeployment)
 }

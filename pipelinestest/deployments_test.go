@@ -24,7 +24,7 @@ func TestAStepDeploysWhileItRuns(t *testing.T) {
 	step := f.get(path + "/steps").Values("uuid")[1].(string)
 	run := f.get(path).At("uuid").(string)
 	environment := f.repo.Environments()[0]
-	require.Equal(t, pipelines.EnvironmentStaging, environment.EnvironmentType.Name, "made when the run started")
+	require.Equal(t, pipelines.EnvironmentStaging, environment.EnvironmentType.Name, "created by the start of the run")
 	require.Equal(t, map[string]any{"type": "deployment_state_undeployed", "name": "UNDEPLOYED"}, a.At("values.0.state"))
 	require.Equal(t, map[string]any{"uuid": environment.UUID}, a.At("values.0.environment"))
 	require.Equal(t, "steps-"+step, a.At("values.0.key"))
@@ -65,10 +65,10 @@ func TestReleasesAreNamedByBuildNumbers(t *testing.T) {
 	a := f.get(site + "/deployments")
 	require.Equal(t, []any{"#1", "#12", "v1", "v2", "#12", "#12"}, a.Values("release.name"))
 	require.Equal(t, a.Values("release.name"), a.Values("deployable.name"))
-	require.Empty(t, of.Type, "what the test gave stays as it was")
+	require.Empty(t, of.Type, "the argument is unchanged")
 }
 
-func TestHowADeploymentEnds(t *testing.T) {
+func TestTheResultOfADeployment(t *testing.T) {
 	for result, want := range map[pipelines.ResultName]string{
 		pipelines.ResultFailed: "FAILED", pipelines.ResultError: "FAILED", pipelines.ResultStopped: "STOPPED",
 	} {

@@ -1,11 +1,12 @@
 // Package pipelinestest is a stateful, in-memory Bitbucket Pipelines for the tests of programs that use package [pipelines].
 //
-// A [Server] behaves as the service does, for each of its operations on Pipelines: it checks credentials and scopes, serves pages of ten
-// with absolute links, starts runs that move from PARSING to COMPLETED as time passes, hands logs and caches out by way of a second
-// origin that wants no credentials, keeps what it is told and never tells a secured value or a private key, and refuses what the
-// service refuses, with the service's error bodies. It lists the repositories of a workspace, too. What a run does is written in a
-// [Script]: its steps, logs, test reports and deployments. What goes wrong on the way is a [Fault], what arrived is listed by
-// [Server.Requests], and [Server.Handle] adds endpoints that the server lacks.
+// A [Server] implements each of the service's operations on Pipelines. It checks credentials and scopes, and serves pages of ten with
+// absolute links. It starts runs that move from PARSING to COMPLETED as time passes, and redirects requests for logs and caches to a
+// storage that accepts no credentials. It keeps what is written to it, never returns a secured value or a private key, and responds to
+// invalid requests with the service's error bodies. It also lists the repositories of a workspace.
+//
+// A [Script] is what a run does: its steps, logs, test reports and deployments. A [Fault] makes requests fail, [Server.Requests] lists the
+// requests that have arrived, and [Server.Handle] adds endpoints that the server lacks.
 //
 //	srv := pipelinestest.NewServer()
 //	defer srv.Close()
@@ -17,33 +18,43 @@
 //	client := srv.Client()
 //	run, err := client.Pipelines.Run(ctx, repo.Repo(), pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
 //
-// Programs in other languages and with other clients may be tested on [Server.URL] as well. The storage has another host name than the API,
-// as on the service, so that a client which follows the redirect of a log keeps its credentials to itself where it would do so in production.
+// [Server.URL] also serves programs in other languages and other clients. The storage has another host name than the API, as on the
+// service, so that a client that follows the redirect of a log drops its credentials in a test just as in production.
 //
-// # Seeding and looking
+// # Seeding and inspecting
 //
-// Runs, variables, environments, deployments, schedules, SSH keys, caches and runners are added by methods of [Repository], [Workspace],
-// [Environment] and [Owner] that begin with Add or Set, without requests and without the service's limits. Type discriminators may be
-// left out of what is seeded, at any depth. [Repository.AddRun] adds runs with steps and logs. The counterparts of these methods, such as
-// Variables, return what there is, secrets included, so that a test can compare them.
+// Methods of [Repository], [Workspace], [Environment] and [Owner] that begin with Add or Set add runs, variables, environments,
+// deployments, schedules, SSH keys, caches and runners. They send no requests, and the service's limits don't apply. Missing type
+// discriminators are filled in at any depth. [Repository.AddRun] adds runs with steps and logs. Methods such as Variables return the
+// current state, including secrets, so that a test can compare them. They return at once what the API shows late.
 //
 //	repo.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "old", Secured: true})
 //	... // the program rotates the token
 //	rotated := repo.Variables()[0].Value != "old"
 //
-// Printed, the secrets stay masked. These methods return at once what the API shows late.
+// Secrets are masked when printed.
+//
+// # Names and misuse
+//
+// Every [ServerOption] is called With or Without and what it sets. Methods called Add add a resource, Set replaces the only one, and Clear
+// removes everything that was recorded or injected.
+//
+// A function that configures, seeds or inspects the server panics if it is misused, because then the test itself is wrong. The
+// documentation of each function says when it panics. In addition, all functions that take a resource panic if it can't be encoded as JSON,
+// such as text that isn't UTF-8. A function that acts on a resource by its ID, such as [Repository.Resume], returns an error if the
+// resource doesn't exist or isn't in the right state. [Server.IssueToken] and [Server.RotateSigningKey] return the errors of package
+// crypto.
 //
 // # Identity
 //
-// [Repository.StepClaims] and [Server.IssueToken] make the OpenID Connect token of a step, signed by the keys that the API publishes, and
-// tokens that a program has to refuse.
+// [Repository.StepClaims] and [Server.IssueToken] make the OpenID Connect token of a step, signed by the keys that the API publishes. They
+// also make tokens that a program must reject.
 //
 // # Time
 //
-// The state of a run is computed from the time that has passed, whenever it is asked for; nothing ticks in the background. A variable that
-// was created in an environment is missing from the list for five seconds ([WithLateVariables]), and an environment that was changed
-// looks as before for one ([WithLateEnvironments]). A schedule starts a run when [Repository.FireSchedule] says so. So the
-// package works in a bubble of testing/synctest, where an hour passes at once:
+// The state of a run is computed from the time that has passed; nothing runs in the background. The list of an environment lacks a new
+// variable for five seconds ([WithLateVariables]), and a changed environment looks unchanged for one ([WithLateEnvironments]). A schedule
+// starts a run only by [Repository.FireSchedule]. So the package works in a bubble of testing/synctest, where an hour passes at once:
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		srv := pipelinestest.NewServer()
@@ -51,36 +62,35 @@
 //		...
 //	})
 //
-// Server and client have to be made inside the bubble, as here, or the server has to be [InProcess]. A bubble's clock stands still while a
-// test waits for a socket, which would hang. Therefore [Server.URL] and [Server.Client] panic in a bubble where the server was made
-// outside, and each request of a client that was made outside is an error at once, unless the test has given the client a limiter of its
-// own. A request by another client to a URL from outside can't be noticed. The clock of a bubble begins in the year 2000: to an InProcess
-// server from outside, what was started there lies in the future.
+// Make server and client inside the bubble, as here, or make the server with [WithInProcess]. A bubble's clock stands still while a test
+// waits for a socket, so the test would hang. Therefore, if the server was made outside, [Server.URL] and [Server.Client] panic in a
+// bubble. Each request of a client that was made outside fails at once, unless the test has given the client a limiter. The server can't
+// detect requests of other clients to a URL from outside. The clock of a bubble starts in the year 2000, so in a bubble the
+// runs that an in-process server has started outside lie in the future.
 //
-// In a bubble no socket is opened, because a goroutine that waits for connections would keep the bubble's clock from
-// advancing: [Server.URL] then names a host that doesn't exist, and [Server.Client] sends through [Server.Transport].
-// [InProcess] does the same elsewhere.
+// In a bubble no socket is opened, because a goroutine that waits for connections would stop the bubble's clock: [Server.URL] then names a
+// host that doesn't exist, and [Server.Client] sends through [Server.Transport]. [WithInProcess] does the same elsewhere.
 //
 // # What is invented
 //
-// Where the service's behaviour is unknown, the server picks something plausible. A program shouldn't depend on it, and its tests neither:
+// Where the service's behaviour is unknown, the server does something plausible. Neither a program nor its tests should depend on it:
 //
-//   - the texts of errors and most keys in them; of a variable's creation, key-required and value-required, which follow the recorded
-//     secured-required
-//   - the order in which checks are made, that a page of 0 and a pagelen above 100 are refused (above 300 for test cases, of which
-//     a client asks for so many), and that keys which differ in case only are the same key to a renaming, too
-//   - an empty body that says it is JSON is refused of a POST and a PUT, and not of a DELETE
-//   - the form of storage links, the addresses of avatars, the title of a pull request, the name of a release without a run, and the commands
-//     of setup and teardown
+//   - the texts of errors and most of their keys; those for the creation of a variable, key-required and value-required, follow the
+//     recorded secured-required
+//   - the order of checks; that a page of 0 and a pagelen above 100 are refused (above 300 for test cases, of which a client requests so
+//     many); that renaming a variable ignores the case of keys
+//   - that POST and PUT without a body but with a JSON Content-Type are refused, and DELETE isn't
+//   - the form of storage links, the URLs of avatars, the title of a pull request, the name of a release without a run, and the setup and
+//     teardown commands
 //   - the values of X-Credential-Type and X-RateLimit-Resource
 //   - the limits of [WithScheduleLimit] and [WithRunnerLimit]
-//   - a step's token lasts an hour, and an old signing key stays published
-//   - a known host may have one key of each type, and gitlab.com is among the hosts that the service knows itself, on any port
-//   - a secured variable can't be opened up without a new value
-//   - no run starts where Pipelines is disabled (400)
-//   - how a run comes to be HALTED, and that it ends when it is stopped
-//   - the list of a workspace's repositories takes sort and ignores role and q; its repositories are private, and main is their main branch
+//   - that a step's token is valid for an hour, and that an old signing key stays published
+//   - that a known host may have one key of each type, and that the service knows gitlab.com itself, on any port
+//   - that a secured variable becomes unsecured only with a new value
+//   - that a run can't start if Pipelines is disabled (400)
+//   - how a run becomes HALTED, and that stopping ends it
+//   - that the list of a workspace's repositories supports sort and ignores role and q; its repositories are private, and main is their main
+//     branch
 //
-// Some things that the service does are left to a [Fault]: a configuration that can be read late, a run that a list shows late, caches that
-// expire.
+// Some behaviour of the service needs a [Fault]: a configuration that can be read late, a run that a list shows late, caches that expire.
 package pipelinestest

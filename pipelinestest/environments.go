@@ -13,16 +13,15 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// defaultStaleness is how long an environment looks as before after it was changed.
-const defaultStaleness = time.Second
+// defaultLateEnvironments is how long the API shows an environment unchanged after a change.
+const defaultLateEnvironments = time.Second
 
-// Environment is a deployment environment of a [Repository]: a test seeds its variables, and looks at them afterwards. It is safe for
-// concurrent use.
+// Environment is a deployment environment of a [Repository]. A test adds variables to it and reads them. It is safe for concurrent use.
 type Environment struct {
 	variableSet
 
 	current, before pipelines.Environment
-	changed         time.Time // when current took the place of before
+	changed         time.Time // when current replaced before
 }
 
 func (e *Environment) id() string { return e.current.UUID }
@@ -30,20 +29,20 @@ func (e *Environment) id() string { return e.current.UUID }
 // UUID returns the environment's UUID, in braces.
 func (e *Environment) UUID() string { return e.current.UUID }
 
-// seen is what the API shows at a moment: for a while after a change still what was there before.
-func (e *Environment) seen(now time.Time) pipelines.Environment {
+// visible is the environment as the API shows it at a time. A recent change isn't visible yet.
+func (e *Environment) visible(now time.Time) pipelines.Environment {
 	if now.Before(e.changed.Add(e.server.lateEnvironments)) {
 		return e.before
 	}
 	return e.current
 }
 
-// environmentTypes are the types of environments by their ranks.
+// environmentTypes are the types of environments, by rank.
 var environmentTypes = []pipelines.EnvironmentTypeName{
 	pipelines.EnvironmentTest, pipelines.EnvironmentStaging, pipelines.EnvironmentProduction,
 }
 
-// environmentTypeOf guesses the type of an environment from its name.
+// environmentTypeOf infers the type of an environment from its name.
 func environmentTypeOf(name string) pipelines.EnvironmentTypeName {
 	for _, typ := range environmentTypes {
 		if strings.EqualFold(string(typ), name) {
@@ -53,8 +52,8 @@ func environmentTypeOf(name string) pipelines.EnvironmentTypeName {
 	return pipelines.EnvironmentTest
 }
 
-// AddEnvironment adds a deployment environment of a type, such as [pipelines.EnvironmentStaging]. One of this name that is there
-// already is returned as it is. It panics where there is no such type.
+// AddEnvironment adds a deployment environment of a type, such as [pipelines.EnvironmentStaging]. If an environment of this name exists, it
+// is returned unchanged. AddEnvironment panics if the type is unknown.
 func (r *Repository) AddEnvironment(name string, typ pipelines.EnvironmentTypeName) *Environment {
 	if !slices.Contains(environmentTypes, typ) {
 		panic("pipelinestest: there is no type " + string(typ) + " of environments")
@@ -64,15 +63,9 @@ func (r *Repository) AddEnvironment(name string, typ pipelines.EnvironmentTypeNa
 	return r.addEnvironment(name, typ)
 }
 
-// Environments returns the environments as they are now, in the order in which they were made.
+// Environments returns the environments in the order in which they were created.
 func (r *Repository) Environments() []pipelines.Environment {
-	r.server.mu.Lock()
-	defer r.server.mu.Unlock()
-	all := make([]pipelines.Environment, 0, len(r.environments))
-	for _, e := range r.environments {
-		all = append(all, clone(e.current))
-	}
-	return all
+	return copies(r.server, &r.environments, func(e *Environment) pipelines.Environment { return clone(e.current) })
 }
 
 func (r *Repository) addEnvironment(name string, typ pipelines.EnvironmentTypeName) *Environment {
@@ -110,9 +103,9 @@ const (
 	deployService    = "deploy-service"
 )
 
-var environments = kind[*Environment]{"environment", deployService, func(c *call) (*collection[*Environment], *reply) {
+var environments = kind[*Environment]{"environment", deployService, func(c *call) (*collection[*Environment], *response) {
 	return &c.repo.environments, nil
-}, func(c *call, e *Environment) any { return writeEnvironment(e.seen(c.now)) }}
+}, func(c *call, e *Environment) any { return encodeEnvironment(e.visible(c.now)) }}
 
 var environmentRoutes = []route{
 	{http.MethodGet, environmentsPath, readPipeline, environments.list},
@@ -122,41 +115,41 @@ var environmentRoutes = []route{
 	{http.MethodPost, environmentPath + "/changes", readPipeline, (*call).changeEnvironment},
 }
 
-// wireEnvironment is an environment as the service writes it: with members that are zero or false, which the model omits.
-type wireEnvironment struct {
+// environmentJSON is the JSON of an environment. Unlike the model it has members that are zero or false.
+type environmentJSON struct {
 	pipelines.Environment
 	Rank                   int                     `json:"rank"`
 	Hidden                 bool                    `json:"hidden"`
-	EnvironmentType        wireEnvironmentType     `json:"environment_type"`
-	Restrictions           wireRestrictions        `json:"restrictions"`
+	EnvironmentType        environmentTypeJSON     `json:"environment_type"`
+	Restrictions           restrictionsJSON        `json:"restrictions"`
 	EnvironmentLockEnabled bool                    `json:"environment_lock_enabled"`
 	DeploymentGateEnabled  bool                    `json:"deployment_gate_enabled"`
-	ChangeRequestConfig    wireChangeRequestConfig `json:"change_request_config"`
+	ChangeRequestConfig    changeRequestConfigJSON `json:"change_request_config"`
 }
 
-type wireEnvironmentType struct {
+type environmentTypeJSON struct {
 	pipelines.EnvironmentType
 	Rank int `json:"rank"`
 }
 
-type wireRestrictions struct {
+type restrictionsJSON struct {
 	pipelines.DeploymentRestrictions
 	AdminOnly bool `json:"admin_only"`
 }
 
-type wireChangeRequestConfig struct {
+type changeRequestConfigJSON struct {
 	Configured bool `json:"configured"`
 }
 
-func writeEnvironment(e pipelines.Environment) wireEnvironment {
-	return wireEnvironment{
-		e, e.Rank, e.Hidden, wireEnvironmentType{*e.EnvironmentType, e.EnvironmentType.Rank},
-		wireRestrictions{*e.Restrictions, e.Restrictions.AdminOnly}, e.EnvironmentLockEnabled, e.DeploymentGateEnabled,
-		wireChangeRequestConfig{e.ChangeRequestConfig.Configured},
+func encodeEnvironment(e pipelines.Environment) environmentJSON {
+	return environmentJSON{
+		e, e.Rank, e.Hidden, environmentTypeJSON{*e.EnvironmentType, e.EnvironmentType.Rank},
+		restrictionsJSON{*e.Restrictions, e.Restrictions.AdminOnly}, e.EnvironmentLockEnabled, e.DeploymentGateEnabled,
+		changeRequestConfigJSON{e.ChangeRequestConfig.Configured},
 	}
 }
 
-func (c *call) createEnvironment() *reply {
+func (c *call) createEnvironment() *response {
 	var req struct {
 		Name            string         `json:"name"`
 		EnvironmentType jsontext.Value `json:"environment_type"`
@@ -171,7 +164,7 @@ func (c *call) createEnvironment() *reply {
 		Name pipelines.EnvironmentTypeName `json:"name"`
 	}
 	switch err := json.Unmarshal(req.EnvironmentType, &typ); {
-	case err != nil || typ.Name == "": // a text counts as missing
+	case err != nil || typ.Name == "": // the service treats a string as missing
 		return invalidEnvironment("Property environment_type is required.")
 	case !slices.Contains(environmentTypes, typ.Name):
 		return invalidEnvironment("There is no environment_type " + string(typ.Name) + ".")
@@ -182,14 +175,14 @@ func (c *call) createEnvironment() *reply {
 	}
 	e := c.repo.addEnvironment(req.Name, typ.Name)
 	e.current.Restrictions.AdminOnly = req.Restrictions.AdminOnly
-	return c.created(e.UUID(), writeEnvironment(e.current))
+	return c.created(e.UUID(), encodeEnvironment(e.current))
 }
 
-func invalidEnvironment(detail string) *reply {
-	return serviceFailure(http.StatusBadRequest, deployService+".request.validation-error", detail, map[string]string{})
+func invalidEnvironment(detail string) *response {
+	return serviceError(http.StatusBadRequest, deployService+".request.validation-error", detail, map[string]string{})
 }
 
-// environmentChange is all that can be changed of an environment.
+// environmentChange is the body of a change. An environment has no other fields that can be changed.
 type environmentChange struct {
 	Change *struct {
 		Name         *string `json:"name"`
@@ -199,16 +192,16 @@ type environmentChange struct {
 	} `json:"change"`
 }
 
-// changeEnvironment promises a change, and keeps the promise a little later.
-func (c *call) changeEnvironment() *reply {
-	e, refusal := environments.find(c)
-	if refusal != nil {
-		return refusal
+// changeEnvironment accepts a change, which becomes visible a little later.
+func (c *call) changeEnvironment() *response {
+	e, errResp := environments.find(c)
+	if errResp != nil {
+		return errResp
 	}
 	var req environmentChange
 	switch err := json.Unmarshal(c.body, &req, json.RejectUnknownMembers(true)); {
 	case errors.Is(err, json.ErrUnknownName):
-		return serviceFailure(http.StatusBadRequest, deployService+".environment.change-not-supported",
+		return serviceError(http.StatusBadRequest, deployService+".environment.change-not-supported",
 			"The change is not supported.", map[string]string{})
 	case err != nil || req.Change == nil:
 		return invalidEnvironment("Property change is required.")
@@ -221,13 +214,13 @@ func (c *call) changeEnvironment() *reply {
 	case *name != e.current.Name && c.repo.environmentNamed(*name) != nil:
 		return environments.conflict("There is an environment " + *name + " already.")
 	}
-	e.before, e.changed = e.seen(c.now), c.now
-	e.current.Name = or(name, e.current.Name)
+	e.before, e.changed = e.visible(c.now), c.now
+	e.current.Name = valueOr(name, e.current.Name)
 	e.current.Slug = slugOf(e.current.Name)
 	if restrictions := req.Change.Restrictions; restrictions != nil {
-		changed := *e.current.Restrictions // before has the old ones
-		changed.AdminOnly = or(restrictions.AdminOnly, changed.AdminOnly)
+		changed := *e.current.Restrictions // before keeps the old restrictions
+		changed.AdminOnly = valueOr(restrictions.AdminOnly, changed.AdminOnly)
 		e.current.Restrictions = &changed
 	}
-	return emptyReply(http.StatusAccepted)
+	return emptyResponse(http.StatusAccepted)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func TestAnEnvironmentIsCreatedWhole(t *testing.T) {
+func TestACreatedEnvironment(t *testing.T) {
 	f := setup(t)
 	f.repo.AddEnvironment("First", pipelines.EnvironmentProduction)
 	a := f.send(http.MethodPost, site+"/environments", `{"name":"My Live","environment_type":{"name":"Production"}}`)
@@ -28,7 +28,7 @@ func TestAnEnvironmentIsCreatedWhole(t *testing.T) {
 	require.Equal(t, want, f.get(site+"/environments/"+escape(a.At("uuid").(string))).JSON())
 	require.Equal(t, want, f.get(site + "/environments").JSON()["values"].([]any)[1])
 	require.Equal(t, "My Live", f.repo.Environments()[1].Name)
-	require.Equal(t, a.At("uuid"), f.repo.AddEnvironment("My Live", pipelines.EnvironmentTest).UUID(), "it is there")
+	require.Equal(t, a.At("uuid"), f.repo.AddEnvironment("My Live", pipelines.EnvironmentTest).UUID(), "the environment exists")
 	require.Panics(t, func() { f.repo.AddEnvironment("X", "Live") })
 }
 
@@ -58,7 +58,7 @@ func TestACreatedEnvironmentKeepsItsRestrictions(t *testing.T) {
 	}
 }
 
-func TestEnvironmentsThatAreRefused(t *testing.T) {
+func TestInvalidEnvironmentsAreRefused(t *testing.T) {
 	f := setup(t)
 	f.repo.AddEnvironment("Staging", pipelines.EnvironmentStaging)
 	for body, status := range map[string]int{
@@ -80,7 +80,7 @@ func TestEnvironmentsThatAreRefused(t *testing.T) {
 	require.Len(t, f.repo.Environments(), 1)
 }
 
-func TestAnEnvironmentLooksAsBeforeForAMoment(t *testing.T) {
+func TestAnEnvironmentChangesWithADelay(t *testing.T) {
 	f := setup(t)
 	path := site + "/environments/" + escape(f.repo.AddEnvironment("Staging", pipelines.EnvironmentStaging).UUID())
 	a := f.send(http.MethodPost, path+"/changes", `{"change":{"name":"Pre-Live","restrictions":{"admin_only":true}}}`)
@@ -89,7 +89,7 @@ func TestAnEnvironmentLooksAsBeforeForAMoment(t *testing.T) {
 	require.Equal(t, "Staging", f.get(path).At("name"))
 	require.Equal(t, []any{"Staging"}, f.get(site+"/environments").Values("name"))
 	require.Equal(t, false, f.get(path).At("restrictions.admin_only"))
-	require.Equal(t, "Pre-Live", f.repo.Environments()[0].Name, "the test itself sees it")
+	require.Equal(t, "Pre-Live", f.repo.Environments()[0].Name, "the test sees the change at once")
 
 	f.clock.Advance(time.Second)
 	require.Equal(t, "Pre-Live", f.get(path).At("name"))
@@ -97,7 +97,7 @@ func TestAnEnvironmentLooksAsBeforeForAMoment(t *testing.T) {
 	require.Equal(t, true, f.get(path).At("restrictions.admin_only"))
 }
 
-func TestHowLateAChangeShowsIsForTheTestToSay(t *testing.T) {
+func TestTheDelayOfAnEnvironmentChangeIsAnOption(t *testing.T) {
 	for _, late := range []time.Duration{0, time.Minute} {
 		f := setup(t, pipelinestest.WithLateEnvironments(late))
 		path := site + "/environments/" + escape(f.repo.AddEnvironment("Staging", pipelines.EnvironmentStaging).UUID())
@@ -111,7 +111,7 @@ func TestHowLateAChangeShowsIsForTheTestToSay(t *testing.T) {
 	}
 }
 
-func TestChangesThatAreRefused(t *testing.T) {
+func TestInvalidEnvironmentChangesAreRefused(t *testing.T) {
 	f := setup(t)
 	f.repo.AddEnvironment("Test", pipelines.EnvironmentTest)
 	path := site + "/environments/" + escape(f.repo.AddEnvironment("Staging", pipelines.EnvironmentStaging).UUID()) + "/changes"

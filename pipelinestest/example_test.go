@@ -11,7 +11,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// A program that starts a pipeline, tested against a run that fails.
+// This test of a program that starts a pipeline has a run that fails.
 func Example() {
 	srv := pipelinestest.NewServer()
 	defer srv.Close()
@@ -50,7 +50,7 @@ func Example() {
 	// variables: ENV
 }
 
-// The response to a request that starts a run is lost: the program can't know whether the run exists.
+// The response to a request that starts a run is lost, so the program doesn't know whether the run exists.
 func ExampleServer_Inject() {
 	srv := pipelinestest.NewServer()
 	defer srv.Close()
@@ -68,7 +68,7 @@ func ExampleServer_Inject() {
 	// runs: 1
 }
 
-// What a program sent, without the secrets in it.
+// The requests that a program sent, printed without secrets.
 func ExampleServer_Requests() {
 	srv := pipelinestest.NewServer()
 	defer srv.Close()
@@ -90,7 +90,7 @@ func ExampleServer_Requests() {
 	// GET /2.0/repositories/acme/site/pipelines 200 -created_on
 }
 
-// A clock of the test's own makes a run move on without waiting. In a bubble of testing/synctest that isn't needed.
+// A clock of the test moves a run on without waiting. A bubble of testing/synctest needs none.
 func ExampleWithClock() {
 	now := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 	srv := pipelinestest.NewServer(pipelinestest.WithClock(func() time.Time { return now }))
@@ -127,7 +127,7 @@ func ExampleWithClock() {
 	// 12:10:00 SUCCESSFUL
 }
 
-// A program that keeps variables as code, tested by what it leaves behind.
+// A test of a program that keeps variables as code reads the variables that it leaves.
 func ExampleRepository_AddVariable() {
 	srv := pipelinestest.NewServer()
 	defer srv.Close()

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// answered is the response of a handler of the test's own.
-func answered(t *testing.T, method string, h http.HandlerFunc) (*http.Response, string, error) {
+// roundTrip returns the response of a handler.
+func roundTrip(t *testing.T, method string, h http.HandlerFunc) (*http.Response, string, error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+apiHost, nil)
 	require.NoError(t, err)
@@ -22,7 +22,7 @@ func answered(t *testing.T, method string, h http.HandlerFunc) (*http.Response, 
 }
 
 func TestAHandlerMayStreamWithoutALength(t *testing.T) {
-	resp, body, err := answered(t, http.MethodGet, func(w http.ResponseWriter, _ *http.Request) {
+	resp, body, err := roundTrip(t, http.MethodGet, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusEarlyHints)
 		n, err := w.Write(nil)
 		assert.NoError(t, err)
@@ -38,15 +38,15 @@ func TestAHandlerMayStreamWithoutALength(t *testing.T) {
 	require.EqualValues(t, -1, resp.ContentLength)
 }
 
-func TestAHandlerThatWritesNothingAnswersOK(t *testing.T) {
-	resp, body, err := answered(t, http.MethodGet, func(http.ResponseWriter, *http.Request) {})
+func TestAHandlerThatWritesNothingRespondsOK(t *testing.T) {
+	resp, body, err := roundTrip(t, http.MethodGet, func(http.ResponseWriter, *http.Request) {})
 	require.NoError(t, err)
 	require.Empty(t, body)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 }
 
-func TestABodyIsHeldToItsAnnouncedLength(t *testing.T) {
-	_, body, err := answered(t, http.MethodGet, func(w http.ResponseWriter, _ *http.Request) {
+func TestABodyMayNotExceedItsContentLength(t *testing.T) {
+	_, body, err := roundTrip(t, http.MethodGet, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "5")
 		_, _ = io.WriteString(w, "four")
 		_, err := io.WriteString(w, "more")
@@ -55,14 +55,14 @@ func TestABodyIsHeldToItsAnnouncedLength(t *testing.T) {
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.Equal(t, "four", body)
 
-	_, _, err = answered(t, http.MethodGet, func(w http.ResponseWriter, _ *http.Request) {
+	_, _, err = roundTrip(t, http.MethodGet, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "5")
 	})
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }
 
-func TestAnAnswerWithoutContentTakesNoBody(t *testing.T) {
-	resp, _, err := answered(t, http.MethodDelete, func(w http.ResponseWriter, _ *http.Request) {
+func TestAResponseWithoutContentTakesNoBody(t *testing.T) {
+	resp, _, err := roundTrip(t, http.MethodDelete, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		_, err := io.WriteString(w, "x")
 		assert.ErrorIs(t, err, http.ErrBodyNotAllowed)
@@ -71,11 +71,11 @@ func TestAnAnswerWithoutContentTakesNoBody(t *testing.T) {
 	require.Zero(t, resp.ContentLength)
 }
 
-func TestAnAnswerThatCannotBeEncodedIsAServerError(t *testing.T) {
-	require.Equal(t, http.StatusInternalServerError, jsonReply(http.StatusOK, func() {}).status)
+func TestAResponseThatCannotBeEncodedIsAServerError(t *testing.T) {
+	require.Equal(t, http.StatusInternalServerError, jsonResponse(http.StatusOK, func() {}).status)
 }
 
-func TestAHandlersOwnPanicIsNotHidden(t *testing.T) {
+func TestAPanicOfAHandlerIsNotRecovered(t *testing.T) {
 	x := &exchange{}
-	require.PanicsWithValue(t, "bug", func() { x.end("bug") })
+	require.PanicsWithValue(t, "bug", func() { x.finish("bug") })
 }

@@ -5,66 +5,68 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path"
 	"slices"
-	"strings"
 	"time"
 )
 
-// Fault is something that goes wrong with requests. The zero Fault strikes every request to the API and does nothing to it; set
-// what it strikes and what it does.
+// Fault makes requests fail or slow. The zero Fault applies to every request to the API and changes nothing. Set the requests to which it
+// applies, and its effect.
 type Fault struct {
-	// Method is the method to strike; empty: any.
+	// Method is the method of the requests; empty: any.
 	Method string
-	// Path is the path to strike, below the base URL; empty: any. An element in braces stands for any one element, so the
-	// templates of the API fit ("/repositories/{workspace}/{repo_slug}/pipelines"); other elements are patterns of [path.Match]. A
-	// [Request.Path] fits itself: a leading /2.0 doesn't count, and elements may be escaped.
+	// Path is the path of the requests, below the base URL; empty: any. An element in braces matches any one
+	// element, so path templates of the API work ("/repositories/{workspace}/{repo_slug}/pipelines"). Other
+	// elements are patterns of [path.Match]. A [Request.Path] matches itself: a leading /2.0 is ignored, and
+	// elements may be escaped.
 	Path string
 	// Match is a further condition; nil: none. It may read the body.
 	Match func(*http.Request) bool
-	// Storage strikes requests to the storage's origin instead of the API's.
+	// Storage applies the fault to requests to the storage instead of the API.
 	Storage bool
-	// Skip lets so many matching requests pass first, then the fault strikes Times of them; Times 0: all.
+	// Skip is the number of matching requests that pass before the fault applies. Times is the number of
+	// requests to which it then applies; 0: all.
 	Skip, Times int
-	// For is how long the fault strikes, counted from its first strike by the server's clock; 0: for good. With Times, whichever ends
-	// first counts.
+	// For is how long the fault applies, by the server's clock, from the first request that it applies to; 0:
+	// without end. If Times is set too, the fault ends with the first of the two.
 	For time.Duration
 
-	// Latency is waited before anything else happens.
+	// Latency is how long the request waits first.
 	Latency time.Duration
-	// Status, if set, is answered in place of the server's own answer; the request has no effect then. Header and Body go with it, and
-	// only with it. The Content-Type is text/plain unless Header says otherwise.
+	// Status, if not 0, is the status of a response that is sent instead of the server's own. The request has
+	// no effect then. Header and Body belong to this response and require a Status. The Content-Type is
+	// text/plain unless Header sets another.
 	Status int
 	Header http.Header
 	Body   string
-	// Drop loses the connection.
+	// Drop closes the connection.
 	Drop Drop
-	// Cut breaks the connection off once After bytes of the answer's body were sent; Stall sends nothing more from there on, until
-	// the caller goes away. The full Content-Length has been announced in both cases. A body that isn't longer passes whole.
+	// Cut closes the connection after After bytes of the response body. Stall instead sends nothing more
+	// until the client closes the connection. Either way, Content-Length is that of the whole body. A body of
+	// at most After bytes is sent whole.
 	Cut, Stall bool
 	After      int64
 }
 
-// Drop says when a [Fault] loses the connection.
+// Drop is when a [Fault] closes the connection.
 type Drop int
 
-// The moments at which a connection is lost.
+// The times at which a connection is closed.
 const (
 	NoDrop     Drop = iota
 	DropBefore      // the request has no effect
-	DropAfter       // the request took effect, and the caller doesn't hear of it
+	DropAfter       // the request has taken effect, and no response is sent
 )
 
-// activeFault is a Fault, which never changes, and what it counts.
+// activeFault is an injected Fault and its counters. The Fault itself never changes.
 type activeFault struct {
 	Fault
-	skipped, struck int
-	since           time.Time // when it first struck
+	skipped, used int
+	since         time.Time // when it was first used
 }
 
-// Inject adds a fault. A request suffers the first fault, in the order of injection, that matches it and is neither skipping nor
-// used up. It panics on a fault that could never strike: where the path is malformed, the method unknown, such as one in lower case, or
-// For negative, or where there is a Header or a Body without a Status.
+// Inject adds a fault. A request gets the first fault, in the order of injection, that matches it and is neither skipping nor used up.
+// Inject panics on a fault that can't apply to any request: the path is malformed, the method is unknown (such as one in lower case), For
+// is negative, or Header or Body is set without a Status.
 func (s *Server) Inject(f Fault) {
 	f.Path = checkedPath(f.Method, f.Path)
 	if f.Status == 0 && (len(f.Header) > 0 || f.Body != "") {
@@ -85,20 +87,20 @@ func (s *Server) ClearFaults() {
 	s.faults = nil
 }
 
-// strike returns the fault that the request suffers, which is the zero one for most.
-func (s *Server) strike(r *http.Request, body []byte, storage bool) Fault {
+// faultFor returns the fault that applies to a request. It is the zero Fault for most.
+func (s *Server) faultFor(r *http.Request, body []byte, storage bool) Fault {
 	s.mu.Lock()
 	faults := slices.Clone(s.faults)
 	s.mu.Unlock()
 	for _, f := range faults {
-		if f.matches(r, body, storage) && s.spend(f) {
+		if f.matches(r, body, storage) && s.use(f) {
 			return f.Fault
 		}
 	}
 	return Fault{}
 }
 
-func (s *Server) spend(f *activeFault) bool {
+func (s *Server) use(f *activeFault) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f.skipped < f.Skip {
@@ -106,13 +108,13 @@ func (s *Server) spend(f *activeFault) bool {
 		return false
 	}
 	now := s.now()
-	if f.Times > 0 && f.struck >= f.Times || f.For > 0 && f.struck > 0 && now.Sub(f.since) >= f.For {
+	if f.Times > 0 && f.used >= f.Times || f.For > 0 && f.used > 0 && now.Sub(f.since) >= f.For {
 		return false
 	}
-	if f.struck == 0 {
+	if f.used == 0 {
 		f.since = now
 	}
-	f.struck++
+	f.used++
 	return true
 }
 
@@ -120,7 +122,7 @@ func (f *activeFault) matches(r *http.Request, body []byte, storage bool) bool {
 	if f.Storage != storage || f.Method != "" && f.Method != r.Method {
 		return false
 	}
-	if !fitsPath(f.Path, r.URL.EscapedPath()) {
+	if !matchesPath(f.Path, r.URL.EscapedPath()) {
 		return false
 	}
 	if f.Match == nil {
@@ -130,34 +132,7 @@ func (f *activeFault) matches(r *http.Request, body []byte, storage bool) bool {
 	return f.Match(r)
 }
 
-var methods = []string{
-	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
-}
-
-// checkedPath returns a pattern of paths as [fitsPath] takes it. It panics where no request can have the method or such a path.
-func checkedPath(method, pattern string) string {
-	if method != "" && !slices.Contains(methods, method) {
-		panic(fmt.Sprintf("pipelinestest: there is no method %q", method))
-	}
-	for element := range strings.SplitSeq(pattern, "/") {
-		if _, err := path.Match(element, ""); err != nil {
-			panic("pipelinestest: malformed path " + pattern)
-		}
-	}
-	if below, ok := strings.CutPrefix(pattern, apiPrefix+"/"); ok {
-		return "/" + below
-	}
-	return pattern
-}
-
-// fitsPath reports whether an escaped path fits a pattern, which is empty for any path.
-func fitsPath(pattern, escaped string) bool {
-	_, elements := splitPath(escaped)
-	_, ok := matchPath(pattern, elements)
-	return pattern == "" || ok
-}
-
-// before does what happens before the request takes effect.
+// before runs before the request takes effect.
 func (f Fault) before(w http.ResponseWriter, r *http.Request) {
 	if f.Latency > 0 {
 		select {
@@ -173,8 +148,8 @@ func (f Fault) before(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// reply is the answer in place of the server's own, or nil.
-func (f Fault) reply() *reply {
+// response is the response instead of the server's own, or nil.
+func (f Fault) response() *response {
 	if f.Status == 0 {
 		return nil
 	}
@@ -182,17 +157,17 @@ func (f Fault) reply() *reply {
 	for key, values := range f.Header {
 		header[http.CanonicalHeaderKey(key)] = values
 	}
-	return &reply{status: f.Status, header: header, body: []byte(f.Body)}
+	return &response{status: f.Status, header: header, body: []byte(f.Body)}
 }
 
-// after does what happens when the request has taken effect.
+// after runs once the request has taken effect.
 func (f Fault) after(w http.ResponseWriter) {
 	if f.Drop == DropAfter {
 		dropConnection(w)
 	}
 }
 
-// wrap makes the answer's body break where the fault says so.
+// wrap returns a writer that breaks the response body where the fault says so.
 func (f Fault) wrap(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 	if !f.Cut && !f.Stall {
 		return w
@@ -205,11 +180,11 @@ func (f Fault) wrap(w http.ResponseWriter, r *http.Request) http.ResponseWriter 
 	}}
 }
 
-// breakingWriter passes some bytes on and then breaks.
+// breakingWriter writes a number of bytes and then breaks.
 type breakingWriter struct {
 	http.ResponseWriter
 	left   int64
-	broken func() // doesn't return
+	broken func() // never returns
 }
 
 func (w *breakingWriter) Write(p []byte) (int, error) {
@@ -225,8 +200,8 @@ func (w *breakingWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// dropConnection closes the caller's connection and ends the handler. The beginning of an answer goes out first: without it, net/http
-// silently repeats a GET that was sent over a connection it had used before, and nobody would notice the fault.
+// dropConnection closes the client's connection and aborts the handler. It sends the beginning of a response first. Without it, net/http
+// silently repeats a GET on a reused connection, and the test wouldn't see the fault.
 func dropConnection(w http.ResponseWriter) {
 	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n")

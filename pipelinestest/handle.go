@@ -12,15 +12,16 @@ import (
 )
 
 // Handle adds an endpoint that the server lacks, such as "GET /repositories/{workspace}/{repo_slug}/pullrequests". The pattern is one of
-// [http.ServeMux], below the base URL and without a host; a leading /2.0 doesn't count. The handler gets the request with its path values
-// and without the prefix.
+// [http.ServeMux], below the base URL and without a host; a leading /2.0 is ignored. The handler gets the request with its path values and
+// without the prefix.
 //
-// Requests to it are treated as all others are: they are recorded, suffer faults, need credentials, and count against the quota where the
-// path begins with /repositories/. No scope is asked for, and the repository needn't exist. The handler may use the server. Its response
-// is sent when the handler returns.
+// The server treats these requests like all others: it records them, applies faults, requires credentials, and counts them against the
+// quota if the path begins with /repositories/. It requires no scope, and the repository need not exist. The handler may use the server.
+// Its response is sent when the handler returns.
 //
-// A pattern goes before the endpoints that the server has itself, unless it stands for all that is below a path, by a slash at its end or a
-// wildcard such as {rest...}: then it serves what is left. Handle panics where [http.ServeMux.Handle] does, and where no request can fit.
+// The pattern takes precedence over the server's own endpoints, unless it matches everything below a path, by a slash at the end or a
+// wildcard such as {rest...}; it then serves what the server doesn't. Handle panics if [http.ServeMux.Handle] does, or if no request can
+// match.
 func (s *Server) Handle(pattern string, handler http.Handler) {
 	method, below, _ := strings.Cut(pattern, " ")
 	if strings.HasPrefix(method, "/") {
@@ -32,14 +33,14 @@ func (s *Server) Handle(pattern string, handler http.Handler) {
 	s.added.Handle(strings.TrimSpace(method+" "+below), handler)
 }
 
-// addedEndpoint is an endpoint that the test has added, on its way to serve a request.
+// addedEndpoint is an endpoint of [Server.Handle] that matched a request.
 type addedEndpoint struct {
 	mux     *http.ServeMux
-	request *http.Request // with the path below the base URL
+	request *http.Request // its path is relative to the base URL
 }
 
-// findAdded returns the endpoint that the test has added for a request, whose path has a prefix. Known is true where there is one for
-// another method. Own says whether the server has an endpoint itself.
+// findAdded returns the endpoint of [Server.Handle] for a request whose path has a prefix. Known reports whether there is one for another
+// method. Own is whether the server has an endpoint itself.
 func (s *Server) findAdded(r *http.Request, prefix string, own bool) (found *addedEndpoint, known bool) {
 	below := cmp.Or(strings.TrimPrefix(r.URL.EscapedPath(), prefix), "/")
 	shortened := strings.TrimSuffix(below, "/")
@@ -67,25 +68,25 @@ func (s *Server) findAdded(r *http.Request, prefix string, own bool) (found *add
 func withPath(r *http.Request, escaped string) *http.Request {
 	copied := r.WithContext(r.Context())
 	u := *r.URL
-	u.Path, _ = url.PathUnescape(escaped) // part of a path that was parsed
+	u.Path, _ = url.PathUnescape(escaped) // part of a valid path
 	u.RawPath = escaped
 	copied.URL = &u
 	return copied
 }
 
-// refusesMethod reports whether a ServeMux found a path and no method: it has a handler for that, too.
-func refusesMethod(refusal http.Handler, r *http.Request) bool {
+// refusesMethod reports whether a ServeMux matched the path but not the method: its handler then responds with 405.
+func refusesMethod(h http.Handler, r *http.Request) bool {
 	w := httptest.NewRecorder()
-	refusal.ServeHTTP(w, r)
+	h.ServeHTTP(w, r)
 	return w.Code == http.StatusMethodNotAllowed
 }
 
 // serve runs the handler, which may call the server.
-func (e *addedEndpoint) serve(body []byte) *reply {
+func (e *addedEndpoint) serve(body []byte) *response {
 	e.request.Body = io.NopCloser(bytes.NewReader(body))
 	w := httptest.NewRecorder()
 	e.mux.ServeHTTP(w, e.request)
 	resp := w.Result()
 	defer resp.Body.Close()
-	return &reply{status: resp.StatusCode, header: resp.Header, body: w.Body.Bytes()}
+	return &response{status: resp.StatusCode, header: resp.Header, body: w.Body.Bytes()}
 }

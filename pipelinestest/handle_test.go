@@ -15,7 +15,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// echo sends back what it got.
+// echo responds with what it received.
 func echo(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	w.Header().Set("Content-Type", "application/json")
@@ -43,7 +43,7 @@ func TestATestAddsEndpoints(t *testing.T) {
 		require.Equal(t, http.StatusAccepted, a.StatusCode, path+" "+a.text)
 		require.Equal(t, own, a.At("slug"), path)
 		require.Equal(t, `{"title":"x"}`, a.At("body"))
-		require.True(t, strings.HasPrefix(a.At("path").(string), "/repositories/"), "the prefix is gone")
+		require.True(t, strings.HasPrefix(a.At("path").(string), "/repositories/"), "the path has no prefix")
 		require.Equal(t, "yes", a.Header.Get("X-Own"))
 		require.NotEmpty(t, a.Header.Get("X-Request-Id"))
 		require.Equal(t, "access_token", a.Header.Get("X-Credential-Type"))
@@ -62,7 +62,7 @@ func TestATestAddsEndpoints(t *testing.T) {
 	}
 }
 
-func TestAnAddedEndpointIsTreatedAsTheServersOwnAre(t *testing.T) {
+func TestAnAddedEndpointIsTreatedLikeTheServersOwn(t *testing.T) {
 	f := setup(t, pipelinestest.WithToken("token", "pipeline"), pipelinestest.WithQuota(4))
 	f.srv.Handle("POST "+pullRequests, http.HandlerFunc(echo))
 	f.srv.Handle("GET /user", http.HandlerFunc(echo))
@@ -70,8 +70,8 @@ func TestAnAddedEndpointIsTreatedAsTheServersOwnAre(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, f.send(http.MethodPost, path, "", "Authorization", "Bearer other").StatusCode)
 	require.Equal(t, http.StatusUnauthorized, f.get("/user", "Authorization", "").StatusCode)
 	require.Equal(t, http.StatusBadRequest, f.send(http.MethodPost, path, "", "Content-Type", "application/json").StatusCode)
-	require.Equal(t, http.StatusAccepted, f.send(http.MethodPost, path, "{}", "Content-Type", "application/json").StatusCode, "no scope is asked for")
-	require.Len(t, f.srv.RequestsTo(http.MethodPost, pullRequests), 3, "it is recorded")
+	require.Equal(t, http.StatusAccepted, f.send(http.MethodPost, path, "{}", "Content-Type", "application/json").StatusCode, "no scope is required")
+	require.Len(t, f.srv.RequestsTo(http.MethodPost, pullRequests), 3, "recorded")
 	require.Equal(t, []byte("{}"), f.srv.RequestsTo(http.MethodPost, path)[2].Body)
 	require.Equal(t, 202, f.srv.RequestsTo(http.MethodPost, path)[2].Status)
 
@@ -86,18 +86,18 @@ func TestAnAddedEndpointIsTreatedAsTheServersOwnAre(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, http.StatusAccepted, f.send(http.MethodPost, path, "").StatusCode)
 	require.Equal(t, "true", f.send(http.MethodPost, path, "").Header.Get("X-RateLimit-NearLimit"))
-	require.Equal(t, http.StatusTooManyRequests, f.send(http.MethodPost, path, "").StatusCode, "it counts against the quota")
-	require.Equal(t, http.StatusAccepted, f.get("/user").StatusCode, "which is the repositories' only")
+	require.Equal(t, http.StatusTooManyRequests, f.send(http.MethodPost, path, "").StatusCode, "counts against the quota")
+	require.Equal(t, http.StatusAccepted, f.get("/user").StatusCode, "only repositories count against the quota")
 }
 
-func TestAnAddedEndpointGoesBeforeTheServersOwn(t *testing.T) {
+func TestAnAddedEndpointTakesPrecedence(t *testing.T) {
 	f := setup(t)
 	f.srv.Handle("GET /repositories/{workspace}/{repo_slug}/pipelines/{id}", http.HandlerFunc(echo))
 	f.srv.Handle("/", http.HandlerFunc(echo))
 	f.srv.Handle("/repositories/{rest...}", http.HandlerFunc(echo))
 	f.started()
 	require.Equal(t, http.StatusAccepted, f.get(site+"/pipelines/1").StatusCode)
-	require.Equal(t, http.StatusOK, f.get(site+"/pipelines").StatusCode, "one for all that is below serves what is left")
+	require.Equal(t, http.StatusOK, f.get(site+"/pipelines").StatusCode, "a subtree pattern serves what the server doesn't")
 	require.Equal(t, http.StatusAccepted, f.get(site+"/pullrequests").StatusCode)
 	require.Equal(t, http.StatusAccepted, f.get("/user/emails").StatusCode)
 	require.Equal(t, http.StatusAccepted, f.get("/").StatusCode)
@@ -141,76 +141,11 @@ func TestAHandlerThatAbortsLosesTheConnection(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestAPatternThatNothingCanFitPanics(t *testing.T) {
+func TestAPatternThatMatchesNoRequestPanics(t *testing.T) {
 	f := setup(t)
 	f.srv.Handle("GET /user", http.HandlerFunc(echo))
 	for _, pattern := range []string{"", "user", "GET user", "api.bitbucket.org/user", "get /user", "GET /user", "GET /2.0/user", "/{", "GET  "} {
 		require.Panics(t, func() { f.srv.Handle(pattern, http.HandlerFunc(echo)) }, pattern)
 	}
 	require.Panics(t, func() { f.srv.Handle("/nil", nil) })
-}
-
-func TestTheRepositoriesOfAWorkspace(t *testing.T) {
-	f := setup(t)
-	f.clock.Advance(time.Minute)
-	for i := range 11 {
-		f.srv.AddRepository("acme", fmt.Sprintf("r%02d", i))
-	}
-	f.srv.AddRepository("other", "site")
-	workspace := f.srv.AddWorkspace("acme").UUID()
-	a := f.get("/repositories/acme")
-	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
-	require.EqualValues(t, 12, a.At("size"))
-	require.Len(t, a.Values("full_name"), 10)
-	require.Equal(t, "acme/site", a.Values("full_name")[0], "in the order of creation")
-	require.Equal(t, f.srv.URL()+"/repositories/acme?page=2&pagelen=10", a.At("next"))
-	require.Equal(t, []any{"r09", "r10"}, f.get(a.At("next").(string)).Values("slug"))
-
-	one := a.At("values.0").(map[string]any)
-	require.Equal(t, map[string]any{
-		"type": "repository", "uuid": f.repo.UUID(), "name": "site", "slug": "site", "full_name": "acme/site", "scm": "git", "is_private": true,
-		"created_on": "2026-03-01T12:00:00Z", "updated_on": "2026-03-01T12:00:00Z", "links": one["links"],
-		"mainbranch": map[string]any{"type": "branch", "name": "main"},
-		"workspace": map[string]any{"type": "workspace", "uuid": workspace, "slug": "acme", "name": "acme", "links": map[string]any{
-			"self": map[string]any{"href": f.srv.URL() + "/workspaces/acme"}, "html": map[string]any{"href": "https://bitbucket.org/acme/"},
-			"avatar": map[string]any{"href": "https://bitbucket.org/workspaces/acme/avatar/"},
-		}},
-	}, one)
-	require.Equal(t, f.srv.URL()+site, at(one, "links.self.href"))
-	require.Equal(t, "https://bitbucket.org/acme/site", at(one, "links.html.href"))
-	require.NotEmpty(t, at(one, "links.avatar.href"))
-	require.Equal(t, "https", at(one, "links.clone.0.name"))
-	require.Equal(t, "https://bitbucket.org/acme/site.git", at(one, "links.clone.0.href"))
-	require.Equal(t, "git@bitbucket.org:acme/site.git", at(one, "links.clone.1.href"))
-
-	require.Equal(t, a.JSON()["size"], f.get("/repositories/"+escape(workspace)+"/").At("size"))
-	require.Equal(t, map[string]any{"values": []any{map[string]any{"full_name": "other/site"}}}, f.get("/repositories/other?fields=values.full_name").JSON())
-	for sort, want := range map[string]string{"": "site", "created_on": "site", "-created_on": "r10", "full_name": "r00", "-slug": "site", "-name": "site"} {
-		require.Equal(t, want, f.get("/repositories/acme?sort=" + sort).Values("slug")[0], sort)
-	}
-	require.Equal(t, http.StatusBadRequest, f.get("/repositories/acme?sort=moon").StatusCode)
-	missing := f.get("/repositories/nobody")
-	require.Equal(t, http.StatusNotFound, missing.StatusCode)
-	require.Equal(t, "No workspace with identifier 'nobody'.", missing.At("error.message"))
-	require.Equal(t, http.StatusMethodNotAllowed, f.send(http.MethodPost, "/repositories/acme", "{}").StatusCode)
-}
-
-func TestTheListOfRepositoriesNeedsItsScopeAndCountsAgainstTheQuota(t *testing.T) {
-	for scope, status := range map[string]int{"repository": 200, "repository:write": 200, "repository:admin": 403, "pipeline:write": 403} {
-		f := setup(t, pipelinestest.WithToken("token", scope))
-		require.Equal(t, status, f.get("/repositories/acme").StatusCode, scope)
-	}
-	f := setup(t, pipelinestest.WithQuota(1))
-	require.Equal(t, http.StatusOK, f.get("/repositories/acme").StatusCode)
-	require.Equal(t, http.StatusTooManyRequests, f.get("/repositories/acme").StatusCode)
-}
-
-func TestTheClientListsTheRepositoriesOfAWorkspace(t *testing.T) {
-	f := setup(t)
-	var page struct {
-		Values []*pipelines.Repository `json:"values"`
-	}
-	require.NoError(t, f.srv.Client().Do(t.Context(), http.MethodGet, "/repositories/acme?pagelen=100", nil, &page))
-	require.Equal(t, "acme/site", page.Values[0].FullName)
-	require.Equal(t, "main", page.Values[0].MainBranch.Name)
 }

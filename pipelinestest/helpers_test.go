@@ -1,6 +1,7 @@
 package pipelinestest_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -16,7 +17,7 @@ import (
 
 const site = "/repositories/acme/site"
 
-// clock is a clock that a test sets forward.
+// clock is a clock that the test advances.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -36,7 +37,7 @@ func (c *clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// fixture is a server with one repository, spoken to by net/http alone.
+// fixture is a server with one repository, and an HTTP client without the SDK.
 type fixture struct {
 	t      *testing.T
 	srv    *pipelinestest.Server
@@ -60,23 +61,23 @@ func setup(t *testing.T, opts ...pipelinestest.ServerOption) *fixture {
 	}}
 }
 
-// answer is a response that has been read.
-type answer struct {
+// response is a response whose body has been read.
+type response struct {
 	*http.Response
 	t    *testing.T
 	text string
 }
 
 // JSON decodes the body.
-func (a answer) JSON() map[string]any {
+func (a response) JSON() map[string]any {
 	a.t.Helper()
 	var v map[string]any
 	require.NoError(a.t, json.Unmarshal([]byte(a.text), &v), a.text)
 	return v
 }
 
-// At looks up a member by its path with dots; a number is a list's index.
-func (a answer) At(path string) any {
+// At returns a member by its dotted path; a number is the index in a list.
+func (a response) At(path string) any {
 	a.t.Helper()
 	return at(a.JSON(), path)
 }
@@ -95,8 +96,8 @@ func at(v any, path string) any {
 	return v
 }
 
-// Values collects a member of each item of a list.
-func (a answer) Values(path string) []any {
+// Values returns a member of each item of a list.
+func (a response) Values(path string) []any {
 	a.t.Helper()
 	values := []any{}
 	for _, item := range a.JSON()["values"].([]any) {
@@ -105,8 +106,8 @@ func (a answer) Values(path string) []any {
 	return values
 }
 
-// send sends a request with a token. Header is a list of names and values that may replace it.
-func (f *fixture) send(method, path, body string, header ...string) answer {
+// send sends a request with a token. Header is a list of names and values that override its header; an empty value deletes.
+func (f *fixture) send(method, path, body string, header ...string) response {
 	f.t.Helper()
 	url := path
 	if !strings.HasPrefix(path, "http") {
@@ -126,16 +127,16 @@ func (f *fixture) send(method, path, body string, header ...string) answer {
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(f.t, err)
-	return answer{resp, f.t, string(text)}
+	return response{resp, f.t, string(text)}
 }
 
-func (f *fixture) get(path string, header ...string) answer {
+func (f *fixture) get(path string, header ...string) response {
 	f.t.Helper()
 	return f.send(http.MethodGet, path, "", header...)
 }
 
 // run starts a pipeline.
-func (f *fixture) run(target string) answer {
+func (f *fixture) run(target string) response {
 	f.t.Helper()
 	return f.send(http.MethodPost, site+"/pipelines", `{"target":`+target+`}`, "Content-Type", "application/json")
 }
@@ -150,7 +151,7 @@ func (f *fixture) started() string {
 	return strings.TrimPrefix(a.Header.Get("Location"), f.srv.URL())
 }
 
-// state is a pipeline's state in a word or two.
+// state is the state of a pipeline and its stage or result.
 func (f *fixture) state(path string) string {
 	f.t.Helper()
 	return stateOf(f.get(path).JSON())
@@ -165,7 +166,7 @@ func stateOf(v map[string]any) string {
 	return at(v, "state.name").(string)
 }
 
-// steps are the states of a pipeline's steps.
+// steps are the states of the steps of a pipeline.
 func (f *fixture) steps(path string) []string {
 	f.t.Helper()
 	states := []string{}
@@ -175,7 +176,7 @@ func (f *fixture) steps(path string) []string {
 	return states
 }
 
-// step is the path of one of a pipeline's steps.
+// step is the path of a step of a pipeline.
 func (f *fixture) step(path string, i int) string {
 	f.t.Helper()
 	uuid := f.get(path + "/steps").Values("uuid")[i].(string)
@@ -184,4 +185,13 @@ func (f *fixture) step(path string, i int) string {
 
 func escape(uuid string) string {
 	return strings.NewReplacer("{", "%7B", "}", "%7D").Replace(uuid)
+}
+
+func (f *fixture) token(form, id, secret string) response {
+	f.t.Helper()
+	header := []string{"Content-Type", "application/x-www-form-urlencoded", "Authorization", ""}
+	if id != "" {
+		header[3] = "Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret))
+	}
+	return f.send(http.MethodPost, strings.TrimSuffix(f.srv.URL(), "/2.0")+"/site/oauth2/access_token", form, header...)
 }

@@ -46,7 +46,7 @@ func TestALogGrowsByLines(t *testing.T) {
 	require.Equal(t, http.StatusTemporaryRedirect, f.get(log).StatusCode)
 }
 
-func TestALogThatIsMissing(t *testing.T) {
+func TestAMissingLogIsNotFound(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", logged)
 	path := f.started()
@@ -57,7 +57,7 @@ func TestALogThatIsMissing(t *testing.T) {
 	require.Equal(t, "Log in step "+uuid+" does not exist.", a.At("error.detail"))
 }
 
-func TestALogIsRefusedAsAnythingButBytes(t *testing.T) {
+func TestALogIsNotAcceptableAsJSON(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", logged)
 	path := f.started()
@@ -87,7 +87,7 @@ func TestARunningLogIsServedInRanges(t *testing.T) {
 	require.Equal(t, "bytes */6", nothingNew.Header.Get("Content-Range"))
 }
 
-func TestTheLogOfAnEndedStepComesFromTheStorage(t *testing.T) {
+func TestTheLogOfAnEndedStepIsServedByTheStorage(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", logged)
 	path := f.started()
@@ -117,26 +117,6 @@ func TestTheLogOfAnEndedStepComesFromTheStorage(t *testing.T) {
 	require.False(t, last[len(last)-1].Storage)
 }
 
-func TestTheStorageRefuses(t *testing.T) {
-	f := setup(t, pipelinestest.WithLinkLifetime(time.Minute))
-	f.repo.Script("main", logged)
-	path := f.started()
-	f.clock.Advance(time.Hour)
-	link := f.get(f.step(path, 0) + "/log").Header.Get("Location")
-
-	credentials := f.get(link)
-	require.Equal(t, http.StatusBadRequest, credentials.StatusCode)
-	require.Contains(t, credentials.text, "<Code>InvalidArgument</Code>")
-	require.Equal(t, "application/xml", credentials.Header.Get("Content-Type"))
-	require.Equal(t, http.StatusForbidden, f.get(strings.Replace(link, "Expires=1", "Expires=2", 1), "Authorization", "").StatusCode)
-	require.Equal(t, http.StatusMethodNotAllowed, f.send(http.MethodPut, link, "", "Authorization", "").StatusCode)
-
-	f.clock.Advance(time.Minute)
-	expired := f.get(link, "Authorization", "")
-	require.Equal(t, http.StatusForbidden, expired.StatusCode)
-	require.Contains(t, expired.text, "Request has expired")
-}
-
 func TestContainerLogs(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", logged)
@@ -151,7 +131,7 @@ func TestContainerLogs(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, f.get(step+"/logs/%7B1%7D").StatusCode)
 }
 
-func TestTheLogOfAStoppedStepEndsThere(t *testing.T) {
+func TestTheLogOfAStoppedStepStopsGrowing(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", logged)
 	path := f.started()

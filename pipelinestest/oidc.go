@@ -18,7 +18,7 @@ import (
 
 const oidcPath = workspacePath + "/pipelines-config/identity/oidc"
 
-// oidcRoutes are public: those who verify a token have no account.
+// oidcRoutes are public: a verifier of tokens needs no account.
 var oidcRoutes = []route{
 	{http.MethodGet, oidcPath + "/.well-known/openid-configuration", public, (*call).oidcConfiguration},
 	{http.MethodGet, oidcPath + "/keys.json", public, (*call).oidcKeys},
@@ -30,7 +30,7 @@ var tokenClaims = []string{
 	"deploymentEnvironmentUuid",
 }
 
-// issuer is who signs the tokens of a workspace's steps.
+// issuer is the issuer of the tokens of a workspace's steps.
 func (c *call) issuer(w *Workspace) string {
 	return c.base() + issuerPath(w)
 }
@@ -39,10 +39,10 @@ func issuerPath(w *Workspace) string {
 	return "/workspaces/" + escaped(w.slug) + "/pipelines-config/identity/oidc"
 }
 
-func (c *call) oidcConfiguration() *reply {
-	w, refusal := c.workspace()
-	if refusal != nil {
-		return refusal
+func (c *call) oidcConfiguration() *response {
+	w, errResp := c.workspace()
+	if errResp != nil {
+		return errResp
 	}
 	issuer := c.issuer(w)
 	return c.json(http.StatusOK, pipelines.OpenIDConfiguration{
@@ -51,12 +51,12 @@ func (c *call) oidcConfiguration() *reply {
 	})
 }
 
-func (c *call) oidcKeys() *reply {
-	if _, refusal := c.workspace(); refusal != nil {
-		return refusal
+func (c *call) oidcKeys() *response {
+	if _, errResp := c.workspace(); errResp != nil {
+		return errResp
 	}
 	if _, err := c.server.signing(); err != nil {
-		return failure(http.StatusInternalServerError, "There is no key.", err.Error())
+		return errorResponse(http.StatusInternalServerError, "There is no key.", err.Error())
 	}
 	var set pipelines.JSONWebKeySet
 	for _, key := range c.server.signingKeys {
@@ -65,7 +65,7 @@ func (c *call) oidcKeys() *reply {
 	return c.json(http.StatusOK, set)
 }
 
-// signing returns the key that the server signs with, and makes it first where there is none: that takes a while.
+// signing returns the current signing key. The first call generates one, which takes a while.
 func (s *Server) signing() (*rsa.PrivateKey, error) {
 	if len(s.signingKeys) == 0 {
 		if err := s.addSigningKey(); err != nil {
@@ -84,8 +84,7 @@ func (s *Server) addSigningKey() error {
 	return nil
 }
 
-// RotateSigningKey makes the server sign by a new key from now on. It goes on to publish the old ones, so that a token lasts as long as
-// it says.
+// RotateSigningKey makes the server sign with a new key. Old keys stay published, so that their tokens stay valid until they expire.
 func (s *Server) RotateSigningKey() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,12 +94,13 @@ func (s *Server) RotateSigningKey() error {
 	return s.addSigningKey()
 }
 
-// stepTokenLifetime is how long a step's token lasts. The service's own is unknown.
+// stepTokenLifetime is how long a step's token is valid. The service's own value is unknown.
 const stepTokenLifetime = time.Hour
 
-// StepClaims returns the claims of the token that a step gets now, for [Server.IssueToken]. The run is named by its UUID or build number,
-// the step by its UUID or name; of several steps of one name the first is meant. The issuer is below [Server.URL], the audience the
-// workspace's. A run of [Repository.AddPipeline] has no steps.
+// StepClaims returns the claims of the token that a step would get now, for [Server.IssueToken]. The run is named by its UUID or build
+// number, the step by its UUID or name; the first step of that name is used. The issuer is below [Server.URL], and the audience is that of
+// the workspace. A run of [Repository.AddPipeline] has no steps. StepClaims returns an error if the run or the step doesn't exist, and
+// panics if [Server.URL] does.
 func (r *Repository) StepClaims(run, step string) (pipelines.StepClaims, error) {
 	issuer := r.server.URL() + issuerPath(r.workspace)
 	r.server.mu.Lock()
@@ -133,15 +133,15 @@ func (r *run) claims(s *step, issuer string, now time.Time) pipelines.StepClaims
 	case pipelines.RefBranch:
 		claims.BranchName = target.RefName
 	case "":
-		claims.BranchName = target.Source // of a pull request
-	default: // a tag is on no branch
+		claims.BranchName = target.Source // the source of a pull request
+	default: // a tag has no branch
 	}
 	return claims
 }
 
-// IssueToken signs claims as they are, by the key that keys.json publishes: a JSON Web Token with RS256, as a step has it in
-// BITBUCKET_STEP_OIDC_TOKEN. [Repository.StepClaims] are those of a step; changed, they make the tokens that a program has to refuse, such as
-// one that has expired. A token of another Server is signed by another key.
+// IssueToken signs claims unchanged with the published key. It returns a JSON Web Token with RS256, like that in a step's
+// BITBUCKET_STEP_OIDC_TOKEN. [Repository.StepClaims] returns the claims of a step; change them to get tokens that a program must reject,
+// such as an expired one. Another Server signs with another key.
 func (s *Server) IssueToken(claims pipelines.StepClaims) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -26,7 +26,7 @@ func TestTheOIDCDocumentsArePublic(t *testing.T) {
 	keys := f.get(a.At("jwks_uri").(string), "Authorization", "")
 	require.Equal(t, "RSA", keys.At("keys.0.kty"))
 	require.Equal(t, "AQAB", keys.At("keys.0.e"))
-	require.Equal(t, keys.text, f.get(path+"/keys.json", "Authorization", "").text, "made once")
+	require.Equal(t, keys.text, f.get(path+"/keys.json", "Authorization", "").text, "generated once")
 	uuid := escape(f.srv.AddWorkspace("acme").UUID())
 	require.Equal(t, a.text, f.get("/workspaces/"+uuid+"/pipelines-config/identity/oidc/.well-known/openid-configuration").text)
 	for _, document := range []string{"/.well-known/openid-configuration", "/keys.json"} {
@@ -38,7 +38,7 @@ func TestTheClientReadsTheOIDCDocuments(t *testing.T) {
 	f := setup(t)
 	client := f.srv.Client(pipelines.WithBasicAuth("ada@example.com", "token")).OIDC
 	configuration, err := client.GetConfiguration(t.Context(), "acme")
-	require.NoError(t, err, "asked for without the credentials, which would be refused")
+	require.NoError(t, err, "requested without credentials, which would be refused")
 	require.Equal(t, client.Issuer("acme"), configuration.Issuer)
 	keys, err := client.GetKeys(t.Context(), "acme")
 	require.NoError(t, err)
@@ -49,7 +49,7 @@ func TestTheClientReadsTheOIDCDocuments(t *testing.T) {
 	require.ErrorIs(t, err, pipelines.ErrNotFound)
 }
 
-// verified checks a token's signature by the keys that the client reads, and decodes it.
+// verified verifies a token with the keys that the client reads, and decodes its claims.
 func verified(t *testing.T, client *pipelines.Client, token string) (kid string, claims pipelines.StepClaims) {
 	t.Helper()
 	parts := strings.Split(token, ".")
@@ -121,7 +121,7 @@ func TestTheTokenOfAStepIsSignedByThePublishedKey(t *testing.T) {
 	require.ErrorContains(t, err, "no pipeline 2 in acme/site")
 }
 
-func TestATokenNamesTheBranchOnlyWhereThereIsOne(t *testing.T) {
+func TestATokenNamesTheBranchIfThereIsOne(t *testing.T) {
 	f := setup(t)
 	f.repo.AddTag("v1", strings.Repeat("a", 40))
 	for want, target := range map[string]string{
@@ -137,19 +137,19 @@ func TestATokenNamesTheBranchOnlyWhereThereIsOne(t *testing.T) {
 	}
 }
 
-func TestTokensSayWhatTheyAreToldTo(t *testing.T) {
+func TestTheClaimsOfATokenAreUnchanged(t *testing.T) {
 	f := setup(t)
 	wrong := pipelines.StepClaims{Issuer: "https://elsewhere.example", Audience: []string{"a", "b"}, Expiry: time.Unix(1, 0).UTC()}
 	token, err := f.srv.IssueToken(wrong)
 	require.NoError(t, err)
 	_, got := verified(t, f.srv.Client(), token)
-	require.Equal(t, wrong, got, "nothing is filled in")
+	require.Equal(t, wrong, got, "no claim is added")
 }
 
-func TestARotatedKeySignsAndTheOldOneStaysPublished(t *testing.T) {
+func TestAfterARotationTheNewKeySignsAndTheOldOneStaysPublished(t *testing.T) {
 	f := setup(t)
 	client := f.srv.Client()
-	require.NoError(t, f.srv.RotateSigningKey(), "there was none yet")
+	require.NoError(t, f.srv.RotateSigningKey(), "there was no key before")
 	old, err := f.srv.IssueToken(pipelines.StepClaims{Issuer: "old"})
 	require.NoError(t, err)
 	require.NoError(t, f.srv.RotateSigningKey())

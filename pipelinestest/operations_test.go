@@ -1,3 +1,5 @@
+// The tests in this file prove something of each operation of the service.
+
 package pipelinestest_test
 
 import (
@@ -21,8 +23,7 @@ const (
 	ed25519Key = "AAAAC3NzaC1lZDI1NTE5AAAAIIMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 )
 
-// everything seeds a repository with something of each kind, every secret of it being the same, and returns what the parameters of
-// paths stand for.
+// everything adds a resource of each kind to a repository, all with the same secret, and returns the values of path parameters.
 func (f *fixture) everything() map[string]string {
 	f.t.Helper()
 	variable := pipelines.Variable{Key: "TOKEN", Value: secret, Secured: true}
@@ -51,7 +52,7 @@ func (f *fixture) everything() map[string]string {
 		"pipeline_uuid": run.At("uuid").(string), "step_uuid": step, "log_uuid": step, "test_case_uuid": service,
 		"environment_uuid": environment.UUID(), "deployment_uuid": f.repo.Deployments()[0].UUID, "schedule_uuid": schedule.UUID,
 		"known_host_uuid": host.UUID, "cache_uuid": f.repo.AddCache("node", []byte("modules")).UUID,
-		// These differ from owner to owner.
+		// The UUIDs of variables and runners depend on their owner.
 		"/repositories/{variable_uuid}": one.UUID, "/deployments_config/{variable_uuid}": inEnvironment.UUID,
 		"/workspaces/{variable_uuid}": workspace.AddVariable(variable).UUID, "/teams/{variable_uuid}": team.AddVariable(variable).UUID,
 		"/users/{variable_uuid}":      user.AddVariable(variable).UUID,
@@ -59,7 +60,7 @@ func (f *fixture) everything() map[string]string {
 	}
 }
 
-// fill puts what parameters stand for into a template.
+// fill replaces the parameters of a path template.
 func fill(template string, params map[string]string) string {
 	for name, value := range params {
 		owner, name, own := strings.Cut(strings.TrimPrefix(name, "/"), "/")
@@ -74,7 +75,7 @@ func fill(template string, params map[string]string) string {
 	return template
 }
 
-// bodies are what the operations that change something are sent.
+// bodies are the bodies of the operations that change something.
 var bodies = map[string]string{
 	"createDeploymentVariable": `{"key":"A","secured":true,"value":"b"}`, "updateDeploymentVariable": `{"value":"c"}`,
 	"createPipelineForRepository":    `{"target":` + mainBranch + `}`,
@@ -116,7 +117,7 @@ func operations(t *testing.T) []operation {
 func TestEveryOperationSucceeds(t *testing.T) {
 	for _, o := range operations(t) {
 		t.Run(o.id, func(t *testing.T) {
-			f := setup(t, pipelinestest.InProcess())
+			f := setup(t, pipelinestest.WithInProcess())
 			f.client.Transport = f.srv.Transport()
 			path := fill(o.template, f.everything())
 			switch o.id {
@@ -141,13 +142,13 @@ func TestEveryOperationSucceeds(t *testing.T) {
 				require.Equal(t, "application/json", a.Header.Get("Content-Type"))
 			}
 			if o.method == http.MethodDelete {
-				require.Equal(t, http.StatusNotFound, f.send(o.method, path, "").StatusCode, "it is gone")
+				require.Equal(t, http.StatusNotFound, f.send(o.method, path, "").StatusCode, "deleted")
 			}
 		})
 	}
 }
 
-func TestWhatDoesNotExistIsNotFound(t *testing.T) {
+func TestEveryMissingResourceIsNotFound(t *testing.T) {
 	f := setup(t)
 	params := f.everything()
 	for _, o := range operations(t) {
@@ -174,7 +175,7 @@ func TestWhatDoesNotExistIsNotFound(t *testing.T) {
 	}
 }
 
-func TestBodiesThatAreNoJSONAreRefused(t *testing.T) {
+func TestBodiesThatAreNotJSONAreRefused(t *testing.T) {
 	f := setup(t)
 	params := f.everything()
 	for _, o := range operations(t) {
@@ -189,7 +190,7 @@ func TestBodiesThatAreNoJSONAreRefused(t *testing.T) {
 	}
 }
 
-func TestNoAnswerToAReaderTellsASecret(t *testing.T) {
+func TestNoResponseToAReadContainsASecret(t *testing.T) {
 	f := setup(t)
 	params := f.everything()
 	read := 0
@@ -207,12 +208,12 @@ func TestNoAnswerToAReaderTellsASecret(t *testing.T) {
 		read++
 	}
 	require.Equal(t, 37, read)
-	require.Equal(t, secret, f.repo.Variables()[0].Value, "the test itself may look")
+	require.Equal(t, secret, f.repo.Variables()[0].Value, "the test may read it")
 	require.Equal(t, secret, f.repo.KeyPair().PrivateKey)
 	require.Equal(t, secret, f.srv.AddWorkspace("acme").Runners()[0].OAuthClient.Secret)
 }
 
-func TestNoAnswerToAWriterRepeatsASecret(t *testing.T) {
+func TestNoResponseToAWriteContainsASecret(t *testing.T) {
 	f := setup(t)
 	params := f.everything()
 	for _, o := range operations(t) {
@@ -224,7 +225,7 @@ func TestNoAnswerToAWriterRepeatsASecret(t *testing.T) {
 	}
 }
 
-func TestAPITokensAreRefusedWhereTheServiceDoes(t *testing.T) {
+func TestAPITokensAreRefusedOnSomePaths(t *testing.T) {
 	f := setup(t)
 	params := f.everything()
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("ada@example.com:token"))
@@ -262,7 +263,7 @@ func TestEachOperationNeedsItsScope(t *testing.T) {
 	}
 }
 
-func TestListsArePaged(t *testing.T) {
+func TestEveryListIsPaged(t *testing.T) {
 	f := setup(t)
 	for i := range 12 {
 		f.repo.AddVariable(pipelines.Variable{Key: "V" + strconv.Itoa(i), Value: "x"})

@@ -13,18 +13,18 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Request is a request as it arrived. Its fields hold everything, credentials too; printed or logged it shows only method, path,
-// status and whether it came to the storage.
+// Request is a request that the server has received. Its fields include credentials. Printed or logged, it shows only its method, path and
+// status, and whether it was sent to the storage.
 type Request struct {
 	Time    time.Time
 	Method  string
 	Host    string
-	Path    string // escaped, as sent, without the query
+	Path    string // escaped, as received, without the query
 	Query   url.Values
 	Header  http.Header
 	Body    []byte
-	Storage bool // sent to the storage's origin, not to the API's
-	Status  int  // of the answer; 0 where none was given
+	Storage bool // sent to the storage instead of the API
+	Status  int  // of the response; 0: none was sent
 }
 
 // String returns the method, the path and the status.
@@ -39,14 +39,14 @@ func (r Request) String() string {
 // Format implements [fmt.Formatter]: every verb prints what [Request.String] returns.
 func (r Request) Format(f fmt.State, _ rune) { fmt.Fprint(f, r.String()) }
 
-// LogValue implements [slog.LogValuer]: no header, query or body is logged.
+// LogValue implements [slog.LogValuer]. It leaves out headers, query and body.
 func (r Request) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("method", r.Method), slog.String("path", r.Path), slog.Int("status", r.Status), slog.Bool("storage", r.Storage),
 	)
 }
 
-// MarshalJSON implements [encoding/json.Marshaler]: what is logged as JSON shows no more than [Request.LogValue].
+// MarshalJSON implements [encoding/json.Marshaler]. It encodes no more than [Request.LogValue] logs.
 func (r Request) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Method  string `json:"method"`
@@ -61,7 +61,7 @@ func (r Request) clone() Request {
 	return r
 }
 
-// Requests returns what has arrived so far, at the API and at the storage, in this order.
+// Requests returns the requests received so far, to the API and to the storage, in the order of their arrival.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,17 +72,17 @@ func (s *Server) Requests() []Request {
 	return requests
 }
 
-// RequestsTo returns those of [Server.Requests] that have a method and a path; empty: any. The path is a pattern as in [Fault.Path]. It
-// panics where no request can fit, so that a test doesn't take a slip for silence.
+// RequestsTo returns those of [Server.Requests] with a method and a path; empty: any. The path is a pattern as in [Fault.Path]. RequestsTo
+// panics if no request can match, so that a typo doesn't look like a request that wasn't sent.
 func (s *Server) RequestsTo(method, path string) []Request {
 	path = checkedPath(method, path)
 	return slices.DeleteFunc(s.Requests(), func(r Request) bool {
-		return method != "" && r.Method != method || !fitsPath(path, r.Path)
+		return method != "" && r.Method != method || !matchesPath(path, r.Path)
 	})
 }
 
-// ResetRequests forgets what has arrived, so that a test can look at what comes next.
-func (s *Server) ResetRequests() {
+// ClearRequests removes all recorded requests. Requests that arrive later are recorded.
+func (s *Server) ClearRequests() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = nil
@@ -106,7 +106,7 @@ func (s *Server) setStatus(record *Request, status int) {
 	record.Status = status
 }
 
-// recorder notes the status before the caller can see it.
+// recorder records the status before it is written.
 type recorder struct {
 	http.ResponseWriter
 	note  func(status int)

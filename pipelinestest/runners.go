@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	defaultRunnerLimit = 100 // an invention: the service's limit is unknown
+	defaultRunnerLimit = 100 // invented; the service's limit is unknown
 	maxLabels          = 10
 )
 
@@ -19,41 +19,35 @@ type runner struct{ pipelines.Runner }
 
 func (r *runner) id() string { return r.UUID }
 
-// copied returns a copy that shares nothing with the runner and has its secret.
+// copied returns a deep copy of the runner, with its secret.
 func (r *runner) copied() pipelines.Runner {
 	c := clone(r.Runner)
 	c.OAuthClient.Secret = r.OAuthClient.Secret
 	return c
 }
 
-// runnerSet is the runners of one owner.
+// runnerSet holds the runners of one owner.
 type runnerSet struct {
 	server  *Server
 	runners collection[*runner]
 }
 
-// AddRunner adds a self-hosted runner, and returns it as it is kept. What r leaves out is filled in as for a new one. The limit
-// doesn't count here.
+// AddRunner adds a self-hosted runner and returns it as stored. Missing fields get the defaults of a new runner. The limit of
+// [WithRunnerLimit] doesn't apply.
 func (s *runnerSet) AddRunner(r pipelines.Runner) *pipelines.Runner {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
-	kept := s.add(r)
-	c := kept.copied()
+	stored := s.add(r)
+	c := stored.copied()
 	return &c
 }
 
-// Runners returns the runners as they are now. Unlike the API it tells their secrets; printed, they are masked all the same.
+// Runners returns the runners in their current state. Unlike the API it includes their secrets; printed, they are masked.
 func (s *runnerSet) Runners() []pipelines.Runner {
-	s.server.mu.Lock()
-	defer s.server.mu.Unlock()
-	all := make([]pipelines.Runner, 0, len(s.runners))
-	for _, r := range s.runners {
-		all = append(all, r.copied())
-	}
-	return all
+	return copies(s.server, &s.runners, (*runner).copied)
 }
 
-// SetRunnerState changes the state of a runner, as the runner's own program does. It is an error where the runner doesn't exist.
+// SetRunnerState changes the state of a runner, as the runner's own program does. It returns an error if the runner doesn't exist.
 func (s *runnerSet) SetRunnerState(id string, state pipelines.RunnerState) error {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
@@ -67,27 +61,27 @@ func (s *runnerSet) SetRunnerState(id string, state pipelines.RunnerState) error
 }
 
 func (r *runner) setState(state pipelines.RunnerState) {
-	completeTypes(&state)
+	setTypes(&state)
 	r.State = state
 }
 
 func (s *runnerSet) add(r pipelines.Runner) *runner {
 	now := s.server.now()
-	kept := &runner{clone(r)}
-	kept.UUID = cmp.Or(r.UUID, s.server.newUUID())
-	kept.CreatedOn = cmp.Or(r.CreatedOn, now)
-	kept.UpdatedOn = cmp.Or(r.UpdatedOn, kept.CreatedOn)
-	if kept.State == (pipelines.RunnerState{}) {
-		kept.State = pipelines.RunnerState{Status: pipelines.RunnerUnregistered, UpdatedOn: now}
+	stored := &runner{clone(r)}
+	stored.UUID = cmp.Or(r.UUID, s.server.newUUID())
+	stored.CreatedOn = cmp.Or(r.CreatedOn, now)
+	stored.UpdatedOn = cmp.Or(r.UpdatedOn, stored.CreatedOn)
+	if stored.State == (pipelines.RunnerState{}) {
+		stored.State = pipelines.RunnerState{Status: pipelines.RunnerUnregistered, UpdatedOn: now}
 	}
-	kept.setState(kept.State)
-	kept.OAuthClient = s.newClient(r.OAuthClient)
-	completeTypes(&kept.Runner)
-	s.runners = append(s.runners, kept)
-	return kept
+	stored.setState(stored.State)
+	stored.OAuthClient = s.newClient(r.OAuthClient)
+	setTypes(&stored.Runner)
+	s.runners = append(s.runners, stored)
+	return stored
 }
 
-// newClient makes what a runner signs in with, as far as it isn't given.
+// newClient returns the OAuth client of a runner. Missing fields get defaults.
 func (s *runnerSet) newClient(given *pipelines.RunnerOAuthClient) *pipelines.RunnerOAuthClient {
 	var c pipelines.RunnerOAuthClient
 	if given != nil {
@@ -101,15 +95,15 @@ func (s *runnerSet) newClient(given *pipelines.RunnerOAuthClient) *pipelines.Run
 	return &c
 }
 
-// runnerOwner finds whose runners a path is about.
-type runnerOwner func(*call) (*runnerSet, *reply)
+// runnerOwner finds the owner of the runners in a path.
+type runnerOwner func(*call) (*runnerSet, *response)
 
-func repositoryRunners(c *call) (*runnerSet, *reply) { return &c.repo.runnerSet, nil }
+func repositoryRunners(c *call) (*runnerSet, *response) { return &c.repo.runnerSet, nil }
 
-func workspaceRunners(c *call) (*runnerSet, *reply) {
-	w, refusal := c.workspace()
-	if refusal != nil {
-		return nil, refusal
+func workspaceRunners(c *call) (*runnerSet, *response) {
+	w, errResp := c.workspace()
+	if errResp != nil {
+		return nil, errResp
 	}
 	return &w.runnerSet, nil
 }
@@ -128,43 +122,43 @@ func runnerRoutes(path string, in runnerOwner) []route {
 const runnerService = "runner-service"
 
 func (in runnerOwner) kind() kind[*runner] {
-	return kind[*runner]{"runner", runnerService, func(c *call) (*collection[*runner], *reply) {
-		s, refusal := in(c)
-		if refusal != nil {
-			return nil, refusal
+	return kind[*runner]{"runner", runnerService, func(c *call) (*collection[*runner], *response) {
+		s, errResp := in(c)
+		if errResp != nil {
+			return nil, errResp
 		}
 		return &s.runners, nil
-	}, func(_ *call, r *runner) any { return runnerOnWire(r) }}
+	}, func(_ *call, r *runner) any { return encodeRunner(r) }}
 }
 
-// wireRunner is a runner as the service writes it: without the client's secret, which the model never encodes, and with what is
-// false, which the model omits.
-type wireRunner struct {
+// runnerJSON is the JSON of a runner. It lacks the client's secret, which the model never encodes, and unlike the model it has members that
+// are false.
+type runnerJSON struct {
 	pipelines.Runner
-	State wireRunnerState `json:"state"`
+	State runnerStateJSON `json:"state"`
 }
 
-type wireRunnerState struct {
+type runnerStateJSON struct {
 	pipelines.RunnerState
 	Cordoned bool `json:"cordoned"`
 }
 
-func runnerOnWire(r *runner) wireRunner {
-	return wireRunner{r.Runner, wireRunnerState{r.State, r.State.Cordoned}}
+func encodeRunner(r *runner) runnerJSON {
+	return runnerJSON{r.Runner, runnerStateJSON{r.State, r.State.Cordoned}}
 }
 
-// newRunner is a runner as its creation is answered: the only time that the secret is told.
-type newRunner struct {
-	wireRunner
-	OAuthClient oauthClient `json:"oauth_client"`
+// createdRunnerJSON is the response to the creation of a runner, the only one with the secret.
+type createdRunnerJSON struct {
+	runnerJSON
+	OAuthClient oauthClientJSON `json:"oauth_client"`
 }
 
-// oauthClient is the model without its methods, which would keep the secret.
-type oauthClient pipelines.RunnerOAuthClient
+// oauthClientJSON is the model without its methods, which leave the secret out.
+type oauthClientJSON pipelines.RunnerOAuthClient
 
-// listed is a runner as pages show it: nothing in it has a type.
-func listed(r *runner) any {
-	w := runnerOnWire(r)
+// encodeListedRunner encodes a runner in a list, where it has no types.
+func encodeListedRunner(r *runner) any {
+	w := encodeRunner(r)
 	client := *r.OAuthClient
 	w.Type, w.State.Type, client.Type = "", "", ""
 	w.OAuthClient = &client
@@ -176,15 +170,15 @@ func listed(r *runner) any {
 	return w
 }
 
-func (in runnerOwner) list(c *call) *reply {
-	s, refusal := in(c)
-	if refusal != nil {
-		return refusal
+func (in runnerOwner) list(c *call) *response {
+	s, errResp := in(c)
+	if errResp != nil {
+		return errResp
 	}
-	return page(c, s.runners, listed)
+	return page(c, s.runners, encodeListedRunner)
 }
 
-// runnerRequest is a runner to create, or what to change of one.
+// runnerRequest is the body of a request to create or change a runner.
 type runnerRequest struct {
 	Name   *string  `json:"name"`
 	Labels []string `json:"labels"`
@@ -192,8 +186,8 @@ type runnerRequest struct {
 
 var runnerLabel = regexp.MustCompile(`^[a-z0-9.]+$`)
 
-// complaint is what is wrong with a request.
-func (req *runnerRequest) complaint() string {
+// problem returns what is wrong with a request, or "".
+func (req *runnerRequest) problem() string {
 	switch {
 	case req.Name != nil && *req.Name == "":
 		return "A runner needs a name."
@@ -205,42 +199,42 @@ func (req *runnerRequest) complaint() string {
 	return ""
 }
 
-func (in runnerOwner) create(c *call) *reply {
-	s, refusal := in(c)
-	if refusal != nil {
-		return refusal
+func (in runnerOwner) create(c *call) *response {
+	s, errResp := in(c)
+	if errResp != nil {
+		return errResp
 	}
 	var req runnerRequest
 	if !c.decode(&req) || req.Name == nil {
-		return invalid(runnerService, "A runner needs a name.")
+		return invalidRequest(runnerService, "A runner needs a name.")
 	}
-	if complaint := req.complaint(); complaint != "" {
-		return invalid(runnerService, complaint)
+	if problem := req.problem(); problem != "" {
+		return invalidRequest(runnerService, problem)
 	}
 	if limit := c.server.runnerLimit; limit > 0 && len(s.runners) >= limit {
-		return serviceFailure(http.StatusBadRequest, runnerService+".runner.limit-reached",
+		return serviceError(http.StatusBadRequest, runnerService+".runner.limit-reached",
 			fmt.Sprintf("There are %d runners already.", len(s.runners)), map[string]string{})
 	}
 	r := s.add(pipelines.Runner{Name: *req.Name, Labels: req.Labels})
-	return c.json(http.StatusOK, newRunner{runnerOnWire(r), oauthClient(*r.OAuthClient)})
+	return c.json(http.StatusOK, createdRunnerJSON{encodeRunner(r), oauthClientJSON(*r.OAuthClient)})
 }
 
-func (in runnerOwner) update(c *call) *reply {
-	r, refusal := in.kind().find(c)
-	if refusal != nil {
-		return refusal
+func (in runnerOwner) update(c *call) *response {
+	r, errResp := in.kind().find(c)
+	if errResp != nil {
+		return errResp
 	}
 	var req runnerRequest
 	if !c.decode(&req) {
-		return invalid(runnerService, "The request body contains invalid properties")
+		return invalidRequest(runnerService, "The request body contains invalid properties")
 	}
-	if complaint := req.complaint(); complaint != "" {
-		return invalid(runnerService, complaint)
+	if problem := req.problem(); problem != "" {
+		return invalidRequest(runnerService, problem)
 	}
-	r.Name = or(req.Name, r.Name)
+	r.Name = valueOr(req.Name, r.Name)
 	if req.Labels != nil {
 		r.Labels = req.Labels
 	}
 	r.UpdatedOn = c.now
-	return c.json(http.StatusOK, runnerOnWire(r))
+	return c.json(http.StatusOK, encodeRunner(r))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func TestARunnersSecretIsToldOnce(t *testing.T) {
+func TestTheSecretOfARunnerIsReturnedOnce(t *testing.T) {
 	f := setup(t)
 	workspace := f.srv.AddWorkspace("acme")
 	for path, runners := range map[string]func() []pipelines.Runner{
@@ -30,9 +30,9 @@ func TestARunnersSecretIsToldOnce(t *testing.T) {
 		require.Equal(t, told, runners()[0].OAuthClient.Secret)
 		require.NotContains(t, fmt.Sprintf("%+v", *runners()[0].OAuthClient), told)
 		one := path + "/" + escape(a.At("uuid").(string))
-		for _, answer := range []answer{f.get(path), f.get(one), f.send(http.MethodPut, one, `{"name":"other"}`)} {
-			require.Equal(t, http.StatusOK, answer.StatusCode)
-			require.NotContains(t, answer.text, told)
+		for _, resp := range []response{f.get(path), f.get(one), f.send(http.MethodPut, one, `{"name":"other"}`)} {
+			require.Equal(t, http.StatusOK, resp.StatusCode)
+			require.NotContains(t, resp.text, told)
 		}
 		item := f.get(path).At("values.0")
 		require.Nil(t, at(item, "type"))
@@ -43,7 +43,7 @@ func TestARunnersSecretIsToldOnce(t *testing.T) {
 	}
 }
 
-func TestARunnerIsChanged(t *testing.T) {
+func TestUpdateARunner(t *testing.T) {
 	f := setup(t)
 	runner := f.repo.AddRunner(pipelines.Runner{Name: "builder", Labels: []string{"linux"}})
 	path := site + "/pipelines-config/runners/" + escape(runner.UUID)
@@ -61,11 +61,11 @@ func TestARunnerIsChanged(t *testing.T) {
 		"type": "pipeline_runner_state", "status": "ONLINE", "updated_on": "2026-03-01T12:01:00Z", "cordoned": true,
 		"version": map[string]any{"type": "pipeline_runner_version", "version": "3.1"},
 	}, f.get(path).At("state"))
-	require.Equal(t, map[string]any{"version": "3.1"}, f.get(site+"/pipelines-config/runners").At("values.0.state.version"), "pages show no type")
+	require.Equal(t, map[string]any{"version": "3.1"}, f.get(site+"/pipelines-config/runners").At("values.0.state.version"), "lists have no types")
 	require.ErrorContains(t, f.repo.SetRunnerState("{1}", pipelines.RunnerState{}), "no runner {1}")
 }
 
-func TestRunnersThatAreRefused(t *testing.T) {
+func TestInvalidRunnersAreRefused(t *testing.T) {
 	f := setup(t, pipelinestest.WithRunnerLimit(1))
 	path := site + "/pipelines-config/runners"
 	invalid := []string{`{"name":""}`, `{"name":"a","labels":["Linux"]}`, `{"name":"a","labels":["1","2","3","4","5","6","7","8","9","10","11"]}`}

@@ -9,7 +9,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// defaultScheduleLimit is an invention: the service's limit is unknown.
+// defaultScheduleLimit is invented; the service's limit is unknown.
 const defaultScheduleLimit = 10
 
 type schedule struct {
@@ -19,35 +19,29 @@ type schedule struct {
 
 func (s *schedule) id() string { return s.UUID }
 
-// execution is one time that a schedule was due: the run that it started, or why it didn't.
+// execution is the run that a schedule started, or the reason why it started none.
 type execution struct {
 	run    *run
 	reason *pipelines.ErrorDetail
 }
 
-// AddSchedule adds a schedule that was there before the test, and returns it as it is kept: disabled unless s says otherwise. What
-// s leaves out is filled in: main at noon, created now. The limit doesn't count here.
+// AddSchedule adds a schedule and returns it as stored. It is disabled unless s.Enabled is set. Missing fields get defaults: main at noon,
+// created now. The limit of [WithScheduleLimit] doesn't apply.
 func (r *Repository) AddSchedule(s pipelines.Schedule) *pipelines.Schedule {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
-	kept := r.addSchedule(clone(s))
-	c := clone(kept.Schedule)
+	stored := r.addSchedule(clone(s))
+	c := clone(stored.Schedule)
 	return &c
 }
 
-// Schedules returns the schedules as they are now, in the order in which they were made.
+// Schedules returns the schedules in the order in which they were created.
 func (r *Repository) Schedules() []pipelines.Schedule {
-	r.server.mu.Lock()
-	defer r.server.mu.Unlock()
-	all := make([]pipelines.Schedule, 0, len(r.schedules))
-	for _, s := range r.schedules {
-		all = append(all, clone(s.Schedule))
-	}
-	return all
+	return copies(r.server, &r.schedules, func(s *schedule) pipelines.Schedule { return clone(s.Schedule) })
 }
 
-// FireSchedule makes a schedule due, which happens at no other time: the server doesn't read cron patterns. It starts a run, or records
-// why it can't, such as a missing branch. It is an error where the schedule doesn't exist or is disabled.
+// FireSchedule runs a schedule. Nothing else does, because the server doesn't evaluate cron patterns. It starts a run, or records why it
+// can't, such as a missing branch. It returns an error if the schedule doesn't exist or is disabled.
 func (r *Repository) FireSchedule(id string) error {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -68,14 +62,14 @@ func (r *Repository) addSchedule(s pipelines.Schedule) *schedule {
 	s.CronPattern = cmp.Or(s.CronPattern, "0 0 12 * * ? *")
 	s.CreatedOn = cmp.Or(s.CreatedOn, now)
 	s.UpdatedOn = cmp.Or(s.UpdatedOn, s.CreatedOn)
-	completeTarget(&s.Target)
+	setTargetDefaults(&s.Target)
 	if s.Target.Selector == nil {
 		s.Target.Selector = &pipelines.Selector{Type: sectionOf(s.Target), Pattern: s.Target.RefName}
 	}
-	completeTypes(&s)
-	kept := &schedule{Schedule: s}
-	r.schedules = append(r.schedules, kept)
-	return kept
+	setTypes(&s)
+	stored := &schedule{Schedule: s}
+	r.schedules = append(r.schedules, stored)
+	return stored
 }
 
 // execute starts the run of a schedule.
@@ -106,9 +100,9 @@ const (
 	scheduleService = "schedule-service"
 )
 
-var schedules = kind[*schedule]{"schedule", scheduleService, func(c *call) (*collection[*schedule], *reply) {
+var schedules = kind[*schedule]{"schedule", scheduleService, func(c *call) (*collection[*schedule], *response) {
 	return &c.repo.schedules, nil
-}, writeSchedule}
+}, encodeSchedule}
 
 var scheduleRoutes = []route{
 	{http.MethodGet, schedulesPath, readPipeline, schedules.list},
@@ -119,72 +113,72 @@ var scheduleRoutes = []route{
 	{http.MethodGet, schedulePath + "/executions", readPipeline, (*call).listExecutions},
 }
 
-// wireSchedule is a schedule as the service writes it: it says too that it is disabled.
-type wireSchedule struct {
+// scheduleJSON is the JSON of a schedule. Unlike the model it has an enabled that is false.
+type scheduleJSON struct {
 	pipelines.Schedule
 	Enabled bool `json:"enabled"`
 }
 
-func writeSchedule(_ *call, s *schedule) any { return wireSchedule{s.Schedule, s.Enabled} }
+func encodeSchedule(_ *call, s *schedule) any { return scheduleJSON{s.Schedule, s.Enabled} }
 
-// cronPattern has seven fields, as Quartz writes them. What they say is taken on trust.
+// cronPattern matches seven fields, as in Quartz. Their values aren't checked.
 var cronPattern = regexp.MustCompile(`^[0-9A-Za-z*?,/#-]+( +[0-9A-Za-z*?,/#-]+){6}$`)
 
-func (c *call) createSchedule() *reply {
+func (c *call) createSchedule() *response {
 	var req struct {
 		Target      *pipelines.Target `json:"target"`
 		CronPattern string            `json:"cron_pattern"`
 	}
 	switch {
 	case !c.decode(&req):
-		return invalid(scheduleService, "The request body contains invalid properties")
+		return invalidRequest(scheduleService, "The request body contains invalid properties")
 	case !cronPattern.MatchString(req.CronPattern):
-		return invalid(scheduleService, "The cron_pattern needs seven fields: second, minute, hour, day of month, month, day of week, year.")
-	case !schedulable(req.Target):
-		return invalid(scheduleService, "The target needs type, ref_type, ref_name and selector, and has to be a branch.")
+		return invalidRequest(scheduleService, "The cron_pattern needs seven fields: second, minute, hour, day of month, month, day of week, year.")
+	case !validScheduleTarget(req.Target):
+		return invalidRequest(scheduleService, "The target needs type, ref_type, ref_name and selector, and has to be a branch.")
 	case c.server.scheduleLimit > 0 && len(c.repo.schedules) >= c.server.scheduleLimit:
-		return serviceFailure(http.StatusUnauthorized, scheduleService+".schedule.limit-reached",
+		return serviceError(http.StatusUnauthorized, scheduleService+".schedule.limit-reached",
 			fmt.Sprintf("The repository has %d schedules already.", len(c.repo.schedules)), map[string]string{})
 	}
-	// Whether it is to be enabled is ignored, as the service does.
+	// Like the service, ignore enabled: a new schedule is enabled.
 	s := c.repo.addSchedule(pipelines.Schedule{Target: *req.Target, CronPattern: req.CronPattern, Enabled: true})
-	return c.created(s.UUID, writeSchedule(c, s))
+	return c.created(s.UUID, encodeSchedule(c, s))
 }
 
-// schedulable reports whether a schedule can have the target. The branch needn't exist.
-func schedulable(t *pipelines.Target) bool {
+// validScheduleTarget reports whether a schedule may have the target. The branch need not exist.
+func validScheduleTarget(t *pipelines.Target) bool {
 	return t != nil && t.Type == pipelines.TargetRef && t.RefType == pipelines.RefBranch && t.RefName != "" &&
 		t.Selector != nil && t.Selector.Type != ""
 }
 
-func (c *call) updateSchedule() *reply {
-	s, refusal := schedules.find(c)
-	if refusal != nil {
-		return refusal
+func (c *call) updateSchedule() *response {
+	s, errResp := schedules.find(c)
+	if errResp != nil {
+		return errResp
 	}
 	var req struct {
 		Enabled *bool `json:"enabled"`
 	}
 	if !c.decode(&req) {
-		return invalid(scheduleService, "The request body contains invalid properties")
+		return invalidRequest(scheduleService, "The request body contains invalid properties")
 	}
 	if req.Enabled != nil {
 		s.Enabled, s.UpdatedOn = *req.Enabled, c.now
 	}
-	return c.json(http.StatusOK, writeSchedule(c, s))
+	return c.json(http.StatusOK, encodeSchedule(c, s))
 }
 
-func (c *call) listExecutions() *reply {
-	s, refusal := schedules.find(c)
-	if refusal != nil {
-		return refusal
+func (c *call) listExecutions() *response {
+	s, errResp := schedules.find(c)
+	if errResp != nil {
+		return errResp
 	}
-	return page(c, s.executions, c.writeExecution)
+	return page(c, s.executions, c.encodeExecution)
 }
 
-func (c *call) writeExecution(e execution) any {
+func (c *call) encodeExecution(e execution) any {
 	if e.run == nil {
 		return map[string]any{"type": "pipeline_schedule_execution_errored", "error": e.reason}
 	}
-	return map[string]any{"type": "pipeline_schedule_execution_executed", "pipeline": c.wire(e.run.snapshot(c.now))}
+	return map[string]any{"type": "pipeline_schedule_execution_executed", "pipeline": c.encodePipeline(e.run.snapshot(c.now))}
 }

@@ -14,7 +14,7 @@ import (
 
 const scheduled = `{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"main","selector":{"type":"branches","pattern":"main"}}`
 
-func (f *fixture) schedule(target, pattern string) answer {
+func (f *fixture) schedule(target, pattern string) response {
 	f.t.Helper()
 	return f.send(http.MethodPost, site+"/pipelines_config/schedules", `{"target":`+target+`,"cron_pattern":"`+pattern+`","enabled":false}`)
 }
@@ -23,7 +23,7 @@ func TestASchedule(t *testing.T) {
 	f := setup(t)
 	a := f.schedule(strings.Replace(scheduled, "main", "missing", 1), "0 0/15 12 ? * MON-FRI *")
 	require.Equal(t, http.StatusCreated, a.StatusCode, a.text)
-	require.Equal(t, true, a.At("enabled"), "whatever was asked for")
+	require.Equal(t, true, a.At("enabled"), "enabled is ignored")
 	require.Equal(t, "pipeline_schedule", a.At("type"))
 	require.Equal(t, "2026-03-01T12:00:00Z", a.At("created_on"))
 	one := site + "/pipelines_config/schedules/" + escape(a.At("uuid").(string))
@@ -33,13 +33,13 @@ func TestASchedule(t *testing.T) {
 	changed := f.send(http.MethodPut, one, `{"enabled":false,"target":`+mainBranch+`}`)
 	require.Equal(t, http.StatusOK, changed.StatusCode)
 	require.Equal(t, false, changed.At("enabled"))
-	require.Equal(t, "missing", changed.At("target.ref_name"), "only enabled changes")
+	require.Equal(t, "missing", changed.At("target.ref_name"), "only enabled can change")
 	require.Equal(t, "2026-03-01T12:01:00Z", changed.At("updated_on"))
 	require.Equal(t, changed.JSON(), f.send(http.MethodPut, one, `{}`).JSON())
 	require.False(t, f.repo.Schedules()[0].Enabled)
 }
 
-func TestSchedulesThatAreRefused(t *testing.T) {
+func TestInvalidSchedulesAreRefused(t *testing.T) {
 	f := setup(t)
 	const noon = "0 0 12 * * ? *"
 	for _, c := range []struct{ target, pattern string }{
@@ -70,7 +70,7 @@ func TestTooManySchedulesAreA401(t *testing.T) {
 	require.ErrorIs(t, err, pipelines.ErrTooManySchedules)
 
 	unlimited := setup(t, pipelinestest.WithScheduleLimit(0))
-	for range 20 { // more than by default
+	for range 20 { // more than the default
 		require.Equal(t, http.StatusCreated, unlimited.schedule(scheduled, "0 0 12 * * ? *").StatusCode)
 	}
 }
@@ -85,7 +85,7 @@ func TestAScheduleFires(t *testing.T) {
 	run := f.get(site + "/pipelines/1")
 	require.Equal(t, map[string]any{"type": "pipeline_trigger_schedule", "name": "SCHEDULE"}, run.At("trigger"))
 	require.Len(t, f.get(site+"/pipelines?trigger_type=SCHEDULED").Values("uuid"), 1)
-	require.Equal(t, f.repo.Schedules()[0].Target, s.Target, "the schedule's own target stays")
+	require.Equal(t, f.repo.Schedules()[0].Target, s.Target, "the target of the schedule is unchanged")
 
 	require.ErrorContains(t, f.repo.FireSchedule("{1}"), "no schedule {1}")
 	require.ErrorContains(t, f.repo.FireSchedule(f.repo.AddSchedule(pipelines.Schedule{}).UUID), "disabled")
@@ -137,4 +137,20 @@ func TestTheClientManagesSchedules(t *testing.T) {
 	require.NoError(t, client.Delete(ctx, repo, s.UUID))
 	_, err = client.List(ctx, repo, nil).First()
 	require.ErrorIs(t, err, pipelines.ErrEmptyList)
+}
+
+func TestASeededScheduleHasASelector(t *testing.T) {
+	f := setup(t)
+	for want, target := range map[pipelines.Selector]pipelines.Target{
+		{Type: pipelines.SelectorDefault}:                    {},
+		{Type: pipelines.SelectorBranches, Pattern: "dev"}:   {RefName: "dev"},
+		{Type: pipelines.SelectorTags, Pattern: "v1"}:        {RefType: pipelines.RefTag, RefName: "v1"},
+		{Type: pipelines.SelectorCustom, Pattern: "nightly"}: {RefName: "dev", Selector: &pipelines.Selector{Pattern: "nightly"}},
+		{Type: pipelines.SelectorBranches, Pattern: "de*"}:   {RefName: "dev", Selector: &pipelines.Selector{Pattern: "de*"}},
+	} {
+		seeded := f.repo.AddSchedule(pipelines.Schedule{Target: target})
+		require.Equal(t, want, *seeded.Target.Selector)
+		a := f.get(site + "/pipelines_config/schedules/" + escape(seeded.UUID))
+		require.Equal(t, string(want.Type), a.At("target.selector.type"))
+	}
 }

@@ -1,3 +1,5 @@
+// The tests in this file prove that no response, log line or printed value contains a secret.
+
 package pipelinestest_test
 
 import (
@@ -22,7 +24,7 @@ import (
 
 const canary = "zXq7secret9Wv"
 
-// shown is all that programs make of a value without asking for its fields.
+// shown is the output of everything that formats a value without naming its fields.
 func shown(v any) map[string]string {
 	all := map[string]string{"Sprint": fmt.Sprint(v)}
 	for _, verb := range "vsqxXdtcUboeg" {
@@ -52,10 +54,10 @@ func assertShowsNothing(t *testing.T, of string, v any) {
 	}
 }
 
-// spellings are the ways in which the canary may stand in a text that was made by a format, or in another way.
+// spellings are the forms in which the canary may appear in the output of a format.
 func spellings(how string) []string {
 	all := []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary)}
-	for shift := range 3 { // the letters of base64 depend on where in the text the canary begins
+	for shift := range 3 { // base64 depends on the offset of the canary
 		code := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("x", shift) + canary))
 		all = append(all, code[shift+1:len(code)-2])
 	}
@@ -94,7 +96,7 @@ func (f *fixture) secretClient() *pipelines.Client {
 	return f.srv.Client(pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1}))
 }
 
-func TestRecordedRequestsShowTheirSecretsOnlyToWhoAsks(t *testing.T) {
+func TestRecordedRequestsKeepSecretsButDoNotPrintThem(t *testing.T) {
 	f := seeded(t)
 	secured := pipelines.VariableRequest{Key: "N", Value: canary, Secured: new(true)}
 	c := f.secretClient()
@@ -132,9 +134,9 @@ func TestRecordedRequestsShowTheirSecretsOnlyToWhoAsks(t *testing.T) {
 	require.JSONEq(t, `{"method":"POST","path":"/2.0/repositories/acme/site/pipelines_config/variables","status":201,"storage":false}`, string(body))
 }
 
-func TestNothingOfTheServerShowsASecret(t *testing.T) {
+func TestNothingOfTheServerPrintsASecret(t *testing.T) {
 	f := seeded(t)
-	f.secretClient() // the server's own, with its token
+	f.secretClient() // its client, with the token
 	for of, v := range map[string]any{
 		"server": f.srv, "repository": f.repo, "workspace": f.srv.AddWorkspace("acme"), "team": f.srv.AddTeam("team"),
 		"variables": f.repo.Variables(), "key pair": f.repo.KeyPair(), "runners": f.repo.Runners(), "pipelines": f.repo.Pipelines(),
@@ -145,7 +147,7 @@ func TestNothingOfTheServerShowsASecret(t *testing.T) {
 	}
 }
 
-func TestNoAnswerTellsASecret(t *testing.T) {
+func TestNoResponseContainsASecret(t *testing.T) {
 	f := seeded(t)
 	bearer := []string{"Authorization", "Bearer " + canary}
 	paths := []string{
@@ -209,7 +211,7 @@ func TestNoAnswerTellsASecret(t *testing.T) {
 	assertAnswerSilent(t, "unknown credentials", f.get(site+"/pipelines", "Authorization", "Bearer x"+canary))
 }
 
-func assertAnswerSilent(t *testing.T, of string, a answer) {
+func assertAnswerSilent(t *testing.T, of string, a response) {
 	t.Helper()
 	assert.NotContains(t, a.text, canary, of)
 	assert.NotContains(t, a.text, base64.StdEncoding.EncodeToString([]byte(canary)), of)

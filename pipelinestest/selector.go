@@ -9,23 +9,23 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// selector is what a script is for, or what a run asks for: a name or pattern in a section of the YAML.
+// selector is what a script is for, or what a run requests: a name or pattern in a section of the YAML.
 type selector struct {
-	section pipelines.SelectorType // empty: the bare form, which fits every section
+	section pipelines.SelectorType // empty: any section
 	pattern string
 }
 
-// fallback is the selector of the script for what no other script fits.
-var fallback = selector{pattern: "default"}
+// defaultSelector is the selector of the script for runs that no other script matches.
+var defaultSelector = selector{pattern: "default"}
 
-// sections are those that a selector can name before a colon, which no branch or tag has in its name.
+// sections may stand before a colon in a selector. Names of branches and tags have no colon.
 var sections = []pipelines.SelectorType{
 	pipelines.SelectorCustom, pipelines.SelectorBranches, pipelines.SelectorTags, pipelines.SelectorPullRequests,
 }
 
-// parseSelector reads a selector as tests write it. It panics where nothing could ever fit it.
+// parseSelector parses a selector of a test. It panics if nothing can match it.
 func parseSelector(text string) selector {
-	s := selector{pattern: cmp.Or(text, fallback.pattern)}
+	s := selector{pattern: cmp.Or(text, defaultSelector.pattern)}
 	section, pattern, typed := strings.Cut(text, ":")
 	if typed && slices.Contains(sections, pipelines.SelectorType(section)) {
 		s = selector{pipelines.SelectorType(section), pattern}
@@ -37,34 +37,34 @@ func parseSelector(text string) selector {
 	return s
 }
 
-// bare is the selector in the form without a section.
+// bare is the selector without its section.
 func (s selector) bare() selector { return selector{pattern: s.pattern} }
 
-// plain reports whether the bare form of s can be the name of a custom pipeline, a branch or a tag.
-func (s selector) plain() bool { return s.bare() != fallback && !s.glob() }
+// plain reports whether the selector without its section may be the name of a custom pipeline, a branch or a tag.
+func (s selector) plain() bool { return s.bare() != defaultSelector && !s.glob() }
 
 func (s selector) glob() bool { return strings.ContainsAny(s.pattern, `*?[\`) }
 
-// fits reports whether a script of selector s is for what a run asks for. Custom pipelines are known by their exact names alone.
-func (s selector) fits(wanted selector) bool {
+// matches reports whether a script of selector s is for a requested selector. Custom pipelines match by exact name only.
+func (s selector) matches(wanted selector) bool {
 	if wanted.section == pipelines.SelectorCustom || s.section != "" && s.section != wanted.section {
 		return false
 	}
 	return s.pattern == wanted.pattern || matchGlob(s.pattern, wanted.pattern)
 }
 
-// compare orders selectors, the most telling first: those that name a section, then the longer ones.
+// compare orders selectors, the most specific first: those with a section, then longer patterns.
 func (s selector) compare(other selector) int {
 	return cmp.Or(
 		-cmp.Compare(s.section, other.section), cmp.Compare(len(other.pattern), len(s.pattern)), cmp.Compare(s.pattern, other.pattern),
 	)
 }
 
-// matchGlob matches a name with a pattern of [path.Match], in which ** stands for any text, slashes included.
+// matchGlob matches a name with a pattern of [path.Match], in which ** matches any text, also slashes.
 func matchGlob(pattern, name string) bool {
 	head, tail, deep := strings.Cut(pattern, "**")
 	if !deep {
-		ok, _ := path.Match(pattern, name) // parseSelector has seen to it that it is well-formed
+		ok, _ := path.Match(pattern, name) // parseSelector has checked the pattern
 		return ok
 	}
 	for i := range len(name) + 1 {
@@ -75,7 +75,7 @@ func matchGlob(pattern, name string) bool {
 	return false
 }
 
-// anyTail reports whether some end of a text matches a pattern.
+// anyTail reports whether a pattern matches any suffix of a text.
 func anyTail(pattern, text string) bool {
 	for i := range len(text) + 1 {
 		if matchGlob(pattern, text[i:]) {
@@ -85,8 +85,8 @@ func anyTail(pattern, text string) bool {
 	return false
 }
 
-// wanted are the selectors that a target asks for, the most telling first.
-func wanted(target pipelines.Target) []selector {
+// requested are the selectors that a target requests, the most specific first.
+func requested(target pipelines.Target) []selector {
 	all := []selector{{sectionOf(target), cmp.Or(target.RefName, target.Source)}}
 	if s := target.Selector; s != nil {
 		all = slices.Insert(all, 0, selector{s.Type, s.Pattern})
@@ -94,7 +94,7 @@ func wanted(target pipelines.Target) []selector {
 	return slices.DeleteFunc(all, func(s selector) bool { return s.pattern == "" })
 }
 
-// sectionOf is the section of the YAML that the service looks in where a target has no selector.
+// sectionOf is the section of the YAML in which the service looks if a target has no selector.
 func sectionOf(target pipelines.Target) pipelines.SelectorType {
 	switch {
 	case target.Type == pipelines.TargetPullRequest:
@@ -107,7 +107,7 @@ func sectionOf(target pipelines.Target) pipelines.SelectorType {
 	return pipelines.SelectorBranches
 }
 
-// withSelector returns a target with the selector that it has or that the service finds while parsing.
+// withSelector returns a target with its own selector, or the one that the service finds while parsing.
 func withSelector(target pipelines.Target, matched selector) pipelines.Target {
 	if target.Selector == nil {
 		target.Selector = selectorFor(target, matched)
@@ -115,11 +115,11 @@ func withSelector(target pipelines.Target, matched selector) pipelines.Target {
 	return target
 }
 
-// selectorFor is the selector that the service finds while parsing where the caller gave none.
+// selectorFor is the selector that the service finds while parsing if the request has none.
 func selectorFor(target pipelines.Target, matched selector) *pipelines.Selector {
 	section := sectionOf(target)
 	switch {
-	case matched != fallback:
+	case matched != defaultSelector:
 		return &pipelines.Selector{Type: section, Pattern: matched.pattern}
 	case section == pipelines.SelectorPullRequests:
 		return &pipelines.Selector{Type: section, Pattern: "**"}
@@ -127,8 +127,8 @@ func selectorFor(target pipelines.Target, matched selector) *pipelines.Selector 
 	return &pipelines.Selector{Type: pipelines.SelectorDefault}
 }
 
-// named finds the selector of the script of exactly a name. The bare form serves where no section is named.
-func (r *Repository) named(s selector) (selector, bool) {
+// exactScript finds the selector of the script for exactly one name, with the section or without one.
+func (r *Repository) exactScript(s selector) (selector, bool) {
 	if _, ok := r.scripts[s]; ok {
 		return s, true
 	}
@@ -136,26 +136,26 @@ func (r *Repository) named(s selector) (selector, bool) {
 	return s.bare(), ok && s.plain()
 }
 
-// choose picks the script for a target, and returns the selector that it has.
-func (r *Repository) choose(target pipelines.Target) (Script, selector) {
-	asked := wanted(target)
+// chooseScript returns the script for a target and its selector.
+func (r *Repository) chooseScript(target pipelines.Target) (Script, selector) {
+	asked := requested(target)
 	for _, s := range asked {
-		if found, ok := r.named(s); ok {
+		if found, ok := r.exactScript(s); ok {
 			return r.scripts[found], found
 		}
 	}
 	for _, s := range r.selectors() {
-		if slices.ContainsFunc(asked, s.fits) {
+		if slices.ContainsFunc(asked, s.matches) {
 			return r.scripts[s], s
 		}
 	}
-	if s, ok := r.scripts[fallback]; ok {
-		return s, fallback
+	if s, ok := r.scripts[defaultSelector]; ok {
+		return s, defaultSelector
 	}
-	return builtinScript, fallback
+	return defaultScript, defaultSelector
 }
 
-// selectors returns those of all scripts, in the order in which they are tried.
+// selectors returns the selectors of all scripts in order of precedence.
 func (r *Repository) selectors() []selector {
 	all := make([]selector, 0, len(r.scripts))
 	for s := range r.scripts {
@@ -175,14 +175,14 @@ func (r *Repository) hasRef(section pipelines.SelectorType, name string) (hash s
 		return hash, true
 	}
 	s := selector{section, name}
-	if _, ok := r.named(s); ok && !s.glob() {
+	if _, ok := r.exactScript(s); ok && !s.glob() {
 		return commitHash(name), true
 	}
 	return "", false
 }
 
-// hasCustom reports whether there is the custom pipeline that a selector names, if it names one.
+// hasCustom reports whether the custom pipeline of a selector exists. It is true for selectors of other types.
 func (r *Repository) hasCustom(s pipelines.Selector) bool {
-	_, known := r.named(selector{s.Type, s.Pattern})
+	_, known := r.exactScript(selector{s.Type, s.Pattern})
 	return known || s.Type != pipelines.SelectorCustom
 }

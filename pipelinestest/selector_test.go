@@ -10,7 +10,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// script is a script whose only step has a name to be known by.
+// script is a script whose only step has a name.
 func script(name string) pipelinestest.Script {
 	return pipelinestest.Script{Steps: []pipelinestest.Step{{Name: name}}}
 }
@@ -23,7 +23,7 @@ func custom(name string) string {
 	return fmt.Sprintf(`{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"main","selector":{"type":"custom","pattern":%q}}`, name)
 }
 
-func TestWhatAScriptIsFor(t *testing.T) {
+func TestSelectorsMatchTargets(t *testing.T) {
 	for _, c := range []struct {
 		selector, target string
 		status           int
@@ -68,7 +68,7 @@ func TestWhatAScriptIsFor(t *testing.T) {
 	}
 }
 
-func TestWhichOfSeveralScriptsRuns(t *testing.T) {
+func TestThePrecedenceOfScripts(t *testing.T) {
 	pullRequest := func(source string) string {
 		return fmt.Sprintf(`{"type":"pipeline_pullrequest_target","source":%q,"destination":"main","commit":{"hash":"1"},`+
 			`"destination_commit":{"hash":"2"},"pullrequest":{"id":7}}`, source)
@@ -106,7 +106,7 @@ func TestWhichOfSeveralScriptsRuns(t *testing.T) {
 	}
 }
 
-func TestTheSelectorOfATypedScriptIsItsPattern(t *testing.T) {
+func TestTheSelectorOfARunIsThePatternOfItsScript(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("branches:main", script("scripted"))
 	path := f.started()

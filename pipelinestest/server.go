@@ -14,15 +14,15 @@ import (
 
 const (
 	apiPrefix    = "/2.0"
-	apiHost      = "api.bitbucket.test"     // stands for the API where no socket is open
-	storageHost  = "storage.bitbucket.test" // stands for the storage where no socket is open
+	apiHost      = "api.bitbucket.test"     // the API without a socket
+	storageHost  = "storage.bitbucket.test" // the storage without a socket
 	defaultToken = "pipelinestest-token"
 )
 
 // Server is a fake of Bitbucket Pipelines. Make one with [NewServer]. It is safe for concurrent use.
 type Server struct {
 	clock        func() time.Time
-	inProcess    bool // without sockets; of a server that was made in a bubble, too
+	inProcess    bool // also set for a server made in a bubble
 	withoutNext  bool
 	quota        int // 0: none
 	linkLifetime time.Duration
@@ -42,95 +42,24 @@ type Server struct {
 	repositories []*Repository
 	workspaces   []*Workspace
 	teams, users []*Owner
-	signingKeys  []*rsa.PrivateKey // none until one is asked for; the last one signs
+	signingKeys  []*rsa.PrivateKey // generated when first used; the last one signs
 	creator      pipelines.Account
 	access       access
-	hits         []time.Time // what counts against the quota
+	counted      []time.Time // times of the requests that count against the quota
 	objects      map[string]object
 	faults       []*activeFault
 	requests     []*Request
 }
 
-// ServerOption configures a [Server].
-type ServerOption func(*Server)
-
-// InProcess keeps the server from ever opening a socket: [Server.URL] names a host that doesn't exist, and [Server.Client] sends
-// through [Server.Transport].
-func InProcess() ServerOption {
-	return func(s *Server) { s.inProcess = true }
-}
-
-// WithClock makes the server tell the time by now instead of [time.Now]. The latency of a [Fault] is real time all the same.
-func WithClock(now func() time.Time) ServerOption {
-	return func(s *Server) { s.clock = now }
-}
-
-// WithToken makes the server accept only the tokens listed so, each as a Bearer token or as the password of Basic
-// authentication; the option may be repeated. A token with scopes, such as "pipeline:write", may do what they allow, one
-// without may do everything. [Server.Client] uses the first one.
-func WithToken(token string, scopes ...string) ServerOption {
-	return func(s *Server) {
-		if s.clientToken == "" {
-			s.clientToken = token
-		}
-		s.access.tokens[token] = scopes
-	}
-}
-
-// WithOAuthConsumer makes the token endpoint accept only the consumers listed so; the option may be repeated. Without it any
-// consumer gets a token. Scopes restrict the tokens as they do in [WithToken].
-func WithOAuthConsumer(id, secret string, scopes ...string) ServerOption {
-	return func(s *Server) { s.access.consumers[id] = consumer{secret, scopes} }
-}
-
-// WithQuota answers 429 once more than perHour requests on repositories have arrived within an hour. All callers share it. Those
-// with access tokens, which is what comes as a Bearer token that the token endpoint didn't issue, are told in X-RateLimit headers.
-func WithQuota(perHour int) ServerOption {
-	return func(s *Server) { s.quota = perHour }
-}
-
-// WithoutNextLinks leaves next and previous out of every list though there are more pages, as some lists of the service do.
-func WithoutNextLinks() ServerOption {
-	return func(s *Server) { s.withoutNext = true }
-}
-
-// WithLinkLifetime sets how long a link to the storage works, by default an hour. With zero every link comes too late.
-func WithLinkLifetime(d time.Duration) ServerOption {
-	return func(s *Server) { s.linkLifetime = d }
-}
-
-// WithLateVariables sets how long a variable that was created in a deployment environment is missing from the environment's list,
-// by default five seconds; 0: not at all. Its key is taken at once.
-func WithLateVariables(d time.Duration) ServerOption {
-	return func(s *Server) { s.lateVariables = d }
-}
-
-// WithLateEnvironments sets how long an environment looks as before after it was changed, by default one second; 0: not at all.
-func WithLateEnvironments(d time.Duration) ServerOption {
-	return func(s *Server) { s.lateEnvironments = d }
-}
-
-// WithScheduleLimit sets how many schedules a repository may have before another one is answered with 401, by default ten; 0: any
-// number. The service's own limit is unknown.
-func WithScheduleLimit(n int) ServerOption {
-	return func(s *Server) { s.scheduleLimit = n }
-}
-
-// WithRunnerLimit sets how many runners a repository or a workspace may have before another one is answered with 400, by default a
-// hundred; 0: any number. The service's own limit is unknown.
-func WithRunnerLimit(n int) ServerOption {
-	return func(s *Server) { s.runnerLimit = n }
-}
-
-// NewServer makes a server without repositories. It opens no socket; [Server.URL] does. One that is made in a bubble of testing/synctest
-// is [InProcess].
+// NewServer returns a server without repositories. It opens no socket; [Server.URL] does. In a bubble of testing/synctest it implies
+// [WithInProcess].
 func NewServer(opts ...ServerOption) *Server {
 	s := &Server{
 		clock:            time.Now,
 		inProcess:        inBubble(),
 		linkLifetime:     time.Hour,
-		lateVariables:    defaultLateness,
-		lateEnvironments: defaultStaleness,
+		lateVariables:    defaultLateVariables,
+		lateEnvironments: defaultLateEnvironments,
 		scheduleLimit:    defaultScheduleLimit,
 		runnerLimit:      defaultRunnerLimit,
 		objects:          map[string]object{},
@@ -148,24 +77,24 @@ func NewServer(opts ...ServerOption) *Server {
 	return s
 }
 
-// Format implements [fmt.Formatter]: every verb prints the name of the type only, because the server holds credentials.
+// Format implements [fmt.Formatter]. Every verb prints only the name of the type, because the server holds credentials.
 func (s *Server) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pipelinestest.Server") }
 
-// URL returns the base URL of the API and opens a loopback socket for it when first called. With [InProcess], and where the server was made
-// in a bubble of testing/synctest, it opens none, and only [Server.Transport] serves the URL. After [Server.Close] it opens none either: the
-// URL stays what it was, and nothing listens there. URL panics in a bubble where the server was made outside of it.
+// URL returns the base URL of the API. The first call opens a loopback socket. With [WithInProcess], and if the server was made in a bubble
+// of testing/synctest, it opens none, and only [Server.Transport] serves the URL. After [Server.Close] it opens none either, and the URL
+// stays the same. URL panics in a bubble if the server was made outside of it, and if no port of the loopback interface is free.
 func (s *Server) URL() string {
 	switch {
 	case s.inProcess:
 		return "http://" + apiHost + apiPrefix
 	case inBubble():
-		panic(madeOutside)
+		panic(outsideBubbleMessage)
 	}
 	return "http://" + s.api.serve(s.Handler()) + apiPrefix
 }
 
-// Client returns a client of the server. It has credentials that the server accepts; opts come after and may replace anything.
-// It panics where opts are invalid, and where [Server.URL] does.
+// Client returns a client of the server with credentials that the server accepts. Opts are applied last and may replace anything. Client
+// panics if opts are invalid, and if [Server.URL] does.
 func (s *Server) Client(opts ...pipelines.Option) *pipelines.Client {
 	token := s.clientToken
 	if token == "" {
@@ -175,7 +104,7 @@ func (s *Server) Client(opts ...pipelines.Option) *pipelines.Client {
 	if s.inProcess {
 		own = append(own, pipelines.WithHTTPClient(&http.Client{Transport: s.Transport()}))
 	} else {
-		own = append(own, pipelines.WithLimiter(outsideBubbles{}))
+		own = append(own, pipelines.WithLimiter(bubbleLimiter{}))
 	}
 	client, err := pipelines.NewClient(append(own, opts...)...)
 	if err != nil {
@@ -184,35 +113,35 @@ func (s *Server) Client(opts ...pipelines.Option) *pipelines.Client {
 	return client
 }
 
-// Close closes the sockets, if any are open, and drops their connections; none is opened again. What the server has recorded stays
-// readable, and [Server.Transport] and [Server.Handler] go on, for they need no socket.
+// Close closes the sockets and their connections, and keeps the server from opening others. Recorded requests stay readable.
+// [Server.Transport] and [Server.Handler] need no socket and continue to work.
 func (s *Server) Close() {
 	s.api.close()
 	s.storage.close()
 }
 
-// Handler serves the API and the OAuth token endpoint, with or without the path prefix /2.0, for a server of one's own. Logs of
-// ended steps still redirect to a storage that the Server opens itself.
-func (s *Server) Handler() http.Handler { return s.endpoint(false, s.answerAPI) }
+// Handler serves the API and the OAuth token endpoint, with or without the prefix /2.0, for use in a server of your own. Logs of ended
+// steps still redirect to a storage that the Server opens itself.
+func (s *Server) Handler() http.Handler { return s.handler(false, s.serveAPI) }
 
-// endpoint does what happens to every request at both origins: it is recorded, suffers the fault that strikes it, and is answered.
-func (s *Server) endpoint(storage bool, answer func(*http.Request, []byte) *reply) http.Handler {
+// handler does what both origins have in common: it records the request, applies its fault, and writes the response.
+func (s *Server) handler(storage bool, serve func(*http.Request, []byte) *response) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = withEncodedBraces(r)
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
-			panic(http.ErrAbortHandler) // the caller went away
+			panic(http.ErrAbortHandler) // the client disconnected
 		}
 		record, id := s.record(r, body, storage)
 		w.Header().Set("X-Request-Id", id)
-		fault := s.strike(r, body, storage)
+		fault := s.faultFor(r, body, storage)
 		fault.before(w, r)
-		a := fault.reply()
-		if a == nil {
-			a = answer(r, body)
+		resp := fault.response()
+		if resp == nil {
+			resp = serve(r, body)
 		}
 		fault.after(w)
-		a.write(&recorder{ResponseWriter: fault.wrap(w, r), note: func(status int) { s.setStatus(record, status) }}, r)
+		resp.write(&recorder{ResponseWriter: fault.wrap(w, r), note: func(status int) { s.setStatus(record, status) }}, r)
 	})
 }
 

@@ -8,14 +8,14 @@ import (
 	"sync"
 )
 
-// nowhere is the address of a server that was closed before it was opened. Nothing can listen there.
-const nowhere = "127.0.0.1:0"
+// closedAddress is the address of a server that was closed before it was opened. Nothing can listen there.
+const closedAddress = "127.0.0.1:0"
 
-// socket is a loopback server that opens when its address is first asked for, and once closed never again.
+// socket is a loopback server that opens when its address is first needed, and never again once closed.
 type socket struct {
 	mu      sync.Mutex
-	servers []*httptest.Server // one for each listener; none unless it is open
-	address string             // host and port, which it keeps for good
+	servers []*httptest.Server // one for each listener; empty unless open
+	address string             // host and port; never changes once set
 }
 
 // serve returns the address at which h is served.
@@ -26,7 +26,7 @@ func (l *socket) serve(h http.Handler) string {
 		return l.address
 	}
 	for _, listener := range listenOnLoopback() {
-		server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: h}} //nolint:gosec // its clients are the test's own
+		server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: h}} //nolint:gosec // only the test connects
 		server.Start()
 		l.servers = append(l.servers, server)
 	}
@@ -37,7 +37,7 @@ func (l *socket) serve(h http.Handler) string {
 func (l *socket) close() {
 	l.mu.Lock()
 	servers := l.servers
-	l.servers, l.address = nil, cmp.Or(l.address, nowhere)
+	l.servers, l.address = nil, cmp.Or(l.address, closedAddress)
 	l.mu.Unlock()
 	for _, server := range servers {
 		server.CloseClientConnections()
@@ -45,10 +45,10 @@ func (l *socket) close() {
 	}
 }
 
-// listenOnLoopback listens on one port of the loopback interface, by IPv4 and by IPv6 where the machine has both: localhost may mean
-// either, and some clients try the first only.
+// listenOnLoopback listens on one port of the loopback interface, by IPv4 and IPv6 if the machine has both. Localhost may mean either, and
+// some clients try only the first.
 func listenOnLoopback() []net.Listener {
-	const tries = 10 // the port may be taken on one of the two
+	const tries = 10 // the port may be taken in one of the two families
 	for try := 1; ; try++ {
 		listeners, err := listenOnPort()
 		switch {
@@ -58,21 +58,21 @@ func listenOnLoopback() []net.Listener {
 			panic("pipelinestest: no port of the loopback interface is free: " + err.Error())
 		}
 		for _, l := range listeners {
-			_ = l.Close() // nobody has connected yet
+			_ = l.Close() // no client has connected yet
 		}
 	}
 }
 
-// listenOnPort listens on a port by IPv4 and IPv6, as far as that works. The error is the last one.
+// listenOnPort listens on a port by IPv4 and IPv6, as far as possible. The error is the last one.
 func listenOnPort() (listeners []net.Listener, err error) {
 	port := "0"
 	for _, host := range []string{"127.0.0.1", "::1"} {
-		l, failed := net.Listen("tcp", net.JoinHostPort(host, port)) //nolint:noctx // it doesn't wait
+		l, failed := net.Listen("tcp", net.JoinHostPort(host, port)) //nolint:noctx // doesn't block
 		if failed != nil {
 			err = failed
 			continue
 		}
-		_, port, _ = net.SplitHostPort(l.Addr().String()) // an address of TCP has a port
+		_, port, _ = net.SplitHostPort(l.Addr().String()) // a TCP address has a port
 		listeners = append(listeners, l)
 	}
 	return listeners, err

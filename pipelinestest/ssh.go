@@ -18,7 +18,7 @@ type knownHost struct{ pipelines.KnownHost }
 
 func (h *knownHost) id() string { return h.UUID }
 
-// SetKeyPair gives the repository an SSH key pair, in place of the one it has.
+// SetKeyPair sets the repository's SSH key pair.
 func (r *Repository) SetKeyPair(pair pipelines.KeyPair) {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -30,7 +30,7 @@ func (r *Repository) setKeyPair(pair pipelines.KeyPair) {
 	r.keyPair = &pair
 }
 
-// KeyPair returns the repository's SSH key pair, or nil. Unlike the API it tells the private key; printed, it is masked all the same.
+// KeyPair returns the repository's SSH key pair, or nil. Unlike the API it includes the private key; printed, it is masked.
 func (r *Repository) KeyPair() *pipelines.KeyPair {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
@@ -41,39 +41,34 @@ func (r *Repository) KeyPair() *pipelines.KeyPair {
 	return &pair
 }
 
-// AddKnownHost adds a known host and returns it as it is kept, with its fingerprints. It panics where the key isn't base64.
+// AddKnownHost adds a known host and returns it as stored, with its fingerprints. It panics if there is no public key or the key isn't
+// base64.
 func (r *Repository) AddKnownHost(h pipelines.KnownHost) *pipelines.KnownHost {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
 	if h.PublicKey == nil {
 		panic("pipelinestest: known host " + h.Hostname + " has no public key")
 	}
-	kept, err := r.addKnownHost(clone(h))
+	stored, err := r.addKnownHost(clone(h))
 	if err != nil {
 		panic("pipelinestest: the key of known host " + h.Hostname + ": " + err.Error())
 	}
-	c := clone(kept.KnownHost)
+	c := clone(stored.KnownHost)
 	return &c
 }
 
-// KnownHosts returns the known hosts as they are now, in the order in which they were made.
+// KnownHosts returns the known hosts in the order in which they were created.
 func (r *Repository) KnownHosts() []pipelines.KnownHost {
-	r.server.mu.Lock()
-	defer r.server.mu.Unlock()
-	all := make([]pipelines.KnownHost, 0, len(r.knownHosts))
-	for _, h := range r.knownHosts {
-		all = append(all, clone(h.KnownHost))
-	}
-	return all
+	return copies(r.server, &r.knownHosts, func(h *knownHost) pipelines.KnownHost { return clone(h.KnownHost) })
 }
 
 func (r *Repository) addKnownHost(h pipelines.KnownHost) (*knownHost, error) {
-	kept := &knownHost{pipelines.KnownHost{UUID: r.server.newUUID()}}
-	if err := kept.set(h); err != nil {
+	stored := &knownHost{pipelines.KnownHost{UUID: r.server.newUUID()}}
+	if err := stored.set(h); err != nil {
 		return nil, err
 	}
-	r.knownHosts = append(r.knownHosts, kept)
-	return kept, nil
+	r.knownHosts = append(r.knownHosts, stored)
+	return stored, nil
 }
 
 // set replaces everything but the UUID, and computes the fingerprints.
@@ -86,7 +81,7 @@ func (h *knownHost) set(to pipelines.KnownHost) error {
 	h.Type, h.Hostname = "pipeline_known_host", to.Hostname
 	h.PublicKey = &pipelines.SSHPublicKey{
 		Type: "pipeline_ssh_public_key", KeyType: to.PublicKey.KeyType, Key: to.PublicKey.Key,
-		MD5Fingerprint:    "md5:" + strings.ReplaceAll(fmt.Sprintf("% x", md5.Sum(key)), " ", ":"), //nolint:gosec // as SSH does
+		MD5Fingerprint:    "md5:" + strings.ReplaceAll(fmt.Sprintf("% x", md5.Sum(key)), " ", ":"), //nolint:gosec // as in SSH
 		SHA256Fingerprint: "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:]),
 	}
 	return nil
@@ -99,7 +94,7 @@ const (
 	sshService     = "ssh-service"
 )
 
-var knownHosts = kind[*knownHost]{"known_host", sshService, func(c *call) (*collection[*knownHost], *reply) {
+var knownHosts = kind[*knownHost]{"known_host", sshService, func(c *call) (*collection[*knownHost], *response) {
 	return &c.repo.knownHosts, nil
 }, func(_ *call, h *knownHost) any { return h.KnownHost }}
 
@@ -114,39 +109,39 @@ var sshRoutes = []route{
 	{http.MethodDelete, knownHostPath, writeVariable, knownHosts.delete},
 }
 
-// getKeyPair answers without the private key, which the model never encodes.
-func (c *call) getKeyPair() *reply {
+// getKeyPair responds without the private key, which the model never encodes.
+func (c *call) getKeyPair() *response {
 	if c.repo.keyPair == nil {
 		return noKeyPair()
 	}
 	return c.json(http.StatusOK, c.repo.keyPair)
 }
 
-func noKeyPair() *reply {
-	return serviceFailure(http.StatusNotFound, sshService+".key-pair.not-found", "The repository has no SSH key pair.", map[string]string{})
+func noKeyPair() *response {
+	return serviceError(http.StatusNotFound, sshService+".key-pair.not-found", "The repository has no SSH key pair.", map[string]string{})
 }
 
-func (c *call) putKeyPair() *reply {
+func (c *call) putKeyPair() *response {
 	var pair pipelines.KeyPair
 	if !c.decode(&pair) || pair.PrivateKey == "" || pair.PublicKey == "" {
-		return invalid(sshService, "A key pair needs private_key and public_key.")
+		return invalidRequest(sshService, "A key pair needs private_key and public_key.")
 	}
 	c.repo.setKeyPair(pair)
 	return c.getKeyPair()
 }
 
-func (c *call) deleteKeyPair() *reply {
+func (c *call) deleteKeyPair() *response {
 	if c.repo.keyPair == nil {
 		return noKeyPair()
 	}
 	c.repo.keyPair = nil
-	return emptyReply(http.StatusNoContent)
+	return emptyResponse(http.StatusNoContent)
 }
 
-func (c *call) createKnownHost() *reply {
-	req, refusal := c.knownHostRequest("")
-	if refusal != nil {
-		return refusal
+func (c *call) createKnownHost() *response {
+	req, errResp := c.knownHostRequest("")
+	if errResp != nil {
+		return errResp
 	}
 	h, err := c.repo.addKnownHost(req)
 	if err != nil {
@@ -155,14 +150,14 @@ func (c *call) createKnownHost() *reply {
 	return c.created(h.UUID, h.KnownHost)
 }
 
-func (c *call) updateKnownHost() *reply {
-	h, refusal := knownHosts.find(c)
-	if refusal != nil {
-		return refusal
+func (c *call) updateKnownHost() *response {
+	h, errResp := knownHosts.find(c)
+	if errResp != nil {
+		return errResp
 	}
-	req, refusal := c.knownHostRequest(h.UUID)
-	if refusal != nil {
-		return refusal
+	req, errResp := c.knownHostRequest(h.UUID)
+	if errResp != nil {
+		return errResp
 	}
 	if h.set(req) != nil {
 		return invalidKey()
@@ -170,25 +165,26 @@ func (c *call) updateKnownHost() *reply {
 	return c.json(http.StatusOK, h.KnownHost)
 }
 
-func invalidKey() *reply { return invalid(sshService, "The key is not base64.") }
+func invalidKey() *response { return invalidRequest(sshService, "The key is not base64.") }
 
-// knownOnes are the hosts that the service knows by itself.
-var knownOnes = []string{"bitbucket.org", "github.com", "gitlab.com"}
+// builtinHosts are the hosts whose keys the service has itself.
+var builtinHosts = []string{"bitbucket.org", "github.com", "gitlab.com"}
 
-// knownHostRequest reads a known host that is to be made, or to take the place of the one with a UUID. Its types may be missing or empty.
-func (c *call) knownHostRequest(uuid string) (pipelines.KnownHost, *reply) {
+// knownHostRequest reads the body of a request to create a known host, or to replace the one with a UUID. Its types may be missing or
+// empty.
+func (c *call) knownHostRequest(uuid string) (pipelines.KnownHost, *response) {
 	var h pipelines.KnownHost
 	decoded := c.decode(&h)
 	key := cmp.Or(h.PublicKey, &pipelines.SSHPublicKey{})
 	switch {
-	case !decoded || !fitsType(h.Type, "pipeline_known_host") || !fitsType(key.Type, "pipeline_ssh_public_key"):
-		return h, invalid(sshService, "An invalid field was found in the JSON payload")
-	case slices.Contains(knownOnes, bareHost(h.Hostname)):
-		return h, failure(http.StatusBadRequest, "hostname-not-allowed: SSH for this hostname is already configured by Bitbucket", nil)
+	case !decoded || !typeMatches(h.Type, "pipeline_known_host") || !typeMatches(key.Type, "pipeline_ssh_public_key"):
+		return h, invalidRequest(sshService, "An invalid field was found in the JSON payload")
+	case slices.Contains(builtinHosts, hostName(h.Hostname)):
+		return h, errorResponse(http.StatusBadRequest, "hostname-not-allowed: SSH for this hostname is already configured by Bitbucket", nil)
 	case key.Key == "" || key.KeyType == "":
-		return h, invalid(sshService, "A known host needs a public_key with key_type and key.")
+		return h, invalidRequest(sshService, "A known host needs a public_key with key_type and key.")
 	case h.Hostname == "":
-		return h, invalid(sshService, "A known host needs a hostname.")
+		return h, invalidRequest(sshService, "A known host needs a hostname.")
 	}
 	duplicate := func(other *knownHost) bool {
 		return other.UUID != uuid && other.Hostname == h.Hostname && other.PublicKey.KeyType == h.PublicKey.KeyType
@@ -199,10 +195,10 @@ func (c *call) knownHostRequest(uuid string) (pipelines.KnownHost, *reply) {
 	return h, nil
 }
 
-func fitsType(given, want string) bool { return given == "" || given == want }
+func typeMatches(given, want string) bool { return given == "" || given == want }
 
-// bareHost takes brackets, port and a final dot off a host's name.
-func bareHost(name string) string {
+// hostName returns the name of a host without brackets, port and final dot.
+func hostName(name string) string {
 	if host, _, err := net.SplitHostPort(name); err == nil {
 		name = host
 	}

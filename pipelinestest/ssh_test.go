@@ -43,7 +43,7 @@ func TestAKnownHostGetsFingerprints(t *testing.T) {
 	path := site + "/pipelines_config/ssh/known_hosts"
 	a := f.send(http.MethodPost, path, knownHost("[example.com]:22", "ssh-ed25519"))
 	require.Equal(t, http.StatusCreated, a.StatusCode, a.text)
-	// As ssh-keygen -l computes them from the same key.
+	// These are the fingerprints that ssh-keygen -l prints for the key.
 	require.Equal(t, map[string]any{
 		"type": "pipeline_known_host", "uuid": a.At("uuid"), "hostname": "[example.com]:22",
 		"public_key": map[string]any{
@@ -63,7 +63,7 @@ func TestAKnownHostGetsFingerprints(t *testing.T) {
 	require.Equal(t, "example.org", f.repo.KnownHosts()[0].Hostname)
 }
 
-// Clients that work send the type, an empty one, or none.
+// Known clients send the type, an empty one, or none.
 func TestAKnownHostNeedsNoTypes(t *testing.T) {
 	f := setup(t)
 	path := site + "/pipelines_config/ssh/known_hosts"
@@ -82,7 +82,7 @@ func TestAKnownHostNeedsNoTypes(t *testing.T) {
 	}
 }
 
-func TestKnownHostsThatAreRefused(t *testing.T) {
+func TestInvalidKnownHostsAreRefused(t *testing.T) {
 	f := setup(t)
 	path := site + "/pipelines_config/ssh/known_hosts"
 	one := path + "/" + escape(f.repo.AddKnownHost(pipelines.KnownHost{
@@ -110,8 +110,8 @@ func TestKnownHostsThatAreRefused(t *testing.T) {
 	require.Panics(t, func() { f.repo.AddKnownHost(pipelines.KnownHost{PublicKey: &pipelines.SSHPublicKey{Key: "!"}}) })
 }
 
-// The response is as recorded: it came although the request had no public_key either.
-func TestHostsThatTheServiceKnowsItselfAreRefused(t *testing.T) {
+// The recorded response came although the request had no public_key either.
+func TestBuiltinHostsAreRefused(t *testing.T) {
 	f := setup(t)
 	path := site + "/pipelines_config/ssh/known_hosts"
 	seeded := f.repo.AddKnownHost(pipelines.KnownHost{Hostname: "example.com", PublicKey: &pipelines.SSHPublicKey{KeyType: "ssh-rsa", Key: ed25519Key}})
@@ -166,7 +166,7 @@ func TestTheClientManagesSSH(t *testing.T) {
 	require.NoError(t, client.DeleteKnownHost(ctx, repo, all[0].UUID))
 	hosts[0].Hostname = "github.com"
 	_, err = client.CreateKnownHost(ctx, repo, hosts[0])
-	var refusal *pipelines.APIError
-	require.ErrorAs(t, err, &refusal)
-	require.Contains(t, refusal.Message, "hostname-not-allowed: SSH for this hostname")
+	var errResp *pipelines.APIError
+	require.ErrorAs(t, err, &errResp)
+	require.Contains(t, errResp.Message, "hostname-not-allowed: SSH for this hostname")
 }

@@ -18,18 +18,18 @@ var stepRoutes = []route{
 	{http.MethodGet, stepPath, readPipeline, (*call).getStep},
 }
 
-// wireStep is a step as the service writes it: with members that are zero, which the model omits.
-type wireStep struct {
+// stepJSON is the JSON of a step. Unlike the model it has members that are zero.
+type stepJSON struct {
 	pipelines.Step
 	DurationInSeconds int `json:"duration_in_seconds"`
 	BuildSecondsUsed  int `json:"build_seconds_used"`
 }
 
-func writeStep(s pipelines.Step) any { return wireStep{s, s.DurationInSeconds, s.BuildSecondsUsed} }
+func encodeStep(s pipelines.Step) any { return stepJSON{s, s.DurationInSeconds, s.BuildSecondsUsed} }
 
-// steps returns the steps that there are: none before the YAML is parsed.
+// steps returns the steps of a run. There are none before the YAML is parsed.
 func (c *call) steps(r *run) []pipelines.Step {
-	if p := r.plan(); !p.known(c.now) {
+	if p := r.plan(); !p.isParsed(c.now) {
 		return nil
 	}
 	var steps []pipelines.Step
@@ -39,27 +39,27 @@ func (c *call) steps(r *run) []pipelines.Step {
 	return steps
 }
 
-func (c *call) listSteps() *reply {
-	r, refusal := c.run()
-	if refusal != nil {
-		return refusal
+func (c *call) listSteps() *response {
+	r, errResp := c.run()
+	if errResp != nil {
+		return errResp
 	}
-	return wholePage(c, c.steps(r), writeStep)
+	return wholePage(c, c.steps(r), encodeStep)
 }
 
-func (c *call) getStep() *reply {
-	r, i, refusal := c.step()
-	if refusal != nil {
-		return refusal
+func (c *call) getStep() *response {
+	r, i, errResp := c.step()
+	if errResp != nil {
+		return errResp
 	}
-	return c.json(http.StatusOK, writeStep(r.step(i, c.now)))
+	return c.json(http.StatusOK, encodeStep(r.step(i, c.now)))
 }
 
-// step finds the step that the path names: the run and the step's place in it.
-func (c *call) step() (*run, int, *reply) {
-	r, refusal := c.run()
-	if refusal != nil {
-		return nil, 0, refusal
+// step finds the step in the path: the run and the index of the step.
+func (c *call) step() (*run, int, *response) {
+	r, errResp := c.run()
+	if errResp != nil {
+		return nil, 0, errResp
 	}
 	id := c.params["step_uuid"]
 	for i, s := range c.steps(r) {
@@ -67,11 +67,11 @@ func (c *call) step() (*run, int, *reply) {
 			return r, i, nil
 		}
 	}
-	return nil, 0, serviceFailure(http.StatusNotFound, "result-service.step-id.not-found", "There is no step "+id+".", map[string]string{"stepId": id})
+	return nil, 0, serviceError(http.StatusNotFound, "result-service.step-id.not-found", "There is no step "+id+".", map[string]string{"stepId": id})
 }
 
-// setup are the commands that prepare a step, as the service lists them.
-func (r *run) setup() []string {
+// setupCommands are the commands that prepare a step, as in the service's responses.
+func (r *run) setupCommands() []string {
 	target := r.model.Target
 	clone := "retry 6 git clone"
 	if ref := cmp.Or(target.RefName, target.Source); ref != "" {
@@ -85,7 +85,7 @@ func (r *run) setup() []string {
 	}
 }
 
-// userCommands are commands as the service lists an author's and those of the setup.
+// userCommands are commands of the author and of the setup, which the service marks alike.
 func userCommands(lines []string) []pipelines.Command {
 	var commands []pipelines.Command
 	for _, line := range lines {
@@ -94,8 +94,8 @@ func userCommands(lines []string) []pipelines.Command {
 	return commands
 }
 
-// teardown are the commands that the service adds to each step.
-func teardown() []pipelines.Command {
+// teardownCommands are the commands that the service adds to each step.
+func teardownCommands() []pipelines.Command {
 	return []pipelines.Command{
 		{Name: "Upload Metrics", Command: `echo "Uploading metrics"`, CommandType: pipelines.CommandSystem, Action: "UPLOAD_METRICS"},
 		{Name: "Process Test Reports", Command: `echo "Processing test reports"`, CommandType: pipelines.CommandSystem, Action: "PROCESS_TEST_REPORTS"},

@@ -8,16 +8,16 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// TestReport is the test report of a [Step]. There is one once the step has run to its end.
+// TestReport is the test report of a [Step]. It exists once the step has run to its end.
 type TestReport struct {
-	// Passed is the number of tests that passed and aren't among Cases; the API never shows more of them than their number.
+	// Passed is the number of passed tests that aren't among Cases. The API shows only their number.
 	Passed int
-	// Cases are the other tests. One without status is FAILED; the API lists those that aren't PASSED.
+	// Cases are the other tests. One without a status is FAILED. The API lists those that aren't PASSED.
 	Cases []pipelines.TestCase
 }
 
-// named returns the cases, which get UUIDs.
-func (t *TestReport) named(s *Server) []pipelines.TestCase {
+// numberedCases returns the cases with UUIDs and statuses.
+func (t *TestReport) numberedCases(s *Server) []pipelines.TestCase {
 	if t == nil {
 		return nil
 	}
@@ -40,23 +40,23 @@ var testReportRoutes = []route{
 	{http.MethodGet, testCasesPath + "/{test_case_uuid}/test_case_reasons", readPipeline, (*call).testCaseReasons},
 }
 
-// tested finds the step that the path names if it has a report.
-func (c *call) tested() (*step, *reply) {
-	r, i, refusal := c.step()
-	if refusal != nil {
-		return nil, refusal
+// stepWithReport finds the step in the path if it has a report.
+func (c *call) stepWithReport() (*step, *response) {
+	r, i, errResp := c.step()
+	if errResp != nil {
+		return nil, errResp
 	}
 	s, planned := r.steps[i], r.plan().spans[i]
 	cut := planned.result == pipelines.ResultNotRun || planned.result == pipelines.ResultStopped
 	if s.script.TestReport == nil || cut || !planned.done(c.now) {
-		return nil, serviceFailure(http.StatusNotFound, "test-report-service.report.not-found",
+		return nil, serviceError(http.StatusNotFound, "test-report-service.report.not-found",
 			"There is no test report of step "+s.uuid+".", map[string]string{"stepId": s.uuid})
 	}
 	return s, nil
 }
 
-// wireTestReport is a report as the service writes it: with counts that are zero, which the model omits.
-type wireTestReport struct {
+// testReportJSON is the JSON of a report. Unlike the model it has counts of zero.
+type testReportJSON struct {
 	Total      int    `json:"number_of_test_cases"`
 	Successful int    `json:"number_of_successful_test_cases"`
 	Failed     int    `json:"number_of_failed_test_cases"`
@@ -65,13 +65,13 @@ type wireTestReport struct {
 	StepUUID   string `json:"step_uuid"`
 }
 
-func (c *call) testReport() *reply {
-	s, refusal := c.tested()
-	if refusal != nil {
-		return refusal
+func (c *call) testReport() *response {
+	s, errResp := c.stepWithReport()
+	if errResp != nil {
+		return errResp
 	}
 	passed := s.script.TestReport.Passed
-	report := wireTestReport{Total: passed + len(s.cases), Successful: passed, StepUUID: s.uuid}
+	report := testReportJSON{Total: passed + len(s.cases), Successful: passed, StepUUID: s.uuid}
 	for _, test := range s.cases {
 		switch test.Status {
 		case pipelines.TestPassed:
@@ -87,13 +87,13 @@ func (c *call) testReport() *reply {
 	return c.json(http.StatusOK, report)
 }
 
-// maxTestCases is the longest page of test cases that a client of the service is known to ask for.
+// maxTestCases is the largest page length that a known client of the service requests.
 const maxTestCases = 300
 
-func (c *call) testCases() *reply {
-	s, refusal := c.tested()
-	if refusal != nil {
-		return refusal
+func (c *call) testCases() *response {
+	s, errResp := c.stepWithReport()
+	if errResp != nil {
+		return errResp
 	}
 	var listed []pipelines.TestCase
 	for _, test := range s.cases {
@@ -104,15 +104,15 @@ func (c *call) testCases() *reply {
 	return pageUpTo(maxTestCases, c, listed, func(test pipelines.TestCase) any { return test })
 }
 
-func (c *call) testCaseReasons() *reply {
-	s, refusal := c.tested()
-	if refusal != nil {
-		return refusal
+func (c *call) testCaseReasons() *response {
+	s, errResp := c.stepWithReport()
+	if errResp != nil {
+		return errResp
 	}
 	id := c.params["test_case_uuid"]
 	i := slices.IndexFunc(s.cases, func(test pipelines.TestCase) bool { return test.UUID == id })
 	if i < 0 {
-		return serviceFailure(http.StatusNotFound, "test-report-service.test-case.not-found",
+		return serviceError(http.StatusNotFound, "test-report-service.test-case.not-found",
 			"There is no test case "+id+".", map[string]string{"testCaseId": id})
 	}
 	var reasons []pipelines.TestCaseReason

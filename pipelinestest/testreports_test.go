@@ -21,7 +21,7 @@ var tested = pipelinestest.Script{Steps: []pipelinestest.Step{
 	{Name: "Never", TestReport: &pipelinestest.TestReport{Passed: 1}},
 }}
 
-func TestATestReportComesWithTheEndOfTheStep(t *testing.T) {
+func TestATestReportExistsOnceTheStepHasEnded(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", tested)
 	path := f.started()
@@ -57,8 +57,8 @@ func TestAllTestsPassed(t *testing.T) {
 	require.Equal(t, map[string]any{"page": 1., "values": []any{}, "size": 0., "pagelen": 0.}, cases.JSON())
 }
 
-// As a client of the service asks for them.
-func TestTestCasesComeInLongPages(t *testing.T) {
+// A client of the service requests 300.
+func TestTestCasesHaveLongPages(t *testing.T) {
 	f := setup(t)
 	f.repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{TestReport: &pipelinestest.TestReport{Cases: make([]pipelines.TestCase, 301)}}}})
 	cases := f.step(f.started(), 0) + "/test_reports/test_cases"

@@ -16,7 +16,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// closeCounter is a request body that knows how often it was closed.
+// closeCounter is a request body that counts how often it is closed.
 type closeCounter struct {
 	io.Reader
 	closed int
@@ -27,7 +27,7 @@ func (b *closeCounter) Close() error {
 	return nil
 }
 
-func TestAResponseWithoutASocketLooksLikeAnyOther(t *testing.T) {
+func TestAResponseWithoutASocketIsLikeAnyOther(t *testing.T) {
 	srv := pipelinestest.NewServer()
 	srv.AddRepository("acme", "site").AddPipelines(11)
 	req, err := http.NewRequestWithContext(t.Context(), "", "https://api.bitbucket.org/2.0"+site+"/pipelines?pagelen=1", nil)
@@ -49,12 +49,12 @@ func TestAResponseWithoutASocketLooksLikeAnyOther(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, len(body), resp.ContentLength)
 	require.Contains(t, string(body), `"next":"https://api.bitbucket.org/2.0/repositories/acme/site/pipelines?page=2`)
-	require.Equal(t, http.Header{"Authorization": {"Bearer x"}}, req.Header, "the request is left alone")
+	require.Equal(t, http.Header{"Authorization": {"Bearer x"}}, req.Header, "the request is unchanged")
 	require.Equal(t, "api.bitbucket.org", srv.Requests()[1].Host)
 }
 
-func TestALogWithoutASocketComesFromTheStorageToo(t *testing.T) {
-	f := setup(t, pipelinestest.InProcess())
+func TestALogWithoutASocketIsServedByTheStorage(t *testing.T) {
+	f := setup(t, pipelinestest.WithInProcess())
 	f.client.Transport = f.srv.Transport()
 	f.repo.Script("main", logged)
 	path := f.started()
@@ -68,7 +68,7 @@ func TestALogWithoutASocketComesFromTheStorageToo(t *testing.T) {
 	require.Empty(t, head.text)
 }
 
-func TestARequestThatIsCancelledBeforehandIsNotSent(t *testing.T) {
+func TestACancelledRequestIsNotSent(t *testing.T) {
 	srv := pipelinestest.NewServer()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -98,7 +98,7 @@ func TestTheRequestBodyIsClosedOnce(t *testing.T) {
 	})
 }
 
-func TestARequestBodyThatFailsDropsTheConnection(t *testing.T) {
+func TestAFailingRequestBodyDropsTheConnection(t *testing.T) {
 	srv := pipelinestest.NewServer()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://api.bitbucket.test/2.0/x", io.MultiReader(&failingReader{}))
 	require.NoError(t, err)
@@ -123,7 +123,7 @@ func TestNoGoroutineIsLeftBehind(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { // which fails if a goroutine stays blocked
+			synctest.Test(t, func(t *testing.T) { // fails if a goroutine stays blocked
 				srv := pipelinestest.NewServer()
 				srv.AddRepository("acme", "site").AddPipelines(100)
 				ctx, cancel := context.WithCancel(t.Context())
@@ -153,7 +153,7 @@ func TestNoTraceHookIsCalled(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 }
 
-func TestAnUnparsableURIIsAnError(t *testing.T) {
+func TestAnInvalidURIIsAnError(t *testing.T) {
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://api.bitbucket.test", nil)
 	require.NoError(t, err)
 	req.URL.Opaque = "%zz"

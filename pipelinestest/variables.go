@@ -10,57 +10,51 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// defaultLateness is how long clients were seen to wait for an environment's new variable.
-const defaultLateness = 5 * time.Second
+// defaultLateVariables is how long a known client waits for a new variable of an environment.
+const defaultLateVariables = 5 * time.Second
 
 type variable struct {
 	pipelines.Variable
-	listed time.Time // since when the list has it
+	listed time.Time // when it appears in the list
 }
 
 func (v *variable) id() string { return v.UUID }
 
-// variableSet is the variables of one owner.
+// variableSet holds the variables of one owner.
 type variableSet struct {
 	server    *Server
-	late      bool // those that the API creates are listed late, and answered without type
+	late      bool // created variables appear late, and their creation has no type
 	variables collection[*variable]
 }
 
-// Format implements [fmt.Formatter], for the owners too: nothing is printed of what they hold.
+// Format implements [fmt.Formatter], also for the owners. It prints no variables.
 func (s *variableSet) Format(f fmt.State, _ rune) { fmt.Fprint(f, "pipelinestest: owner of variables") }
 
-// variableType is the type of the variables of all owners. In a list an environment's have it too.
+// variableType is the type of variables, except in the response that creates one in an environment.
 const variableType = "pipeline_variable"
 
-// AddVariable adds a variable, or replaces the one with its key, and returns it as it is kept. The list has it at once. Keys that
-// differ in case only are the same key, as they are to the API.
+// AddVariable adds a variable, or replaces the one with its key, and returns it as stored. The list has it at once. Like the API it ignores
+// the case of keys.
 func (s *variableSet) AddVariable(v pipelines.Variable) *pipelines.Variable {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
-	kept := s.withKey(v.Key)
-	if kept == nil {
-		kept = s.add(v.Key)
+	stored := s.byKey(v.Key)
+	if stored == nil {
+		stored = s.add(v.Key)
 	}
-	kept.Key, kept.Value, kept.Secured, kept.listed = v.Key, v.Value, v.Secured, time.Time{}
-	c := kept.Variable
+	stored.Key, stored.Value, stored.Secured, stored.listed = v.Key, v.Value, v.Secured, time.Time{}
+	c := stored.Variable
 	return &c
 }
 
-// Variables returns the variables as they are now, those too that a list doesn't have yet. Unlike the API it tells secured values;
-// printed, they are masked all the same.
+// Variables returns the current variables, including those that the API doesn't list yet. Unlike the API it includes secured values;
+// printed, they are masked.
 func (s *variableSet) Variables() []pipelines.Variable {
-	s.server.mu.Lock()
-	defer s.server.mu.Unlock()
-	all := make([]pipelines.Variable, 0, len(s.variables))
-	for _, v := range s.variables {
-		all = append(all, v.Variable)
-	}
-	return all
+	return copies(s.server, &s.variables, func(v *variable) pipelines.Variable { return v.Variable })
 }
 
-// withKey returns the variable that has a key, in upper or lower case.
-func (s *variableSet) withKey(key string) *variable {
+// byKey returns the variable with a key, ignoring case.
+func (s *variableSet) byKey(key string) *variable {
 	for _, v := range s.variables {
 		if strings.EqualFold(v.Key, key) {
 			return v
@@ -75,38 +69,38 @@ func (s *variableSet) add(key string) *variable {
 	return v
 }
 
-// variableOwner finds whose variables a path is about.
-type variableOwner func(*call) (*variableSet, *reply)
+// variableOwner finds the owner of the variables in a path.
+type variableOwner func(*call) (*variableSet, *response)
 
-func repositoryVariables(c *call) (*variableSet, *reply) { return &c.repo.variableSet, nil }
+func repositoryVariables(c *call) (*variableSet, *response) { return &c.repo.variableSet, nil }
 
-func workspaceVariables(c *call) (*variableSet, *reply) {
-	w, refusal := c.workspace()
-	if refusal != nil {
-		return nil, refusal
+func workspaceVariables(c *call) (*variableSet, *response) {
+	w, errResp := c.workspace()
+	if errResp != nil {
+		return nil, errResp
 	}
 	return &w.variableSet, nil
 }
 
-func teamVariables(c *call) (*variableSet, *reply) {
+func teamVariables(c *call) (*variableSet, *response) {
 	return ownerVariables(c.server.teams, c.params["username"])
 }
 
-func userVariables(c *call) (*variableSet, *reply) {
+func userVariables(c *call) (*variableSet, *response) {
 	return ownerVariables(c.server.users, c.params["selected_user"])
 }
 
-func ownerVariables(all []*Owner, name string) (*variableSet, *reply) {
+func ownerVariables(all []*Owner, name string) (*variableSet, *response) {
 	if o := findOwner(all, name); o != nil {
 		return &o.variableSet, nil
 	}
-	return nil, failure(http.StatusNotFound, "There is no account "+name+".", nil)
+	return nil, errorResponse(http.StatusNotFound, "There is no account "+name+".", nil)
 }
 
-func environmentVariables(c *call) (*variableSet, *reply) {
-	e, refusal := environments.find(c)
-	if refusal != nil {
-		return nil, refusal
+func environmentVariables(c *call) (*variableSet, *response) {
+	e, errResp := environments.find(c)
+	if errResp != nil {
+		return nil, errResp
 	}
 	return &e.variableSet, nil
 }
@@ -122,7 +116,7 @@ func variableRoutes(path string, in variableOwner) []route {
 	}
 }
 
-// environmentVariableRoutes lack the one that gets a single variable.
+// environmentVariableRoutes lack GET for a single variable, like the service.
 var environmentVariableRoutes = slices.DeleteFunc(
 	variableRoutes(repositoryPath+"/deployments_config/environments/{environment_uuid}/variables", environmentVariables),
 	func(r route) bool {
@@ -133,17 +127,17 @@ var environmentVariableRoutes = slices.DeleteFunc(
 const variableService = "variable-service"
 
 func (in variableOwner) kind() kind[*variable] {
-	return kind[*variable]{"variable", variableService, func(c *call) (*collection[*variable], *reply) {
-		s, refusal := in(c)
-		if refusal != nil {
-			return nil, refusal
+	return kind[*variable]{"variable", variableService, func(c *call) (*collection[*variable], *response) {
+		s, errResp := in(c)
+		if errResp != nil {
+			return nil, errResp
 		}
 		return &s.variables, nil
-	}, wireVariable}
+	}, encodeVariable}
 }
 
-// wireVariable writes a variable down as the service does: without its value if it is secured.
-func wireVariable(_ *call, v *variable) any {
+// encodeVariable encodes a variable. A secured one has no value.
+func encodeVariable(_ *call, v *variable) any {
 	w := struct {
 		Type    string  `json:"type,omitzero"`
 		UUID    string  `json:"uuid"`
@@ -157,10 +151,10 @@ func wireVariable(_ *call, v *variable) any {
 	return w
 }
 
-func (in variableOwner) list(c *call) *reply {
-	s, refusal := in(c)
-	if refusal != nil {
-		return refusal
+func (in variableOwner) list(c *call) *response {
+	s, errResp := in(c)
+	if errResp != nil {
+		return errResp
 	}
 	var listed []*variable
 	for _, v := range s.variables {
@@ -168,20 +162,20 @@ func (in variableOwner) list(c *call) *reply {
 			listed = append(listed, v)
 		}
 	}
-	return page(c, listed, func(v *variable) any { return wireVariable(c, v) })
+	return page(c, listed, func(v *variable) any { return encodeVariable(c, v) })
 }
 
-// variableRequest is a variable to create, or what to change of one.
+// variableRequest is the body of a request to create or change a variable.
 type variableRequest struct {
 	Key     *string `json:"key"`
 	Value   *string `json:"value"`
 	Secured *bool   `json:"secured"`
 }
 
-func (in variableOwner) create(c *call) *reply {
-	s, refusal := in(c)
-	if refusal != nil {
-		return refusal
+func (in variableOwner) create(c *call) *response {
+	s, errResp := in(c)
+	if errResp != nil {
+		return errResp
 	}
 	var req variableRequest
 	if !c.decode(&req) {
@@ -190,7 +184,7 @@ func (in variableOwner) create(c *call) *reply {
 	if missing := req.missing(); len(missing) > 0 {
 		return invalidVariable(missing...)
 	}
-	if s.withKey(*req.Key) != nil {
+	if s.byKey(*req.Key) != nil {
 		return keyTaken(*req.Key)
 	}
 	v := s.add(*req.Key)
@@ -200,10 +194,10 @@ func (in variableOwner) create(c *call) *reply {
 		v.listed = c.now.Add(c.server.lateVariables)
 		shown.Type = ""
 	}
-	return c.created(v.UUID, wireVariable(c, &shown))
+	return c.created(v.UUID, encodeVariable(c, &shown))
 }
 
-// missing names what a creation needs and the request lacks.
+// missing returns the properties that a creation requires and the request lacks.
 func (req *variableRequest) missing() []string {
 	var names []string
 	if req.Key == nil || *req.Key == "" {
@@ -218,44 +212,44 @@ func (req *variableRequest) missing() []string {
 	return names
 }
 
-// invalidVariable refuses a body. What it lacks is told by the arguments alone, as the service does.
-func invalidVariable(missing ...string) *reply {
+// invalidVariable is the response to an invalid body. Like the service it names missing properties only in the arguments.
+func invalidVariable(missing ...string) *response {
 	arguments := map[string]string{}
 	for _, name := range missing {
 		arguments[name+"-required"] = "Property " + name + " is required"
 	}
-	return serviceFailure(http.StatusBadRequest, variableService+".request.validation-error",
+	return serviceError(http.StatusBadRequest, variableService+".request.validation-error",
 		"The request body contains invalid properties", arguments)
 }
 
-func keyTaken(key string) *reply {
-	return serviceFailure(http.StatusConflict, variableService+".variable.duplicate",
+func keyTaken(key string) *response {
+	return serviceError(http.StatusConflict, variableService+".variable.duplicate",
 		"There is a variable "+key+" already.", map[string]string{"key": key})
 }
 
-func (in variableOwner) update(c *call) *reply {
-	v, refusal := in.kind().find(c)
-	if refusal != nil {
-		return refusal
+func (in variableOwner) update(c *call) *response {
+	v, errResp := in.kind().find(c)
+	if errResp != nil {
+		return errResp
 	}
-	s, _ := in(c) // it was there a moment ago
+	s, _ := in(c) // in has just succeeded
 	var req variableRequest
 	switch {
 	case !c.decode(&req):
 		return invalidVariable()
 	case req.Key != nil && *req.Key == "":
 		return invalidVariable("key")
-	case req.Key != nil && !strings.EqualFold(*req.Key, v.Key) && s.withKey(*req.Key) != nil:
+	case req.Key != nil && !strings.EqualFold(*req.Key, v.Key) && s.byKey(*req.Key) != nil:
 		return keyTaken(*req.Key)
-	case v.Secured && req.Secured != nil && !*req.Secured && req.Value == nil: // or the secret could be read
+	case v.Secured && req.Secured != nil && !*req.Secured && req.Value == nil: // the secret would become readable
 		return invalidVariable("value")
 	}
-	v.Key, v.Value, v.Secured = or(req.Key, v.Key), or(req.Value, v.Value), or(req.Secured, v.Secured)
-	return c.json(http.StatusOK, wireVariable(c, v))
+	v.Key, v.Value, v.Secured = valueOr(req.Key, v.Key), valueOr(req.Value, v.Value), valueOr(req.Secured, v.Secured)
+	return c.json(http.StatusOK, encodeVariable(c, v))
 }
 
-// or returns what is given, or else the fallback.
-func or[T any](given *T, fallback T) T {
+// valueOr returns *given, or fallback if given is nil.
+func valueOr[T any](given *T, fallback T) T {
 	if given == nil {
 		return fallback
 	}

@@ -52,7 +52,7 @@ func TestVariablesOfAllOwners(t *testing.T) {
 	}
 }
 
-func TestVariablesThatAreRefused(t *testing.T) {
+func TestInvalidVariablesAreRefused(t *testing.T) {
 	f := setup(t)
 	f.repo.AddVariable(pipelines.Variable{Key: "OTHER"})
 	path := site + "/pipelines_config/variables"
@@ -79,8 +79,8 @@ func TestVariablesThatAreRefused(t *testing.T) {
 	require.Equal(t, "token", f.send(http.MethodPut, one, `{"key":"token"}`).At("key"), "its own key in another case")
 }
 
-// As captured from the service for a creation without secured.
-func TestACreationOfAVariableSaysWhatItLacks(t *testing.T) {
+// The response for a creation without secured is one of the service.
+func TestTheErrorOfACreationNamesTheMissingProperties(t *testing.T) {
 	f := setup(t)
 	environment := f.repo.AddEnvironment("Test", pipelines.EnvironmentTest)
 	f.srv.AddTeam("devs")
@@ -134,7 +134,7 @@ func TestAnEnvironmentListsItsVariablesLate(t *testing.T) {
 	require.Equal(t, []any{"pipeline_variable", "pipeline_variable"}, f.get(path).Values("type"))
 }
 
-func TestAnEnvironmentMayListItsVariablesAtOnce(t *testing.T) {
+func TestWithLateVariablesOfZero(t *testing.T) {
 	f := setup(t, pipelinestest.WithLateVariables(0))
 	environment := f.repo.AddEnvironment("Test", pipelines.EnvironmentTest)
 	path := site + "/deployments_config/environments/" + escape(environment.UUID()) + "/variables"
@@ -142,7 +142,7 @@ func TestAnEnvironmentMayListItsVariablesAtOnce(t *testing.T) {
 	require.Equal(t, []any{"A"}, f.get(path).Values("key"))
 }
 
-func TestSeedingAKeyTwiceReplacesIt(t *testing.T) {
+func TestAddVariableReplacesTheVariableWithTheKey(t *testing.T) {
 	f := setup(t)
 	first := f.repo.AddVariable(pipelines.Variable{Key: "A", Value: "1"})
 	second := f.repo.AddVariable(pipelines.Variable{Key: "A", Value: "2", Secured: true})
@@ -158,7 +158,7 @@ func TestTheClientSetsVariables(t *testing.T) {
 	f.srv.AddUser("ada")
 	for _, set := range []*pipelines.VariableSet{
 		client.Variables.InRepository(repo), client.Variables.InWorkspace("acme"), client.Variables.InEnvironment(repo, environment.UUID()),
-		client.Variables.InTeam("devs"), client.Variables.InUser("ada"), //nolint:staticcheck // deprecated, but served
+		client.Variables.InTeam("devs"), client.Variables.InUser("ada"), //nolint:staticcheck // deprecated, but supported
 	} {
 		for _, value := range []string{"one", "two", ""} {
 			v, err := set.Set(t.Context(), pipelines.VariableRequest{Key: "A", Value: value})

@@ -1,4 +1,4 @@
-// Command caches shows how much room the caches of a repository's pipelines take, by name, and deletes old and large ones. See its -h.
+// Command caches shows the sizes of the caches of a repository's pipelines, by name, and deletes old and large ones. See its -h.
 package main
 
 import (
@@ -22,14 +22,14 @@ import (
 const program = "caches"
 
 const intro = `
-caches shows how much room the caches of a repository's pipelines take, by name, the largest first, and
-deletes those that are too old or too large.
+caches shows the sizes of the caches of a repository's pipelines, by name, largest first, and deletes those
+that are too old or too large.
 
     go -C examples run ./caches -repo WORKSPACE/SLUG [-older AGE] [-larger SIZE] [-name NAME] [-delete [-dry-run]]
     go -C examples run ./caches -demo          a demo on a fake service
 
--older, -larger and -name choose caches: a cache has to meet all that are given. Each version of a cache
-counts by itself. Without -delete the chosen ones are shown and nothing is changed.
+-older, -larger and -name select caches; a cache must match all that are given. Each version of a cache is
+counted separately. Without -delete the selected caches are shown and nothing is changed.
 `
 
 const scopes = `
@@ -38,12 +38,12 @@ Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:write to
 `
 
 const statuses = `
-    0  done; with -delete: none of the chosen caches is left
+    0  done; with -delete: none of the selected caches is left
 `
 
 func main() { cli.Main(run) }
 
-// options is what the command line says.
+// options are the parsed flags.
 type options struct {
 	repo           string
 	name           string
@@ -53,7 +53,7 @@ type options struct {
 	demo           bool
 }
 
-// size is a flag: a number of bytes, or one with a unit.
+// size is a flag: a number of bytes, optionally with a unit.
 type size uint64
 
 func (s *size) String() string {
@@ -75,11 +75,11 @@ func (s *size) Set(text string) error {
 func newFlags(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
 	flags.StringVar(&o.repo, "repo", "", "the repository, as `WORKSPACE/SLUG`")
-	flags.Var(&o.older, "older", "only caches that were made longer ago than this `AGE`, such as 36h or 3d; the service itself keeps them a week")
+	flags.Var(&o.older, "older", "only caches created longer ago than this `AGE`, such as 36h or 3d; the service itself keeps them a week")
 	flags.Var(&o.larger, "larger", "only caches that are larger than this `SIZE`, such as 500MB or 1GiB")
 	flags.StringVar(&o.name, "name", "", "only caches with this `NAME`")
-	flags.BoolVar(&o.delete, "delete", false, "delete the chosen caches; needs -older, -larger or -name")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "with -delete: only say what would be deleted")
+	flags.BoolVar(&o.delete, "delete", false, "delete the selected caches; needs -older, -larger or -name")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "with -delete: only print what would be deleted")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	cli.SetUsage(flags, intro, scopes, statuses)
 	return flags
@@ -91,7 +91,7 @@ func (o *options) check(flags *flag.FlagSet) error {
 	}
 	switch {
 	case o.dryRun && !o.delete:
-		return errors.New("-dry-run goes with -delete: without that nothing is changed anyway")
+		return errors.New("-dry-run goes with -delete: without it nothing is changed")
 	case o.delete && !o.chooses():
 		return errors.New("-delete needs -older, -larger or -name: it never deletes all caches")
 	}
@@ -100,7 +100,7 @@ func (o *options) check(flags *flag.FlagSet) error {
 
 func (o *options) chooses() bool { return o.older > 0 || o.larger > 0 || o.name != "" }
 
-// chosen reports whether a cache is meant. One whose age isn't known is not old.
+// chosen reports whether the flags select a cache. A cache of unknown age isn't old.
 func (o *options) chosen(c *pipelines.Cache, now time.Time) bool {
 	return (o.older == 0 || !c.CreatedOn.IsZero() && now.Sub(c.CreatedOn) > time.Duration(o.older)) &&
 		(o.larger == 0 || bytesOf(c) > uint64(o.larger)) &&
@@ -134,7 +134,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	caches = slices.DeleteFunc(caches, func(c *pipelines.Cache) bool { return !o.chosen(c, now) })
 	switch {
 	case len(caches) == 0 && total > 0:
-		fmt.Fprintf(env.Stdout, "None of the %s of %s is meant.\n", count(total), repo)
+		fmt.Fprintf(env.Stdout, "None of the %s of %s matches.\n", count(total), repo)
 		return cli.Success
 	case len(caches) == 0:
 		fmt.Fprintf(env.Stdout, "%s has no caches.\n", repo)
@@ -146,7 +146,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	return cli.Success
 }
 
-// group is the caches of one name.
+// group holds the caches with the same name.
 type group struct {
 	name           string
 	versions       int
@@ -209,7 +209,7 @@ func count(n int) string {
 	return fmt.Sprintf("%d caches", n)
 }
 
-// remove deletes caches. One that is gone already is fine.
+// remove deletes caches. It ignores those that no longer exist.
 func remove(ctx context.Context, env cli.Env, service *pipelines.CachesService, repo pipelines.Repo, caches []*pipelines.Cache, dryRun bool) int {
 	done, begin := 0, "deleted"
 	if dryRun {
@@ -224,7 +224,7 @@ func remove(ctx context.Context, env cli.Env, service *pipelines.CachesService, 
 			}
 			err = nil
 		}
-		progress.End() // before the line, which may go to the same terminal
+		progress.End() // before the next line, which may be on the same terminal
 		fmt.Fprintf(env.Stdout, "%s %s of %s, %s, %s\n", begin, cli.Clean(c.Name), humanize.Bytes(bytesOf(c)),
 			age(c.CreatedOn, time.Now()), cli.Clean(c.UUID))
 		done++
@@ -240,12 +240,12 @@ func remove(ctx context.Context, env cli.Env, service *pipelines.CachesService, 
 
 var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
 
-// demoClock is the time of the demo's service: it is set back while a cache is made, so that some are old.
+// demoClock is the clock of the demo's service. It is set back while a cache is created, so that some caches are old.
 type demoClock struct{ back atomic.Int64 }
 
 func (d *demoClock) now() time.Time { return time.Now().Add(-time.Duration(d.back.Load())) }
 
-// seed fills the demo's service.
+// seed adds resources to the demo's service.
 func (d *demoClock) seed(srv *pipelinestest.Server) {
 	repo := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
 	for _, c := range []struct {

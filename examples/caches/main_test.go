@@ -14,7 +14,7 @@ import (
 
 const day = 24 * time.Hour
 
-func newStage(t *testing.T) (*clitest.Stage, *pipelinestest.Repository) {
+func newStage(t *testing.T) (*clitest.Fixture, *pipelinestest.Repository) {
 	t.Helper()
 	s := clitest.New(t, run)
 	repo := s.AddRepository("acme", "site")
@@ -49,18 +49,18 @@ ma[2Jven  1         500 B   2 minutes ago  2 minutes ago
 	require.Empty(t, s.Errs.String())
 }
 
-func TestItShowsTheChosenOnesOnly(t *testing.T) {
+func TestItShowsOnlySelectedCaches(t *testing.T) {
 	s, _ := newStage(t)
 	require.Equal(t, cli.Success, s.Run("-repo acme/site -older 3d -name node"))
 	require.Contains(t, s.Out.String(), "\n1 cache, 3.0 kB\n")
 	require.Equal(t, cli.Success, s.Run("-repo acme/site -larger 1GiB"))
-	require.Equal(t, "None of the 4 caches of acme/site is meant.\n", s.Out.String())
+	require.Equal(t, "None of the 4 caches of acme/site matches.\n", s.Out.String())
 	s.AddRepository("acme", "empty")
 	require.Equal(t, cli.Success, s.Run("-repo acme/empty"))
 	require.Equal(t, "acme/empty has no caches.\n", s.Out.String())
 }
 
-func TestItDeletesWhatMeetsAllThatIsGiven(t *testing.T) {
+func TestItDeletesCachesThatMatchAllFlags(t *testing.T) {
 	for args, want := range map[string][]string{
 		"-older 3d":              {"node", "ma\x1b[2Jven"},
 		"-larger 2kB":            {"node", "ma\x1b[2Jven"}, // 2000 bytes is not larger
@@ -79,7 +79,7 @@ func TestItDeletesWhatMeetsAllThatIsGiven(t *testing.T) {
 	}
 }
 
-func TestADryRunSaysTheSameAndDeletesNothing(t *testing.T) {
+func TestADryRunPrintsTheSameAndDeletesNothing(t *testing.T) {
 	s, repo := newStage(t)
 	require.Equal(t, cli.Success, s.Run("-repo acme/site -delete -older 3d -dry-run"))
 	require.Regexp(t, `^would delete node of 3\.0 kB, 5 days ago, \{.*\}
@@ -91,7 +91,7 @@ $`, s.Out.String())
 	require.Empty(t, s.Changes())
 }
 
-func TestItSaysHowFarItCame(t *testing.T) {
+func TestAFailureReportsTheProgress(t *testing.T) {
 	s, repo := newStage(t)
 	s.Inject(pipelinestest.Fault{Method: http.MethodDelete, Skip: 1, Times: 1, Status: http.StatusForbidden})
 	require.Equal(t, cli.Trouble, s.Run("-repo acme/site -delete -larger 1kB"))
@@ -100,7 +100,7 @@ func TestItSaysHowFarItCame(t *testing.T) {
 	require.Len(t, repo.Caches(), 3)
 }
 
-func TestACacheThatIsGoneAlreadyIsDeleted(t *testing.T) {
+func TestAMissingCacheCountsAsDeleted(t *testing.T) {
 	s, _ := newStage(t)
 	s.Inject(pipelinestest.Fault{Method: http.MethodDelete, Times: 1, Status: http.StatusNotFound})
 	require.Equal(t, cli.Success, s.Run("-repo acme/site -delete -larger 1kB"), s.Errs.String())
@@ -113,7 +113,7 @@ func TestAnInterruptEndsIt(t *testing.T) {
 	require.Len(t, repo.Caches(), 4)
 }
 
-func TestWrongUsageIsRefused(t *testing.T) {
+func TestInvalidUsageIsRejected(t *testing.T) {
 	for args, want := range map[string]string{
 		"-repo acme/site -delete":                 "never deletes all",
 		"-repo acme/site -dry-run":                "-dry-run goes with -delete",
@@ -135,9 +135,7 @@ func TestTheDemoRunsWithoutCredentials(t *testing.T) {
 	require.Equal(t, cli.Success, status)
 	require.Contains(t, errs, "demo")
 	require.Regexp(t, `node +2 +5\.2 MB +3 hours ago +6 days ago`, out)
-	status, out, _ = clitest.Demo(t, run, "-older 3d -delete")
-	require.Equal(t, cli.Success, status)
-	require.Contains(t, out, "deleted 2 caches of 2, 16 MB")
+	clitest.RequireDemo(t, run, "-older 3d -delete", "deleted 2 caches of 2, 16 MB")
 }
 
 func TestHelp(t *testing.T) {

@@ -5,8 +5,8 @@ import (
 	"unicode"
 )
 
-// Clean returns a text of the service as one line that a terminal shows and doesn't obey: without control characters, which begin
-// every escape sequence, and without those that reverse the direction of text; white space becomes single spaces.
+// Clean returns a text of the service as one line that is safe for a terminal. It removes control characters, with which every escape
+// sequence begins, and characters that reverse the direction of text. White space becomes single spaces.
 func Clean(text string) string {
 	text = strings.Map(func(r rune) rune {
 		switch {

@@ -1,5 +1,4 @@
-// Package cli is what the example programs have in common: where they print, how they find the service, how they tell of
-// progress and of errors.
+// Package cli is shared by the example programs: output, connection to the service, progress and errors.
 package cli
 
 import (
@@ -22,21 +21,21 @@ import (
 // The exit statuses.
 const (
 	Success     = 0
-	Failure     = 1 // the program did what it was to do, and the answer is no
-	Trouble     = 2 // it couldn't do it, or not all of it
+	Failure     = 1 // the program ran, and the result is negative
+	Trouble     = 2 // the program failed, or did only a part
 	Interrupted = 130
 )
 
-// Env is what a program finds around it, apart from the environment variables.
+// Env is the environment of a program, apart from the environment variables.
 type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	Terminal       bool               // Stderr is one, on which a line may be written anew
-	Options        []pipelines.Option // of the client, after the program's own
+	Terminal       bool               // Stderr is a terminal
+	Options        []pipelines.Option // of the client, after those of the program
 }
 
-// Interruptible returns a context that the first interrupt ends. A second one ends the process at once: by the time the context is
-// done, signals do again what they do by default, which [signal.NotifyContext] can't promise.
+// Interruptible returns a context that the first interrupt cancels. A second interrupt ends the process at once: signals have their default
+// effect before the context is done, which [signal.NotifyContext] can't guarantee.
 func Interruptible() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -49,14 +48,13 @@ func Interruptible() context.Context {
 	return ctx
 }
 
-// Main runs a program with a context that is [Interruptible], and ends the process with its status.
+// Main runs a program with a context that is [Interruptible], and exits with its status.
 func Main(run func(ctx context.Context, args []string, env Env) int) {
 	env := Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Terminal: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb"}
 	os.Exit(run(Interruptible(), os.Args[1:], env))
 }
 
-// Parse parses the flags. Where the program is to end, because of -h or of flags that don't fit, ok is false and status the exit
-// status.
+// Parse parses the flags. If the program has to exit, because of -h or invalid flags, ok is false and status is the exit status.
 func (e Env) Parse(flags *flag.FlagSet, args []string) (status int, ok bool) {
 	flags.SetOutput(io.Discard)
 	usage := flags.Usage
@@ -71,13 +69,13 @@ func (e Env) Parse(flags *flag.FlagSet, args []string) (status int, ok bool) {
 		usage()
 		return Success, false
 	case err != nil:
-		fmt.Fprintf(e.Stderr, "%s: %v\nThe flag -h explains all of them.\n", flags.Name(), err)
+		fmt.Fprintf(e.Stderr, "%s: %v\nThe flag -h explains the flags.\n", flags.Name(), err)
 		return Trouble, false
 	}
 	return Success, true
 }
 
-// HasCredentials reports whether the environment has anything that [pipelines.WithEnv] takes for credentials.
+// HasCredentials reports whether the environment has credentials for [pipelines.WithEnv].
 func HasCredentials() bool {
 	for _, name := range []string{
 		"BITBUCKET_TOKEN", "BITBUCKET_EMAIL", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_ID", "BITBUCKET_CLIENT_SECRET",
@@ -89,8 +87,8 @@ func HasCredentials() bool {
 	return false
 }
 
-// Connect makes a client of the service, or, with demo or without credentials in the environment, of a fake one that seed fills.
-// It says so on Stderr. The options are those of the fake service. end has to be called.
+// Connect returns a client of the service. With demo, or without credentials in the environment, it is a client of a fake service with the
+// given options that seed fills, and a note on Stderr says so. Call end when done.
 func (e Env) Connect(
 	program string, demo bool, seed func(*pipelinestest.Server), options ...pipelinestest.ServerOption,
 ) (c *pipelines.Client, isDemo bool, end func(), err error) {
@@ -116,27 +114,27 @@ func (e Env) Connect(
 	}, nil
 }
 
-// provenance is what the SDK's errors begin with. It tells programmers where to look, and says nothing to users.
+// provenance is the prefix of the SDK's errors, which helps programmers but not users.
 var provenance = regexp.MustCompile(`^(pipelines: ([A-Z]\w*\.[A-Z]\w*: )?)*(invalid argument: )?`)
 
-// Words is the text of an error without where in the SDK it comes from.
-func Words(err error) string { return provenance.ReplaceAllString(err.Error(), "") }
+// Message returns the text of an error without the SDK's prefixes.
+func Message(err error) string { return provenance.ReplaceAllString(err.Error(), "") }
 
-// Fail says what went wrong, and what to do about it where that is known. It returns the exit status.
+// Fail prints an error and, if known, what to do about it. It returns the exit status.
 func (e Env) Fail(ctx context.Context, program string, err error) int {
 	if ctx.Err() != nil {
-		fmt.Fprintf(e.Stderr, "%s: interrupted: %s\n", program, Clean(Words(err)))
+		fmt.Fprintf(e.Stderr, "%s: interrupted: %s\n", program, Clean(Message(err)))
 		return Interrupted
 	}
-	fmt.Fprintf(e.Stderr, "%s: %s\n", program, Clean(Words(err)))
+	fmt.Fprintf(e.Stderr, "%s: %s\n", program, Clean(Message(err)))
 	switch {
-	case errors.Is(err, pipelines.ErrTooManySchedules): // also an ErrUnauthorized, with credentials that are right
+	case errors.Is(err, pipelines.ErrTooManySchedules): // also an ErrUnauthorized, although the credentials are valid
 	case errors.Is(err, pipelines.ErrUnauthorized):
 		fmt.Fprintln(e.Stderr, "The service doesn't accept the credentials: are they complete, of the right kind, and not expired?")
 	case errors.Is(err, pipelines.ErrForbidden):
 		fmt.Fprintln(e.Stderr, "The credentials don't allow this: are their scopes the ones that -h names?")
 	case errors.Is(err, pipelines.ErrOutcomeUnknown):
-		fmt.Fprintln(e.Stderr, "The request was sent and not answered: look whether it took effect before you try again.")
+		fmt.Fprintln(e.Stderr, "The request was sent, but no response arrived: check whether it took effect before you try again.")
 	}
 	return Trouble
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWordsLeaveOutWhereInTheSDKAnErrorComesFrom(t *testing.T) {
+func TestMessageHasNoPrefixOfTheSDK(t *testing.T) {
 	for name, tt := range map[string]struct {
 		err  error
 		want string
@@ -18,6 +18,6 @@ func TestWordsLeaveOutWhereInTheSDKAnErrorComesFrom(t *testing.T) {
 		"of an argument":    {errors.New("pipelines: Pipelines.Run: invalid argument: branch"), "branch"},
 		"of something else": {errors.New("EOF"), "EOF"},
 	} {
-		t.Run(name, func(t *testing.T) { require.Equal(t, tt.want, Words(tt.err)) })
+		t.Run(name, func(t *testing.T) { require.Equal(t, tt.want, Message(tt.err)) })
 	}
 }

@@ -17,8 +17,7 @@ BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET (an OAut
 any of them it is the demo that runs, on a fake service within the program.
 `
 
-// SetUsage makes -h print what the program is for, its flags, where credentials come from, the scopes they need, and the exit
-// statuses.
+// SetUsage sets the output of -h: what the program does, its flags, its credentials and their scopes, and the exit statuses.
 func SetUsage(flags *flag.FlagSet, intro, scopes, statuses string) {
 	flags.Usage = func() {
 		fmt.Fprintf(flags.Output(), "%s\nFlags:\n", strings.TrimPrefix(intro, "\n"))
@@ -28,8 +27,8 @@ func SetUsage(flags *flag.FlagSet, intro, scopes, statuses string) {
 	}
 }
 
-// Repo reads a flag that names a repository. The demo has one of its own for where none is named. To name one without credentials
-// and without asking for the demo is an error, lest anybody take the demo for what was to be done.
+// Repo defines a flag for a repository. The demo has a default. Naming a repository without credentials and without -demo is an error, so
+// that nobody mistakes the demo for the real thing.
 func Repo(flagName, value string, demo bool, own pipelines.Repo) (pipelines.Repo, error) {
 	if value == "" && IsDemo(demo) {
 		return own, nil
@@ -42,13 +41,12 @@ func Repo(flagName, value string, demo bool, own pipelines.Repo) (pipelines.Repo
 	}
 	repo, err := pipelines.ParseRepo(value)
 	if err != nil {
-		return repo, fmt.Errorf("-%s: %s", flagName, Words(err))
+		return repo, fmt.Errorf("-%s: %s", flagName, Message(err))
 	}
 	return repo, nil
 }
 
-// CheckGiven refuses arguments that are no flags, and flags that are given and empty, often from a shell's variable that isn't set:
-// what would be done is not what was meant.
+// CheckGiven rejects arguments that aren't flags, and flags with an empty value, which often comes from an unset shell variable.
 func CheckGiven(flags *flag.FlagSet) error {
 	var err error
 	flags.Visit(func(f *flag.Flag) {
@@ -62,10 +60,10 @@ func CheckGiven(flags *flag.FlagSet) error {
 	return err
 }
 
-// IsDemo reports whether [Env.Connect] makes a fake service, given the flag -demo.
+// IsDemo reports whether [Env.Connect] connects to a fake service, given the flag -demo.
 func IsDemo(demo bool) bool { return demo || !HasCredentials() }
 
-// CheckReal refuses a flag that names something of the service where there are no credentials and no -demo.
+// CheckReal rejects a flag that names something of the service if there are no credentials and no -demo.
 func CheckReal(flagName, value string, demo bool) error {
 	if value != "" && !demo && !HasCredentials() {
 		return fmt.Errorf("-%s needs credentials, and there are none in the environment: set BITBUCKET_TOKEN, or another of those that -h names",
@@ -74,7 +72,7 @@ func CheckReal(flagName, value string, demo bool) error {
 	return nil
 }
 
-// Usage says what is wrong with the command line. It returns the exit status.
+// Usage prints what is wrong with the command line. It returns the exit status.
 func (e Env) Usage(program string, err error) int {
 	fmt.Fprintf(e.Stderr, "%s: %v\nThe flag -h explains all flags.\n", program, err)
 	return Trouble
@@ -105,7 +103,7 @@ func (a *Age) Set(text string) error {
 	var d time.Duration
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		n, err := strconv.ParseFloat(days, 64)
-		if err != nil || !(n <= maxDays) { // NaN too
+		if err != nil || !(n <= maxDays) { // also rejects NaN
 			return errors.New("not a number of days")
 		}
 		d = time.Duration(n * float64(day))

@@ -23,7 +23,7 @@ func TestAnAgeIsADurationOrDays(t *testing.T) {
 	}
 }
 
-func TestACleanTextIsOneLineWithNothingToObey(t *testing.T) {
+func TestCleanTextIsOneLineWithoutControlCharacters(t *testing.T) {
 	for want, text := range map[string]string{
 		"node":         "node",
 		"a b c":        " a\r\nb\t c ",
@@ -34,7 +34,7 @@ func TestACleanTextIsOneLineWithNothingToObey(t *testing.T) {
 	}
 }
 
-func TestARepositoryIsNamedOrTheDemosOwn(t *testing.T) {
+func TestARepositoryIsRequiredExceptInTheDemo(t *testing.T) {
 	own, other := pipelines.Repo{Workspace: "acme", Slug: "site"}, pipelines.Repo{Workspace: "acme", Slug: "shop"}
 	for name, c := range map[string]struct {
 		value       string

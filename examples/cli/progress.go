@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Progress tells how far long work has come: on a terminal by a bar on one line, elsewhere by a line now and then.
+// Progress reports the progress of long work: as a bar on a terminal, elsewhere as a line now and then.
 type Progress struct {
 	env   Env
 	what  string
@@ -15,21 +15,21 @@ type Progress struct {
 
 	mu    sync.Mutex
 	done  int
-	early int // of those, what was done before
+	early int // of done, before the start
 	start time.Time
 	last  time.Time
 }
 
-// linesEach is how often a line is printed where there is no terminal.
+// linesEach is the interval of lines without a terminal.
 const linesEach = 10 * time.Second
 
-// NewProgress begins to tell of work on total things, such as "repositories"; 0: nobody knows how many.
+// NewProgress starts reporting work on total things, such as "repositories"; 0: the total is unknown.
 func (e Env) NewProgress(what string, total int) *Progress {
 	now := time.Now()
 	return &Progress{env: e, what: what, total: total, start: now, last: now}
 }
 
-// Resume counts n as done before the work went on; how fast they were says nothing about the rest.
+// Resume counts n as done earlier, so that they don't affect the estimate.
 func (p *Progress) Resume(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -58,7 +58,7 @@ func (p *Progress) Add(n int) {
 	fmt.Fprintln(p.env.Stderr, p.line(now))
 }
 
-// End wipes the bar away.
+// End removes the bar.
 func (p *Progress) End() {
 	if p.env.Terminal {
 		fmt.Fprint(p.env.Stderr, "\r\x1b[K")

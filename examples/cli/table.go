@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 )
 
-// PrintTable prints rows under a header, cleaned by [Clean].
+// PrintTable prints rows below a header, cleaned by [Clean].
 func PrintTable(w io.Writer, header []string, rows [][]string) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range append([][]string{header}, rows...) {
@@ -17,5 +17,5 @@ func PrintTable(w io.Writer, header []string, rows [][]string) {
 		}
 		fmt.Fprintln(table, strings.Join(cells, "\t"))
 	}
-	_ = table.Flush() // what w has to say goes unheard, as with fmt.Fprint
+	_ = table.Flush() // errors of w are ignored, as with fmt.Fprint
 }

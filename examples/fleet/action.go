@@ -12,12 +12,12 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// action is what a campaign does to each repository. Doing it again changes nothing.
+// action is what a campaign does to each repository. It is idempotent.
 type action struct {
 	Kind     string `json:"kind"`
 	Key      string `json:"key,omitzero"`
 	Value    string `json:"value,omitzero"`
-	ValueEnv string `json:"value_env,omitzero"` // the worker's environment variable that has the value, which Redis then never sees
+	ValueEnv string `json:"value_env,omitzero"` // name of the worker's environment variable with the value; keeps it out of Redis
 	Secured  bool   `json:"secured,omitzero"`
 	On       bool   `json:"on,omitzero"`
 }
@@ -83,7 +83,7 @@ func (a action) String() string {
 	return a.Kind + " off"
 }
 
-// requests is about how many requests one repository takes.
+// requests is the approximate number of requests for one repository.
 func (a action) requests() int {
 	if a.Kind == kindReport {
 		return 1
@@ -91,7 +91,7 @@ func (a action) requests() int {
 	return 2
 }
 
-// columns are the headings of what the action finds out.
+// columns are the headings of the values that the action reads.
 func (a action) columns() []string {
 	if a.Kind == kindReport {
 		return []string{"last run", "state", "branch", "started", "seconds"}
@@ -99,8 +99,8 @@ func (a action) columns() []string {
 	return nil
 }
 
-// complete fills in what only the worker knows.
-func (a action) complete() (action, error) {
+// resolve sets the value that only the worker knows.
+func (a action) resolve() (action, error) {
 	if a.ValueEnv == "" {
 		return a, nil
 	}
@@ -112,7 +112,7 @@ func (a action) complete() (action, error) {
 	return a, nil
 }
 
-// do makes a repository so, or reads what is asked for. It tells whether it had to change anything, and what it read.
+// do applies the action to a repository. It returns whether it changed anything, and what it read.
 func (a action) do(ctx context.Context, client *pipelines.Client, repo pipelines.Repo) (changed bool, row []string, err error) {
 	switch a.Kind {
 	case kindVariable:
@@ -129,8 +129,8 @@ func (a action) do(ctx context.Context, client *pipelines.Client, repo pipelines
 	return changed, row, err
 }
 
-// setVariable plans first, so that a repository in which the variable is right costs one request and any other two. What is secured
-// can't be compared and is written again. It stays secured where the action doesn't say.
+// setVariable plans first: a repository with the right variable costs one request, any other two. A secured value can't be compared, so it
+// is written again. A secured variable stays secured unless the action says otherwise.
 func (a action) setVariable(ctx context.Context, set *pipelines.VariableSet) (changed bool, err error) {
 	wanted := pipelines.VariableRequest{Key: a.Key, Value: a.Value}
 	if a.Secured {
@@ -142,14 +142,14 @@ func (a action) setVariable(ctx context.Context, set *pipelines.VariableSet) (ch
 	}
 	err = set.Apply(ctx, plan)
 	if failed, ok := errors.AsType[*pipelines.SyncError](err); ok {
-		err = failed.Err // there is one change only, so that how far the plan came is nothing to tell
+		err = failed.Err // there is only one change, so no progress to report
 	}
 	return err == nil, err
 }
 
 func (a action) switchPipelines(ctx context.Context, client *pipelines.Client, repo pipelines.Repo) (changed bool, err error) {
 	config, err := client.Config.Get(ctx, repo)
-	if err != nil && !errors.Is(err, pipelines.ErrNotFound) { // where Pipelines was never on there is none
+	if err != nil && !errors.Is(err, pipelines.ErrNotFound) { // no configuration: Pipelines was never enabled
 		return false, err
 	}
 	if err == nil && config.Enabled == a.On {
@@ -193,7 +193,7 @@ func lastRun(ctx context.Context, client *pipelines.Client, repo pipelines.Repo)
 	}, nil
 }
 
-// short writes a duration without the zeros at its end.
+// short formats a duration without trailing zeros.
 func short(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {

@@ -20,7 +20,7 @@ func startMiniredis() (address string, stop func(), err error) {
 	return "redis://" + server.Addr(), server.Close, nil
 }
 
-// runAll starts a campaign, works on it, and says what has come of it.
+// runAll starts a campaign, works on it, and prints the result.
 func (p *program) runAll(ctx context.Context) (int, error) {
 	if p.demo && p.flags.NArg() == 0 {
 		if err := p.flags.Parse([]string{kindVariable, "GREETING", "hello"}); err != nil {
@@ -69,7 +69,7 @@ func demoRepos() []string {
 	return append(names, "acme/deleted-meanwhile")
 }
 
-// seed makes the demo's repositories: some have the variable already, one is locked and one is there no more.
+// seed adds the demo's repositories: some have the variable already, one is locked and one doesn't exist.
 func seed(srv *pipelinestest.Server) {
 	for i := range demoSize {
 		repo := srv.AddRepository("acme", fmt.Sprintf("service-%03d", i+1))

@@ -15,8 +15,8 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// stage is a service with some repositories, and a Redis in memory.
-func stage(t *testing.T, repositories int) (*pipelinestest.Server, []*pipelinestest.Repository) {
+// newService returns a service with some repositories, and a Redis in memory.
+func newService(t *testing.T, repositories int) (*pipelinestest.Server, []*pipelinestest.Repository) {
 	t.Helper()
 	srv := pipelinestest.NewServer(pipelinestest.WithToken("a-token"))
 	t.Cleanup(srv.Close)
@@ -31,11 +31,11 @@ func stage(t *testing.T, repositories int) (*pipelinestest.Server, []*pipelinest
 	return srv, repos
 }
 
-// quick are flags of start under which no test waits.
-var quick = []string{"-campaign", "c", "-repos", "-", "-quota", "1000", "-per", "1s"}
+// fastFlags are flags of start with short delays.
+var fastFlags = []string{"-campaign", "c", "-repos", "-", "-quota", "1000", "-per", "1s"}
 
 func startArgs(action ...string) []string {
-	return append(append([]string{"start"}, quick...), action...)
+	return append(append([]string{"start"}, fastFlags...), action...)
 }
 
 func work(t *testing.T) {
@@ -53,8 +53,8 @@ func TestTheDemoWorksWithoutCredentials(t *testing.T) {
 	require.Regexp(t, `acme/deleted-meanwhile .*404`, out)
 }
 
-func TestAFailureIsListedWithItsReasonAndTriedAgainOnRequest(t *testing.T) {
-	srv, repos := stage(t, 3)
+func TestAFailureIsListedWithItsReasonAndRetriedOnRequest(t *testing.T) {
+	srv, repos := newService(t, 3)
 	srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/r1/pipelines_config/variables", Status: http.StatusForbidden, Body: "\x1b[2Jlocked"})
 	list := "acme/r0\nacme/r1 \n\n# no more\nacme/r0\n"
 	require.Contains(t, fleet(t, cli.Success, list, startArgs("variable", "K", "v")...), "K in 2 repositories")
@@ -66,7 +66,7 @@ func TestAFailureIsListedWithItsReasonAndTriedAgainOnRequest(t *testing.T) {
 	require.NotContains(t, out, "\x1b")
 
 	srv.ClearFaults()
-	srv.ResetRequests()
+	srv.ClearRequests()
 	fleet(t, cli.Success, list+"acme/r2\n", append(startArgs("-retry-failed"), "variable", "K", "v")...)
 	work(t)
 	require.Contains(t, fleet(t, cli.Success, "", "status", "-campaign", "c"), "changed     3\n")
@@ -74,13 +74,13 @@ func TestAFailureIsListedWithItsReasonAndTriedAgainOnRequest(t *testing.T) {
 	for _, r := range repos {
 		require.Len(t, r.Variables(), 1)
 	}
-	require.Contains(t, fleet(t, cli.Trouble, list, startArgs("variable", "K", "other")...), "does something else")
+	require.Contains(t, fleet(t, cli.Trouble, list, startArgs("variable", "K", "other")...), "another campaign has this name")
 	fleet(t, cli.Success, "", "forget", "-campaign", "c")
 	require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "no such campaign")
 }
 
-func TestWhatMayPassIsTriedAgainAsOftenAsAsked(t *testing.T) {
-	srv, repos := stage(t, 2)
+func TestTemporaryErrorsAreRetried(t *testing.T) {
+	srv, repos := newService(t, 2)
 	srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/r0/pipelines_config/variables", Status: http.StatusInternalServerError, Times: 1})
 	srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/r1/pipelines_config/variables", Status: http.StatusInternalServerError})
 	once := pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1})
@@ -93,8 +93,8 @@ func TestWhatMayPassIsTriedAgainAsOftenAsAsked(t *testing.T) {
 	require.Len(t, srv.RequestsTo("GET", "/repositories/acme/r1/pipelines_config/variables"), 2)
 }
 
-func TestCredentialsThatAreNotAcceptedStopTheWorkerAndLoseNothing(t *testing.T) {
-	_, repos := stage(t, 2)
+func TestRefusedCredentialsStopTheWorkerAndLoseNothing(t *testing.T) {
+	_, repos := newService(t, 2)
 	fleet(t, cli.Success, "acme/r0\nacme/r1\n", startArgs("pipelines", "off")...)
 	t.Setenv("BITBUCKET_TOKEN", "expired")
 	require.Contains(t, fleet(t, cli.Trouble, "", "work", "-campaign", "c"), "doesn't accept the credentials")
@@ -102,12 +102,12 @@ func TestCredentialsThatAreNotAcceptedStopTheWorkerAndLoseNothing(t *testing.T) 
 	require.True(t, repos[0].PipelinesEnabled())
 }
 
-func TestTheActionsChangeOnlyWhatIsNotSo(t *testing.T) {
-	srv, repos := stage(t, 2)
+func TestActionsChangeOnlyWhatDiffers(t *testing.T) {
+	srv, repos := newService(t, 2)
 	repos[0].AddSchedule(pipelines.Schedule{Enabled: true})
 	off := func() (out string) {
 		for _, kind := range []string{kindSchedules, kindPipelines} {
-			out += fleet(t, cli.Success, "acme/r0\nacme/r1\n", append(append([]string{"run"}, quick...), kind, "off")...)
+			out += fleet(t, cli.Success, "acme/r0\nacme/r1\n", append(append([]string{"run"}, fastFlags...), kind, "off")...)
 			fleet(t, cli.Success, "", "forget", "-campaign", "c")
 		}
 		return out
@@ -116,7 +116,7 @@ func TestTheActionsChangeOnlyWhatIsNotSo(t *testing.T) {
 	require.False(t, repos[0].Schedules()[0].Enabled)
 	require.False(t, repos[0].PipelinesEnabled())
 	require.False(t, repos[1].PipelinesEnabled())
-	srv.ResetRequests()
+	srv.ClearRequests()
 	require.NotContains(t, off(), "changed")
 	for _, r := range srv.Requests() {
 		require.Equal(t, http.MethodGet, r.Method, "%s", r)
@@ -124,7 +124,7 @@ func TestTheActionsChangeOnlyWhatIsNotSo(t *testing.T) {
 }
 
 func TestASecuredValueStaysOutOfRedis(t *testing.T) {
-	_, repos := stage(t, 1)
+	_, repos := newService(t, 1)
 	require.Contains(t, fleet(t, cli.Trouble, "acme/r0\n", append(startArgs("-secured"), "variable", "K", "v")...), "no place in Redis")
 	fleet(t, cli.Success, "acme/r0\n", append(startArgs("-secured", "-value-env", "THE_VALUE"), "variable", "K")...)
 	require.Contains(t, fleet(t, cli.Trouble, "", "work", "-campaign", "c"), "THE_VALUE")
@@ -134,24 +134,24 @@ func TestASecuredValueStaysOutOfRedis(t *testing.T) {
 	require.True(t, repos[0].Variables()[0].Secured)
 }
 
-func TestAVariableThatIsSecuredStaysSoUnlessItsValueIsEmpty(t *testing.T) {
-	_, repos := stage(t, 2)
+func TestASecuredVariableStaysSecuredUnlessItsValueIsEmpty(t *testing.T) {
+	_, repos := newService(t, 2)
 	for _, r := range repos {
 		r.AddVariable(pipelines.Variable{Key: "K", Value: "old", Secured: true})
 	}
-	fleet(t, cli.Success, "acme/r0\n", append(append([]string{"run"}, quick...), "variable", "K", "new")...)
+	fleet(t, cli.Success, "acme/r0\n", append(append([]string{"run"}, fastFlags...), "variable", "K", "new")...)
 	require.Equal(t, "new", repos[0].Variables()[0].Value)
 	require.True(t, repos[0].Variables()[0].Secured)
 
 	fleet(t, cli.Success, "", "forget", "-campaign", "c")
-	out := fleet(t, cli.Failure, "acme/r1\n", append(append([]string{"run"}, quick...), "variable", "K", "")...)
+	out := fleet(t, cli.Failure, "acme/r1\n", append(append([]string{"run"}, fastFlags...), "variable", "K", "")...)
 	require.Regexp(t, `acme/r1 +variable "K" is secured and its value is empty`, out)
 	require.Equal(t, "old", repos[1].Variables()[0].Value)
 }
 
 func TestTheReportHasARowForEachRepositoryOfTheWorkspace(t *testing.T) {
-	const repositories = 101 // the service lists a hundred on a page
-	srv, repos := stage(t, repositories)
+	const repositories = 101 // a page of the service has a hundred
+	srv, repos := newService(t, repositories)
 	repos[0].AddPipelines(3)
 	fleet(t, cli.Success, "", "start", "-campaign", "c", "-workspace", "acme", "-quota", "1000", "-per", "1s", "report")
 	listing := srv.RequestsTo("GET", "/repositories/acme")
@@ -166,23 +166,23 @@ acme/r1,read,,,never ran,,,
 `, out)
 }
 
-func TestAPlanSaysHowLongItTakesAndLeavesRedisAlone(t *testing.T) {
-	stage(t, 1)
+func TestAPlanEstimatesTheDurationAndDoesNotChangeRedis(t *testing.T) {
+	newService(t, 1)
 	names := make([]string, 2000)
 	for i := range names {
 		names[i] = fmt.Sprintf("acme/r%d", i)
 	}
 	out := fleet(t, cli.Success, strings.Join(names, "\n"), "plan", "-campaign", "c", "-repos", "-", "-quota", "1000", "variable", "K", "v")
-	require.Contains(t, out, "About 4000 requests; at 1000 requests in 1h that takes 4h2m")
+	require.Contains(t, out, "About 4000 requests; at 1000 requests in 1h they take 4h2m")
 	require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "no such campaign")
 }
 
-func TestFlagsThatDoNotFitAreRefused(t *testing.T) {
-	stage(t, 1)
+func TestInvalidFlagsAreRejected(t *testing.T) {
+	newService(t, 1)
 	for args, want := range map[string]string{
 		"fly":                               "no such command",
 		"start -repos - variable A b":       "-campaign has to be",
-		"start -campaign c variable A b":    "One of -workspace and -repos",
+		"start -campaign c variable A b":    "name the repositories with -workspace or -repos",
 		"start -campaign c -repos - dance":  "no such thing to do",
 		"start -campaign c -repos - report": "there are no repositories",
 		"start -campaign c -repos " + filepath.Join(t.TempDir(), "none") + " report": "none",
@@ -200,12 +200,12 @@ func TestFlagsThatDoNotFitAreRefused(t *testing.T) {
 	}
 }
 
-func TestTheLimitNeverAddsUpToMoreThanTheQuota(t *testing.T) {
+func TestTheLimitNeverExceedsTheQuota(t *testing.T) {
 	for _, requests := range []int{2, 10, 900, 1000, 10000} {
 		q := quota{Requests: requests, Per: time.Hour}
 		l := q.limit()
 		require.Equal(t, requests, l.Rate+l.Burst)
 		require.Positive(t, l.Burst)
 	}
-	require.Equal(t, 10*time.Hour, quota{Requests: 1000, Per: time.Hour}.lasts(10+9900).Round(time.Second))
+	require.Equal(t, 10*time.Hour, quota{Requests: 1000, Per: time.Hour}.duration(10+9900).Round(time.Second))
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// sharedLimiter keeps all clients that share a Redis and a name below one quota. It is a [pipelines.Limiter].
+// sharedLimiter keeps all clients with the same Redis and name below one quota. It is a [pipelines.Limiter].
 type sharedLimiter struct {
 	limiter *redis_rate.Limiter
 	key     string
 	limit   redis_rate.Limit
-	turn    chan struct{} // one goroutine of a process asks at a time, lest all of them ask again whenever one may go
+	turn    chan struct{} // only one goroutine per process polls Redis
 }
 
 func newLimiter(rdb redis.UniversalClient, q quota) *sharedLimiter {
@@ -23,22 +23,21 @@ func newLimiter(rdb redis.UniversalClient, q quota) *sharedLimiter {
 	}
 }
 
-// quota is how many requests may be sent, and who shares them.
+// quota is how many requests may be sent in a period, and the name under which clients share it.
 type quota struct {
 	Requests int           `json:"requests"`
 	Per      time.Duration `json:"per"`
 	Share    string        `json:"share"`
 }
 
-// limit is what never lets more requests through than the quota, in whichever stretch of time of that length: what may come at once
-// and what flows in over the period add up to it.
+// limit never allows more requests than the quota in any period: the burst and the refill within a period add up to it.
 func (q quota) limit() redis_rate.Limit {
 	burst := min(max(q.Requests/100, 1), 50)
 	return redis_rate.Limit{Burst: burst, Rate: q.Requests - burst, Period: q.Per}
 }
 
-// lasts is how long so many requests take.
-func (q quota) lasts(requests int) time.Duration {
+// duration is how long a number of requests takes.
+func (q quota) duration(requests int) time.Duration {
 	l := q.limit()
 	return time.Duration(float64(max(0, requests-l.Burst)) / float64(l.Rate) * float64(l.Period))
 }

@@ -1,5 +1,5 @@
-// Fleet makes one change to thousands of repositories, or reads one row of a report from each, with any number of workers on any number
-// of hosts that share one quota.
+// Fleet makes one change to thousands of repositories, or reads one row of a report from each, with any number of workers on any number of
+// hosts that share one quota.
 package main
 
 import (
@@ -19,19 +19,19 @@ import (
 func main() { cli.Main(run) }
 
 const usage = `fleet makes one change to thousands of repositories, or reads one row of a report from each. The work waits in Redis (asynq's
-queues); any number of workers on any number of hosts do it and share one quota. A campaign that was interrupted goes on where it was.
+queues); any number of workers on any number of hosts do it and share one quota. An interrupted campaign can be continued.
 
-  fleet plan    -campaign NAME -workspace W|-repos FILE ACTION   what start would do, and how long it takes
-  fleet start   -campaign NAME -workspace W|-repos FILE ACTION   put the repositories into Redis; again: those that are missing
+  fleet plan    -campaign NAME -workspace W|-repos FILE ACTION   what start would do, and how long it would take
+  fleet start   -campaign NAME -workspace W|-repos FILE ACTION   put the repositories into Redis; again: the missing ones
   fleet work    -campaign NAME                                   work on them until none is left
-  fleet status  -campaign NAME [-wait]                           how far it has come; what failed, and why
+  fleet status  -campaign NAME [-wait]                           progress; failures, and why
   fleet results -campaign NAME                                   one line of CSV for each repository
   fleet forget  -campaign NAME                                   remove it from Redis
   fleet run     [start's and work's flags] [ACTION]              start, work and status in one; without -redis in memory only
 
 ACTION is one of
-  variable KEY VALUE      set a repository variable; with -value-env NAME the workers' environment has the value (-secured needs it);
-                          one that is secured stays so
+  variable KEY VALUE      set a repository variable; with -value-env NAME the workers' environment has the value (required by
+                          -secured); a secured variable stays secured
   pipelines on|off        switch Pipelines on or off
   schedules on|off        switch all schedules of each repository on or off
   report                  read each repository's last run
@@ -39,10 +39,10 @@ ACTION is one of
 fleet COMMAND -h explains the command's flags. The credentials come from the environment: BITBUCKET_TOKEN, or BITBUCKET_EMAIL and
 BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET. Scopes: repository for -workspace; pipeline:variable for
 variable; repository:admin for pipelines; pipeline:write for schedules; pipeline for report. Only plan and start with -workspace, work and
-run need them; run without any works on a fake service.
+run need them; run without credentials uses a fake service.
 
-Exit status: 0 all repositories are done; 1 some have failed; 2 it couldn't be done or isn't at its end; 130 interrupted. start ends with 0 once
-the work waits, work once none is left.
+Exit status: 0 all repositories are done; 1 some have failed; 2 an error, or the campaign isn't done; 130 interrupted. start ends with 0 once
+the work is queued, work once none is left.
 `
 
 // options are the flags of all commands.
@@ -56,12 +56,12 @@ type options struct {
 	concurrency            int
 	retryDelay             time.Duration
 	wait, demo             bool
-	poll                   time.Duration // how often the campaign's progress is looked at
+	poll                   time.Duration // interval at which progress is read
 	flags                  *flag.FlagSet
 	campaignGiven          bool
 }
 
-// program is one command with what it works on.
+// program is one command and its dependencies.
 type program struct {
 	options
 	env   cli.Env
@@ -87,7 +87,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	name := "fleet " + args[0]
 	command := commands[args[0]]
 	if command == nil {
-		fmt.Fprintf(env.Stderr, "fleet: no such command: %q\nThe flag -h explains all of them.\n", args[0])
+		fmt.Fprintf(env.Stderr, "fleet: no such command: %q\nThe flag -h explains the flags.\n", args[0])
 		return cli.Trouble
 	}
 	p := &program{env: env}
@@ -99,7 +99,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 		p.campaignGiven = p.campaignGiven || f.Name == "campaign"
 	})
 	if err := p.check(args[0]); err != nil {
-		fmt.Fprintf(env.Stderr, "%s: %v\nThe flag -h explains all of them.\n", name, err)
+		fmt.Fprintf(env.Stderr, "%s: %v\nThe flag -h explains the flags.\n", name, err)
 		return cli.Trouble
 	}
 	end, err := p.connectRedis(args[0])
@@ -114,7 +114,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	return status
 }
 
-// define makes the flags of a command.
+// define defines the flags of a command.
 func (o *options) define(command string) {
 	o.flags = flag.NewFlagSet("fleet "+command, flag.ContinueOnError)
 	o.flags.StringVar(&o.campaign, "campaign", "", "the campaign's `name`: small letters, digits, dots, hyphens and underscores")
@@ -134,11 +134,11 @@ func (o *options) define(command string) {
 	o.poll = 250 * time.Millisecond
 	defaults := o.flags.PrintDefaults
 	o.flags.Usage = func() {
-		fmt.Fprintf(o.flags.Output(), "Usage of fleet %s (fleet -h tells what it is for, the actions, scopes and exit statuses):\n", command)
+		fmt.Fprintf(o.flags.Output(), "Usage of fleet %s (fleet -h describes it, with actions, scopes and exit statuses):\n", command)
 		defaults()
 	}
 	if o.redisURL != "" {
-		o.flags.Lookup("redis").DefValue = "" // it may have a password
+		o.flags.Lookup("redis").DefValue = "" // may contain a password
 	}
 }
 
@@ -190,12 +190,12 @@ func (o *options) checkStart() error {
 	case o.attempts < 1:
 		return errors.New("-attempts has to be at least 1")
 	case o.workspace != "" && o.repos != "" || !o.demo && o.workspace == "" && o.repos == "":
-		return errors.New("which repositories? One of -workspace and -repos tells")
+		return errors.New("name the repositories with -workspace or -repos")
 	}
 	return nil
 }
 
-// connectRedis makes the client of Redis. Where run isn't told which, one in memory does.
+// connectRedis returns the client of Redis. Without an address, run uses one in memory.
 func (p *program) connectRedis(command string) (end func(), err error) {
 	address := p.redisURL
 	stop := func() {}
@@ -212,12 +212,12 @@ func (p *program) connectRedis(command string) (end func(), err error) {
 	o, err := redis.ParseURL(address)
 	if err != nil {
 		stop()
-		return nil, errors.New("-redis (or FLEET_REDIS) is no URL of Redis such as redis://host:6379/0") // err might show a password
+		return nil, errors.New("-redis (or FLEET_REDIS) is no URL of Redis such as redis://host:6379/0") // err might contain a password
 	}
 	rdb := redis.NewClient(o)
 	p.store = store{rdb: rdb, campaign: p.campaign}
 	return func() {
-		rdb.Close() //nolint:errcheck // nothing is left to be told
+		rdb.Close() //nolint:errcheck // nothing to do about it
 		stop()
 	}, nil
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// TestMain lets the test's own binary be the program, for tests that need processes.
+// TestMain makes the test binary the program, for tests that start processes.
 func TestMain(m *testing.M) {
 	if os.Getenv("FLEET_IS_THE_PROGRAM") != "" {
 		main()
@@ -31,12 +31,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// startRedis starts a redis-server of its own for the test, or, where none is installed, miniredis, which listens on a port too.
+// startRedis starts a redis-server for the test, or miniredis if none is installed. Both listen on a port.
 func startRedis(t *testing.T) (address string, rdb *redis.Client) {
 	t.Helper()
 	address = startServer(t)
 	if address == "" {
-		t.Log("Redis: no redis-server is installed; miniredis takes its place")
+		t.Log("Redis: no redis-server is installed; using miniredis")
 		address = "redis://" + miniredis.RunT(t).Addr()
 	}
 	o, err := redis.ParseURL(address)
@@ -53,7 +53,7 @@ func startServer(t *testing.T) (address string) {
 	if err != nil {
 		return ""
 	}
-	dir, err := os.MkdirTemp("", "fleet") //nolint:usetesting // t.TempDir is too long for the path of a socket
+	dir, err := os.MkdirTemp("", "fleet") //nolint:usetesting // t.TempDir is too long for a socket's path
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "redis")
@@ -67,12 +67,12 @@ func startServer(t *testing.T) (address string) {
 	return "unix://" + socket
 }
 
-// process is a worker in a process of its own.
+// process is a worker in its own process.
 type process struct {
 	*exec.Cmd
 
-	token string       // its own, which tells its requests from the others'
-	errs  bytes.Buffer // to be read after the end
+	token string       // identifies its requests
+	errs  bytes.Buffer // read after the end
 	ended chan error
 }
 
@@ -90,19 +90,19 @@ func startWorker(t *testing.T, token string) *process {
 	return p
 }
 
-// kill ends a worker as the loss of its host would.
+// kill kills a worker, as the loss of its host does.
 func (p *process) kill(t *testing.T) {
 	t.Helper()
 	require.NoError(t, p.Process.Kill())
 	require.Error(t, <-p.ended)
 }
 
-// sent reports whether a request is this worker's.
+// sent reports whether this worker sent a request.
 func (p *process) sent(r pipelinestest.Request) bool {
 	return r.Header.Get("Authorization") == "Bearer "+p.token
 }
 
-// requests are this worker's, each with its method and status.
+// requests returns the methods and statuses of this worker's requests.
 func (p *process) requests(srv *pipelinestest.Server) []string {
 	var all []string
 	for _, r := range srv.Requests() {
@@ -118,12 +118,13 @@ func methodAndStatus(r pipelinestest.Request) string { return fmt.Sprint(r.Metho
 const (
 	fleetSize  = 2000
 	hourlyRate = 1000
-	// hour is how long an hour lasts for the service of the test. Four of them are what two requests for each of the repositories take.
+	// hour is the length of an hour for the test's service. Two requests for each repository take four of
+	// them.
 	hour   = 3 * time.Second
 	faster = 1200
 )
 
-func TestEveryRepositoryIsChangedOnceWithinTheQuotaThoughAWorkerIsKilled(t *testing.T) {
+func TestEveryRepositoryIsChangedOnceWithinTheQuotaAlthoughAWorkerIsKilled(t *testing.T) {
 	begin := time.Now()
 	tokens := []string{"token-0", "token-1", "token-2", "token-3", "token-of-the-next"}
 	options := []pipelinestest.ServerOption{
@@ -145,7 +146,8 @@ func TestEveryRepositoryIsChangedOnceWithinTheQuotaThoughAWorkerIsKilled(t *test
 	setEnvironment(t, address, srv.URL())
 	s := store{rdb: rdb, campaign: "rollout"}
 
-	// 30 are left for requests that were let through and arrive late, which are at most one for each of 16 goroutines.
+	// 30 requests are reserved for those that pass the limiter and arrive late, at most one for each of 16
+	// goroutines.
 	start := []string{"start", "-campaign", "rollout", "-repos", "-", "-quota", "970", "-per", hour.String(), "variable", "GREETING", "hello"}
 	out := fleet(t, cli.Success, list.String(), start...)
 	require.Contains(t, out, "2000 were put into Redis, 0 wait there already, 0 of 2000 are through.")
@@ -163,7 +165,7 @@ func TestEveryRepositoryIsChangedOnceWithinTheQuotaThoughAWorkerIsKilled(t *test
 	victim := workers[1]
 	victim.kill(t)
 	require.Less(t, progress(), fleetSize*2/3, "it was to be killed midway")
-	fleet(t, cli.Success, list.String(), start...) // what waits isn't enqueued again, and what gets through meanwhile isn't done again
+	fleet(t, cli.Success, list.String(), start...) // waiting tasks aren't enqueued again, finished ones aren't repeated
 
 	orphans := awaitOrphans(t, s)
 	require.NotEmpty(t, orphans, "the killed worker had tasks")
@@ -186,38 +188,38 @@ func TestEveryRepositoryIsChangedOnceWithinTheQuotaThoughAWorkerIsKilled(t *test
 	t.Logf("%d requests in %s; %d tasks of the killed worker were done by another", len(srv.Requests()), time.Since(begin).Round(time.Millisecond), len(orphans))
 }
 
-// TestTheNextWorkerLooksWhatAKilledOnesRequestHasDone kills a worker while the service has its one write, and holds what the next worker
-// sends against what has become of that write.
-func TestTheNextWorkerLooksWhatAKilledOnesRequestHasDone(t *testing.T) {
+// TestTheNextWorkerChecksTheEffectOfAKilledWorkersRequest kills a worker during its only write, and checks that the requests of the next
+// worker agree with the effect of that write.
+func TestTheNextWorkerChecksTheEffectOfAKilledWorkersRequest(t *testing.T) {
 	plain := []string{"variable", "GREETING", "hello"}
 	for name, c := range map[string]struct {
 		action []string
-		fault  pipelinestest.Fault // befalls the killed worker's write
-		status int                 // of that write; 0 where it has no effect
-		late   bool                // it has its effect after all, once the next worker has looked
-		want   []string            // what the next worker sends
+		fault  pipelinestest.Fault // of the killed worker's write
+		status int                 // of that write; 0: it has no effect
+		late   bool                // it takes effect after the next worker's GET
+		want   []string            // requests of the next worker
 		state  string
 	}{
 		"it has no effect": {
 			action: plain, fault: pipelinestest.Fault{Latency: time.Hour},
 			want: []string{"GET 200", "POST 201"}, state: stateChanged,
 		},
-		"it has an effect, and the answer is lost": {
+		"it has an effect, and the response is lost": {
 			action: plain, fault: pipelinestest.Fault{Stall: true}, status: http.StatusCreated,
 			want: []string{"GET 200"}, state: stateUnchanged,
 		},
-		"it has created what can't be compared": {
+		"it has created a secured variable": {
 			action: []string{"-secured", "-value-env", "THE_VALUE", "variable", "GREETING"},
 			fault:  pipelinestest.Fault{Stall: true}, status: http.StatusCreated,
 			want: []string{"GET 200", "PUT 200"}, state: stateChanged,
 		},
-		"it has an effect after the look": {
+		"it takes effect after the GET": {
 			action: plain, fault: pipelinestest.Fault{Latency: time.Hour}, late: true,
 			want: []string{"GET 200", "POST 409", "GET 200", "PUT 200"}, state: stateChanged,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv, repo, s := stageOfProcesses(t, c.action)
+			srv, repo, s := newCampaign(t, c.action)
 			c.fault.Method, c.fault.Times = http.MethodPost, 1
 			srv.Inject(c.fault)
 			victim := startWorker(t, "token-of-the-killed")
@@ -244,8 +246,8 @@ func TestTheNextWorkerLooksWhatAKilledOnesRequestHasDone(t *testing.T) {
 	}
 }
 
-// stageOfProcesses is a campaign in one repository, for workers in processes of their own.
-func stageOfProcesses(t *testing.T, action []string) (*pipelinestest.Server, *pipelinestest.Repository, store) {
+// newCampaign starts a campaign in one repository, for workers in their own processes.
+func newCampaign(t *testing.T, action []string) (*pipelinestest.Server, *pipelinestest.Repository, store) {
 	t.Helper()
 	srv := pipelinestest.NewServer(pipelinestest.WithToken("token-of-the-killed"), pipelinestest.WithToken("token-of-the-next"))
 	t.Cleanup(srv.Close)
@@ -257,7 +259,7 @@ func stageOfProcesses(t *testing.T, action []string) (*pipelinestest.Server, *pi
 	return srv, repo, store{rdb: rdb, campaign: "rollout"}
 }
 
-// awaitWrite waits until a write has arrived and has a status.
+// awaitWrite waits until a write with a status has arrived.
 func awaitWrite(t *testing.T, srv *pipelinestest.Server, status int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -266,7 +268,7 @@ func awaitWrite(t *testing.T, srv *pipelinestest.Server, status int) {
 	}, time.Minute, 10*time.Millisecond)
 }
 
-// awaitOrphans waits until nothing is left but the tasks that the killed worker had, and returns their IDs.
+// awaitOrphans waits until only the tasks of the killed worker are left, and returns their IDs.
 func awaitOrphans(t *testing.T, s store) []string {
 	t.Helper()
 	inspector := asynq.NewInspectorFromRedisClient(s.rdb)
@@ -288,7 +290,7 @@ func awaitOrphans(t *testing.T, s store) []string {
 	return before
 }
 
-// expire lets the minute pass after which the engine takes a worker that gives no sign of life for dead.
+// expire advances the clock by the minute after which the engine considers a silent worker dead.
 func expire(t *testing.T, s store, tasks []string) {
 	t.Helper()
 	leases := "asynq:{" + s.queue() + "}:lease"
@@ -300,9 +302,9 @@ func expire(t *testing.T, s store, tasks []string) {
 	}
 }
 
-// requireOneChangeEach looks at the writes that the service was sent: one to each path, which created something. Where the killed worker
-// has died with a write under way, another worker's may follow it, provided that the first had no effect. One without a status had none:
-// unless a fault strikes, the service notes the status of all that have an effect.
+// requireOneChangeEach checks the writes that the service has received: one to each path, with status 201. If the killed worker died during a
+// write without an effect, another worker's may follow. A write without a status had no effect, because without a fault the service records
+// the status of each write that has one.
 func requireOneChangeEach(t *testing.T, srv *pipelinestest.Server, want int, killed *process) {
 	t.Helper()
 	writes := map[string][]pipelinestest.Request{}
@@ -322,8 +324,8 @@ func requireOneChangeEach(t *testing.T, srv *pipelinestest.Server, want int, kil
 	}
 }
 
-// requireQuotaUsedAndKept holds the service's record of requests against the quota: none was refused, no hour has more than the quota,
-// and the busiest one shows that the quota was what held the workers back.
+// requireQuotaUsedAndKept checks the service's requests against the quota: none was refused, no hour exceeds the quota, and the busiest
+// hour shows that the quota limited the workers.
 func requireQuotaUsedAndKept(t *testing.T, srv *pipelinestest.Server) {
 	t.Helper()
 	requests := srv.Requests()
@@ -340,7 +342,7 @@ func requireQuotaUsedAndKept(t *testing.T, srv *pipelinestest.Server) {
 	require.Greater(t, busiest, hourlyRate/2)
 }
 
-// setEnvironment makes the environment of the test, and of its processes, one with Redis and credentials.
+// setEnvironment sets Redis and credentials in the environment of the test and its processes.
 func setEnvironment(t *testing.T, address, service string) {
 	t.Helper()
 	clitest.SetCredentials(t, "a-token")
@@ -348,7 +350,7 @@ func setEnvironment(t *testing.T, address, service string) {
 	t.Setenv("BITBUCKET_BASE_URL", service)
 }
 
-// fleet runs the program in the test's process and returns what it printed on Stdout.
+// fleet runs the program in the test's process and returns its Stdout.
 func fleet(t *testing.T, status int, stdin string, args ...string) string {
 	t.Helper()
 	out, errs := fleetBoth(t, status, stdin, args...)

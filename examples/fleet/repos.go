@@ -12,15 +12,15 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// readRepos reads repositories, one a line, from a file or, for "-", from Stdin. Empty lines and those that begin with # don't count,
-// nor does one that was there before.
+// readRepos reads repositories, one a line, from a file or, for "-", from Stdin. It ignores empty lines, lines that begin with #, and
+// duplicates.
 func readRepos(name string, stdin io.Reader) ([]string, error) {
 	if name != "-" {
-		f, err := os.Open(name) //nolint:gosec // the user's own file
+		f, err := os.Open(name) //nolint:gosec // named by the user
 		if err != nil {
 			return nil, err
 		}
-		defer f.Close() //nolint:errcheck // it was only read
+		defer f.Close() //nolint:errcheck // only read
 		stdin = f
 	}
 	var list repoList
@@ -39,7 +39,7 @@ func readRepos(name string, stdin io.Reader) ([]string, error) {
 	return list.names, lines.Err()
 }
 
-// repoList is repositories in order, each once.
+// repoList holds repositories in order, without duplicates.
 type repoList struct {
 	names []string
 	seen  map[string]bool
@@ -55,13 +55,13 @@ func (l *repoList) add(name string) {
 	}
 }
 
-// listRepos asks the service for the repositories of a workspace, a hundred at a time.
+// listRepos lists the repositories of a workspace, a hundred a page.
 func listRepos(ctx context.Context, client *pipelines.Client, workspace string) ([]string, error) {
 	if workspace == "." || workspace == ".." || workspace == "" {
 		return nil, fmt.Errorf("%q is no workspace", workspace)
 	}
 	var list repoList
-	path := "/repositories/" + url.PathEscape(workspace) + "?fields=next,size,values.full_name&sort=created_on" // new ones come last and shift no page
+	path := "/repositories/" + url.PathEscape(workspace) + "?fields=next,size,values.full_name&sort=created_on" // new repositories come last and don't shift pages
 	for r, err := range pipelines.List[pipelines.Repository](ctx, client, path).All() {
 		if err != nil {
 			return nil, fmt.Errorf("listing the repositories of %s: %w", workspace, err)

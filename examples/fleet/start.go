@@ -33,7 +33,7 @@ func (p *program) wanted() (spec, error) {
 	return spec{Action: a, Quota: p.quota, Attempts: p.attempts}, err
 }
 
-// errNoCredentials keeps a worker from doing a real campaign's work on a fake service.
+// errNoCredentials keeps a worker from running a real campaign on a fake service.
 var errNoCredentials = errors.New("there are no credentials in the environment: -h names the variables")
 
 func (p *program) findRepos(ctx context.Context) ([]string, error) {
@@ -51,21 +51,21 @@ func (p *program) findRepos(ctx context.Context) ([]string, error) {
 	return listRepos(ctx, client, p.workspace)
 }
 
-// limited is the environment with a client that keeps below the quota.
+// limited returns the environment with a client that respects the quota.
 func (p *program) limited(q quota) cli.Env {
 	env := p.env
 	env.Options = append(slices.Clone(env.Options), pipelines.WithLimiter(newLimiter(p.store.rdb, q)))
 	return env
 }
 
-// declare puts the campaign into Redis, or says what that would be.
+// declare stores the campaign in Redis, or prints its plan.
 func (p *program) declare(ctx context.Context, wanted spec, repos []string) error {
 	if len(repos) == 0 {
 		return errors.New("there are no repositories")
 	}
 	requests := len(repos) * wanted.Action.requests()
-	fmt.Fprintf(p.env.Stdout, "Campaign %s: %s in %d repositories\nAbout %d requests; at %s that takes %s, however many workers there are.\n",
-		p.campaign, cli.Clean(wanted.Action.String()), len(repos), requests, wanted.Quota, estimate(wanted.Quota.lasts(requests)))
+	fmt.Fprintf(p.env.Stdout, "Campaign %s: %s in %d repositories\nAbout %d requests; at %s they take %s with any number of workers.\n",
+		p.campaign, cli.Clean(wanted.Action.String()), len(repos), requests, wanted.Quota, estimate(wanted.Quota.duration(requests)))
 	if p.dryRun {
 		fmt.Fprintln(p.env.Stdout, "Nothing was put into Redis.")
 		return nil
@@ -95,7 +95,7 @@ func (p *program) declare(ctx context.Context, wanted spec, repos []string) erro
 	return err
 }
 
-// estimate is a duration in as many digits as a guess deserves.
+// estimate rounds a duration to the precision of an estimate.
 func estimate(d time.Duration) string {
 	switch {
 	case d >= time.Hour:

@@ -14,10 +14,10 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
-// patience is how long Redis may be away before following a campaign ends.
-const patience = time.Minute
+// redisTimeout is how long Redis may be unavailable before following a campaign fails.
+const redisTimeout = time.Minute
 
-// follow tells of the campaign's progress until its end.
+// follow prints the progress of the campaign until it ends.
 func (p *program) follow(ctx context.Context) error {
 	total, before, err := p.store.counts(ctx)
 	if err != nil {
@@ -33,8 +33,8 @@ func (p *program) follow(ctx context.Context) error {
 		}
 		nowTotal, nowDone, err := p.store.counts(ctx)
 		if err != nil {
-			if time.Since(answered) > patience {
-				return fmt.Errorf("Redis doesn't answer: %w", err) //nolint:staticcheck // a name
+			if time.Since(answered) > redisTimeout {
+				return fmt.Errorf("Redis doesn't respond: %w", err) //nolint:staticcheck // a proper name
 			}
 			continue
 		}
@@ -58,7 +58,7 @@ func (p *program) status(ctx context.Context) (int, error) {
 	return p.summary(ctx, agreed)
 }
 
-// summary prints how far the campaign has come and what has failed. Its status is the campaign's.
+// summary prints the progress of the campaign and its failures. It returns the campaign's exit status.
 func (p *program) summary(ctx context.Context, agreed spec) (int, error) {
 	results, err := p.store.results(ctx)
 	if err != nil {
@@ -98,10 +98,10 @@ func (p *program) summary(ctx context.Context, agreed spec) (int, error) {
 	return cli.Success, nil
 }
 
-// speedOver is how far the speed is looked back at.
+// speedOver is the period over which the speed is measured.
 const speedOver = 5 * time.Minute
 
-// timeLeft reckons with how many repositories were done in the last minutes.
+// timeLeft estimates from the repositories done in the last minutes.
 func timeLeft(results map[string]result, left int, now time.Time) string {
 	recent, since := 0, now
 	for _, r := range results {
@@ -129,7 +129,7 @@ func (p *program) printFailed(results map[string]result, failed int) {
 			fmt.Fprintf(table, "%s\t%s\n", cli.Clean(repo), cli.Clean(r.Reason))
 		}
 	}
-	table.Flush() //nolint:errcheck // printing has nothing to tell
+	table.Flush() //nolint:errcheck // as with fmt.Fprint
 	if p.redisURL != "" || p.flags.Lookup("demo") == nil {
 		fmt.Fprintln(p.env.Stdout, "\nfleet start -retry-failed tries them again.")
 	}
@@ -163,7 +163,7 @@ func (p *program) printResults(ctx context.Context) (int, error) {
 	return cli.Success, nil
 }
 
-// cell is a text of the service that neither a terminal nor a spreadsheet obeys.
+// cell makes a text of the service safe for a terminal and a spreadsheet.
 func cell(text string) string {
 	text = cli.Clean(text)
 	if text != "" && strings.ContainsRune("=+-@", rune(text[0])) {

@@ -12,21 +12,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// store is a campaign in Redis: what is to be done, to which repositories, and what has become of each. The tasks are asynq's, in a
-// queue of the campaign's own.
+// store is a campaign in Redis: the action, its repositories, and the result of each. The tasks are in an asynq queue of the campaign.
 type store struct {
 	rdb      redis.UniversalClient
 	campaign string
 }
 
-// spec is what all workers of a campaign have to agree on.
+// spec is what all workers of a campaign share.
 type spec struct {
 	Action   action `json:"action"`
 	Quota    quota  `json:"quota"`
-	Attempts int    `json:"attempts"` // how often a repository is tried before it counts as failed
+	Attempts int    `json:"attempts"` // attempts at a repository before it counts as failed
 }
 
-// result is what has become of a repository.
+// result is the result of a repository.
 type result struct {
 	State  string    `json:"state"`
 	Reason string    `json:"reason,omitzero"` // why it failed
@@ -44,35 +43,35 @@ const (
 
 const taskType = "fleet:repository"
 
-// inOneGo is how many members one command takes.
-const inOneGo = 1000
+// batchSize is the number of members in one command.
+const batchSize = 1000
 
 func (s store) queue() string { return "fleet-" + s.campaign }
 
-// taskID makes one repository one task of the campaign, however often it is enqueued.
+// taskID identifies the task of a repository, so that enqueueing it twice makes one task.
 func (s store) taskID(repo string) string { return s.campaign + ":" + repo }
 
-// key is the name of a part of the campaign; the braces keep its parts on one node of a cluster.
+// key is the key of a part of the campaign. The braces keep all parts on one node of a cluster.
 func (s store) key(part string) string { return "fleet:{" + s.campaign + "}:" + part }
 
-// errOther says that the name of the campaign is taken.
-var errOther = errors.New("there is a campaign of this name that does something else")
+// errNameTaken means that a different campaign has the name.
+var errNameTaken = errors.New("another campaign has this name")
 
-// declare notes what is to be done to which repositories, those that were declared before included. What is to be done can't be changed
-// later; the quota and the number of attempts can.
+// declare adds repositories to a campaign, which is created if it doesn't exist. Its action can't be changed later; the quota and the
+// number of attempts can.
 func (s store) declare(ctx context.Context, wanted spec, repos []string) error {
 	there, err := s.spec(ctx)
 	switch {
 	case err == nil && there.Action != wanted.Action:
-		return fmt.Errorf("campaign %s: %w: %s", s.campaign, errOther, there.Action)
-	case err != nil && !errors.Is(err, errNone):
+		return fmt.Errorf("campaign %s: %w: %s", s.campaign, errNameTaken, there.Action)
+	case err != nil && !errors.Is(err, errNoCampaign):
 		return err
 	}
 	text, err := json.Marshal(wanted)
 	if err != nil {
 		return err
 	}
-	for some := range slices.Chunk(repos, inOneGo) {
+	for some := range slices.Chunk(repos, batchSize) {
 		if err := s.rdb.SAdd(ctx, s.key("repositories"), some).Err(); err != nil {
 			return err
 		}
@@ -80,22 +79,22 @@ func (s store) declare(ctx context.Context, wanted spec, repos []string) error {
 	return s.rdb.Set(ctx, s.key("spec"), text, 0).Err()
 }
 
-// errNone says that there is no such campaign.
-var errNone = errors.New("there is no such campaign: fleet start makes one")
+// errNoCampaign means that the campaign doesn't exist.
+var errNoCampaign = errors.New("no such campaign: fleet start creates one")
 
 func (s store) spec(ctx context.Context) (spec, error) {
 	var found spec
 	text, err := s.rdb.Get(ctx, s.key("spec")).Bytes()
 	switch {
 	case errors.Is(err, redis.Nil):
-		return found, fmt.Errorf("campaign %s: %w", s.campaign, errNone)
+		return found, fmt.Errorf("campaign %s: %w", s.campaign, errNoCampaign)
 	case err != nil:
 		return found, err
 	}
 	return found, json.Unmarshal(text, &found)
 }
 
-// counts tells how many repositories there are and how many are through.
+// counts returns the number of repositories and of those that are done.
 func (s store) counts(ctx context.Context) (total, done int, err error) {
 	pipe := s.rdb.Pipeline()
 	all, through := pipe.SCard(ctx, s.key("repositories")), pipe.HLen(ctx, s.key("results"))
@@ -107,7 +106,7 @@ func (s store) isDone(ctx context.Context, repo string) (bool, error) {
 	return s.rdb.HExists(ctx, s.key("results"), repo).Result()
 }
 
-// record keeps the first result of a repository.
+// record stores the first result of a repository.
 func (s store) record(ctx context.Context, repo string, r result) error {
 	text, err := json.Marshal(r)
 	if err != nil {
@@ -132,7 +131,7 @@ func (s store) results(ctx context.Context) (map[string]result, error) {
 	return all, nil
 }
 
-// dropFailed forgets the results of those that failed, so that they are tried again.
+// dropFailed removes the results of failed repositories, so that they are tried again.
 func (s store) dropFailed(ctx context.Context) error {
 	all, err := s.results(ctx)
 	if err != nil {
@@ -148,7 +147,7 @@ func (s store) dropFailed(ctx context.Context) error {
 	return nil
 }
 
-// missing lists the repositories that have no result.
+// missing returns the repositories without a result.
 func (s store) missing(ctx context.Context) ([]string, error) {
 	pipe := s.rdb.Pipeline()
 	all, done := pipe.SMembers(ctx, s.key("repositories")), pipe.HKeys(ctx, s.key("results"))
@@ -164,8 +163,8 @@ func (s store) missing(ctx context.Context) ([]string, error) {
 	return left, nil
 }
 
-// enqueue makes a task of each repository that isn't one, and tells how many it made. The engine never gives a task up by itself:
-// the workers count the attempts, and deaths of workers are none.
+// enqueue makes tasks of the repositories that have none, and returns their number. The engine never gives up a task: the workers count
+// attempts, and the death of a worker isn't one.
 func (s store) enqueue(ctx context.Context, repos []string, each func()) (made int, err error) {
 	client := asynq.NewClientFromRedisClient(s.rdb)
 	for _, repo := range repos {
@@ -184,7 +183,7 @@ func (s store) enqueue(ctx context.Context, repos []string, each func()) (made i
 
 const (
 	maxRetry    = 1 << 30
-	taskTimeout = 24 * time.Hour // waiting for the quota counts
+	taskTimeout = 24 * time.Hour // includes waiting for the quota
 )
 
 // workers lists the processes that work on the campaign.
@@ -203,7 +202,7 @@ func (s store) workers() ([]string, error) {
 	return names, nil
 }
 
-// forget removes everything about the campaign.
+// forget removes all data of the campaign.
 func (s store) forget(ctx context.Context) error {
 	err := asynq.NewInspectorFromRedisClient(s.rdb).DeleteQueue(s.queue(), true)
 	if err != nil && !errors.Is(err, asynq.ErrQueueNotFound) {

@@ -30,10 +30,10 @@ func (p *program) work(ctx context.Context) (int, error) {
 	return cli.Success, p.workWith(ctx, client, agreed)
 }
 
-// workWith works on the campaign until nothing of it is left.
+// workWith works on the campaign until it is done.
 func (p *program) workWith(ctx context.Context, client *pipelines.Client, agreed spec) error {
 	var err error
-	if agreed.Action, err = agreed.Action.complete(); err != nil {
+	if agreed.Action, err = agreed.Action.resolve(); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
@@ -61,7 +61,7 @@ func (p *program) workWith(ctx context.Context, client *pipelines.Client, agreed
 // delay is how long a repository waits for its next attempt.
 func (p *program) delay(retried int, err error, _ *asynq.Task) time.Duration {
 	switch {
-	case errors.Is(err, asynq.ErrLeaseExpired): // its worker has died
+	case errors.Is(err, asynq.ErrLeaseExpired): // the worker died
 		return 0
 	case !isFailure(err):
 		return time.Minute
@@ -69,8 +69,8 @@ func (p *program) delay(retried int, err error, _ *asynq.Task) time.Duration {
 	return min(p.retryDelay<<min(retried, 10), 10*time.Minute)
 }
 
-// isFailure reports whether an error counts as an attempt at the repository. The death or the end of a worker doesn't, nor do a quota that
-// others have used up and credentials that aren't accepted.
+// isFailure reports whether an error counts as an attempt. The death or shutdown of a worker doesn't, nor does a quota used up by others or
+// refused credentials.
 func isFailure(err error) bool {
 	for _, other := range []error{asynq.ErrLeaseExpired, context.Canceled, pipelines.ErrRateLimited, pipelines.ErrUnauthorized} {
 		if errors.Is(err, other) {
@@ -80,13 +80,13 @@ func isFailure(err error) bool {
 	return true
 }
 
-// worker does the tasks of a campaign.
+// worker processes the tasks of a campaign.
 type worker struct {
 	store  store
 	client *pipelines.Client
 	spec   spec
 	name   string
-	stop   context.CancelCauseFunc // ends the whole worker
+	stop   context.CancelCauseFunc // stops the worker
 	done   atomic.Int64
 }
 
@@ -97,7 +97,7 @@ func (w *worker) ProcessTask(ctx context.Context, task *asynq.Task) error {
 		return err
 	}
 	name := string(task.Payload())
-	if done, err := w.store.isDone(ctx, name); done || err != nil { // a worker that died had come as far as that
+	if done, err := w.store.isDone(ctx, name); done || err != nil { // done by a worker that died before it finished the task
 		return err
 	}
 	r := result{State: stateUnchanged, Worker: w.name}
@@ -114,7 +114,7 @@ func (w *worker) ProcessTask(ctx context.Context, task *asynq.Task) error {
 	case ctx.Err() != nil || w.mayPass(ctx, err):
 		return err
 	default:
-		r.State, r.Reason = stateFailed, cli.Words(err)
+		r.State, r.Reason = stateFailed, cli.Message(err)
 	}
 	r.At = time.Now().UTC()
 	if err := w.store.record(ctx, name, r); err != nil {
@@ -124,7 +124,7 @@ func (w *worker) ProcessTask(ctx context.Context, task *asynq.Task) error {
 	return nil
 }
 
-// mayPass reports whether the repository is to be tried again.
+// mayPass reports whether the repository should be tried again.
 func (w *worker) mayPass(ctx context.Context, err error) bool {
 	if !isFailure(err) {
 		return true
@@ -140,7 +140,7 @@ func (w *worker) mayPass(ctx context.Context, err error) bool {
 	return retried+1 < w.spec.Attempts
 }
 
-// engineLog prints what the engine has to complain about.
+// engineLog prints the messages of the engine.
 type engineLog struct{ env cli.Env }
 
 func (l engineLog) Debug(...any) {}

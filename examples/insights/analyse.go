@@ -9,13 +9,13 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// Report is what the runs of some days have in common. Its JSON is what -json writes: durations in seconds, rates from 0 to 1.
+// Report aggregates the runs of some days. Its JSON is the output of -json: durations in seconds, rates from 0 to 1.
 type Report struct {
 	Repository string          `json:"repository"`
 	Branch     string          `json:"branch,omitzero"` // empty: all
 	From       time.Time       `json:"from"`
 	To         time.Time       `json:"to"`
-	Incomplete string          `json:"incomplete,omitzero"` // why; empty: all was read
+	Incomplete string          `json:"incomplete,omitzero"` // the reason; empty: complete
 	Requests   int             `json:"requests"`
 	StepsRead  int             `json:"runs_with_steps_read"`
 	Counts     Counts          `json:"counts"`
@@ -29,19 +29,19 @@ type Report struct {
 	Flaky      []FlakyTest     `json:"flaky_tests"`
 }
 
-// Counts says how runs ended.
+// Counts counts runs by result.
 type Counts struct {
 	Runs       int `json:"runs"`
 	Successful int `json:"successful"`
-	Failed     int `json:"failed"` // with an error, too
+	Failed     int `json:"failed"` // including errors
 	Stopped    int `json:"stopped"`
 	Unfinished int `json:"unfinished"`
 }
 
-// Judged is how many runs have come to an end of their own.
+// Judged is the number of runs that ended without being stopped.
 func (c Counts) Judged() int { return c.Successful + c.Failed }
 
-// Rate is how many of those were successful, from 0 to 1; 0 where there are none.
+// Rate is the share of successful runs among those, from 0 to 1; 0 if there are none.
 func (c Counts) Rate() float64 { return ratio(c.Successful, c.Judged()) }
 
 func (c *Counts) add(result pipelines.ResultName) {
@@ -58,7 +58,7 @@ func (c *Counts) add(result pipelines.ResultName) {
 	}
 }
 
-// Percentiles of durations in seconds. All are zero where there is no duration.
+// Percentiles are of durations in seconds. All are zero if there are no durations.
 type Percentiles struct {
 	Count int     `json:"count"`
 	P50   float64 `json:"p50_seconds"`
@@ -67,7 +67,7 @@ type Percentiles struct {
 	Max   float64 `json:"max_seconds"`
 }
 
-// Day is one day in the zone of the report.
+// Day is one day in the time zone of the report.
 type Day struct {
 	Date   string      `json:"date"` // such as 2026-10-31
 	Counts Counts      `json:"counts"`
@@ -75,7 +75,7 @@ type Day struct {
 	Wait   Percentiles `json:"wait_before_start"`
 }
 
-// PipelineStats is about one pipeline of the YAML.
+// PipelineStats describes one pipeline of the YAML.
 type PipelineStats struct {
 	Name     string      `json:"name"`
 	Counts   Counts      `json:"counts"`
@@ -84,39 +84,39 @@ type PipelineStats struct {
 	Build    float64     `json:"build_minutes"`
 }
 
-// BranchStats is about the runs on one branch or tag.
+// BranchStats describes the runs on one branch or tag.
 type BranchStats struct {
 	Name   string  `json:"name"`
 	Counts Counts  `json:"counts"`
 	Build  float64 `json:"build_minutes"`
 }
 
-// StepStats is about one step of one pipeline.
+// StepStats describes one step of one pipeline.
 type StepStats struct {
 	Pipeline string      `json:"pipeline"`
 	Name     string      `json:"name"`
 	Counts   Counts      `json:"counts"`
-	Flaky    int         `json:"flaky_failures"` // failures on a commit on which the step was successful in another run
+	Flaky    int         `json:"flaky_failures"` // failures on commits on which the step was successful in another run
 	Duration Percentiles `json:"duration"`
 	Build    float64     `json:"build_minutes"`
 }
 
-// FailureRate is how many of the judged runs of the step failed, from 0 to 1.
+// FailureRate is the share of failed runs among the judged runs of the step, from 0 to 1.
 func (s StepStats) FailureRate() float64 { return ratio(s.Counts.Failed, s.Counts.Judged()) }
 
-// FlakyTest failed in one run, and in another of the same commit the step was successful.
+// FlakyTest failed in one run although the step was successful in another run of the same commit.
 type FlakyTest struct {
 	Test     string    `json:"test"`
-	Steps    []string  `json:"steps"` // and their pipelines, where it was flaky
+	Steps    []string  `json:"steps"` // steps and pipelines in which it was flaky
 	Flaky    int       `json:"flaky_failures"`
-	Failures int       `json:"failures"` // those too that no success speaks against
+	Failures int       `json:"failures"` // all failures, flaky or not
 	Commits  int       `json:"commits"`
 	LastRun  int       `json:"last_run"`
 	LastURL  string    `json:"last_url"`
 	Last     time.Time `json:"last"`
 }
 
-// analyse works out the report on runs that were created between two moments. Days are those of the moments' zone.
+// analyse returns the report on the runs that were created between two times. Days are in the time zone of the times.
 func analyse(runs []Run, from, to time.Time) Report {
 	rep := Report{From: from, To: to}
 	var durations, waits samples
@@ -150,7 +150,7 @@ func (s *samples) addIf(ok bool, d time.Duration) {
 
 func (s *samples) addIf2(d time.Duration, ok bool) { s.addIf(ok, d) }
 
-// percentiles picks them by the nearest rank, so that each is a duration that occurred.
+// percentiles uses the nearest rank, so each percentile is an actual duration.
 func (s samples) percentiles() Percentiles {
 	if len(s) == 0 {
 		return Percentiles{}
@@ -167,7 +167,7 @@ func ratio(part, whole int) float64 {
 	return float64(part) / float64(whole)
 }
 
-// group collects what belongs to one name.
+// group collects the runs with one name.
 type group struct {
 	counts          Counts
 	build           float64
@@ -181,7 +181,7 @@ func (g *group) addRun(r Run) {
 	g.wait.addIf2(r.waited())
 }
 
-// groups sorts runs by a name.
+// groups collects runs by name.
 func groups(runs []Run, name func(Run) string) map[string]*group {
 	found := map[string]*group{}
 	for _, r := range runs {
@@ -190,7 +190,7 @@ func groups(runs []Run, name func(Run) string) map[string]*group {
 	return found
 }
 
-// at returns the value of a key, which is made where there is none.
+// at returns the value of a key, and creates it if it is missing.
 func at[K comparable, V any](m map[K]*V, key K) *V {
 	if m[key] == nil {
 		m[key] = new(V)
@@ -201,7 +201,7 @@ func at[K comparable, V any](m map[K]*V, key K) *V {
 func days(runs []Run, from, to time.Time) []Day {
 	found := groups(runs, func(r Run) string { return r.Created.In(to.Location()).Format(time.DateOnly) })
 	list := []Day{}
-	// Noon, which every day has: where clocks change at midnight, midnights may be missing.
+	// Noon exists on every day; midnight may not if clocks change then.
 	for noon := time.Date(from.Year(), from.Month(), from.Day(), 12, 0, 0, 0, to.Location()); ; noon = noon.AddDate(0, 0, 1) {
 		date := noon.Format(time.DateOnly)
 		if date > to.Format(time.DateOnly) {
@@ -234,16 +234,16 @@ func branches(runs []Run) []BranchStats {
 	return list
 }
 
-// stepKey names a step: the same name in another pipeline is another step.
+// stepKey identifies a step: the same name in another pipeline is another step.
 type stepKey struct{ pipeline, step string }
 
-// commitKey names a step on a commit.
+// commitKey identifies a step on a commit.
 type commitKey struct {
 	stepKey
 	commit string
 }
 
-// passSet has the numbers of the runs in which a step was successful on a commit.
+// passSet holds the numbers of the runs in which a step was successful on a commit.
 type passSet map[commitKey][]int
 
 func passes(runs []Run) passSet {
@@ -259,7 +259,7 @@ func passes(runs []Run) passSet {
 	return set
 }
 
-// flaky reports whether a step failed in a run and was successful in another one of the same commit.
+// flaky reports whether a step that failed in a run was successful in another run of the commit.
 func (p passSet) flaky(r Run, s Step) bool {
 	return r.Commit != "" && failed(s.Result) &&
 		slices.ContainsFunc(p[commitKey{stepKey{r.Pipeline, s.Name}, r.Commit}], func(number int) bool { return number != r.Number })
@@ -295,24 +295,24 @@ func steps(runs []Run, passed passSet) []StepStats {
 	return list
 }
 
-// slowest returns the n steps that take longest, by the 90th percentile.
+// slowest returns the n steps with the largest 90th percentile.
 func slowest(all []StepStats, n int) []StepStats {
 	return top(all, n, func(s StepStats) float64 { return s.Duration.P90 })
 }
 
-// mostFailing returns the n steps that failed most often, of those that failed.
+// mostFailing returns the n steps that failed most often.
 func mostFailing(all []StepStats, n int) []StepStats {
 	return top(all, n, func(s StepStats) float64 { return float64(s.Counts.Failed) + s.FailureRate()/2 })
 }
 
-// top returns the n items with the largest scores, the largest first, of those whose score isn't zero.
+// top returns the n items with the largest scores, in descending order, without those whose score is zero.
 func top[T any](all []T, n int, score func(T) float64) []T {
 	some := slices.DeleteFunc(slices.Clone(all), func(item T) bool { return score(item) == 0 })
 	slices.SortStableFunc(some, func(a, b T) int { return cmp.Compare(score(b), score(a)) })
 	return some[:min(n, len(some))]
 }
 
-// flakyTests finds them by their names, in whatever steps they run.
+// flakyTests finds flaky tests by name, in all steps.
 func flakyTests(runs []Run, passed passSet) []FlakyTest {
 	found, commits := map[string]*FlakyTest{}, map[string]map[string]bool{}
 	for _, r := range runs {
@@ -357,5 +357,5 @@ func (t *FlakyTest) add(r Run, s Step) {
 	}
 }
 
-// label names a step and its pipeline.
+// label is the name of a step and its pipeline.
 func label(step, pipeline string) string { return step + " · " + pipeline }

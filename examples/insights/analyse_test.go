@@ -49,7 +49,7 @@ func TestPercentilesAreDurationsThatOccurred(t *testing.T) {
 	}
 }
 
-func TestARunThatWasStoppedOrGoesOnIsNotJudged(t *testing.T) {
+func TestStoppedAndRunningRunsAreNotJudged(t *testing.T) {
 	for name, tt := range map[string]struct {
 		results []pipelines.ResultName
 		want    Counts
@@ -76,13 +76,13 @@ func TestARunThatWasStoppedOrGoesOnIsNotJudged(t *testing.T) {
 	}
 }
 
-func TestATestIsFlakyThatFailedWhereAnotherRunOfTheCommitPassed(t *testing.T) {
-	second := func(r Run) Run { // with a second step of the same name, as a matrix makes it, that passed
+func TestATestIsFlakyIfAnotherRunOfTheCommitPassed(t *testing.T) {
+	second := func(r Run) Run { // with a second step of the same name, as in a matrix, that passed
 		return change(r, func(r *Run) { r.Steps = append(r.Steps, run1(0, "", passed).Steps...) })
 	}
 	for name, tt := range map[string]struct {
 		runs         []Run
-		flaky, total int // of test A; 0, 0: it isn't listed
+		flaky, total int // of test A; 0, 0: not listed
 		commits      int
 		last         int
 	}{
@@ -114,7 +114,7 @@ func TestATestIsFlakyThatFailedWhereAnotherRunOfTheCommitPassed(t *testing.T) {
 	}
 }
 
-func TestAFlakyTestIsOneInWhateverStepsItRuns(t *testing.T) {
+func TestAFlakyTestIsFoundAcrossSteps(t *testing.T) {
 	nightly := func(r Run) Run { return change(r, func(r *Run) { r.Pipeline = "custom: nightly" }) }
 	rep := analyse([]Run{
 		run1(6, "c", passed), run1(5, "c", broken, "A", "B"),
@@ -150,7 +150,7 @@ func TestWaitingEndsWhenTheFirstStepStarts(t *testing.T) {
 	}
 }
 
-func TestDaysAreThoseOfTheZone(t *testing.T) {
+func TestDaysAreInTheTimeZoneOfTheReport(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	require.NoError(t, err)
 	from := time.Date(2026, time.October, 24, 0, 0, 0, 0, berlin)

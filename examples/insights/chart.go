@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// chart is a drawing for the template: shapes in the order in which they are drawn.
+// chart is a drawing for the template: shapes in drawing order.
 type chart struct {
 	ID, Title, Desc string
 	W, H            float64
@@ -40,7 +40,7 @@ type (
 	}
 )
 
-// The measures of charts by day: a plot with room for the numbers of the axes.
+// The dimensions of charts by day: a plot with room for the labels of the axes.
 const (
 	chartWidth = 600.0
 	plotLeft   = 52.0
@@ -50,16 +50,16 @@ const (
 	dayHeight  = 216.0
 )
 
-// round keeps coordinates short.
+// round shortens coordinates.
 func round(v float64) float64 { return math.Round(v*10) / 10 }
 
-// numberSteps and timeSteps are distances between the marks of an axis that people like to read; larger ones are made of the last.
+// numberSteps and timeSteps are readable distances between the marks of an axis. Larger ones are multiples of the last.
 var (
 	numberSteps = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000}
 	timeSteps   = []float64{1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400}
 )
 
-// marks returns the marks of an axis from 0 to at least a maximum, about five of them.
+// marks returns about five marks of an axis from 0 to at least a maximum.
 func marks(maximum float64, steps []float64) []float64 {
 	const most = 5
 	step := steps[len(steps)-1]
@@ -79,7 +79,7 @@ func marks(maximum float64, steps []float64) []float64 {
 	return list
 }
 
-// byDay makes a chart with an axis of days and one of values.
+// byDay returns a chart with an axis of days and one of values.
 func byDay(id, title, desc string, days []Day, axis []float64, format func(float64) string) (c chart, x func(i int) float64, y func(v float64) float64) {
 	c = chart{ID: id, Title: title, Desc: desc, W: chartWidth, H: dayHeight}
 	width := (plotRight - plotLeft) / float64(len(days))
@@ -100,7 +100,7 @@ func byDay(id, title, desc string, days []Day, axis []float64, format func(float
 	return c, x, y
 }
 
-// runsByDay is a column for each day, of runs by how they ended.
+// runsByDay draws a column of runs by result for each day.
 func runsByDay(days []Day) chart {
 	most := 0
 	for _, d := range days {
@@ -128,7 +128,7 @@ func runsByDay(days []Day) chart {
 	return c
 }
 
-// series is a line over the days. Where at is not ok, the line is broken.
+// series draws a line over the days. It is interrupted if at returns false.
 type series struct {
 	class, label string
 	at           func(Day) (value float64, ok bool)
@@ -176,7 +176,7 @@ func waitByDay(days []Day) chart {
 		series{"p90", "p90", func(d Day) (float64, bool) { return d.Wait.P90, d.Wait.Count > 0 }})
 }
 
-// The measures of charts with a row for each name: the name stands above its row.
+// The dimensions of charts with a row for each name, which is above its row.
 const (
 	rowsWidth  = 460.0
 	rowHeight  = 40.0
@@ -242,7 +242,7 @@ func ranges(id, title, desc string, names []string, all []Percentiles) chart {
 	return c
 }
 
-// shorten keeps a name within its chart. The table has it in full.
+// shorten cuts a name to the width of its chart. The table has the full name.
 func shorten(name string) string {
 	const most = 64
 	if runes := []rune(name); len(runes) > most {
@@ -257,7 +257,7 @@ func percent(v float64) string { return strconv.FormatFloat(math.Round(v*1000)/1
 
 func minutes(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) + " min" }
 
-// duration writes seconds down as people do.
+// duration formats seconds.
 func duration(v float64) string {
 	s := int(math.Round(v))
 	switch {

@@ -6,33 +6,33 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// Run is what the analysis needs to know of a run.
+// Run holds what the analysis needs of a run.
 type Run struct {
 	Number    int
 	URL       string
-	Pipeline  string // of the YAML, such as "custom: nightly"
+	Pipeline  string // in the YAML, such as "custom: nightly"
 	Branch    string
-	Commit    string               // its first digits
-	Result    pipelines.ResultName // empty: it hasn't ended
+	Commit    string               // abbreviated
+	Result    pipelines.ResultName // empty: not ended
 	Created   time.Time
 	Duration  time.Duration
-	Build     time.Duration // what is charged
+	Build     time.Duration // build time that is charged
 	StepsRead bool
 	Steps     []Step
 }
 
-// Step is what the analysis needs to know of a step.
+// Step holds what the analysis needs of a step.
 type Step struct {
 	Name     string
-	Result   pipelines.ResultName // empty: it hasn't ended
+	Result   pipelines.ResultName // empty: not ended
 	Manual   bool
 	Started  time.Time // zero: never
 	Duration time.Duration
 	Build    time.Duration
-	Failed   []string // tests
+	Failed   []string // failed tests
 }
 
-// failed reports whether a result speaks of what ran. That somebody stopped it doesn't.
+// failed reports whether a result is a failure of what ran. A stopped run isn't one.
 func failed(result pipelines.ResultName) bool {
 	switch result {
 	case pipelines.ResultFailed, pipelines.ResultError, pipelines.ResultExpired:
@@ -42,12 +42,12 @@ func failed(result pipelines.ResultName) bool {
 	}
 }
 
-// judged reports whether a run or step has come to an end of its own.
+// judged reports whether a run or step ended without being stopped.
 func judged(result pipelines.ResultName) bool {
 	return result == pipelines.ResultSuccessful || failed(result)
 }
 
-// waited is how long a run waited for its first step to start; ok is false where none did, or where a person started it.
+// waited is how long a run waited for its first step to start; ok is false if none started or a person started it.
 func (r Run) waited() (wait time.Duration, ok bool) {
 	var first *Step
 	for i, s := range r.Steps {

@@ -15,18 +15,18 @@ import (
 
 var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
 
-// history makes up five weeks of runs, the same ones each time: a flaky integration test, commits that break something, a dependency
-// cache that is lost ten days ago, and a queue at noon. The server's clock is set to each run's start while it begins.
+// history generates five weeks of runs, always the same ones: a flaky integration test, commits that break something, a dependency cache
+// that is lost ten days ago, and a queue at noon. The server's clock is set to the start of each run.
 type history struct {
 	random *rand.Rand
 	now    time.Time
 	runs   []demoRun
 
 	mu sync.Mutex
-	at time.Time // zero: as late as it is
+	at time.Time // zero: now
 }
 
-// demoRun is a run that is to be started.
+// demoRun is a run to start.
 type demoRun struct {
 	at     time.Time
 	target pipelines.Target
@@ -34,7 +34,7 @@ type demoRun struct {
 }
 
 func newHistory() *history {
-	return &history{random: rand.New(rand.NewPCG(6, 300)), now: time.Now()} //nolint:gosec // a story, not a secret
+	return &history{random: rand.New(rand.NewPCG(6, 300)), now: time.Now()} //nolint:gosec // test data, not a secret
 }
 
 func (h *history) clock() time.Time {
@@ -74,16 +74,16 @@ func (h *history) seed(srv *pipelinestest.Server) {
 		}
 		h.setClock(r.at)
 		if _, err := client.Pipelines.Run(context.Background(), demoRepo, pipelines.RunRequest{Target: r.target}); err != nil {
-			panic(err) // the demo's own mistake
+			panic(err) // a bug in the demo
 		}
 	}
 	h.setClock(time.Time{})
-	srv.ResetRequests()
+	srv.ClearRequests()
 }
 
 var demoBranches = []string{"main", "feature/checkout", "feature/search", "fix/rounding", "release/2.1"}
 
-// write writes the story.
+// write generates the runs.
 func (h *history) write() {
 	for ago := 34; ago >= 0; ago-- {
 		day := h.now.AddDate(0, 0, -ago)
@@ -99,7 +99,7 @@ func (h *history) write() {
 	}
 }
 
-// push pushes a commit. Somebody runs a failed pipeline again half of the time.
+// push generates the runs of a pushed commit. Half of the time a failed pipeline is run again.
 func (h *history) push(at time.Time, commit string) {
 	branch := demoBranches[[]int{0, 0, 0, 1, 1, 2, 2, 3, 4}[h.random.IntN(9)]]
 	target, kind := pipelines.BranchTarget(branch).At(commit), "default"
@@ -112,7 +112,7 @@ func (h *history) push(at time.Time, commit string) {
 			ID: 40 + h.random.IntN(9), Source: branch, Destination: "main", Commit: commit, DestinationCommit: hashOf("main", 0),
 		})
 	}
-	trouble := h.trouble()
+	trouble := h.failureKind()
 	h.add(at, target, kind, trouble)
 	if trouble == "" || trouble == "stop" || h.random.IntN(3) == 0 {
 		return
@@ -123,8 +123,8 @@ func (h *history) push(at time.Time, commit string) {
 	h.add(at.Add(time.Duration(15+h.random.IntN(40))*time.Minute), target, kind, trouble)
 }
 
-// trouble picks what goes wrong.
-func (h *history) trouble() string {
+// failureKind picks a kind of failure.
+func (h *history) failureKind() string {
 	switch n := h.random.IntN(100); {
 	case n < 9:
 		return "flaky"
@@ -160,7 +160,7 @@ func (h *history) add(at time.Time, target pipelines.Target, kind, trouble strin
 func (h *history) steps(kind, trouble string, slow bool) []pipelinestest.Step {
 	build := 70.0
 	if slow {
-		build = 160 // without its cache
+		build = 160 // without the cache
 	}
 	steps := []pipelinestest.Step{
 		{Name: "Build", Duration: h.about(build)},
@@ -200,7 +200,7 @@ func fail(s *pipelinestest.Step, tests ...string) {
 	s.TestReport = &report
 }
 
-// about is a duration of so many seconds on average, now and then a good deal longer.
+// about is a random duration with a mean of the given seconds, sometimes much longer.
 func (h *history) about(mean float64) time.Duration {
 	factor := 0.8 + 0.4*h.random.Float64()
 	if h.random.IntN(12) == 0 {
@@ -210,8 +210,8 @@ func (h *history) about(mean float64) time.Duration {
 }
 
 func hashOf(name string, n int) string {
-	return fmt.Sprintf("%x", sha1.Sum(fmt.Appendf(nil, "%s %d", name, n))) //nolint:gosec // as Git does
+	return fmt.Sprintf("%x", sha1.Sum(fmt.Appendf(nil, "%s %d", name, n))) //nolint:gosec // as in Git
 }
 
-// serverOption makes the server go by the story's clock.
+// serverOption makes the server use the history's clock.
 func (h *history) serverOption() pipelinestest.ServerOption { return pipelinestest.WithClock(h.clock) }

@@ -1,5 +1,5 @@
-// Command insights reads the pipelines of the last days of a repository and reports on them: how often they succeed, how long they
-// take and wait, what they cost, and which steps and tests fail.
+// Command insights reports on the pipelines of a repository in the last days: how often they succeed, how long they take and wait, what
+// they cost, and which steps and tests fail.
 package main
 
 import (
@@ -20,14 +20,14 @@ import (
 
 const usage = `insights reads the runs of the last days of a repository, their steps and the tests that failed in them, and
 reports on them: runs and success by day, durations, build minutes, slow and failing steps, flaky tests and
-waiting. The report is one HTML file that needs no other; a summary is printed.
+waiting. The report is one self-contained HTML file; a summary is printed.
 
     go -C examples run ./insights -repo WORKSPACE/SLUG [flags]
     go -C examples run ./insights -demo       a demo against a fake service of its own
 
 Credentials come from the environment: BITBUCKET_TOKEN (an access token), or BITBUCKET_EMAIL and
 BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET (an OAuth consumer). Without
-any of them it is the demo that runs. Scope: pipeline (API tokens: read:pipeline:bitbucket).
+any of them the demo runs. Scope: pipeline (API tokens: read:pipeline:bitbucket).
 
   -repo WORKSPACE/SLUG  the repository
   -days N               how many days, today included; default 30
@@ -35,9 +35,9 @@ any of them it is the demo that runs. Scope: pipeline (API tokens: read:pipeline
   -zone NAME            the time zone of days, such as UTC or Europe/Berlin; default: the local one
   -o FILE               the HTML file; default insights.html; "": none
   -json FILE            the same as JSON, too; -: on standard output, with the summary on standard error
-  -max-requests N       how many requests may be sent, retries included; default 900, because the service
+  -max-requests N       maximum number of requests, including retries; default 900, because the service
                         allows 1,000 an hour. One is needed for each hundred runs, one for each run and one
-                        for each failed step. When they are used up, the report is on what was read by then:
+                        for each failed step. When they are used up, the report covers what was read so far:
                         the newest runs first
   -parallel N           how many requests at once; default 6
   -demo                 run on the built-in fake service even if there are credentials
@@ -45,7 +45,7 @@ any of them it is the demo that runs. Scope: pipeline (API tokens: read:pipeline
 
 Exit status ("go run" turns all but 0 into 1):
     0  the report is complete
-    2  wrong usage, an error, or a report that is not complete, which says so
+    2  wrong usage, an error, or an incomplete report, which says so
   130  interrupted
 `
 
@@ -90,12 +90,12 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	return cli.Success
 }
 
-// check refuses what doesn't fit.
+// check rejects invalid flags.
 func (o options) check(flags *flag.FlagSet) (*time.Location, error) {
 	if err := o.checkRepo(); err != nil {
 		return nil, err
 	}
-	var empty string // often from a shell's variable that isn't set: what would be read is not what was meant
+	var empty string // often from an unset shell variable
 	flags.Visit(func(f *flag.Flag) {
 		if f.Name != "o" && strings.TrimSpace(f.Value.String()) == "" {
 			empty = f.Name
@@ -120,7 +120,7 @@ func (o options) check(flags *flag.FlagSet) (*time.Location, error) {
 	return zone, nil
 }
 
-// checkRepo sees to it that a demo is never mistaken for what somebody asked for.
+// checkRepo prevents mistaking a demo for a real report.
 func (o options) checkRepo() error {
 	demo := o.demo || !cli.HasCredentials()
 	switch {
@@ -134,7 +134,7 @@ func (o options) checkRepo() error {
 	return nil
 }
 
-// report reads the runs and analyses them. Where some runs were read and something is in the way of more, it is on those.
+// report reads the runs and analyses them. If only some could be read, the report is on those.
 func (o options) report(ctx context.Context, env cli.Env, zone *time.Location) (Report, error) {
 	requests := &budget{limit: int64(o.maxRequests)}
 	env.Options = append([]pipelines.Option{pipelines.WithLimiter(requests)}, env.Options...)
@@ -163,12 +163,12 @@ func (o options) report(ctx context.Context, env cli.Env, zone *time.Location) (
 	case errors.Is(err, errBudget):
 		rep.Incomplete = errBudget.Error()
 	case err != nil:
-		rep.Incomplete = cli.Clean(cli.Words(err))
+		rep.Incomplete = cli.Clean(cli.Message(err))
 	}
 	return rep, nil
 }
 
-// write writes the report in all the ways that were asked for.
+// write writes the report in all requested formats.
 func (o options) write(rep Report, env cli.Env) error {
 	summary := env.Stdout
 	if o.json == "-" {
@@ -199,7 +199,7 @@ func writeJSON(w io.Writer, rep Report) error {
 	return encoder.Encode(rep)
 }
 
-// writeFile writes a file that is there as a whole or not at all.
+// writeFile writes a file completely or not at all.
 func writeFile(name string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), ".insights-*")
 	if err != nil {
@@ -210,7 +210,7 @@ func writeFile(name string, write func(io.Writer) error) (err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	if err = errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil { // for others to read: it is a report
+	if err = errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil { // a report is for others to read
 		return err
 	}
 	return os.Rename(f.Name(), name)

@@ -24,8 +24,8 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// stage is a place to run the program.
-type stage struct {
+// fixture runs the program with a fake service.
+type fixture struct {
 	srv       *pipelinestest.Server
 	repo      *pipelinestest.Repository
 	html      string
@@ -33,14 +33,14 @@ type stage struct {
 	env       cli.Env
 }
 
-func newStage(t *testing.T, credentials bool) *stage {
+func newFixture(t *testing.T, credentials bool) *fixture {
 	t.Helper()
 	clitest.SetCredentials(t, "")
-	s := &stage{html: filepath.Join(t.TempDir(), "report.html")}
+	s := &fixture{html: filepath.Join(t.TempDir(), "report.html")}
 	s.env = cli.Env{Stdout: &s.out, Stderr: &s.errs}
 	if credentials {
 		t.Setenv("BITBUCKET_TOKEN", "a-token")
-		s.srv = pipelinestest.NewServer(pipelinestest.InProcess())
+		s.srv = pipelinestest.NewServer(pipelinestest.WithInProcess())
 		s.repo = s.srv.AddRepository("acme", "site")
 		s.env.Options = []pipelines.Option{
 			pipelines.WithHTTPClient(&http.Client{Transport: s.srv.Transport()}), pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1}),
@@ -49,12 +49,12 @@ func newStage(t *testing.T, credentials bool) *stage {
 	return s
 }
 
-func (s *stage) run(ctx context.Context, args ...string) int {
+func (s *fixture) run(ctx context.Context, args ...string) int {
 	return run(ctx, append([]string{"-zone", "UTC", "-o", s.html}, args...), s.env)
 }
 
-// report runs the program on acme/site and returns what -json writes.
-func (s *stage) report(t *testing.T, status int, args ...string) Report {
+// report runs the program on acme/site and returns the output of -json.
+func (s *fixture) report(t *testing.T, status int, args ...string) Report {
 	t.Helper()
 	require.Equal(t, status, s.run(t.Context(), append([]string{"-repo", "acme/site", "-json", "-"}, args...)...), s.errs.String())
 	var rep Report
@@ -62,7 +62,7 @@ func (s *stage) report(t *testing.T, status int, args ...string) Report {
 	return rep
 }
 
-func (s *stage) page(t *testing.T) string {
+func (s *fixture) page(t *testing.T) string {
 	t.Helper()
 	page, err := os.ReadFile(s.html)
 	require.NoError(t, err)
@@ -83,8 +83,8 @@ func script(steps ...pipelinestest.Step) pipelinestest.Script {
 
 func TestTheDemoReportsOnFiveWeeksOfHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(20 * time.Hour) // into the day
-		s := newStage(t, false)
+		time.Sleep(20 * time.Hour) // later that day
+		s := newFixture(t, false)
 		jsonFile := filepath.Join(t.TempDir(), "report.json")
 		require.Equal(t, cli.Success, s.run(t.Context(), "-json", jsonFile), s.errs.String())
 		require.Contains(t, s.errs.String(), "demo")
@@ -123,8 +123,8 @@ func TestTheDemoReportsOnFiveWeeksOfHistory(t *testing.T) {
 	})
 }
 
-func TestTheReportNeedsNothingElseAndIsWellFormed(t *testing.T) {
-	s := newStage(t, false)
+func TestTheReportIsSelfContainedAndWellFormed(t *testing.T) {
+	s := newFixture(t, false)
 	require.Equal(t, cli.Success, s.run(t.Context()))
 	page := s.page(t)
 	for _, needs := range []string{"<script", "<link", "<img", " src=", "@import", "url(", "ZgotmplZ", "NaN", "Inf", "%!"} {
@@ -147,7 +147,7 @@ func TestTheReportNeedsNothingElseAndIsWellFormed(t *testing.T) {
 }
 
 func TestATestThatFailsAndPassesOnOneCommitIsFoundFlaky(t *testing.T) {
-	s := newStage(t, true)
+	s := newFixture(t, true)
 	now := time.Now()
 	s.repo.AddRun(script(tested(time.Minute, "cart.TotalTest", "cart.TaxTest")), now.Add(-2*time.Hour))
 	s.repo.AddRun(script(tested(time.Minute)), now.Add(-time.Hour)) // on the same commit
@@ -165,7 +165,7 @@ func TestATestThatFailsAndPassesOnOneCommitIsFoundFlaky(t *testing.T) {
 }
 
 func TestReadingEndsAtTheFirstOlderRun(t *testing.T) {
-	s := newStage(t, true)
+	s := newFixture(t, true)
 	now := time.Now()
 	for i := range 1000 {
 		s.repo.AddPipeline(pipelines.Pipeline{CreatedOn: now.Add(-time.Duration(i) * time.Hour)})
@@ -178,14 +178,14 @@ func TestReadingEndsAtTheFirstOlderRun(t *testing.T) {
 }
 
 func TestARunThatTheListRepeatsCountsOnce(t *testing.T) {
-	s := newStage(t, true)
+	s := newFixture(t, true)
 	now := time.Now()
 	for range 150 {
 		s.repo.AddPipeline(pipelines.Pipeline{CreatedOn: now.Add(-time.Minute)})
 	}
 	var once sync.Once
 	s.env.Options = append(s.env.Options, pipelines.WithObserver(func(pipelines.Attempt) {
-		once.Do(func() { s.repo.AddPipeline(pipelines.Pipeline{CreatedOn: now}) }) // moves the others on by one
+		once.Do(func() { s.repo.AddPipeline(pipelines.Pipeline{CreatedOn: now}) }) // shifts the others by one
 	}))
 	rep := s.report(t, cli.Success, "-days", "2", "-parallel", "1")
 	require.Equal(t, 150, rep.Counts.Runs)
@@ -193,7 +193,7 @@ func TestARunThatTheListRepeatsCountsOnce(t *testing.T) {
 }
 
 func TestTheBudgetIsKeptAndTheNewestRunsAreRead(t *testing.T) {
-	s := newStage(t, true)
+	s := newFixture(t, true)
 	now := time.Now()
 	for i := 20; i > 0; i-- {
 		s.repo.AddRun(script(tested(time.Second)), now.Add(-time.Duration(i)*time.Minute))
@@ -211,8 +211,8 @@ func TestTheBudgetIsKeptAndTheNewestRunsAreRead(t *testing.T) {
 	}
 }
 
-func TestAFaultHalfwayLeavesAReportOnWhatWasRead(t *testing.T) {
-	s := newStage(t, true)
+func TestAFailureWhileReadingLeavesAPartialReport(t *testing.T) {
+	s := newFixture(t, true)
 	now := time.Now()
 	for i := 5; i > 0; i-- {
 		s.repo.AddRun(script(tested(time.Second)), now.Add(-time.Duration(i)*time.Minute))
@@ -223,8 +223,8 @@ func TestAFaultHalfwayLeavesAReportOnWhatWasRead(t *testing.T) {
 	require.Contains(t, rep.Incomplete, "502")
 }
 
-func TestWithoutAnyRunTheErrorIsTold(t *testing.T) {
-	s := newStage(t, true)
+func TestWithoutRunsTheErrorIsReported(t *testing.T) {
+	s := newFixture(t, true)
 	s.srv.Inject(pipelinestest.Fault{Status: http.StatusForbidden})
 	require.Equal(t, cli.Trouble, s.run(t.Context(), "-repo", "acme/site"))
 	require.Contains(t, s.errs.String(), "403")
@@ -232,15 +232,15 @@ func TestWithoutAnyRunTheErrorIsTold(t *testing.T) {
 }
 
 func TestAnEmptyRepositoryHasAReport(t *testing.T) {
-	s := newStage(t, true)
+	s := newFixture(t, true)
 	rep := s.report(t, cli.Success)
 	require.Zero(t, rep.Counts)
 	require.Len(t, rep.Days, 30)
 	require.Contains(t, s.page(t), "There are no runs in these days.")
 }
 
-func TestNamesOfTheServiceAreTextEverywhere(t *testing.T) {
-	s := newStage(t, true)
+func TestNamesFromTheServiceAreEscaped(t *testing.T) {
+	s := newFixture(t, true)
 	step := tested(time.Minute, "<script>alert(1)</script>")
 	step.Name = "\x1b[2J<b>Test</b>"
 	s.repo.AddRun(script(step), time.Now().Add(-time.Hour))
@@ -254,7 +254,7 @@ func TestNamesOfTheServiceAreTextEverywhere(t *testing.T) {
 }
 
 func TestAnInterruptWritesNoReport(t *testing.T) {
-	s := newStage(t, true)
+	s := newFixture(t, true)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.Equal(t, cli.Interrupted, s.run(ctx, "-repo", "acme/site"))
@@ -283,7 +283,7 @@ func TestUsage(t *testing.T) {
 		"no such folder":  {[]string{"-days", "1", "-o", "/nonexistent/r.html"}, false, cli.Trouble, "/nonexistent"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStage(t, tt.credentials)
+			s := newFixture(t, tt.credentials)
 			require.Equal(t, tt.status, run(t.Context(), append([]string{"-o", s.html}, tt.args...), s.env))
 			require.Contains(t, s.out.String()+s.errs.String(), tt.want)
 		})

@@ -13,7 +13,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
-// budget lets only so many requests pass, retries included.
+// budget allows a number of requests, including retries.
 type budget struct {
 	limit int64
 	asked atomic.Int64
@@ -29,10 +29,10 @@ func (b *budget) Wait(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// used is how many requests were sent.
+// used is the number of requests sent.
 func (b *budget) used() int { return int(min(b.asked.Load(), b.limit)) }
 
-// reader reads runs with what belongs to them.
+// reader reads runs with their steps and failed tests.
 type reader struct {
 	client   *pipelines.Client
 	repo     pipelines.Repo
@@ -41,7 +41,7 @@ type reader struct {
 	env      cli.Env
 }
 
-// read returns the runs that were created since a moment, the newest first. With an error it returns what was read before.
+// read returns the runs created since a time, newest first. With an error it returns what it has read so far.
 func (r *reader) read(ctx context.Context, since time.Time) ([]Run, error) {
 	runs, err := r.runs(ctx, since)
 	if err != nil {
@@ -50,7 +50,7 @@ func (r *reader) read(ctx context.Context, since time.Time) ([]Run, error) {
 	return runs, r.steps(ctx, runs)
 }
 
-// runs reads the list up to the first run that is older. A list that grows while it is read may repeat a run.
+// runs reads the list up to the first older run. A list that grows while it is read may repeat a run.
 func (r *reader) runs(ctx context.Context, since time.Time) ([]Run, error) {
 	progress := r.env.NewProgress("runs listed", 0)
 	defer progress.End()
@@ -73,7 +73,7 @@ func (r *reader) runs(ctx context.Context, since time.Time) ([]Run, error) {
 	return runs, nil
 }
 
-// steps reads the steps of the runs that have ended, of the newest first, so that those are complete where it can't go on.
+// steps reads the steps of the ended runs, newest first, so that the newest are complete if reading fails.
 func (r *reader) steps(ctx context.Context, runs []Run) error {
 	ended := make([]*Run, 0, len(runs))
 	for i := range runs {
@@ -102,7 +102,7 @@ func (r *reader) steps(ctx context.Context, runs []Run) error {
 	return context.Cause(ctx)
 }
 
-// stepsOf reads the steps of a run and the tests that failed in them. A run that is gone has none.
+// stepsOf reads the steps of a run and their failed tests. A run that no longer exists has none.
 func (r *reader) stepsOf(ctx context.Context, run *Run) error {
 	id := fmt.Sprint(run.Number)
 	list, err := r.client.Steps.List(ctx, r.repo, id, nil).Collect()
@@ -126,7 +126,7 @@ func (r *reader) stepsOf(ctx context.Context, run *Run) error {
 	return nil
 }
 
-// failedTests returns the names of the tests that failed in a step. A step without a report has none.
+// failedTests returns the names of the failed tests of a step. A step without a report has none.
 func (r *reader) failedTests(ctx context.Context, run, step string) ([]string, error) {
 	var names []string
 	for test, err := range r.client.Steps.ListTestCases(ctx, r.repo, run, step, nil).All() {
@@ -180,18 +180,18 @@ func newStep(s *pipelines.Step, i int) Step {
 
 func seconds(n int) time.Duration { return time.Duration(max(0, n)) * time.Second }
 
-// pipelineName says which pipeline of the YAML ran.
+// pipelineName is the pipeline of the YAML that ran.
 func pipelineName(t pipelines.Target) string {
 	switch {
 	case t.Selector == nil || t.Selector.Type == "":
-		return "unknown" // the YAML couldn't be read
+		return "unknown" // the YAML could not be parsed
 	case t.Selector.Pattern == "" || t.Selector.Type == pipelines.SelectorDefault:
 		return string(t.Selector.Type)
 	}
 	return string(t.Selector.Type) + ": " + t.Selector.Pattern
 }
 
-// refName says what it ran on.
+// refName is the reference that it ran on.
 func refName(t pipelines.Target) string {
 	switch {
 	case t.RefType == pipelines.RefTag || t.RefType == pipelines.RefAnnotatedTag:
@@ -206,7 +206,7 @@ func refName(t pipelines.Target) string {
 	return "none"
 }
 
-// commitOf returns as much of the hash as the service always tells.
+// commitOf returns the part of the hash that the service always returns.
 func commitOf(t pipelines.Target) string {
 	if t.Commit == nil {
 		return ""

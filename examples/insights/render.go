@@ -17,10 +17,10 @@ var page = template.Must(template.New("report.gohtml").Funcs(template.FuncMap{
 	"stamp": func(t time.Time) string { return t.Format("2 January 2006, 15:04 MST") },
 }).ParseFS(files, "report.gohtml"))
 
-// mostRows is how many rows charts and their tables have.
+// mostRows is the maximum number of rows in charts and their tables.
 const mostRows = 10
 
-// view is a report with all that is drawn of it.
+// view is a report with its charts.
 type view struct {
 	Report
 
@@ -58,7 +58,7 @@ func newView(rep Report) view {
 	return v
 }
 
-// label names the step and its pipeline.
+// label is the name of the step and its pipeline.
 func (s StepStats) label() string { return label(s.Name, s.Pipeline) }
 
 func durationChart(all []PipelineStats) chart {
@@ -72,7 +72,7 @@ func durationChart(all []PipelineStats) chart {
 	return ranges("duration", "Duration by pipeline", "A line for each pipeline, from the median by the 90th to the 99th percentile.", names, values)
 }
 
-// head returns the first items and how many more there are.
+// head returns the first items and the number of the others.
 func head[T any](all []T, n int) ([]T, int) {
 	n = min(n, len(all))
 	return all[:n], len(all) - n
@@ -88,7 +88,7 @@ func rows[T any](all []T, row func(T) bar) []bar {
 
 func writeHTML(w io.Writer, rep Report) error { return page.Execute(w, newView(rep)) }
 
-// shortDate leaves the year out.
+// shortDate formats a date without the year.
 func shortDate(date string) string {
 	t, err := time.Parse(time.DateOnly, date)
 	if err != nil {
@@ -97,7 +97,7 @@ func shortDate(date string) string {
 	return t.Format("2 Jan")
 }
 
-// summarize prints the most telling parts.
+// summarize prints the most important parts.
 func summarize(w io.Writer, rep Report) {
 	on := ""
 	if rep.Branch != "" {
@@ -124,7 +124,7 @@ func summarize(w io.Writer, rep Report) {
 	})
 }
 
-// String says all of them.
+// String returns all percentiles.
 func (p Percentiles) String() string {
 	if p.Count == 0 {
 		return "unknown"

@@ -14,33 +14,33 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// maxToken bounds what is looked at. Tokens of steps have about 1 KiB.
+// maxToken limits the size of tokens. Tokens of steps have about 1 KiB.
 const maxToken = 16 << 10
 
-// clockSkew is how much earlier than here it may be where a token was issued.
+// clockSkew is how far the clock of the issuer may be ahead.
 const clockSkew = time.Minute
 
-// The kinds of refusal.
+// The kinds of refusals.
 var (
 	errInvalidToken = errors.New("invalid token") // 401
 	errNotAllowed   = errors.New("not allowed")   // 403
 )
 
-// access decides who may call.
+// access decides which tokens are accepted.
 type access struct {
 	issuer, audience string
 	keys             *keySet
 	rules            rules
 }
 
-// rules are what a valid token has to say.
+// rules are the requirements for a valid token.
 type rules struct {
 	repositories []string // UUIDs in braces, or "*"
-	environments []string // UUIDs in braces; none: any, and steps that deploy nothing
-	branches     []string // patterns as of [path.Match]; none: any, and runs without a branch
+	environments []string // UUIDs in braces; none: any, including steps without a deployment
+	branches     []string // patterns of [path.Match]; none: any, including runs without a branch
 }
 
-// decide returns what a token says if its bearer may call. The error is an errInvalidToken, an errNotAllowed or an errUnavailable.
+// decide returns the claims of a token that is accepted. The error is an errInvalidToken, an errNotAllowed or an errUnavailable.
 func (a *access) decide(ctx context.Context, token string) (*pipelines.StepClaims, error) {
 	claims, err := a.verified(ctx, token)
 	switch {
@@ -55,7 +55,7 @@ func (a *access) decide(ctx context.Context, token string) (*pipelines.StepClaim
 	return claims, nil
 }
 
-// verified returns what a token says that the issuer has signed, for this server, and that hasn't expired.
+// verified returns the claims of a token that the issuer has signed for this server and that hasn't expired.
 func (a *access) verified(ctx context.Context, token string) (*pipelines.StepClaims, error) {
 	if len(token) > maxToken {
 		return nil, errors.New("the token is too long")
@@ -81,7 +81,7 @@ func (a *access) verified(ctx context.Context, token string) (*pipelines.StepCla
 	return claims, consistent(claims)
 }
 
-// consistent refuses a token of the issuer that isn't a step's.
+// consistent rejects a token of the issuer that isn't a step's.
 func consistent(claims *pipelines.StepClaims) error {
 	subject, err := pipelines.ParseSubject(claims.Subject)
 	switch {

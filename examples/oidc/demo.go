@@ -23,19 +23,19 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// stage is a fake service with a run in each of two repositories, of which the first one's steps may call.
-type stage struct {
+// fixture is a fake service with a run in each of two repositories. Steps of the first one are accepted.
+type fixture struct {
 	srv          *pipelinestest.Server
 	listed       *pipelinestest.Repository
-	claims       pipelines.StepClaims // of a step that may call
-	deploy       pipelines.StepClaims // of one that deploys
+	claims       pipelines.StepClaims // of a step that is accepted
+	deploy       pipelines.StepClaims // of a step that deploys
 	unlisted     pipelines.StepClaims // of a step of the other repository
 	published    *rsa.PublicKey
 	publishedKid string
 }
 
-func newStage(ctx context.Context) (s *stage, err error) {
-	s = &stage{srv: pipelinestest.NewServer()}
+func newFixture(ctx context.Context) (s *fixture, err error) {
+	s = &fixture{srv: pipelinestest.NewServer()}
 	s.listed = s.srv.AddRepository("acme", "site")
 	other := s.srv.AddRepository("acme", "other")
 	for _, repository := range []*pipelinestest.Repository{s.listed, other} {
@@ -56,21 +56,21 @@ func newStage(ctx context.Context) (s *stage, err error) {
 	return s, err
 }
 
-// options are the server's.
-func (s *stage) options() *options {
+// options are the flags of the server.
+func (s *fixture) options() *options {
 	return &options{workspace: "acme", audience: s.claims.Audience[0], rules: rules{repositories: []string{s.listed.UUID()}}}
 }
 
-// visit is a call with a token, and what the server has to make of it.
+// visit is a request with a token, and the expected response.
 type visit struct {
 	name   string
 	token  func() (string, error)
 	status int
-	reason string // part of what it answers
+	reason string // part of the body
 }
 
-// visits are all of them.
-func (s *stage) visits() []visit {
+// visits are all requests of the demo.
+func (s *fixture) visits() []visit {
 	changed := func(claims pipelines.StepClaims, change func(*pipelines.StepClaims)) func() (string, error) {
 		return func() (string, error) {
 			change(&claims)
@@ -107,8 +107,8 @@ func (s *stage) visits() []visit {
 	}
 }
 
-// byAnotherKey signs good claims by a key of its own and calls it what the published one is called.
-func (s *stage) byAnotherKey() (string, error) {
+// byAnotherKey signs valid claims with another key under the ID of the published one.
+func (s *fixture) byAnotherKey() (string, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return "", err
@@ -116,12 +116,12 @@ func (s *stage) byAnotherKey() (string, error) {
 	return s.forge(jose.RS256, key)
 }
 
-// byPublicKey hopes for a server that takes what is published for a shared secret.
-func (s *stage) byPublicKey() (string, error) {
+// byPublicKey signs with the public key as a shared secret.
+func (s *fixture) byPublicKey() (string, error) {
 	return s.forge(jose.HS256, x509.MarshalPKCS1PublicKey(s.published))
 }
 
-func (s *stage) forge(algorithm jose.SignatureAlgorithm, key any) (string, error) {
+func (s *fixture) forge(algorithm jose.SignatureAlgorithm, key any) (string, error) {
 	payload, err := json.Marshal(s.claims)
 	if err != nil {
 		return "", err
@@ -137,25 +137,25 @@ func (s *stage) forge(algorithm jose.SignatureAlgorithm, key any) (string, error
 	return signed.CompactSerialize()
 }
 
-// byAnotherIssuer signs by a key that has a name of its own.
-func (s *stage) byAnotherIssuer() (string, error) {
+// byAnotherIssuer signs with a key under an ID of its own.
+func (s *fixture) byAnotherIssuer() (string, error) {
 	return pipelinestest.NewServer().IssueToken(s.claims)
 }
 
-func (s *stage) byNextKey() (string, error) {
+func (s *fixture) byNextKey() (string, error) {
 	if err := s.srv.RotateSigningKey(); err != nil {
 		return "", err
 	}
 	return s.srv.IssueToken(s.claims)
 }
 
-func (s *stage) unsigned() (string, error) {
+func (s *fixture) unsigned() (string, error) {
 	payload, err := json.Marshal(s.claims)
 	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + base64.RawURLEncoding.EncodeToString(payload) + ".", err
 }
 
-// tampered puts the listed repository's claims in place of those that were signed.
-func (s *stage) tampered() (string, error) {
+// tampered replaces the signed claims by those of the allowed repository.
+func (s *fixture) tampered() (string, error) {
 	signed, err := s.srv.IssueToken(s.unlisted)
 	if err != nil {
 		return "", err
@@ -169,7 +169,7 @@ func (s *stage) tampered() (string, error) {
 	return strings.Join(parts, "."), nil
 }
 
-// call calls the server with a token, and returns the status and what it says.
+// call sends a request with a token, and returns the status and the body.
 func call(ctx context.Context, url, token string) (status int, says string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -198,10 +198,10 @@ func call(ctx context.Context, url, token string) (status int, says string, err 
 	return resp.StatusCode, cli.Clean(says), nil
 }
 
-// demo starts the server on loopback and calls it with all sorts of tokens.
+// demo starts the server on loopback and sends requests with various tokens.
 func demo(ctx context.Context, env cli.Env) int {
 	fmt.Fprintln(env.Stderr, "This is a demo: a server on loopback that accepts the tokens of a fake service.")
-	s, err := newStage(ctx)
+	s, err := newFixture(ctx)
 	if err != nil {
 		return env.Fail(ctx, "oidc", err)
 	}
@@ -218,7 +218,7 @@ func demo(ctx context.Context, env cli.Env) int {
 	ended := make(chan error, 1)
 	quiet := cli.Env{Stderr: io.Discard}
 	go func() { ended <- serve(serving, quiet, listener, o, a) }()
-	s.srv.ResetRequests()
+	s.srv.ClearRequests()
 	status := s.show(ctx, env, "http://"+listener.Addr().String()+"/")
 	stop()
 	if err := <-ended; err != nil {
@@ -227,8 +227,8 @@ func demo(ctx context.Context, env cli.Env) int {
 	return status
 }
 
-// show prints what became of each visit.
-func (s *stage) show(ctx context.Context, env cli.Env, url string) int {
+// show prints the response to each request.
+func (s *fixture) show(ctx context.Context, env cli.Env, url string) int {
 	table := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "TOKEN\tANSWER\t\t")
 	accepted, wrong, visits := 0, 0, s.visits()
@@ -254,7 +254,7 @@ func (s *stage) show(ctx context.Context, env cli.Env, url string) int {
 		return env.Fail(ctx, "oidc", err)
 	}
 	asked := len(s.srv.RequestsTo(http.MethodGet, "/workspaces/acme/pipelines-config/identity/oidc/keys.json"))
-	fmt.Fprintf(env.Stdout, "%d accepted, %d refused; the service was asked for its keys %d times.\n", accepted, len(visits)-accepted, asked)
+	fmt.Fprintf(env.Stdout, "%d accepted, %d refused; the service's keys were requested %d times.\n", accepted, len(visits)-accepted, asked)
 	if wrong > 0 {
 		return cli.Failure
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// How long keys are used. One that the service has withdrawn is gone after keysFresh, or, while it can't be asked, after keysUsable.
+// How long keys are used. A withdrawn key is dropped after keysFresh, or after keysUsable while the service is unavailable.
 const (
 	keysFresh    = time.Hour
 	keysUsable   = 24 * time.Hour
@@ -23,7 +23,7 @@ const (
 	fetchTimeout = 10 * time.Second
 )
 
-// algorithms are those that tokens may be signed by: the service's only one, and neither "none" nor one with a shared secret.
+// algorithms are the accepted signing algorithms: the only one of the service, and neither "none" nor one with a shared secret.
 var algorithms = []jose.SignatureAlgorithm{jose.RS256}
 
 var (
@@ -31,18 +31,18 @@ var (
 	errUnavailable = errors.New("the issuer's keys can't be read at present")
 )
 
-// keySet keeps the keys of a workspace. It reads them again when they have become old, and when a token names one that isn't there; but
-// whoever sends tokens with invented names can't make it ask more often than the limiter allows.
+// keySet caches the keys of a workspace. It reads them again when they are old, and when a token has an unknown key ID. Tokens with
+// invented IDs can't cause more requests than the limiter allows.
 type keySet struct {
 	fetch   func(context.Context) (*pipelines.JSONWebKeySet, error)
 	limiter *rate.Limiter
 
-	fetching chan struct{} // has room for one, who asks the service; others with a key that is there don't wait
+	fetching chan struct{} // capacity 1: held while reading; requests with a known key don't wait
 
 	mu      sync.Mutex
 	keys    map[string]crypto.PublicKey
 	fetched time.Time // zero: never
-	trouble error     // of the last attempt
+	trouble error     // of the last read
 }
 
 func newKeySet(client *pipelines.Client, workspace string) *keySet {
@@ -55,7 +55,7 @@ func newKeySet(client *pipelines.Client, workspace string) *keySet {
 	}
 }
 
-// key returns the key of a name.
+// key returns the key with an ID.
 func (k *keySet) key(ctx context.Context, kid string) (crypto.PublicKey, error) {
 	key, fetched := k.look(kid)
 	if key != nil && time.Since(fetched) < keysFresh {
@@ -86,7 +86,7 @@ func (k *keySet) unavailable() error {
 	return fmt.Errorf("%w: %w", errUnavailable, k.trouble)
 }
 
-// refresh reads the keys, unless somebody has done so since the caller looked, or it was done too often of late.
+// refresh reads the keys, unless another goroutine has done so meanwhile or the limiter refuses.
 func (k *keySet) refresh(ctx context.Context, seen time.Time) {
 	select {
 	case k.fetching <- struct{}{}:
@@ -97,7 +97,7 @@ func (k *keySet) refresh(ctx context.Context, seen time.Time) {
 	if _, fetched := k.look(""); fetched.After(seen) || !k.limiter.Allow() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout) // others wait for it too
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout) // other requests wait for it too
 	defer cancel()
 	set, err := k.fetch(ctx)
 	k.mu.Lock()
@@ -108,7 +108,7 @@ func (k *keySet) refresh(ctx context.Context, seen time.Time) {
 	}
 }
 
-// usable are the keys that can verify a token, by name.
+// usable returns the keys that can verify a token, by ID.
 func usable(set *pipelines.JSONWebKeySet) map[string]crypto.PublicKey {
 	keys := map[string]crypto.PublicKey{}
 	for _, webKey := range set.Keys {
@@ -122,8 +122,8 @@ func usable(set *pipelines.JSONWebKeySet) map[string]crypto.PublicKey {
 	return keys
 }
 
-// attempt is the key set as one request uses it. It implements [github.com/coreos/go-oidc/v3/oidc.KeySet], and keeps its error, of which the
-// verifier passes on only the text.
+// attempt is the key set for one request. It implements [github.com/coreos/go-oidc/v3/oidc.KeySet]. It keeps its error, because the
+// verifier returns only the text.
 type attempt struct {
 	keys *keySet
 	err  error

@@ -1,5 +1,5 @@
-// Command oidc is a server that only steps of Bitbucket Pipelines may call: it accepts their OpenID Connect tokens and answers who called.
-// With -demo, or without credentials and flags, it shows itself against a fake of the service in its own process. See its -h.
+// Command oidc is a server that accepts requests only from steps of Bitbucket Pipelines, by their OpenID Connect tokens, and responds with
+// the caller's identity. With -demo, or without credentials and flags, it runs against a fake service in its own process. See its -h.
 package main
 
 import (
@@ -20,17 +20,17 @@ import (
 const usage = `Usage: oidc -workspace acme -audience AUDIENCE -repository UUID [flags]
        oidc -demo
 
-A server that only steps of Bitbucket Pipelines may call. It takes the OpenID Connect token of a step (oidc: true in its YAML), verifies
-signature, issuer, audience and expiry, and looks whether the repository, and if you wish the environment and the branch, are on your
-lists. Who may call is told in JSON who it is; anybody else gets 401 (the token is invalid) or 403 (it is valid, and not on the lists) and
-the reason, and 503 while the keys can't be read. In the step:
+A server that accepts requests only from steps of Bitbucket Pipelines. It verifies signature, issuer, audience and expiry of the step's OpenID
+Connect token (oidc: true in its YAML), and checks the repository, and optionally the environment and the branch, against your lists. It
+responds with the caller's identity in JSON, or with the reason and 401 (the token is invalid), 403 (it is valid but not on the lists) or
+503 (the keys can't be read). In the step:
 
   curl -H "Authorization: Bearer $BITBUCKET_STEP_OIDC_TOKEN" https://your.server/
 
-The keys come from the service, and are kept for an hour; a token with an unknown one makes it ask again, at most twice a minute after
-the first three times. They are public: the server needs no credentials, and no scope where the environment has some (BITBUCKET_TOKEN,
-or BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET), which it uses only when it is refused
-without. BITBUCKET_BASE_URL is the service's address; the issuer is below it.
+The keys come from the service and are cached for an hour. A token with an unknown key ID makes the server read them again, at most twice a
+minute after the first three times. They are public, so the server needs no credentials. It uses those in the environment (BITBUCKET_TOKEN,
+or BITBUCKET_EMAIL and BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET) only if a request without them is refused,
+and they need no scope. BITBUCKET_BASE_URL is the service's address; the issuer is below it.
 
 Flags:
 `
@@ -50,7 +50,7 @@ type options struct {
 
 func main() { cli.Main(run) }
 
-// run is the whole program. It returns the exit status; the end of ctx is an interrupt.
+// run runs the program and returns the exit status. Cancelling ctx is an interrupt.
 func run(ctx context.Context, args []string, env cli.Env) int {
 	o := &options{}
 	flags := o.flags()
@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 		return demo(ctx, env)
 	}
 	if err := o.check(flags.Args()); err != nil {
-		fmt.Fprintf(env.Stderr, "oidc: %v\nThe flag -h explains all of them.\n", err)
+		fmt.Fprintf(env.Stderr, "oidc: %v\nThe flag -h explains the flags.\n", err)
 		return cli.Trouble
 	}
 	client, err := connect(env)
@@ -99,7 +99,7 @@ func (o *options) flags() *flag.FlagSet {
 
 var bareUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-// uuids collects UUIDs, with or without their braces, in the form of the claims; beside them also is taken.
+// uuids is a flag for UUIDs, with or without braces. It accepts the value of also, too.
 func uuids(list *[]string, also string) func(string) error {
 	return func(s string) error {
 		bare := strings.TrimSuffix(strings.TrimPrefix(s, "{"), "}")
@@ -122,7 +122,7 @@ func (o *options) check(rest []string) error {
 	case o.workspace == "":
 		return errors.New("-workspace is missing")
 	case o.audience == "":
-		return errors.New("-audience is missing: without it a token that was meant for somebody else would do")
+		return errors.New("-audience is missing: without it a token for another audience would be accepted")
 	case len(o.rules.repositories) == 0:
 		return errors.New("-repository is missing: name those that may call, or * for all of the workspace")
 	case (o.certificate == "") != (o.key == ""):
@@ -131,7 +131,7 @@ func (o *options) check(rest []string) error {
 	return nil
 }
 
-// connect makes a client of the service, with credentials only if there are some.
+// connect returns a client of the service, with credentials if there are some.
 func connect(env cli.Env) (*pipelines.Client, error) {
 	own := []pipelines.Option{pipelines.WithUserAgent("pipelines-examples-oidc")}
 	if cli.HasCredentials() {

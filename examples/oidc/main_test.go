@@ -21,14 +21,14 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// program is the server as it runs, told by flags.
+// program is the running server.
 type program struct {
 	url string
 	end func() (status int, log string)
 }
 
-// begin runs the program against the stage's service until end.
-func begin(t *testing.T, s *stage, args ...string) *program {
+// begin runs the program against the fixture's service.
+func begin(t *testing.T, s *fixture, args ...string) *program {
 	t.Helper()
 	clitest.SetCredentials(t, "")
 	t.Setenv("BITBUCKET_BASE_URL", s.srv.URL())
@@ -59,15 +59,15 @@ func begin(t *testing.T, s *stage, args ...string) *program {
 	return &program{fields[2], end}
 }
 
-func setup(t *testing.T) *stage {
+func setup(t *testing.T) *fixture {
 	t.Helper()
-	s, err := newStage(t.Context())
+	s, err := newFixture(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(s.srv.Close)
 	return s
 }
 
-// get calls the program with headers.
+// get sends a request with headers.
 func (p *program) get(t *testing.T, authorization ...string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url, http.NoBody)
@@ -82,7 +82,7 @@ func (p *program) get(t *testing.T, authorization ...string) (*http.Response, st
 	return resp, string(body)
 }
 
-func (s *stage) issue(t *testing.T, claims pipelines.StepClaims) string {
+func (s *fixture) issue(t *testing.T, claims pipelines.StepClaims) string {
 	t.Helper()
 	token, err := s.srv.IssueToken(claims)
 	require.NoError(t, err)
@@ -115,7 +115,7 @@ func TestTheServerAcceptsAndRefusesEachKindOfToken(t *testing.T) {
 	}
 }
 
-func TestTheAnswerSaysWhoCalled(t *testing.T) {
+func TestTheResponseNamesTheCaller(t *testing.T) {
 	s := setup(t)
 	p := begin(t, s, "-repository", "*")
 	resp, body := p.get(t, "Bearer "+s.issue(t, s.deploy))
@@ -129,7 +129,7 @@ func TestTheAnswerSaysWhoCalled(t *testing.T) {
 	require.Equal(t, http.StatusOK, resp.StatusCode, "every repository may call: %s", body)
 }
 
-func TestEnvironmentsAndBranchesNarrowWhoMayCall(t *testing.T) {
+func TestEnvironmentsAndBranchesRestrictCallers(t *testing.T) {
 	s := setup(t)
 	environment := s.deploy.DeploymentEnvironmentUUID
 	feature, none := s.deploy, s.deploy
@@ -156,7 +156,7 @@ func TestEnvironmentsAndBranchesNarrowWhoMayCall(t *testing.T) {
 	}
 }
 
-func TestOddHeadersAreRefused(t *testing.T) {
+func TestInvalidHeadersAreRefused(t *testing.T) {
 	s := setup(t)
 	p := begin(t, s, "-repository", "*")
 	good := s.issue(t, s.claims)
@@ -172,7 +172,7 @@ func TestOddHeadersAreRefused(t *testing.T) {
 	require.Contains(t, body, "too long")
 }
 
-func TestWithoutKeysNobodyIsAcceptedAndNobodyAccused(t *testing.T) {
+func TestWithoutKeysTheServerIsUnavailable(t *testing.T) {
 	s := setup(t)
 	s.srv.Inject(pipelinestest.Fault{Path: "/workspaces/*/pipelines-config/identity/oidc/keys.json", Status: http.StatusNotFound, Times: 1})
 	p := begin(t, s, "-repository", "*")
@@ -192,14 +192,14 @@ func TestTheDemoShowsWhatIsAcceptedAndRefused(t *testing.T) {
 		var out, errs strings.Builder
 		require.Equal(t, cli.Success, run(t.Context(), args, cli.Env{Stdout: &out, Stderr: &errs}), errs.String())
 		require.Contains(t, errs.String(), "demo")
-		require.Contains(t, out.String(), "3 accepted, 15 refused; the service was asked for its keys 3 times.")
-		for _, v := range (&stage{listed: pipelinestest.NewServer().AddRepository("a", "b")}).visits() {
+		require.Contains(t, out.String(), "3 accepted, 15 refused; the service's keys were requested 3 times.")
+		for _, v := range (&fixture{listed: pipelinestest.NewServer().AddRepository("a", "b")}).visits() {
 			require.Regexp(t, `(?m)^`+v.name+` +\d`, out.String())
 		}
 	}
 }
 
-func TestFlagsThatDoNotFitAreRefused(t *testing.T) {
+func TestInvalidFlagsAreRejected(t *testing.T) {
 	clitest.SetCredentials(t, "")
 	const uuid = "11111111-2222-4333-8444-555555555555"
 	for args, want := range map[string]string{
@@ -225,7 +225,7 @@ func TestFlagsThatDoNotFitAreRefused(t *testing.T) {
 	}
 }
 
-// bubble is a key set of a service in process, for time to pass in.
+// bubble is a key set of an in-process service, for tests in which time passes.
 func bubble(t *testing.T) (*pipelinestest.Server, *keySet, func() int) {
 	t.Helper()
 	srv := pipelinestest.NewServer()
@@ -234,7 +234,7 @@ func bubble(t *testing.T) (*pipelinestest.Server, *keySet, func() int) {
 	return srv, keys, func() int { return len(srv.Requests()) }
 }
 
-func TestInventedNamesOfKeysDoNotMakeTheServerAskWithoutEnd(t *testing.T) {
+func TestUnknownKeyIDsDoNotCauseUnlimitedRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv, keys, asked := bubble(t)
 		for range 1000 {
@@ -259,7 +259,7 @@ func TestInventedNamesOfKeysDoNotMakeTheServerAskWithoutEnd(t *testing.T) {
 	})
 }
 
-func TestKeysAreReadAgainWhenTheyAreOldAndOutliveAnOutageForADay(t *testing.T) {
+func TestOldKeysAreRefreshedAndSurviveAnOutageOfADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv, keys, asked := bubble(t)
 		token, err := srv.IssueToken(pipelines.StepClaims{})
@@ -285,7 +285,7 @@ func TestKeysAreReadAgainWhenTheyAreOldAndOutliveAnOutageForADay(t *testing.T) {
 	})
 }
 
-func TestCallersAtOnceShareOneRequestForTheKeys(t *testing.T) {
+func TestConcurrentCallersShareOneRequestForTheKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, keys, _ := bubble(t)
 		fetch, fetches := keys.fetch, 0
@@ -311,7 +311,7 @@ func TestCallersAtOnceShareOneRequestForTheKeys(t *testing.T) {
 	})
 }
 
-func TestKeysThatCannotVerifyAreLeftOut(t *testing.T) {
+func TestKeysThatCannotVerifyAreIgnored(t *testing.T) {
 	set := &pipelines.JSONWebKeySet{Keys: []pipelines.JSONWebKey{
 		{Kid: "broken", Kty: "RSA", N: "!", E: "AQAB"}, {Kid: "other", Kty: "oct"},
 		{Kid: "", Kty: "OKP", Crv: "Ed25519", X: strings.Repeat("A", 43)}, {Kid: "enc", Use: "enc", Kty: "OKP", Crv: "Ed25519", X: strings.Repeat("A", 43)},

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
-// caller is the answer to who may call.
+// caller is the body of a response to an accepted request.
 type caller struct {
 	Repository  string    `json:"repository"`
 	Pipeline    string    `json:"pipeline"`
@@ -25,13 +25,13 @@ type caller struct {
 	Expires     time.Time `json:"expires"`
 }
 
-// refusal is the answer to everybody else.
+// refusal is the body of any other response.
 type refusal struct {
 	Error  string `json:"error"`
 	Reason string `json:"reason"`
 }
 
-// handler answers every request with who sent it, and tells log about it.
+// handler responds to each request with the caller, and logs it.
 func handler(a *access, log func(string)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, err := bearer(r)
@@ -65,10 +65,10 @@ func bearer(r *http.Request) (string, error) {
 	return strings.TrimSpace(token), nil
 }
 
-// refuse answers with the reason.
+// refuse responds with the reason.
 func refuse(w http.ResponseWriter, err error) (status int) {
 	switch {
-	case errors.Is(err, errUnavailable): // what is wrong with the service is nobody's business but the log's
+	case errors.Is(err, errUnavailable): // only the log has the service's error
 		w.Header().Set("Retry-After", "30")
 		reply(w, http.StatusServiceUnavailable, refusal{"unavailable", errUnavailable.Error()})
 		return http.StatusServiceUnavailable
@@ -91,13 +91,13 @@ func reply(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // who went away needs no answer
+	_ = json.NewEncoder(w).Encode(body) // the client may have disconnected
 }
 
-// shutdownTimeout is how long requests may go on after an interrupt.
+// shutdownTimeout is how long requests may continue after an interrupt.
 const shutdownTimeout = 15 * time.Second
 
-// serve answers until the context ends, and then finishes the requests that it has.
+// serve serves until the context ends, and then finishes the current requests.
 func serve(ctx context.Context, env cli.Env, listener net.Listener, o *options, a *access) error {
 	server := &http.Server{
 		Handler:           handler(a, func(line string) { fmt.Fprintln(env.Stderr, cli.Clean(line)) }),

@@ -9,7 +9,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// startDemo starts a fake of the service, with a repository whose pipeline takes about ten seconds.
+// startDemo starts a fake service with a repository whose pipeline takes about ten seconds.
 func startDemo(fail bool, options []pipelines.Option) (client *pipelines.Client, repo pipelines.Repo, end func()) {
 	srv := pipelinestest.NewServer()
 	acme := srv.AddRepository("acme", "site")
@@ -62,7 +62,7 @@ func testLog(kind string, tests int, fail bool) string {
 	return b.String()
 }
 
-// deployLog has a progress bar, which draws itself over and over on one line.
+// deployLog has a progress bar that rewrites its line.
 func deployLog() string {
 	var b strings.Builder
 	b.WriteString("\x1b[1m+ ./deploy.sh production\x1b[0m\nUploading:   0 %")

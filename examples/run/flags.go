@@ -16,15 +16,15 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-const usage = `run triggers a pipeline of Bitbucket Pipelines and follows it live: every line of its logs, every change
-of state, and at the end a table of the steps and how the run ended.
+const usage = `run starts a pipeline of Bitbucket Pipelines and follows it live: every line of its logs, every change of
+state, and at the end a table of the steps and the result of the run.
 
     go -C examples run ./run -repo WORKSPACE/SLUG [flags]
     go -C examples run ./run -demo            a demo against a fake service of its own
 
 Credentials come from the environment: BITBUCKET_TOKEN (an access token), or BITBUCKET_EMAIL and
 BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET (an OAuth consumer). Without
-any of them it is the demo that runs.
+any of them the demo runs.
 
 What to run:
   -repo WORKSPACE/SLUG  the repository              -repo acme/site
@@ -39,16 +39,16 @@ What to run:
   -secret KEY=VALUE     the same with this value,   -secret REALM=internal
                         which process lists and
                         the shell's history show:
-                        better use the form above
+                        prefer the form above
 
 How to follow it:
   -timeout DURATION     how long to follow the run  -timeout 20m
-                        before leaving it alone;
-                        default 1h, 0: for ever
+                        before giving up;
+                        default 1h, 0: no limit
   -stop-on-interrupt    an interrupt stops the run  -stop-on-interrupt
                         too, not just the program
   -no-follow            start the run, print its    -no-follow
-                        number and URL, and end
+                        number and URL, and exit
 
 Other things to do:
   -stop NUMBER          stop a run                  -repo acme/site -stop 42
@@ -58,17 +58,17 @@ Other things to do:
   -demo-fail            a demo that fails           -demo -demo-fail
   -h                    print this text             -h
 
-On a terminal the output has colours, unless NO_COLOR=1 is set, and ends in a line of progress. Escape
-sequences in logs are removed, except that colours are let through to a terminal.
+On a terminal the output has colours, unless NO_COLOR=1 is set, and ends with a progress line. Escape
+sequences in logs are removed, except colours on a terminal.
 
 Exit status ("go run" turns all but 0 into 1; for scripts: go -C examples build -o FILE ./run):
-    0  the run was successful; with -no-follow: it was started; with -stop: it was told to stop
-    1  the run ended in another way: FAILED, ERROR, STOPPED or EXPIRED
-    2  wrong usage, an error on the way, or the timeout: how the run ended is not known
+    0  the run was successful; with -no-follow: it was started; with -stop: it is being stopped
+    1  the run ended with another result: FAILED, ERROR, STOPPED or EXPIRED
+    2  wrong usage, an error, or the timeout: the result of the run is unknown
   130  interrupted, by Ctrl-C or SIGTERM; a second one ends the program at once
 `
 
-// options is what the command line says.
+// options are the parsed flags.
 type options struct {
 	repo            string
 	branch          string
@@ -83,10 +83,10 @@ type options struct {
 	demo            bool
 	demoFail        bool
 
-	given map[string]bool // by the flag's name
+	given map[string]bool // by name of the flag
 }
 
-// parseOptions reads the command line. Its errors name the flag and repeat nothing that may be a secret.
+// parseOptions parses the command line. Its errors name the flag but don't repeat its value, which may be a secret.
 func parseOptions(args []string) (*options, error) {
 	o := &options{vars: variables{flag: "-var"}, secrets: variables{flag: "-secret", secured: true}, given: map[string]bool{}}
 	set := flag.NewFlagSet("run", flag.ContinueOnError)
@@ -107,7 +107,7 @@ func parseOptions(args []string) (*options, error) {
 	err := set.Parse(args)
 	set.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
 	if malformed := cmp.Or(o.secrets.err, o.vars.err); malformed != nil {
-		return nil, malformed // before err, which repeats what comes next: the rest of a secret, perhaps
+		return nil, malformed // instead of err, which may repeat a part of a secret
 	}
 	if err == nil && set.NArg() > 0 {
 		err = fmt.Errorf("%d arguments too many: all is said by flags, and values with spaces need quotes", set.NArg())
@@ -115,7 +115,7 @@ func parseOptions(args []string) (*options, error) {
 	return o, err
 }
 
-// check refuses what doesn't fit together.
+// check rejects contradictory flags.
 func (o *options) check(credentials bool) error {
 	if err := cmp.Or(o.checkNames(), o.checkMode(credentials)); err != nil {
 		return err
@@ -133,7 +133,7 @@ func (o *options) check(credentials bool) error {
 	return nil
 }
 
-// checkNames refuses names that are given and empty, often from a shell's variable that isn't set: what would run is not what was meant.
+// checkNames rejects names with an empty value, which often comes from an unset shell variable.
 func (o *options) checkNames() error {
 	for _, f := range []struct{ name, value string }{{"repo", o.repo}, {"branch", o.branch}, {"tag", o.tag}, {"custom", o.custom}} {
 		if o.given[f.name] && strings.TrimSpace(f.value) == "" {
@@ -143,7 +143,7 @@ func (o *options) checkNames() error {
 	return nil
 }
 
-// checkMode sees to it that a demo is never mistaken for a run that somebody asked for.
+// checkMode prevents mistaking a demo for a real run.
 func (o *options) checkMode(credentials bool) error {
 	demo := o.demo || !credentials
 	switch {
@@ -182,7 +182,7 @@ func (o *options) request() pipelines.RunRequest {
 	return pipelines.RunRequest{Target: target, Variables: slices.Concat(o.vars.list, o.secrets.list)}
 }
 
-// on says in words what is run.
+// on describes what is run.
 func (o *options) on() string {
 	words := "branch " + o.branch
 	if o.tag != "" {
@@ -194,7 +194,7 @@ func (o *options) on() string {
 	return words
 }
 
-// variables is a repeatable flag of the form KEY=VALUE. A secured one may be a KEY alone, whose value is in the environment.
+// variables is a repeatable flag of the form KEY=VALUE. A secured variable may be only KEY, with the value in the environment.
 type variables struct {
 	flag    string
 	secured bool
@@ -202,10 +202,10 @@ type variables struct {
 	err     error
 }
 
-// String implements [flag.Value]. It tells nothing: the value may be a secret.
+// String implements [flag.Value]. It is empty, because a value may be a secret.
 func (v *variables) String() string { return "" }
 
-// Set implements [flag.Value]. What is wrong is kept in err, because package flag would print the value beside an error.
+// Set implements [flag.Value]. The error is kept in err, because package flag would print the value with it.
 func (v *variables) Set(s string) error {
 	key, value, err := v.parse(s)
 	if err != nil {
@@ -230,18 +230,18 @@ func (v *variables) parse(s string) (key, value string, err error) {
 	return key, value, err
 }
 
-// usualName is how environment variables are usually named, and secrets seldom look.
+// usualName matches usual names of environment variables, and hardly any secret.
 var usualName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
 
-// fromEnvironment returns the value for a key. An empty one is refused: it is how much of CI hands on a secret that is missing. The
-// error repeats the key unless it may be a secret that was given in place of one.
+// fromEnvironment returns the value for a key. It rejects an empty one, because CI often passes a missing secret as an empty variable. The
+// error contains the key unless it may be a secret that was given instead of a key.
 func fromEnvironment(flag, key string) (string, error) {
 	value := os.Getenv(key)
 	switch {
 	case value != "":
 		return value, nil
 	case usualName.MatchString(key):
-		return "", fmt.Errorf("%s %s: there is no environment variable %s, or it is empty", flag, key, key)
+		return "", fmt.Errorf("%s %s: environment variable %s is unset or empty", flag, key, key)
 	}
 	return "", fmt.Errorf("%s: there is no environment variable of that name, which is not repeated here because it may be the secret", flag)
 }

@@ -42,7 +42,7 @@ func TestUsageErrors(t *testing.T) {
 		"empty number":             {args: []string{"-stop="}, want: "-stop"},
 		"variable, nothing":        {args: []string{"-var="}, want: "-var needs KEY=VALUE"},
 		"secret, nothing":          {args: []string{"-secret="}, want: "-secret needs KEY"},
-		"secret, not in there":     {args: []string{"-secret", "MISSING_KEY"}, want: "-secret MISSING_KEY: there is no environment variable MISSING_KEY, or it is empty"},
+		"secret, not in there":     {args: []string{"-secret", "MISSING_KEY"}, want: "-secret MISSING_KEY: environment variable MISSING_KEY is unset or empty"},
 		"secret, empty in there":   {args: []string{"-secret", "BITBUCKET_TOKEN"}, want: "-secret BITBUCKET_TOKEN: "},
 		"variable, no value":       {args: []string{"-var", "KEY"}, want: "-var needs KEY=VALUE"},
 		"variable, no key":         {args: []string{"-var", "=value"}, want: "-var needs KEY=VALUE"},

@@ -11,34 +11,34 @@ import (
 )
 
 const (
-	minLabel  = 18 // columns; the names of steps come one by one, and most are no longer
+	minLabel  = 18 // columns; enough for most names, which aren't known in advance
 	maxLabel  = 24
 	tailLines = 20
 )
 
-// follower turns the events of a run into output.
+// follower prints the events of a run.
 type follower struct {
-	*session
-	pipeline *pipelines.Pipeline // as last seen
-	steps    []*step             // in the order of the run
-	columns  int                 // of the widest label
-	lines    []string            // to be printed
+	*job
+	pipeline *pipelines.Pipeline // latest state
+	steps    []*step             // in order of the run
+	columns  int                 // width of the widest label
+	lines    []string            // to print
 }
 
-// step is what is known of one step of the run.
+// step is the state of a step of the run.
 type step struct {
 	*pipelines.Step
-	label  string // short, and different from those of the other steps
+	label  string // short and unique
 	colour string
 	log    *sanitizer
-	tail   []string // the last lines of the log
+	tail   []string // last lines of the log
 }
 
-func newFollower(s *session, p *pipelines.Pipeline) *follower {
-	return &follower{session: s, pipeline: p, columns: minLabel}
+func newFollower(s *job, p *pipelines.Pipeline) *follower {
+	return &follower{job: s, pipeline: p, columns: minLabel}
 }
 
-// follow returns once the run has ended, or with the error that kept it from seeing that.
+// follow returns when the run has ended, or with the error that prevented following it.
 func (f *follower) follow(ctx context.Context) error {
 	defer f.screen.keepProgress()()
 	f.screen.setProgress(f.progress()...)
@@ -74,7 +74,7 @@ func (f *follower) pipelineChanged(p *pipelines.Pipeline) {
 	}
 }
 
-// stepChanged tells of a step's new state, except that it waits for its turn.
+// stepChanged prints the new state of a step, unless the step is waiting for its turn.
 func (f *follower) stepChanged(model *pipelines.Step) {
 	s := f.step(model)
 	s.Step = model
@@ -87,7 +87,7 @@ func (f *follower) stepChanged(model *pipelines.Step) {
 	f.addState(f.screen.paint(s.colour, pad(s.label, f.columns)), model.State.String(), f.detail(s))
 }
 
-// detail is what there is to say about a step beside its state.
+// detail describes a step beside its state.
 func (f *follower) detail(s *step) string {
 	if !s.State.Done() || !s.ran() {
 		return ""
@@ -95,7 +95,7 @@ func (f *follower) detail(s *step) string {
 	return " in " + s.duration() + f.reason(s.State.Result)
 }
 
-// reason says why something ended as it did, where the service tells.
+// reason is the service's reason for a result, if any.
 func (f *follower) reason(result *pipelines.Result) string {
 	switch {
 	case result == nil:
@@ -115,7 +115,7 @@ func (s *step) duration() string {
 	return (time.Duration(s.DurationInSeconds) * time.Second).String()
 }
 
-// step finds a step by what the service says of it, and adds it when it is new.
+// step returns the step of an event, and adds it if it is new.
 func (f *follower) step(model *pipelines.Step) *step {
 	i := slices.IndexFunc(f.steps, func(s *step) bool { return s.UUID == model.UUID })
 	if i >= 0 {
@@ -129,7 +129,7 @@ func (f *follower) step(model *pipelines.Step) *step {
 	return s
 }
 
-// label makes a short name for a new step. Steps may have long names, the same name, or none.
+// label returns a short unique name for a new step. Names of steps may be long, equal, or empty.
 func (f *follower) label(name string) string {
 	number := len(f.steps) + 1
 	name = fit(f.text(name), maxLabel)
@@ -174,7 +174,7 @@ func (f *follower) state(word string) string {
 	return f.screen.paint(colour, f.text(word))
 }
 
-// flush prints what there is of unfinished lines.
+// flush prints unfinished lines.
 func (f *follower) flush() {
 	for _, s := range f.steps {
 		s.log.flush()
@@ -187,7 +187,7 @@ func (f *follower) print() {
 	f.lines = f.lines[:0]
 }
 
-// progress is the text of the progress line, and shorter ones for narrow terminals.
+// progress is the text of the progress line, followed by shorter ones for narrow terminals.
 func (f *follower) progress() []string {
 	var running []string
 	done := 0

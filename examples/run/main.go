@@ -1,5 +1,5 @@
-// Command run triggers a pipeline of Bitbucket Pipelines and follows it live. With -demo, or without credentials in the
-// environment, it shows itself against a fake of the service in its own process. See its -h.
+// Command run starts a pipeline of Bitbucket Pipelines and follows it live. With -demo, or without credentials in the environment, it runs
+// against a fake service in its own process. See its -h.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 const (
 	exitSuccessful  = 0
 	exitFailed      = 1
-	exitUnknown     = 2 // how the run ended isn't known, or there is none
+	exitUnknown     = 2 // the result is unknown, or there is no run
 	exitInterrupted = 130
 )
 
@@ -31,12 +31,12 @@ func main() {
 	os.Exit(run(cli.Interruptible(), os.Args[1:], processEnvironment()))
 }
 
-// environment is what the program finds around it, apart from the environment variables.
+// environment is the environment of the program, apart from the environment variables.
 type environment struct {
 	stdout, stderr io.Writer
-	width          func() int         // columns of the terminal that stdout is; nil: it is none
-	colour         bool               // stdout shows colours
-	options        []pipelines.Option // of the client, after the program's own
+	width          func() int         // columns of the terminal on stdout; nil: no terminal
+	colour         bool               // stdout supports colours
+	options        []pipelines.Option // of the client, after those of the program
 }
 
 func processEnvironment() environment {
@@ -56,7 +56,7 @@ func processEnvironment() environment {
 	return env
 }
 
-// run is the whole program. It returns the exit status; the end of ctx is an interrupt.
+// run runs the program and returns the exit status. Cancelling ctx is an interrupt.
 func run(ctx context.Context, args []string, env environment) int {
 	o, err := parseOptions(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -68,10 +68,10 @@ func run(ctx context.Context, args []string, env environment) int {
 		err = o.check(credentials)
 	}
 	if err != nil {
-		fmt.Fprintf(env.stderr, "run: %v\nThe flag -h explains all of them.\n", err)
+		fmt.Fprintf(env.stderr, "run: %v\nThe flag -h explains the flags.\n", err)
 		return exitUnknown
 	}
-	s := &session{options: o, demo: o.demo || !credentials, screen: newScreen(env), stderr: env.stderr, hidden: newSecrets(o.secrets.list)}
+	s := &job{options: o, demo: o.demo || !credentials, screen: newScreen(env), stderr: env.stderr, hidden: newSecrets(o.secrets.list)}
 	end, err := s.connect(env.options)
 	if err != nil {
 		return s.fail(err)
@@ -83,8 +83,8 @@ func run(ctx context.Context, args []string, env environment) int {
 	return s.run(ctx)
 }
 
-// session is one run of the program.
-type session struct {
+// job is one run of the program.
+type job struct {
 	options *options
 	demo    bool
 	screen  *screen
@@ -95,8 +95,8 @@ type session struct {
 	repo   pipelines.Repo
 }
 
-// connect makes the client: of the service, or of the fake one.
-func (s *session) connect(options []pipelines.Option) (end func(), err error) {
+// connect returns a client of the service, or of the fake one.
+func (s *job) connect(options []pipelines.Option) (end func(), err error) {
 	if s.demo {
 		s.screen.print(s.demoHeading())
 		s.client, s.repo, end = startDemo(s.options.demoFail, options)
@@ -104,7 +104,7 @@ func (s *session) connect(options []pipelines.Option) (end func(), err error) {
 	}
 	s.repo, err = pipelines.ParseRepo(s.options.repo)
 	if err != nil {
-		return nil, errors.New("-repo " + strings.TrimPrefix(cli.Words(err), "repository "))
+		return nil, errors.New("-repo " + strings.TrimPrefix(cli.Message(err), "repository "))
 	}
 	own := []pipelines.Option{pipelines.WithEnv(), pipelines.WithUserAgent("pipelines-examples-run")}
 	s.client, err = pipelines.NewClient(append(own, options...)...)
@@ -114,15 +114,15 @@ func (s *session) connect(options []pipelines.Option) (end func(), err error) {
 	return s.client.CloseIdleConnections, nil
 }
 
-func (s *session) demoHeading() string {
+func (s *job) demoHeading() string {
 	if s.options.demo {
 		return "This is a demo against a fake service, and its links lead nowhere."
 	}
 	return "No credentials in the environment: this is a demo against a fake service, and its links lead nowhere."
 }
 
-// run starts a run and follows it. The timeout holds for both.
-func (s *session) run(ctx context.Context) int {
+// run starts a run and follows it. The timeout applies to both.
+func (s *job) run(ctx context.Context) int {
 	following, cancel := ctx, context.CancelFunc(func() {})
 	if s.options.timeout > 0 {
 		following, cancel = context.WithTimeout(ctx, s.options.timeout)
@@ -144,11 +144,11 @@ func (s *session) run(ctx context.Context) int {
 	return f.report()
 }
 
-// notStarted says that there is no run to follow, and returns the exit status.
-func (s *session) notStarted(ctx, following context.Context, err error) int {
+// notStarted reports that there is no run to follow, and returns the exit status.
+func (s *job) notStarted(ctx, following context.Context, err error) int {
 	if errors.Is(err, pipelines.ErrOutcomeUnknown) {
 		status := s.fail(err)
-		s.say("It is unknown whether a run was started: the request was sent and not answered. Look at the list of runs before you try again,\n"+
+		s.say("It is unknown whether a run was started: the request was sent, but no response arrived. Check the list of runs before you try again,\n"+
 			"or there may be two: https://bitbucket.org/%s/pipelines", s.repo)
 		if ctx.Err() != nil {
 			return exitInterrupted
@@ -166,36 +166,36 @@ func (s *session) notStarted(ctx, following context.Context, err error) int {
 	return s.fail(err)
 }
 
-// lost says that a run was not followed to its end, and returns the exit status.
-func (s *session) lost(ctx, following context.Context, p *pipelines.Pipeline, err error) int {
+// lost reports that a run was not followed to its end, and returns the exit status.
+func (s *job) lost(ctx, following context.Context, p *pipelines.Pipeline, err error) int {
 	switch {
 	case ctx.Err() != nil && s.options.stopOnInterrupt:
 		s.stopRun(context.WithoutCancel(ctx), p.BuildNumber)
 		return exitInterrupted
 	case ctx.Err() != nil:
-		s.say("Interrupted. %s", s.goesOn(p))
+		s.say("Interrupted. %s", s.stillRunning(p))
 		return exitInterrupted
 	case following.Err() != nil:
-		s.say("The timeout of %v has passed. %s", s.options.timeout, s.goesOn(p))
+		s.say("The timeout of %v has passed. %s", s.options.timeout, s.stillRunning(p))
 		return exitUnknown
 	}
 	status := s.fail(err)
-	s.say("%s", s.goesOn(p))
+	s.say("%s", s.stillRunning(p))
 	return status
 }
 
-// goesOn says that nobody follows a run any more, and what to do about it.
-func (s *session) goesOn(p *pipelines.Pipeline) string {
+// stillRunning reports that a run continues without being followed, and how to stop it.
+func (s *job) stillRunning(p *pipelines.Pipeline) string {
 	if s.demo {
 		return fmt.Sprintf("Run #%d was not followed to its end; being a demo, it ends with this program.", p.BuildNumber)
 	}
-	return fmt.Sprintf("Run #%d was not followed to its end and goes on.\n"+
+	return fmt.Sprintf("Run #%d was not followed to its end and continues.\n"+
 		"  look at it:  %s\n"+
 		"  stop it:     go -C examples run ./run -repo %s -stop %d", p.BuildNumber, p.WebURL(s.repo), s.repo, p.BuildNumber)
 }
 
-// stop does what the flag -stop says.
-func (s *session) stop(ctx context.Context) int {
+// stop implements the flag -stop.
+func (s *job) stop(ctx context.Context) int {
 	switch {
 	case s.stopRun(ctx, s.options.stop):
 		return exitSuccessful
@@ -205,8 +205,8 @@ func (s *session) stop(ctx context.Context) int {
 	return exitUnknown
 }
 
-// stopRun tells the service to stop a run, and reports whether that was accepted.
-func (s *session) stopRun(ctx context.Context, number int) bool {
+// stopRun stops a run, and reports whether the service accepted it.
+func (s *job) stopRun(ctx context.Context, number int) bool {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	url := (&pipelines.Pipeline{BuildNumber: number}).WebURL(s.repo)
@@ -215,13 +215,13 @@ func (s *session) stopRun(ctx context.Context, number int) bool {
 		s.say("Run #%d could not be stopped: %s", number, url)
 		return false
 	}
-	s.say("Run #%d was told to stop: %s", number, url)
+	s.say("Run #%d is being stopped: %s", number, url)
 	return true
 }
 
-// fail says what went wrong, and returns the exit status.
-func (s *session) fail(err error) int {
-	s.say("run: %s", s.text(cli.Words(err)))
+// fail prints an error, and returns the exit status.
+func (s *job) fail(err error) int {
+	s.say("run: %s", s.text(cli.Message(err)))
 	if hint := hint(err); hint != "" {
 		s.say("%s", hint)
 	}
@@ -242,7 +242,7 @@ func hint(err error) string {
 }
 
 // say prints to standard error.
-func (s *session) say(format string, args ...any) { fmt.Fprintf(s.stderr, format+"\n", args...) }
+func (s *job) say(format string, args ...any) { fmt.Fprintf(s.stderr, format+"\n", args...) }
 
-// text makes a text of the service fit to be printed.
-func (s *session) text(text string) string { return clean(text, s.hidden) }
+// text makes a text of the service safe to print.
+func (s *job) text(text string) string { return clean(text, s.hidden) }

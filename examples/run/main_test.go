@@ -20,7 +20,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// TestMain lets the test's own binary be the program, for tests that need a process.
+// TestMain makes the test binary the program, for tests that need a process.
 func TestMain(m *testing.M) {
 	if os.Getenv("RUN_THE_PROGRAM") != "" {
 		main()
@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 
 const repo = "acme/site"
 
-// stage is a service with a repository, and a place to run the program.
-type stage struct {
+// fixture is a service with a repository, and runs the program.
+type fixture struct {
 	*pipelinestest.Server
 
 	repo      *pipelinestest.Repository
@@ -39,10 +39,10 @@ type stage struct {
 	env       environment
 }
 
-func newStage(t *testing.T, steps ...pipelinestest.Step) *stage {
+func newFixture(t *testing.T, steps ...pipelinestest.Step) *fixture {
 	t.Helper()
 	clitest.SetCredentials(t, "a-token")
-	s := &stage{Server: pipelinestest.NewServer()}
+	s := &fixture{Server: pipelinestest.NewServer()}
 	t.Cleanup(s.Close)
 	s.repo = s.AddRepository("acme", "site")
 	s.repo.Script("default", pipelinestest.Script{Parsing: time.Second, Pending: time.Second, Steps: steps})
@@ -52,7 +52,7 @@ func newStage(t *testing.T, steps ...pipelinestest.Step) *stage {
 	return s
 }
 
-func (s *stage) run(ctx context.Context, args ...string) int {
+func (s *fixture) run(ctx context.Context, args ...string) int {
 	return run(ctx, append([]string{"-repo", repo}, args...), s.env)
 }
 
@@ -159,7 +159,7 @@ func TestNarrowTerminal(t *testing.T) {
 
 func TestWhatIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+		s := newFixture(t)
 		s.repo.Script("nightly", pipelinestest.Script{Steps: []pipelinestest.Step{scripted("Build", time.Second, "+ echo hunter2 && login hunter2\n")}})
 		s.repo.AddBranch("release/2", strings.Repeat("a", 40))
 		require.Equal(t, exitSuccessful, s.run(t.Context(), "-branch", "release/2", "-custom", "nightly", "-var", "REGION=eu", "-secret", "TOKEN=hunter2"), s.errs.String())
@@ -178,7 +178,7 @@ func TestWhatIsSent(t *testing.T) {
 
 func TestNoFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, scripted("Build", time.Hour, "building\n"))
+		s := newFixture(t, scripted("Build", time.Hour, "building\n"))
 		require.Equal(t, exitSuccessful, s.run(t.Context(), "-no-follow"))
 		require.Equal(t, "1 https://bitbucket.org/acme/site/pipelines/results/1\n", s.out.String())
 		require.Empty(t, s.errs.String())
@@ -188,12 +188,12 @@ func TestNoFollow(t *testing.T) {
 
 func TestInterrupt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, scripted("Build", time.Hour, count(3600)))
+		s := newFixture(t, scripted("Build", time.Hour, count(3600)))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(10*time.Second, cancel)
 		require.Equal(t, exitInterrupted, s.run(ctx))
 		require.Contains(t, s.out.String(), "Build              │ line 1\n")
-		require.Equal(t, "Interrupted. Run #1 was not followed to its end and goes on.\n"+
+		require.Equal(t, "Interrupted. Run #1 was not followed to its end and continues.\n"+
 			"  look at it:  https://bitbucket.org/acme/site/pipelines/results/1\n"+
 			"  stop it:     go -C examples run ./run -repo acme/site -stop 1\n", s.errs.String())
 		require.False(t, s.repo.Pipelines()[0].State.Done())
@@ -203,11 +203,11 @@ func TestInterrupt(t *testing.T) {
 
 func TestStopOnInterrupt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, scripted("Build", time.Hour, count(3600)))
+		s := newFixture(t, scripted("Build", time.Hour, count(3600)))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(10*time.Second, cancel)
 		require.Equal(t, exitInterrupted, s.run(ctx, "-stop-on-interrupt"))
-		require.Equal(t, "Run #1 was told to stop: https://bitbucket.org/acme/site/pipelines/results/1\n", s.errs.String())
+		require.Equal(t, "Run #1 is being stopped: https://bitbucket.org/acme/site/pipelines/results/1\n", s.errs.String())
 		p, err := s.Client().Pipelines.Wait(t.Context(), s.repo.Repo(), "1", nil)
 		require.NoError(t, err)
 		require.Equal(t, "STOPPED", p.State.String())
@@ -216,10 +216,10 @@ func TestStopOnInterrupt(t *testing.T) {
 
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, scripted("Build", time.Hour, ""))
+		s := newFixture(t, scripted("Build", time.Hour, ""))
 		require.Equal(t, exitSuccessful, s.run(t.Context(), "-no-follow"))
 		require.Equal(t, exitSuccessful, s.run(t.Context(), "-stop", "1"))
-		require.Contains(t, s.errs.String(), "Run #1 was told to stop")
+		require.Contains(t, s.errs.String(), "Run #1 is being stopped")
 		require.Equal(t, exitUnknown, s.run(t.Context(), "-stop", "2"))
 		require.Contains(t, s.errs.String(), "Run #2 could not be stopped")
 		gone, cancel := context.WithCancel(t.Context())
@@ -230,7 +230,7 @@ func TestStop(t *testing.T) {
 
 func TestStoppedRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, scripted("Build", time.Hour, count(3600)))
+		s := newFixture(t, scripted("Build", time.Hour, count(3600)))
 		client := s.Client()
 		time.AfterFunc(10*time.Second, func() { _ = client.Pipelines.Stop(t.Context(), s.repo.Repo(), "1") })
 		require.Equal(t, exitFailed, s.run(t.Context()))
@@ -241,17 +241,17 @@ func TestStoppedRun(t *testing.T) {
 
 func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, scripted("Build", time.Hour, ""))
+		s := newFixture(t, scripted("Build", time.Hour, ""))
 		begin := time.Now()
 		require.Equal(t, exitUnknown, s.run(t.Context(), "-timeout", "5m"))
 		require.Equal(t, 5*time.Minute, time.Since(begin))
-		require.Contains(t, s.errs.String(), "The timeout of 5m0s has passed. Run #1 was not followed to its end and goes on.\n  look at it:  https://")
+		require.Contains(t, s.errs.String(), "The timeout of 5m0s has passed. Run #1 was not followed to its end and continues.\n  look at it:  https://")
 	})
 }
 
 func TestNoTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, scripted("Build", 90*time.Minute, ""))
+		s := newFixture(t, scripted("Build", 90*time.Minute, ""))
 		require.Equal(t, exitSuccessful, s.run(t.Context(), "-timeout", "0"))
 		require.Contains(t, s.out.String(), "Build  SUCCESSFUL  1h30m0s\n")
 	})
@@ -259,7 +259,7 @@ func TestNoTimeout(t *testing.T) {
 
 func TestPausedRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, scripted("Build", time.Second, "built\n"), pipelinestest.Step{Name: "Deploy", Duration: time.Second, Manual: true, Log: "deployed\n"})
+		s := newFixture(t, scripted("Build", time.Second, "built\n"), pipelinestest.Step{Name: "Deploy", Duration: time.Second, Manual: true, Log: "deployed\n"})
 		tty := &terminal{columns: 100}
 		s.env.stdout, s.env.width = tty, tty.width
 		time.AfterFunc(10*time.Minute, func() { _ = s.repo.Resume("1") })
@@ -274,7 +274,7 @@ func TestPausedRun(t *testing.T) {
 
 func TestRefusedYAML(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+		s := newFixture(t)
 		s.repo.Script("default", pipelinestest.Script{Error: &pipelines.ErrorDetail{Key: "parse-error", Message: "no\x1b]0;owned\a steps\nin line 3"}})
 		require.Equal(t, exitFailed, s.run(t.Context()))
 		require.Contains(t, s.out.String(), "\nERROR: no steps in line 3 after 0:0")
@@ -285,7 +285,7 @@ func TestRefusedYAML(t *testing.T) {
 func TestSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		long := strings.Repeat("long ", 20)
-		s := newStage(t, scripted("", time.Second, "a\n"), scripted("Test", time.Second, "b\x1b[2J\n"), scripted("Test", time.Second, "c"), scripted(long, time.Second, "e\n"),
+		s := newFixture(t, scripted("", time.Second, "a\n"), scripted("Test", time.Second, "b\x1b[2J\n"), scripted("Test", time.Second, "c"), scripted(long, time.Second, "e\n"),
 			scripted("\x1b]0;owned\aEvil\n", time.Second, "d\n"))
 		require.Equal(t, exitSuccessful, s.run(t.Context()))
 		for _, want := range []string{"step 1 +│ a", "Test +│ b", `Test \(3\) +│ c`, "long long long long lon… +● SUCCESSFUL in 1s", "Evil +│ d"} {
@@ -298,7 +298,7 @@ func TestSteps(t *testing.T) {
 func TestSecretsAreMasked(t *testing.T) {
 	const text = "denied: correct  horse, correct\n horse, hun\x1b[1mter2 and mark\u200fed"
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, scripted("Login correct  horse", time.Second, "hun\x1b[1mter2\nmarked, mark\u200fed\n"+strings.Repeat("x", maxLine-3)+"hunter2\n"))
+		s := newFixture(t, scripted("Login correct  horse", time.Second, "hun\x1b[1mter2\nmarked, mark\u200fed\n"+strings.Repeat("x", maxLine-3)+"hunter2\n"))
 		s.env.colour = true
 		args := []string{"-secret", "A=correct  horse", "-secret", "B=hunter2", "-secret", "C=mark\u200fed", "-custom", "hunter2"}
 		s.repo.Script("hunter2", pipelinestest.Script{Error: &pipelines.ErrorDetail{Message: text}})
@@ -318,14 +318,14 @@ func TestSecretsAreMasked(t *testing.T) {
 
 func TestErrorsReadOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+		s := newFixture(t)
 		require.Equal(t, exitUnknown, run(t.Context(), []string{"-repo", "site"}, s.env))
 		require.Equal(t, "run: -repo \"site\" is not of the form workspace/slug\n", s.errs.String())
 	})
 }
 
 func TestRunOverSockets(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.repo.Script("default", pipelinestest.Script{Steps: []pipelinestest.Step{scripted("Build", 0, "built\n")}})
 	t.Setenv("BITBUCKET_BASE_URL", s.URL())
 	s.env.options = nil
@@ -346,12 +346,12 @@ func TestErrors(t *testing.T) {
 		"echoed secret":    {&pipelinestest.Fault{Status: http.StatusBadRequest, Body: "bad value hunter2\x1b[2J"}, []string{"-secret", "A=hunter2"}, []string{"400", "bad value ******"}},
 		"no answer":        {&pipelinestest.Fault{Method: http.MethodPost, Drop: pipelinestest.DropAfter}, nil, []string{"It is unknown whether a run was started", "https://bitbucket.org/acme/site/pipelines\n"}},
 		"timeout":          {&pipelinestest.Fault{Path: runs, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"30"}}}, []string{"-timeout", "10s"}, []string{"The timeout of 10s passed before the run was started."}},
-		"lost on the way":  {&pipelinestest.Fault{Path: logs, Status: http.StatusForbidden}, nil, []string{"403", "Run #1 was not followed to its end and goes on."}},
-		"trouble for good": {&pipelinestest.Fault{Path: logs, Status: http.StatusBadGateway}, nil, []string{"502", "Run #1 was not followed to its end and goes on."}},
+		"lost on the way":  {&pipelinestest.Fault{Path: logs, Status: http.StatusForbidden}, nil, []string{"403", "Run #1 was not followed to its end and continues."}},
+		"trouble for good": {&pipelinestest.Fault{Path: logs, Status: http.StatusBadGateway}, nil, []string{"502", "Run #1 was not followed to its end and continues."}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newStage(t, scripted("Build", time.Second, "built\n"))
+				s := newFixture(t, scripted("Build", time.Second, "built\n"))
 				if tt.fault != nil {
 					s.Inject(*tt.fault)
 				}
@@ -371,12 +371,12 @@ func TestInterruptBeforeTheStart(t *testing.T) {
 		after time.Duration
 		want  string
 	}{
-		"not sent":     {0, "Interrupted before the run was started."},
-		"not answered": {time.Second, "It is unknown whether a run was started"},
+		"not sent":            {0, "Interrupted before the run was started."},
+		"no response arrived": {time.Second, "It is unknown whether a run was started"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newStage(t)
+				s := newFixture(t)
 				s.Inject(pipelinestest.Fault{Latency: time.Minute})
 				ctx, cancel := context.WithTimeout(t.Context(), tt.after)
 				defer cancel()
@@ -404,7 +404,7 @@ func startProgram(t *testing.T, args ...string) (program *exec.Cmd, out io.Reade
 func TestSignal(t *testing.T) {
 	clitest.SetCredentials(t, "")
 	program, out := startProgram(t)
-	_, err := out.Read(make([]byte, 1)) // it has begun
+	_, err := out.Read(make([]byte, 1)) // the process has started
 	require.NoError(t, err)
 	require.NoError(t, program.Process.Signal(os.Interrupt))
 	require.Error(t, program.Wait())
@@ -412,7 +412,7 @@ func TestSignal(t *testing.T) {
 }
 
 func TestSecondSignal(t *testing.T) {
-	s := newStage(t, scripted("Build", time.Hour, ""))
+	s := newFixture(t, scripted("Build", time.Hour, ""))
 	t.Setenv("BITBUCKET_BASE_URL", s.URL())
 	followed, stopped := make(chan struct{}, 100), make(chan struct{}, 100)
 	arrives := func(c chan<- struct{}) func(*http.Request) bool {
@@ -430,8 +430,8 @@ func TestSecondSignal(t *testing.T) {
 	require.False(t, program.ProcessState.Exited(), "the signal killed it: %v", program.ProcessState)
 }
 
-// methods lists the requests that arrived.
-func methods(s *stage) []string {
+// methods lists the methods of the requests.
+func methods(s *fixture) []string {
 	var all []string
 	for _, r := range s.Requests() {
 		all = append(all, r.Method+" "+r.Path)

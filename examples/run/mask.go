@@ -13,14 +13,14 @@ const (
 	maxHeld = 64 << 10 // characters and colours
 )
 
-// secrets are texts that must not be shown.
+// secrets are texts to mask.
 type secrets struct {
 	texts   [][]byte
 	longest int // bytes
 }
 
-// newSecrets takes the values of variables. What is shown has been sanitized or cleaned, so these forms of a value count; of one
-// that has several lines, each line by itself.
+// newSecrets takes the values of variables. Printed text is sanitized or cleaned, so it takes these forms of a value, and each line of a
+// multi-line value by itself.
 func newSecrets(variables []pipelines.VariableRequest) secrets {
 	var s secrets
 	for _, v := range variables {
@@ -41,8 +41,8 @@ func (s *secrets) add(text string) {
 	s.longest = max(s.longest, len(text))
 }
 
-// masker stands between the text and the colours that a sanitizer finds and the lines that it makes of them. It replaces secrets,
-// even those with colours in them. It can do so only while it holds back what may be the beginning of one.
+// masker takes the text and colours of a sanitizer, masks secrets, even those with colours within them, and passes the rest on. To do so it
+// holds back what may be the beginning of a secret.
 type masker struct {
 	secrets
 
@@ -50,14 +50,14 @@ type masker struct {
 	colour func(params string)
 
 	held    []piece
-	plain   []byte // the characters of held
-	masking bool   // the mask of what is being left out was shown already
+	plain   []byte // characters of held
+	masking bool   // the mask for the current secret is already written
 }
 
 // piece is a character or, if colour is set, the parameters of a sequence that sets a colour.
 type piece struct {
 	r      rune
-	secret bool // the character is part of a secret
+	secret bool // part of a secret
 	colour bool
 	params string
 }
@@ -77,7 +77,7 @@ func (m *masker) addText(r rune) {
 	m.release(m.longest - 1)
 }
 
-// addColour takes the parameters of a sequence. Where too much is held back it is lost, lest colours without text between them pile up.
+// addColour takes the parameters of a sequence. It drops them if too much is held back, so that colours without text don't accumulate.
 func (m *masker) addColour(params string) {
 	switch {
 	case len(m.held) == 0:
@@ -87,7 +87,7 @@ func (m *masker) addColour(params string) {
 	}
 }
 
-// mark makes the last characters a secret, so many bytes of them.
+// mark marks the last characters, so many bytes of them, as a secret.
 func (m *masker) mark(size int) {
 	for i := len(m.held) - 1; size > 0; i-- {
 		if m.held[i].colour {
@@ -98,13 +98,13 @@ func (m *masker) mark(size int) {
 	}
 }
 
-// flush gives out all that was held back: the text ends here.
+// flush releases everything at the end of the text.
 func (m *masker) flush() {
 	m.release(0)
 	m.masking = false
 }
 
-// release keeps so many bytes of text, and gives out what comes before them.
+// release releases everything but the last bytes.
 func (m *masker) release(keep int) {
 	for len(m.held) > 0 && (m.held[0].colour || len(m.plain) > keep) {
 		first := m.held[0]

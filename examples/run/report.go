@@ -4,11 +4,11 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// report says how the run ended, and returns the exit status.
+// report prints the result of the run, and returns the exit status.
 func (f *follower) report() int {
 	state := f.pipeline.State
 	f.table()
-	for _, s := range f.culprits() {
+	for _, s := range f.badSteps() {
 		f.lastLines(s)
 	}
 	f.lines = append(f.lines, "",
@@ -20,7 +20,7 @@ func (f *follower) report() int {
 	return exitFailed
 }
 
-// table lists the steps with their results.
+// table prints the steps with their results.
 func (f *follower) table() {
 	if len(f.steps) == 0 {
 		return
@@ -42,8 +42,8 @@ func (f *follower) table() {
 
 func (f *follower) word(s *step) string { return f.text(s.State.String()) }
 
-// culprits are the steps that made the run end badly: those that failed, or else those that ended in another such way.
-func (f *follower) culprits() []*step {
+// badSteps returns the failed steps, or else those that ended in another bad way.
+func (f *follower) badSteps() []*step {
 	var failed, others []*step
 	if f.pipeline.State.Succeeded() {
 		return nil
@@ -63,7 +63,7 @@ func (f *follower) culprits() []*step {
 	return others
 }
 
-// lastLines repeats the end of a step's log, which may be far up by now.
+// lastLines repeats the end of a step's log, which may have scrolled away.
 func (f *follower) lastLines(s *step) {
 	heading := s.label + " " + f.word(s) + f.reason(s.State.Result)
 	if len(s.tail) > 0 {

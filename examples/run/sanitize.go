@@ -7,36 +7,36 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of what a log can make a sanitizer keep or leave out.
+// Limits for what a log can make a sanitizer keep or drop.
 const (
-	maxLine     = 64 << 10 // bytes; a longer line comes in pieces
-	maxSequence = 4 << 10  // characters; an escape sequence that is longer is taken for text
+	maxLine     = 64 << 10 // bytes; a longer line is split
+	maxSequence = 4 << 10  // characters; a longer escape sequence is text
 	maxParams   = 64       // bytes of parameters of a control sequence
-	maxStyle    = 256      // bytes; more than anybody needs to set a colour
+	maxStyle    = 256      // bytes; more than enough for a colour
 )
 
-// sanitizer turns a log, which is untrusted input, into lines that are safe to print. Of what a terminal would obey only tabs are
-// left and, where colour is wanted, the sequences that set colours (SGR). Everything else goes: other escape sequences with all
-// that is in them, control characters, and the characters that reverse the direction of text. Secrets are masked.
+// sanitizer turns a log, which is untrusted, into lines that are safe to print. Of everything that controls a terminal it keeps only tabs
+// and, if colours are wanted, the sequences that set colours (SGR). It removes other escape sequences with their contents, control
+// characters, and characters that reverse the direction of text. It masks secrets.
 //
-// The log comes in pieces that may end anywhere, even within a character. A carriage return begins the line anew, as it does on
-// a terminal: of a progress bar the last state is what remains. A colour lasts until the log resets it, over lines too, and
-// each line is complete in itself: it sets the colour that it begins with and resets the one that it ends with.
+// The log may be split anywhere, even within a character. A carriage return restarts the line, as on a terminal, so that the last state of
+// a progress bar remains. A colour lasts until the log resets it, also across lines. Each line is complete in itself: it sets the colour
+// with which it begins and resets the one with which it ends.
 type sanitizer struct {
 	colour bool
 	emit   func(line string)
 
 	state    sanitizerState
-	begun    []byte // the beginning of a character, 3 bytes at most
-	sequence int    // characters of the current escape sequence so far
+	begun    []byte // an incomplete character, at most 3 bytes
+	sequence int    // length of the current escape sequence so far
 	params   []byte // of the current control sequence
 
-	masker *masker // between what is above and what is below
+	masker *masker // between parser and line
 
 	line  []byte
-	empty bool   // the line has no text yet, at most a colour
-	anew  bool   // a carriage return was the last thing on the line
-	style []byte // the colour sequences that are in force
+	empty bool   // the line has no text
+	anew  bool   // the line ended with a carriage return
+	style []byte // current colour sequences
 }
 
 type sanitizerState int
@@ -57,11 +57,11 @@ func newSanitizer(colour bool, hidden secrets, emit func(line string)) *sanitize
 	return s
 }
 
-// clean returns a text of the service as one line without anything that a terminal would obey, with single spaces.
+// clean returns a text of the service as one line that is safe for a terminal, with single spaces.
 func clean(text string, hidden secrets) string {
 	line := strings.Join(plainLines(strings.ReplaceAll(text, "\r", "\n"), hidden), " ")
 	line = strings.Join(strings.Fields(line), " ")
-	return strings.Join(plainLines(line, hidden), "") // once more, for secrets that were broken over two lines
+	return strings.Join(plainLines(line, hidden), "") // again, for secrets that spanned two lines
 }
 
 // plainLines sanitizes a whole text, without colours.
@@ -73,20 +73,20 @@ func plainLines(text string, hidden secrets) []string {
 	return lines
 }
 
-// write takes the next piece of the log.
+// write takes the next part of the log.
 func (s *sanitizer) write(p []byte) {
 	if len(s.begun) > 0 {
 		p = slices.Concat(s.begun, p)
 	}
 	for utf8.FullRune(p) {
-		r, size := utf8.DecodeRune(p) // what is no UTF-8 becomes U+FFFD
+		r, size := utf8.DecodeRune(p) // invalid UTF-8 becomes U+FFFD
 		s.next(r)
 		p = p[size:]
 	}
 	s.begun = append(s.begun[:0], p...)
 }
 
-// flush ends the log, and with it a line that has no end of its own.
+// flush ends the log and an unfinished line.
 func (s *sanitizer) flush() {
 	for range s.begun {
 		s.next(utf8.RuneError)
@@ -99,8 +99,8 @@ func (s *sanitizer) flush() {
 	s.newLine()
 }
 
-// next takes one character. Some of them end whatever escape sequence they are in; the end of a line does so lest an
-// unfinished one swallow the lines that follow.
+// next takes one character. Some end any escape sequence; so does the end of a line, so that an unfinished sequence doesn't swallow the
+// following lines.
 func (s *sanitizer) next(r rune) {
 	switch {
 	case r == '\n':
@@ -112,7 +112,7 @@ func (s *sanitizer) next(r rune) {
 	case r == '\x18' || r == '\x1a' || r == '\u009c': // CAN, SUB, ST
 		s.state = inText
 	case r >= '\u0080' && r <= '\u009f':
-		s.introduce(r - '\u0080' + '@') // ESC and that character mean the same
+		s.introduce(r - '\u0080' + '@') // equivalent to ESC and that character
 	case s.state == inText:
 		s.text(r)
 	case s.sequence == maxSequence:
@@ -127,7 +127,7 @@ func (s *sanitizer) begin(state sanitizerState) {
 	s.state, s.sequence, s.params = state, 0, s.params[:0]
 }
 
-// resume goes back to text at a character that can't be part of the escape sequence.
+// resume returns to text at a character that can't be part of the escape sequence.
 func (s *sanitizer) resume(r rune) {
 	s.state = inText
 	s.text(r)
@@ -141,7 +141,7 @@ func (s *sanitizer) inSequence(r rune) {
 		return
 	}
 	switch {
-	case r < ' ' || r == '\x7f': // a terminal obeys it and goes on with the sequence
+	case r < ' ' || r == '\x7f': // a terminal executes it and continues the sequence
 	case r > '~':
 		s.resume(r)
 	case s.state == inControl:
@@ -155,7 +155,7 @@ func (s *sanitizer) inSequence(r rune) {
 	}
 }
 
-// introduce takes the character that says what kind of sequence an escape begins.
+// introduce takes the character that determines the kind of escape sequence.
 func (s *sanitizer) introduce(r rune) {
 	switch r {
 	case '[':
@@ -179,7 +179,7 @@ func (s *sanitizer) inControl(c byte) {
 	}
 }
 
-// takeColour takes an SGR sequence. Sequences of other kinds that end in the same letter have other characters before it.
+// takeColour takes an SGR sequence. Other kinds that end in the same letter have other characters before it.
 func (s *sanitizer) takeColour() {
 	if !s.colour {
 		return
@@ -199,7 +199,7 @@ func (s *sanitizer) text(r rune) {
 	}
 }
 
-// addColour puts an SGR sequence on the line.
+// addColour adds an SGR sequence to the line.
 func (s *sanitizer) addColour(params string) {
 	sequence := "\x1b[" + params + "m"
 	reset := strings.Trim(params, "0") == ""
@@ -217,7 +217,7 @@ func (s *sanitizer) addColour(params string) {
 	s.put(sequence)
 }
 
-// addText puts a character on the line.
+// addText adds a character to the line.
 func (s *sanitizer) addText(r rune) {
 	if s.anew {
 		s.newLine()

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sanitized returns the lines of a log that comes in pieces.
+// sanitized returns the lines of a log that is split.
 func sanitized(colour bool, pieces ...string) []string { return masked(secrets{}, colour, pieces...) }
 
 func masked(hidden secrets, colour bool, pieces ...string) []string {
@@ -113,7 +113,7 @@ func FuzzSanitizer(f *testing.F) {
 	})
 }
 
-// FuzzMask has a secret in a log, between and around anything else.
+// FuzzMask has a secret in a log, between and around other text.
 func FuzzMask(f *testing.F) {
 	f.Add("hunter2", "\x1b[1m", "ab", uint(3))
 	f.Add("correct  horse", "\u200f", "\r", uint(8))
@@ -136,14 +136,14 @@ func requireMasked(t *testing.T, hidden secrets, lines []string) {
 	t.Helper()
 	for _, line := range lines {
 		for _, text := range hidden.texts {
-			if !bytes.Contains(text, []byte("*")) { // the mask might be the secret, or an end of it
+			if !bytes.Contains(text, []byte("*")) { // the mask might be the secret or its end
 				require.NotContains(t, withoutColours(line), string(text))
 			}
 		}
 	}
 }
 
-// requireHarmless wants a line without anything that a terminal obeys, but for tabs and colours.
+// requireHarmless requires a line without control characters other than tabs and colours.
 func requireHarmless(t *testing.T, line string, colour bool) {
 	t.Helper()
 	require.True(t, utf8.ValidString(line))
@@ -156,7 +156,7 @@ func requireHarmless(t *testing.T, line string, colour bool) {
 	}
 }
 
-// withoutColours takes SGR sequences out of a text, and nothing else.
+// withoutColours removes SGR sequences from a text.
 func withoutColours(text string) string {
 	var b strings.Builder
 	for {

@@ -23,28 +23,28 @@ const (
 	resetColour = "\x1b[0m"
 )
 
-// eraseLine goes to the beginning of the terminal's line and empties it.
+// eraseLine moves to the beginning of the terminal's line and clears it.
 const eraseLine = "\r\x1b[K"
 
-// screen prints lines. On a terminal it keeps a line of progress below them, which it draws anew in place.
+// screen prints lines. On a terminal it keeps a progress line below them.
 //
-// What can't be written is lost: the run goes on whether or not anybody can read about it, and the exit status tells of the run.
+// Errors of writing are ignored: the run continues whether or not anybody can read about it, and the exit status reports its result.
 type screen struct {
 	out    io.Writer
-	width  func() int // columns of the terminal; nil: it is none
+	width  func() int // columns of the terminal; nil: no terminal
 	colour bool
 	start  time.Time
 
 	mu       sync.Mutex
-	progress []string // what the progress line may say after the time, the longest text first
-	shown    bool     // a progress line is on the terminal
+	progress []string // texts for the progress line, longest first
+	shown    bool     // the progress line is visible
 }
 
 func newScreen(env environment) *screen {
 	return &screen{out: env.stdout, width: env.width, colour: env.colour, start: time.Now()}
 }
 
-// keepProgress draws the progress line every second, until the function that it returns takes it away.
+// keepProgress redraws the progress line every second, until the returned function removes it.
 func (s *screen) keepProgress() (end func()) {
 	if s.width == nil {
 		return func() {}
@@ -71,15 +71,14 @@ func (s *screen) keepProgress() (end func()) {
 	}
 }
 
-// setProgress changes what the progress line says when it is drawn next: the first of these texts that fits, or the beginning of
-// the last one. None takes the line away.
+// setProgress sets the progress line: the first of these texts that fits, or the beginning of the last one. Without texts it is removed.
 func (s *screen) setProgress(texts ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.progress = texts
 }
 
-// print prints whole lines above the progress line, all in one write lest the terminal flicker.
+// print prints whole lines above the progress line, in one write to avoid flicker.
 func (s *screen) print(lines ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,7 +100,7 @@ func (s *screen) print(lines ...string) {
 }
 
 func (s *screen) progressLine() string {
-	columns := s.width() - 1 // a full line would make some terminals scroll
+	columns := s.width() - 1 // a full line scrolls some terminals
 	line := ""
 	for _, text := range s.progress {
 		line = fmt.Sprintf("%5s  %s", s.elapsed(), text)
@@ -125,7 +124,7 @@ func clock(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
 }
 
-// paint colours a text where colours are wanted.
+// paint colours a text if colours are wanted.
 func (s *screen) paint(colour, text string) string {
 	if !s.colour || text == "" {
 		return text
@@ -133,12 +132,12 @@ func (s *screen) paint(colour, text string) string {
 	return "\x1b[" + colour + "m" + text + resetColour
 }
 
-// pad fills a text with spaces up to a number of columns.
+// pad pads a text with spaces to a number of columns.
 func pad(text string, columns int) string {
 	return text + strings.Repeat(" ", max(0, columns-columnsOf(text)))
 }
 
-// fit cuts a text that needs more than a number of columns.
+// fit cuts a text to a number of columns.
 func fit(text string, columns int) string {
 	if columnsOf(text) <= columns {
 		return text
@@ -150,8 +149,8 @@ func fit(text string, columns int) string {
 	return text + "…"
 }
 
-// columnsOf is how many columns a text needs at most. East Asian characters and emoji take two; taking more characters for such than
-// there are does no harm.
+// columnsOf is the maximum width of a text. East Asian characters and emoji take two columns; counting too many characters as such does no
+// harm.
 func columnsOf(text string) int {
 	columns := 0
 	for _, r := range text {

@@ -29,7 +29,7 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// terminal is a terminal with endless lines and an endless height, which knows no more than the program needs of it.
+// terminal is an unlimited terminal that supports only what the program uses.
 type terminal struct {
 	buffer
 
@@ -38,7 +38,7 @@ type terminal struct {
 
 func (m *terminal) width() int { return m.columns }
 
-// shows returns what can be seen, with the cursor's line last.
+// shows returns the visible text, with the cursor's line last.
 func (m *terminal) shows(t *testing.T) []string {
 	t.Helper()
 	var lines []string

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// conceal is the parameter of an SGR sequence that hides the text after it.
+// conceal is the SGR parameter that hides the following text.
 const conceal = 8
 
-// sgrParams are the parameters that an SGR sequence may have, as to their form: up to 16 numbers of up to three digits. Two colours
-// by red, green and blue, and some more, are no longer. Terminals don't agree on what larger numbers mean.
+// sgrParams matches the parameters of an SGR sequence: up to 16 numbers of up to three digits. Two RGB colours and some more fit. Terminals
+// disagree on larger numbers.
 var sgrParams = regexp.MustCompile(`^[0-9]{0,3}([;:][0-9]{0,3}){0,15}$`)
 
-// visibleSGR takes what hides text out of the parameters of an SGR sequence. It returns false for those that make no sense, and
-// where nothing is left, which as a sequence would be a reset.
+// visibleSGR removes what hides text from the parameters of an SGR sequence. It returns false for invalid parameters, and if none is left,
+// because an empty sequence is a reset.
 func visibleSGR(params string) (string, bool) {
 	if !sgrParams.MatchString(params) {
 		return "", false
@@ -26,7 +26,7 @@ func visibleSGR(params string) (string, bool) {
 		if n == 0 {
 			return "", false
 		}
-		if !conceals(rest[0]) {
+		if !hidesText(rest[0]) {
 			kept = append(kept, rest[:n]...)
 		}
 		rest = rest[n:]
@@ -34,8 +34,8 @@ func visibleSGR(params string) (string, bool) {
 	return strings.Join(kept, ";"), len(kept) > 0
 }
 
-// attributeLength is how many parameters the first one takes together with those that belong to it: 38;5;8 is a colour, and its 8
-// hides nothing. It is 0 where some are missing: terminals don't agree on how to go on there.
+// attributeLength is the number of parameters of the first attribute: 38;5;8 is a colour, and its 8 hides nothing. It is 0 if some are
+// missing, because terminals disagree on how to continue.
 func attributeLength(params []string) int {
 	if !setsColour(params[0]) {
 		return 1
@@ -50,8 +50,8 @@ func attributeLength(params []string) int {
 	return n
 }
 
-// conceals looks at subparameters too, except those of colours: terminals that don't know them take each for a parameter.
-func conceals(param string) bool {
+// hidesText also checks subparameters, except those of colours, because some terminals take each for a parameter.
+func hidesText(param string) bool {
 	numbers := strings.Split(param, ":")
 	if setsColour(numbers[0]) {
 		return false
@@ -59,13 +59,13 @@ func conceals(param string) bool {
 	return slices.ContainsFunc(numbers, func(n string) bool { return number(n) == conceal })
 }
 
-// setsColour holds for the attributes that are followed by a colour: of the text, of what is behind it, of the line below it.
+// setsColour reports whether an attribute is followed by a colour: of the text, the background or the underline.
 func setsColour(param string) bool {
 	n := number(param)
 	return n == 38 || n == 48 || n == 58
 }
 
-// number reads a parameter; an empty one is 0, and so is one that has subparameters.
+// number parses a parameter. An empty one, and one with subparameters, is 0.
 func number(param string) int {
 	n, _ := strconv.Atoi(param)
 	return n

@@ -1,4 +1,4 @@
-// Command runners shows the self-hosted runners of a repository and of a workspace, finds those that have long been offline, and
+// Command runners shows the self-hosted runners of a repository and of a workspace, finds those that have been offline for long, and
 // deletes them. See its -h.
 package main
 
@@ -28,8 +28,8 @@ that have been offline for long, and fails if there are any, which makes it a ch
     go -C examples run ./runners -workspace WORKSPACE -stale 24h [-delete [-dry-run]]
     go -C examples run ./runners -demo                     a demo on a fake service
 
-A runner is stale if its status is OFFLINE, or UNREGISTERED (it never came), and didn't change for that long. One
-that was disabled is not. Before -delete deletes one it asks once more whether it's still so.
+A runner is stale if its status is OFFLINE, or UNREGISTERED (it never connected), and hasn't changed for that long. A
+disabled runner is not. -delete checks each runner again before deleting it.
 `
 
 const scopes = `
@@ -44,7 +44,7 @@ const statuses = `
 
 func main() { cli.Main(run) }
 
-// options is what the command line says.
+// options are the parsed flags.
 type options struct {
 	repo, workspace string
 	stale           cli.Age
@@ -58,7 +58,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.StringVar(&o.workspace, "workspace", "", "show the runners of this `WORKSPACE`")
 	flags.Var(&o.stale, "stale", "only those that have been offline for this `TIME`, such as 24h or 7d")
 	flags.BoolVar(&o.delete, "delete", false, "with -stale: delete them")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "with -delete: only say what would be deleted")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "with -delete: only print what would be deleted")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	cli.SetUsage(flags, intro, scopes, statuses)
 	return flags
@@ -72,14 +72,14 @@ func (o *options) check(flags *flag.FlagSet) error {
 	case o.delete && o.stale == 0:
 		return errors.New("-delete goes with -stale: it deletes stale runners only")
 	case o.dryRun && !o.delete:
-		return errors.New("-dry-run goes with -delete: without that nothing is changed anyway")
+		return errors.New("-dry-run goes with -delete: without it nothing is changed")
 	case o.repo == "" && o.workspace == "" && !cli.IsDemo(o.demo):
 		return errors.New("-repo WORKSPACE/SLUG or -workspace WORKSPACE is missing, or both")
 	}
 	return cli.CheckReal("workspace", o.workspace, o.demo)
 }
 
-// owner is what has runners.
+// owner has runners.
 type owner struct {
 	name string
 	set  *pipelines.RunnerSet
@@ -163,7 +163,7 @@ func status(r *pipelines.Runner) string {
 	return text
 }
 
-// changed is when the runner came to its state, zero if nobody knows. Not every list tells that of the state.
+// changed is when the runner entered its state, zero if unknown. Some lists lack the time of the state.
 func changed(r *pipelines.Runner) time.Time {
 	if !r.State.UpdatedOn.IsZero() {
 		return r.State.UpdatedOn
@@ -179,7 +179,7 @@ func since(r *pipelines.Runner, now time.Time) string {
 	return humanize.RelTime(at, now, "ago", "from now")
 }
 
-// version tells that of the runner's program, and the one that there should be.
+// version is the version of the runner's program, and the expected one.
 func version(r *pipelines.Runner) string {
 	if r.State.Version == nil || r.State.Version.Version == "" {
 		return "-"
@@ -216,7 +216,7 @@ func (o *options) isStale(r *pipelines.Runner, now time.Time) bool {
 	return !at.IsZero() && now.Sub(at) >= time.Duration(o.stale)
 }
 
-// findStale shows the stale runners and, if so wanted, deletes them.
+// findStale shows the stale runners and, with -delete, deletes them.
 func (o *options) findStale(ctx context.Context, env cli.Env, all []owned) int {
 	var stale []owned
 	now := time.Now()
@@ -258,7 +258,7 @@ func (o *options) remove(ctx context.Context, env cli.Env, stale []owned) error 
 		if did == "deleted" {
 			done++
 		}
-		progress.End() // before the line, which may go to the same terminal
+		progress.End() // before the next line, which may be on the same terminal
 		fmt.Fprintln(env.Stdout, cli.Clean(fmt.Sprintf("%s: %s of %s, %s", did, r.Name, r.name, r.UUID)))
 		progress.Add(1)
 	}
@@ -267,7 +267,7 @@ func (o *options) remove(ctx context.Context, env cli.Env, stale []owned) error 
 	return err
 }
 
-// removeOne deletes a runner, unless it came back in the meantime, and tells which.
+// removeOne deletes a runner unless it has come back, and returns what it did.
 func (o *options) removeOne(ctx context.Context, r owned) (string, error) {
 	now, err := r.set.Get(ctx, r.UUID)
 	if err == nil {
@@ -284,7 +284,7 @@ func (o *options) removeOne(ctx context.Context, r owned) (string, error) {
 
 var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
 
-// seed fills the demo's service.
+// seed adds resources to the demo's service.
 func seed(srv *pipelinestest.Server) {
 	now := time.Now()
 	state := func(status pipelines.RunnerStatus, age time.Duration) pipelines.RunnerState {

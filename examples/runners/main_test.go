@@ -15,7 +15,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func newStage(t *testing.T) (*clitest.Stage, *pipelinestest.Repository, *pipelinestest.Workspace) {
+func newStage(t *testing.T) (*clitest.Fixture, *pipelinestest.Repository, *pipelinestest.Workspace) {
 	t.Helper()
 	s := clitest.New(t, run)
 	seed(s.Server)
@@ -94,7 +94,7 @@ func TestARunnerThatCameBackIsKept(t *testing.T) {
 	require.Len(t, repo.Runners(), 2)
 }
 
-func TestARunnerThatIsGoneAlreadyIsFine(t *testing.T) {
+func TestAMissingRunnerIsIgnored(t *testing.T) {
 	s, _, _ := newStage(t)
 	s.Inject(pipelinestest.Fault{Method: http.MethodDelete, Times: 1, Status: http.StatusNotFound})
 	require.Equal(t, cli.Success, s.Run("-repo acme/site -workspace acme -stale 24h -delete"), s.Errs.String())
@@ -102,7 +102,7 @@ func TestARunnerThatIsGoneAlreadyIsFine(t *testing.T) {
 	require.Contains(t, s.Out.String(), "deleted 1 runner of 2\n")
 }
 
-func TestFailuresAndInterruptsAreTold(t *testing.T) {
+func TestFailuresAndInterruptsAreReported(t *testing.T) {
 	s, repo, workspace := newStage(t)
 	s.Inject(pipelinestest.Fault{Method: http.MethodDelete, Skip: 1, Status: http.StatusForbidden})
 	require.Equal(t, cli.Trouble, s.Run("-repo acme/site -workspace acme -stale 24h -delete"))
@@ -115,7 +115,7 @@ func TestFailuresAndInterruptsAreTold(t *testing.T) {
 	require.Equal(t, cli.Interrupted, s.RunInterrupted("-repo acme/site"))
 }
 
-func TestWrongUsageIsRefused(t *testing.T) {
+func TestInvalidUsageIsRejected(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                                   "-repo WORKSPACE/SLUG or -workspace WORKSPACE is missing",
 		"-repo acme/site -delete":            "-delete goes with -stale",
@@ -137,10 +137,6 @@ func TestTheDemoRunsWithoutCredentials(t *testing.T) {
 	require.Equal(t, cli.Success, status)
 	require.Contains(t, errs, "demo")
 	require.Contains(t, out, "5 runners, 2 of them online")
-	status, out, _ = clitest.Demo(t, run, "-stale 24h -delete")
-	require.Equal(t, cli.Success, status)
-	require.Contains(t, out, "deleted 2 runners of 2")
-	status, out, _ = clitest.Demo(t, run, "-h")
-	require.Equal(t, cli.Success, status)
-	require.Contains(t, out, "runner:write")
+	clitest.RequireDemo(t, run, "-stale 24h -delete", "deleted 2 runners of 2")
+	clitest.RequireDemo(t, run, "-h", "runner:write")
 }

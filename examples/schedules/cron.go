@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// A cron is a pattern in Quartz's form: second, minute, hour, day of month, month, day of week, year, in UTC.
+// A cron is a Quartz pattern: second, minute, hour, day of month, month, day of week, year, in UTC.
 type cron struct {
 	seconds, minutes, hours, months, years []bool // by value
 	monthDays, weekDays                    func(day time.Time) bool
 }
 
 const (
-	firstYear = 1970 // as Quartz has it
+	firstYear = 1970 // as in Quartz
 	lastYear  = 2099
 )
 
-// field is what a field may hold.
+// field describes the values of a field.
 type field struct {
 	name     string
 	min, max int
-	names    []string // of the values from min on
+	names    []string // names of the values from min on
 }
 
 var (
@@ -37,7 +37,7 @@ var (
 	year       = field{"year", firstYear, lastYear, nil}
 )
 
-// parseCron reads a pattern.
+// parseCron parses a pattern.
 func parseCron(pattern string) (*cron, error) {
 	texts := strings.Fields(strings.ToUpper(pattern))
 	if len(texts) != 7 {
@@ -58,7 +58,7 @@ func parseCron(pattern string) (*cron, error) {
 	return &c, nil
 }
 
-// next returns the first time after another, or false where there is none.
+// next returns the first time after another, or false if there is none.
 func (c *cron) next(after time.Time) (time.Time, bool) {
 	start := after.UTC().Truncate(time.Second).Add(time.Second)
 	y, m, d := start.Date()
@@ -91,7 +91,7 @@ func (c *cron) on(day, start time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// parse reads a list of values, ranges and steps, such as "1,5-7,20/5" and "*". It returns which values are in it.
+// parse parses a list of values, ranges and steps, such as "1,5-7,20/5" and "*". It returns the values.
 func (f field) parse(text string) ([]bool, error) {
 	set := make([]bool, f.max+1)
 	for part := range strings.SplitSeq(text, ",") {
@@ -127,7 +127,7 @@ func (f field) add(set []bool, part string) error {
 		return errors.New("not understood")
 	}
 	size := f.max - f.min + 1
-	if last < first { // over the end, as in FRI-MON
+	if last < first { // wraps around, as in FRI-MON
 		last += size
 	}
 	for v := first; v <= last; v += each {
@@ -157,8 +157,8 @@ func (f field) value(text string) (int, error) {
 
 func anyDay(time.Time) bool { return true }
 
-// parseMonthDays reads the day of the month: also "L", the last one; "L-3", the third before it; "15W", the weekday nearest to the
-// 15th in its month; and "LW", the last weekday.
+// parseMonthDays parses the day of the month, including "L", the last; "L-3", the third before it; "15W", the weekday nearest to the 15th
+// in its month; and "LW", the last weekday.
 func parseMonthDays(text string) (func(time.Time) bool, error) {
 	if text == "?" {
 		return anyDay, nil
@@ -187,7 +187,7 @@ func parseMonthDays(text string) (func(time.Time) bool, error) {
 	return func(day time.Time) bool { return set[day.Day()] }, err
 }
 
-// parseWeekDays reads the day of the week, 1 being Sunday: also "6L", the last Friday of the month; "2#1", its first Monday; and
+// parseWeekDays parses the day of the week, with 1 for Sunday, including "6L", the last Friday of the month; "2#1", its first Monday; and
 // "L", Saturday.
 func parseWeekDays(text string) (func(time.Time) bool, error) {
 	weekDay := func(day time.Time) int { return int(day.Weekday()) + 1 }
@@ -220,7 +220,7 @@ func daysIn(day time.Time) int {
 	return time.Date(day.Year(), day.Month()+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
-// nearestWeekday returns the day from Monday to Friday that is nearest to the n-th and in the same month.
+// nearestWeekday returns the day from Monday to Friday nearest to the n-th in the same month.
 func nearestWeekday(day time.Time, n int) int {
 	switch time.Date(day.Year(), day.Month(), n, 0, 0, 0, 0, time.UTC).Weekday() {
 	case time.Saturday:

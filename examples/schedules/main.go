@@ -1,5 +1,5 @@
-// Command schedules shows when the schedules of a repository run next, pauses and resumes them, and copies them to another
-// repository. See its -h.
+// Command schedules shows when the schedules of a repository run next, pauses and resumes them, and copies them to another repository. See
+// its -h.
 package main
 
 import (
@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
-	_ "time/tzdata" // where the system has no time zones
+	_ "time/tzdata" // for systems without time zones
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
@@ -30,14 +30,14 @@ another repository.
     go -C examples run ./schedules -repo WORKSPACE/SLUG -copy-to WORKSPACE/OTHER
     go -C examples run ./schedules -demo                                a demo on a fake service
 
-With -id they do it to some schedules only; -pause prints the command that resumes what it paused. A copy is
-enabled if the original is. What the other repository has already, same target and same pattern, isn't
-copied again, so that a copy that broke off can be repeated.
+With -id they apply to some schedules only; -pause prints the command that resumes what it paused. A copy is
+enabled if the original is. A schedule with the same target and pattern isn't copied again, so an
+interrupted copy can be repeated.
 `
 
 const scopes = `
 Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:write to pause, resume and copy
-(write:pipeline:bitbucket), there for both repositories.
+(write:pipeline:bitbucket), for both repositories.
 `
 
 const statuses = `
@@ -46,7 +46,7 @@ const statuses = `
 
 func main() { cli.Main(run) }
 
-// options is what the command line says.
+// options are the parsed flags.
 type options struct {
 	repo, copyTo  string
 	ids           ids
@@ -56,7 +56,7 @@ type options struct {
 	zone          string
 }
 
-// ids is a flag that may be repeated.
+// ids is a repeatable flag.
 type ids []string
 
 func (i *ids) String() string { return strings.Join(*i, ",") }
@@ -66,7 +66,7 @@ func (i *ids) Set(text string) error {
 	return nil
 }
 
-// bare is an ID without its braces, with or without which it may be given.
+// bare is an ID without braces, which are optional on the command line.
 func bare(id string) string { return strings.ToLower(strings.Trim(id, "{}")) }
 
 func newFlags(o *options) *flag.FlagSet {
@@ -76,7 +76,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.BoolVar(&o.pause, "pause", false, "disable the schedules")
 	flags.BoolVar(&o.resume, "resume", false, "enable the schedules")
 	flags.StringVar(&o.copyTo, "copy-to", "", "copy the schedules to this repository, as `WORKSPACE/SLUG`")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "with -pause, -resume and -copy-to: only say what would be done")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "with -pause, -resume and -copy-to: only print what would be done")
 	flags.IntVar(&o.next, "next", 1, "how many of the next times to show, `1 to 10`")
 	flags.StringVar(&o.zone, "zone", "", "the time `ZONE` to show times in, such as Europe/Berlin; default: the local one")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials (it has acme/site and acme/shop)")
@@ -98,7 +98,7 @@ func (o *options) check(flags *flag.FlagSet) error {
 	case actions > 1:
 		return errors.New("-pause, -resume and -copy-to exclude each other")
 	case o.dryRun && actions == 0:
-		return errors.New("-dry-run goes with -pause, -resume or -copy-to: without them nothing is changed anyway")
+		return errors.New("-dry-run goes with -pause, -resume or -copy-to: without them nothing is changed")
 	case o.next < 1 || o.next > 10:
 		return errors.New("-next is not from 1 to 10")
 	}
@@ -145,7 +145,7 @@ func (j *job) prepare(flags *flag.FlagSet) (err error) {
 	}
 	if j.copyTo != "" {
 		if j.to, err = pipelines.ParseRepo(j.copyTo); err != nil {
-			return fmt.Errorf("-copy-to: %s", cli.Words(err))
+			return fmt.Errorf("-copy-to: %s", cli.Message(err))
 		}
 		if j.to == j.repo {
 			return errors.New("-copy-to is the repository itself")
@@ -179,7 +179,7 @@ func (j *job) do(ctx context.Context) error {
 	return nil
 }
 
-// pick returns the schedules with the IDs. One that is missing is an error: somebody counts on it.
+// pick returns the schedules with the IDs. A missing one is an error, because the user relies on it.
 func pick(schedules []*pipelines.Schedule, wanted ids) ([]*pipelines.Schedule, error) {
 	var picked []*pipelines.Schedule
 	for _, id := range wanted {
@@ -194,7 +194,7 @@ func pick(schedules []*pipelines.Schedule, wanted ids) ([]*pipelines.Schedule, e
 	return picked, nil
 }
 
-// show prints the table, what is due first first, what never is last.
+// show prints the table, ordered by the next run.
 func (j *job) show(schedules []*pipelines.Schedule, now time.Time) {
 	type line struct {
 		due   time.Time
@@ -228,7 +228,7 @@ func (j *job) show(schedules []*pipelines.Schedule, now time.Time) {
 
 func (j *job) local(t time.Time) string { return t.In(j.zone).Format("Mon 2006-01-02 15:04 MST") }
 
-// times returns when a schedule is due next, and the pairs of cells that tell the times in words and as they are.
+// times returns when a schedule runs next, and cells with the times in words and as timestamps.
 func (j *job) times(s *pipelines.Schedule, now time.Time) (time.Time, []string) {
 	if !s.Enabled {
 		return time.Time{}, []string{"paused", "-"}
@@ -252,7 +252,7 @@ func (j *job) times(s *pipelines.Schedule, now time.Time) (time.Time, []string) 
 	return first, cells
 }
 
-// words tells how far off a time is.
+// words describes how far off a time is.
 func words(at, now time.Time) string {
 	d := at.Sub(now).Round(time.Minute)
 	switch {
@@ -279,7 +279,7 @@ func plural(n int, unit string) string {
 
 func count(n int) string { return plural(n, "schedule") }
 
-// describe tells what a schedule runs.
+// describe describes what a schedule runs.
 func describe(t pipelines.Target) string {
 	text := cmp.Or(t.RefName, string(t.Type), "?")
 	if s := t.Selector; s != nil && s.Type == pipelines.SelectorCustom {
@@ -288,7 +288,7 @@ func describe(t pipelines.Target) string {
 	return text
 }
 
-// setEnabled pauses or resumes those schedules that aren't already.
+// setEnabled pauses or resumes the schedules that aren't yet.
 func (j *job) setEnabled(ctx context.Context, schedules []*pipelines.Schedule, enabled bool) error {
 	verb := map[bool]string{true: "resumed", false: "paused"}[enabled]
 	if j.dryRun {
@@ -320,7 +320,7 @@ func (j *job) say(format string, args ...any) {
 	fmt.Fprintln(j.env.Stdout, cli.Clean(fmt.Sprintf(format, args...)))
 }
 
-// copy creates the schedules that the other repository doesn't have.
+// copy creates the schedules that the other repository lacks.
 func (j *job) copy(ctx context.Context, schedules []*pipelines.Schedule) error {
 	there, err := j.client.Schedules.List(ctx, j.to, nil).Collect()
 	if err != nil {
@@ -358,8 +358,8 @@ func same(a, b *pipelines.Schedule) bool {
 	return slices.Equal(strings.Fields(a.CronPattern), strings.Fields(b.CronPattern)) && key(a.Target) == key(b.Target)
 }
 
-// key is what distinguishes targets in another repository, where no commit is the same. Without a selector it's that of the branch's
-// own pipeline, which a copy gets.
+// key identifies a target in another repository, whose commits differ. Without a selector it is that of the branch's own pipeline, which a
+// copy gets.
 func key(t pipelines.Target) [5]string {
 	k := [5]string{string(t.Type), string(t.RefType), t.RefName, string(pipelines.SelectorBranches), t.RefName}
 	if t.Selector != nil {
@@ -368,7 +368,7 @@ func key(t pipelines.Target) [5]string {
 	return k
 }
 
-// request is what to ask for to have a schedule in another repository.
+// request is the request that copies a schedule.
 func request(s *pipelines.Schedule) pipelines.ScheduleRequest {
 	target := pipelines.Target{Type: s.Target.Type, RefType: s.Target.RefType, RefName: s.Target.RefName}
 	if s.Target.Selector != nil {
@@ -379,7 +379,7 @@ func request(s *pipelines.Schedule) pipelines.ScheduleRequest {
 
 var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
 
-// seed fills the demo's service.
+// seed adds resources to the demo's service.
 func seed(srv *pipelinestest.Server) {
 	srv.AddRepository(demoRepo.Workspace, "shop")
 	repo := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)

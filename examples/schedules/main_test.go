@@ -15,8 +15,8 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// inBubble runs a test where it is Saturday, 2000-01-01, midnight UTC, with four schedules in acme/site and none in acme/shop.
-func inBubble(t *testing.T, test func(t *testing.T, s *clitest.Stage, site, shop *pipelinestest.Repository)) {
+// inBubble runs a test on Saturday, 2000-01-01, midnight UTC, with four schedules in acme/site and none in acme/shop.
+func inBubble(t *testing.T, test func(t *testing.T, s *clitest.Fixture, site, shop *pipelinestest.Repository)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := clitest.New(t, run)
@@ -47,7 +47,7 @@ func enabled(repo *pipelinestest.Repository) string {
 }
 
 func TestItShowsTheNextTimesInWordsAndInLocalTime(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *clitest.Stage, _, _ *pipelinestest.Repository) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, _, _ *pipelinestest.Repository) {
 		require.Equal(t, cli.Success, s.Run("-repo acme/site -zone Europe/Berlin"), s.Errs.String())
 		require.Equal(t, `RUNS             PATTERN (UTC)   NEXT                   LOCAL TIME                ID
 main             0 30 0 * * ? *  in 30 minutes          Sat 2000-01-01 01:30 CET  {c3}
@@ -61,7 +61,7 @@ old[2J           0 0 12 * * ? *  paused                 -                       
 }
 
 func TestItShowsSeveralTimesOfSomeSchedules(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *clitest.Stage, site, _ *pipelinestest.Repository) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, site, _ *pipelinestest.Repository) {
 		time.Sleep(29*time.Minute + 50*time.Second)
 		site.AddSchedule(pipelines.Schedule{UUID: "{c5}", CronPattern: "0 0 12 1 1 ? 1999", Enabled: true})
 		site.AddSchedule(pipelines.Schedule{UUID: "{c6}", CronPattern: "0 0 99 1 1 ? 1999", Enabled: true})
@@ -77,7 +77,7 @@ func TestItShowsSeveralTimesOfSomeSchedules(t *testing.T) {
 }
 
 func TestItPausesAllAndResumesWhatItPaused(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *clitest.Stage, site, _ *pipelinestest.Repository) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, site, _ *pipelinestest.Repository) {
 		require.Equal(t, cli.Success, s.Run("-repo acme/site -pause -dry-run"))
 		require.Contains(t, s.Out.String(), "3 schedules of 4 would be paused\n")
 		require.Equal(t, "{c1} {c2} {c3}", enabled(site))
@@ -97,8 +97,8 @@ func TestItPausesAllAndResumesWhatItPaused(t *testing.T) {
 	})
 }
 
-func TestAPauseThatFailsSaysWhatItPaused(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *clitest.Stage, site, _ *pipelinestest.Repository) {
+func TestAFailedPauseReportsWhatItPaused(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, site, _ *pipelinestest.Repository) {
 		s.Inject(pipelinestest.Fault{Method: http.MethodPut, Skip: 1, Status: http.StatusForbidden})
 		require.Equal(t, cli.Trouble, s.Run("-repo acme/site -pause"))
 		require.Contains(t, s.Out.String(), "1 schedule of 4 paused\nTo resume what was paused: -repo acme/site -resume -id c1\n")
@@ -108,7 +108,7 @@ func TestAPauseThatFailsSaysWhatItPaused(t *testing.T) {
 }
 
 func TestItCopiesWhatIsMissing(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *clitest.Stage, _, shop *pipelinestest.Repository) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, _, shop *pipelinestest.Repository) {
 		main := pipelines.BranchTarget("main").With(pipelines.Selector{Type: pipelines.SelectorBranches, Pattern: "main"})
 		shop.AddSchedule(pipelines.Schedule{UUID: "{there}", Target: main, CronPattern: "0  0 6 1 3 ? *"})
 		args := "-repo acme/site -copy-to acme/shop"
@@ -132,8 +132,8 @@ func TestItCopiesWhatIsMissing(t *testing.T) {
 	})
 }
 
-func TestWhatIsThereTwiceIsCopiedOnce(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *clitest.Stage, site, shop *pipelinestest.Repository) {
+func TestADuplicateScheduleIsCopiedOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, site, shop *pipelinestest.Repository) {
 		site.AddSchedule(site.Schedules()[2])
 		require.Equal(t, cli.Success, s.Run("-repo acme/site -copy-to acme/shop"), s.Errs.String())
 		require.Contains(t, s.Out.String(), "4 schedules of 5 copied to acme/shop\n")
@@ -141,8 +141,8 @@ func TestWhatIsThereTwiceIsCopiedOnce(t *testing.T) {
 	})
 }
 
-func TestACopyThatDoesNotFitSaysSo(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *clitest.Stage, _, shop *pipelinestest.Repository) {
+func TestACopyBeyondTheLimitFails(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, _, shop *pipelinestest.Repository) {
 		for range 8 {
 			shop.AddSchedule(pipelines.Schedule{})
 		}
@@ -153,8 +153,8 @@ func TestACopyThatDoesNotFitSaysSo(t *testing.T) {
 	})
 }
 
-func TestAScheduleThatIsMissingIsAnError(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *clitest.Stage, site, _ *pipelinestest.Repository) {
+func TestAMissingScheduleIsAnError(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, site, _ *pipelinestest.Repository) {
 		require.Equal(t, cli.Trouble, s.Run("-repo acme/site -pause -id c1,nope"))
 		require.Equal(t, "schedules: there is no schedule nope\n", s.Errs.String())
 		require.Equal(t, "{c1} {c2} {c3}", enabled(site))
@@ -164,7 +164,7 @@ func TestAScheduleThatIsMissingIsAnError(t *testing.T) {
 	})
 }
 
-func TestWrongUsageIsRefused(t *testing.T) {
+func TestInvalidUsageIsRejected(t *testing.T) {
 	for args, want := range map[string]string{
 		"-repo acme/site -pause -resume":            "exclude each other",
 		"-repo acme/site -dry-run":                  "-dry-run goes with",
@@ -190,10 +190,6 @@ func TestTheDemoRunsWithoutCredentials(t *testing.T) {
 	require.Equal(t, cli.Success, status)
 	require.Contains(t, errs, "demo")
 	require.Contains(t, out, "nightly on main")
-	status, out, _ = clitest.Demo(t, run, "-demo -copy-to acme/shop")
-	require.Equal(t, cli.Success, status)
-	require.Contains(t, out, "4 schedules of 4 copied to acme/shop")
-	status, out, _ = clitest.Demo(t, run, "-h")
-	require.Equal(t, cli.Success, status)
-	require.Contains(t, out, "pipeline:write")
+	clitest.RequireDemo(t, run, "-demo -copy-to acme/shop", "4 schedules of 4 copied to acme/shop")
+	clitest.RequireDemo(t, run, "-h", "pipeline:write")
 }

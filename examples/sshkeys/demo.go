@@ -9,12 +9,12 @@ import (
 
 var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
 
-// seed fills the demo's service.
+// seed adds resources to the demo's service.
 func seed(srv *pipelinestest.Server) {
 	repo := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
 	pair, err := newKeyPair(ed25519Type, 0, "pipelines of "+demoRepo.String())
 	if err != nil {
-		panic(err) // there is no randomness
+		panic(err) // no source of randomness
 	}
 	repo.SetKeyPair(*pair)
 	for _, host := range []string{"deploy.example.com", "[git.example.com]:2222"} {

@@ -9,10 +9,10 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// hostKey is what there is one known host of.
+// hostKey identifies a known host.
 type hostKey struct{ host, keyType string }
 
-// readHosts reads what ssh-keyscan prints, each key once.
+// readHosts reads the output of ssh-keyscan, without duplicates.
 func readHosts(r io.Reader) ([]pipelines.KnownHostRequest, error) {
 	all, err := pipelines.ParseKnownHosts(r)
 	if err != nil {
@@ -36,7 +36,7 @@ func readHosts(r io.Reader) ([]pipelines.KnownHostRequest, error) {
 	return hosts, nil
 }
 
-// addHosts adds the hosts that aren't known. Nothing is changed if one is known with another key and -replace isn't given.
+// addHosts adds the hosts that aren't known. It changes nothing if one is known with another key and -replace isn't given.
 func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) error {
 	list, err := j.service.ListKnownHosts(ctx, j.repo, nil).Collect()
 	if err != nil {
@@ -74,7 +74,7 @@ func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) 
 	return err
 }
 
-// put adds a host, or replaces the one that there is, and tells which.
+// put adds or replaces a host, and returns what it did.
 func (j *job) put(ctx context.Context, is *pipelines.KnownHost, h pipelines.KnownHostRequest) (did string, err error) {
 	if is == nil {
 		if !j.dryRun {
@@ -96,7 +96,7 @@ func wantedKey(h pipelines.KnownHostRequest) pipelines.SSHPublicKey {
 	return pipelines.SSHPublicKey{KeyType: h.KeyType, Key: h.Key}
 }
 
-// refuseOthers refuses hosts that are known with another key: it changed, or somebody is in between.
+// refuseOthers rejects hosts that are known with another key, which has changed or belongs to an attacker.
 func (j *job) refuseOthers(hosts []pipelines.KnownHostRequest, known map[hostKey]*pipelines.KnownHost) error {
 	var err error
 	for _, h := range hosts {
@@ -106,7 +106,7 @@ func (j *job) refuseOthers(hosts []pipelines.KnownHostRequest, known map[hostKey
 		}
 	}
 	if err != nil {
-		fmt.Fprintln(j.env.Stderr, "Nothing was changed. The host has a new key, or somebody pretends to be it: ask its owner. Then -replace replaces the key.")
+		fmt.Fprintln(j.env.Stderr, "Nothing was changed. Either the host has a new key or another machine impersonates it: ask its owner, then use -replace.")
 	}
 	return err
 }

@@ -19,7 +19,7 @@ const (
 	ed25519Type = "ed25519"
 )
 
-// newKeyPair makes a key pair: RSA in PKCS #1, the form that the service is known to take, or Ed25519 in OpenSSH's own.
+// newKeyPair generates a key pair: RSA in PKCS #1, which the service is known to accept, or Ed25519 in OpenSSH's format.
 func newKeyPair(kind string, bits int, comment string) (*pipelines.KeyPair, error) {
 	private, block, err := newPrivateKey(kind, bits, comment)
 	if err != nil {

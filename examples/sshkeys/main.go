@@ -1,5 +1,5 @@
-// Command sshkeys shows a repository's SSH key pair and known hosts with their fingerprints, makes a new pair, and adds known hosts
-// from the output of ssh-keyscan. See its -h.
+// Command sshkeys shows the SSH key pair and the known hosts of a repository with their fingerprints, generates a new pair, and adds known
+// hosts from the output of ssh-keyscan. See its -h.
 package main
 
 import (
@@ -20,21 +20,21 @@ import (
 const program = "sshkeys"
 
 const intro = `
-sshkeys shows the SSH key pair of a repository's pipelines and the hosts they know, with fingerprints. It makes
-a new pair, and adds known hosts.
+sshkeys shows the SSH key pair of a repository's pipelines and the hosts they know, with fingerprints. It
+generates a new pair, and adds known hosts.
 
-    go -C examples run ./sshkeys -repo WORKSPACE/SLUG                     what there is
+    go -C examples run ./sshkeys -repo WORKSPACE/SLUG                     show keys and hosts
     go -C examples run ./sshkeys -repo WORKSPACE/SLUG -new [-replace]     a new key pair
     ssh-keyscan HOST | go -C examples run ./sshkeys -repo WORKSPACE/SLUG -known-hosts [-replace]
     go -C examples run ./sshkeys -demo                                    a demo on a fake service
 
-The pair is made on this machine. Its private key goes to the service, which never tells it, and nowhere else:
-it is neither printed nor written to a file. The public key is printed, for the hosts that the pipelines are to
-log in to. Without -replace neither a key pair nor a known host's key is replaced by another one.
+The pair is generated on this machine. Its private key is sent only to the service, which never returns it. It
+is neither printed nor written to a file. The public key is printed, for the hosts that the pipelines log in
+to. Without -replace neither a key pair nor a known host's key is replaced.
 
-ssh-keyscan believes whoever answers: compare the fingerprints that are printed with those the host's owner
+ssh-keyscan trusts any server that responds: compare the printed fingerprints with those that the host's owner
 publishes; -dry-run shows them and changes nothing. Hashed names and patterns of a known_hosts file aren't
-understood.
+supported.
 `
 
 const scopes = `
@@ -48,7 +48,7 @@ const statuses = `
 
 func main() { cli.Main(run) }
 
-// options is what the command line says.
+// options are the parsed flags.
 type options struct {
 	repo            string
 	create          bool
@@ -63,13 +63,13 @@ type options struct {
 func newFlags(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
 	flags.StringVar(&o.repo, "repo", "", "the repository, as `WORKSPACE/SLUG`")
-	flags.BoolVar(&o.create, "new", false, "make a new key pair and give it to the repository")
-	flags.StringVar(&o.kind, "type", rsaType, "with -new: the `TYPE` of the key, rsa or ed25519; whether the service takes ed25519 isn't documented")
+	flags.BoolVar(&o.create, "new", false, "generate a key pair and store it in the repository")
+	flags.StringVar(&o.kind, "type", rsaType, "with -new: the `TYPE` of the key, rsa or ed25519; the service isn't documented to accept ed25519")
 	flags.IntVar(&o.bits, "bits", 4096, "with -new: the size of an RSA key, `2048 to 8192`")
 	flags.StringVar(&o.comment, "comment", "", "with -new: the `COMMENT` of the public key; default: pipelines of the repository's name")
 	flags.BoolVar(&o.knownHosts, "known-hosts", false, "add the known hosts that come on standard input, as ssh-keyscan prints them")
-	flags.BoolVar(&o.replace, "replace", false, "with -new and -known-hosts: replace what there is")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "with -new and -known-hosts: only say what would be done")
+	flags.BoolVar(&o.replace, "replace", false, "with -new and -known-hosts: replace existing keys")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "with -new and -known-hosts: only print what would be done")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	cli.SetUsage(flags, intro, scopes, statuses)
 	return flags
@@ -87,7 +87,7 @@ func (o *options) check(flags *flag.FlagSet) error {
 	case o.create && o.knownHosts:
 		return errors.New("-new and -known-hosts exclude each other")
 	case (o.replace || o.dryRun) && !o.create && !o.knownHosts:
-		return errors.New("-replace and -dry-run go with -new or -known-hosts: without them nothing is changed anyway")
+		return errors.New("-replace and -dry-run go with -new or -known-hosts: without them nothing is changed")
 	case aboutKey && !o.create:
 		return errors.New("-type, -bits and -comment go with -new")
 	}
@@ -106,7 +106,7 @@ func (o *options) checkKey() error {
 	return nil
 }
 
-// errWouldReplace ends what would have replaced a key without -replace.
+// errWouldReplace means that a key would be replaced without -replace.
 var errWouldReplace = errors.New("would replace a key")
 
 // job is one run of the program.
@@ -165,7 +165,7 @@ func (j *job) say(format string, args ...any) {
 // pair returns the repository's key pair, nil if it has none.
 func (j *job) pair(ctx context.Context) (*pipelines.KeyPair, error) {
 	pair, err := j.service.GetKeyPair(ctx, j.repo)
-	if errors.Is(err, pipelines.ErrNotFound) { // so is a repository that doesn't exist, which has no list of hosts either
+	if errors.Is(err, pipelines.ErrNotFound) { // also if the repository doesn't exist; listing its hosts then fails
 		_, err = j.service.ListKnownHosts(ctx, j.repo, nil).Collect()
 		return nil, err
 	}
@@ -201,7 +201,7 @@ func (j *job) show(ctx context.Context) error {
 	return nil
 }
 
-// newPair makes a key pair and gives it to the repository.
+// newPair generates a key pair and sends it to the service.
 func (j *job) newPair(ctx context.Context) error {
 	old, err := j.pair(ctx)
 	if err != nil {
@@ -211,7 +211,7 @@ func (j *job) newPair(ctx context.Context) error {
 	if old != nil {
 		j.say("The repository has a key pair: %s", publicFingerprint(old.PublicKey))
 		if !j.replace {
-			fmt.Fprintln(j.env.Stderr, "It is left as it is: -replace puts a new one in its place. The service never tells the old private key,\n"+
+			fmt.Fprintln(j.env.Stderr, "It is unchanged: -replace replaces it. The service never returns the old private key,\n"+
 				"and where only the old public key is known, the pipelines can't log in any more.")
 			return errWouldReplace
 		}
@@ -234,7 +234,7 @@ func (j *job) newPair(ctx context.Context) error {
 	return nil
 }
 
-// publicFingerprint tells the fingerprint of a public key as OpenSSH writes it.
+// publicFingerprint returns the fingerprint of a public key in OpenSSH's format.
 func publicFingerprint(line string) string {
 	key, comment, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
 	if err != nil {
@@ -254,7 +254,7 @@ func keyOf(h *pipelines.KnownHost) pipelines.SSHPublicKey {
 	return *h.PublicKey
 }
 
-// fingerprint tells that of a host's key: computed here, because it is what people compare.
+// fingerprint returns the fingerprint of a host's key. It is computed here, because users compare it.
 func fingerprint(host pipelines.SSHPublicKey) string {
 	blob, err := base64.StdEncoding.DecodeString(host.Key)
 	if err == nil {

@@ -14,13 +14,13 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func newStage(t *testing.T) (*clitest.Stage, *pipelinestest.Repository) {
+func newStage(t *testing.T) (*clitest.Fixture, *pipelinestest.Repository) {
 	t.Helper()
 	s := clitest.New(t, run)
 	return s, s.AddRepository("acme", "site")
 }
 
-// fingerprintOf tells it as ssh-keygen would.
+// fingerprintOf returns the fingerprint in ssh-keygen's format.
 func fingerprintOf(t *testing.T, line string) string {
 	t.Helper()
 	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
@@ -28,8 +28,8 @@ func fingerprintOf(t *testing.T, line string) string {
 	return ssh.FingerprintSHA256(key)
 }
 
-// requireSecret fails where anything that was printed has a line of the private key.
-func requireSecret(t *testing.T, s *clitest.Stage, private string) {
+// requireSecret fails if the output contains a line of the private key.
+func requireSecret(t *testing.T, s *clitest.Fixture, private string) {
 	t.Helper()
 	require.NotEmpty(t, private)
 	for line := range strings.Lines(private) {
@@ -37,7 +37,7 @@ func requireSecret(t *testing.T, s *clitest.Stage, private string) {
 	}
 }
 
-func TestANewPairFitsTogetherAndOnlyItsPublicHalfIsPrinted(t *testing.T) {
+func TestANewKeyPairMatchesAndOnlyItsPublicKeyIsPrinted(t *testing.T) {
 	for args, header := range map[string]string{
 		"-bits 2048":    "-----BEGIN RSA PRIVATE KEY-----\n",
 		"-type ed25519": "-----BEGIN OPENSSH PRIVATE KEY-----\n",
@@ -62,14 +62,14 @@ func TestANewPairFitsTogetherAndOnlyItsPublicHalfIsPrinted(t *testing.T) {
 	}
 }
 
-func TestAPairIsReplacedOnlyWhereThatIsAskedFor(t *testing.T) {
+func TestAKeyPairIsReplacedOnlyWithReplace(t *testing.T) {
 	s, repo := newStage(t)
 	require.Equal(t, cli.Success, s.Run("-repo acme/site -new -type ed25519 -comment old"))
 	old := repo.KeyPair()
 
 	require.Equal(t, cli.Failure, s.Run("-repo acme/site -new -type ed25519"))
 	require.Contains(t, s.Out.String(), fingerprintOf(t, old.PublicKey)+" ssh-ed25519 old\n")
-	require.Contains(t, s.Errs.String(), "-replace puts a new one in its place")
+	require.Contains(t, s.Errs.String(), "-replace replaces it")
 	require.Equal(t, cli.Success, s.Run("-repo acme/site -new -replace -dry-run"))
 	require.Contains(t, s.Out.String(), "would be replaced by a new pair of type rsa")
 	require.Equal(t, old, repo.KeyPair())
@@ -116,7 +116,7 @@ func TestTheOutputOfKeyscanBecomesKnownHosts(t *testing.T) {
 	require.Len(t, s.Changes(), changes)
 }
 
-func TestAHostWithAnotherKeyIsReplacedOnlyWhereThatIsAskedFor(t *testing.T) {
+func TestAKnownHostIsReplacedOnlyWithReplace(t *testing.T) {
 	s, repo := newStage(t)
 	old, changed := scanned(t, "one.example.com"), scanned(t, "one.example.com")
 	s.Stdin = old
@@ -136,7 +136,7 @@ func TestAHostWithAnotherKeyIsReplacedOnlyWhereThatIsAskedFor(t *testing.T) {
 	require.Equal(t, keyIn(changed), after[0].PublicKey.KeyType+" "+after[0].PublicKey.Key)
 }
 
-func TestKnownHostsThatFailSayHowFarTheyCame(t *testing.T) {
+func TestAFailureReportsWhichHostsWereAdded(t *testing.T) {
 	s, repo := newStage(t)
 	s.Stdin = scanned(t, "one.example.com") + scanned(t, "github.com")
 	require.Equal(t, cli.Trouble, s.Run("-repo acme/site -known-hosts"))
@@ -145,7 +145,7 @@ func TestKnownHostsThatFailSayHowFarTheyCame(t *testing.T) {
 	require.Len(t, repo.KnownHosts(), 1)
 }
 
-func TestWhatIsNoOutputOfKeyscanIsRefused(t *testing.T) {
+func TestInvalidKeyscanOutputIsRejected(t *testing.T) {
 	for stdin, want := range map[string]string{
 		"":                            "no known hosts on standard input",
 		"# one\n\n":                   "no known hosts on standard input",
@@ -176,7 +176,7 @@ func TestItShowsFingerprints(t *testing.T) {
 	}
 }
 
-func TestFailuresAndInterruptsAreTold(t *testing.T) {
+func TestFailuresAndInterruptsAreReported(t *testing.T) {
 	s, repo := newStage(t)
 	require.Equal(t, cli.Trouble, s.Run("-repo acme/nowhere"))
 	require.Contains(t, s.Errs.String(), "404")
@@ -187,7 +187,7 @@ func TestFailuresAndInterruptsAreTold(t *testing.T) {
 	require.Equal(t, cli.Interrupted, s.RunInterrupted("-repo acme/site -new"))
 }
 
-func TestWrongUsageIsRefused(t *testing.T) {
+func TestInvalidUsageIsRejected(t *testing.T) {
 	for args, want := range map[string]string{
 		"-repo acme/site -new -known-hosts":  "exclude each other",
 		"-repo acme/site -replace":           "-replace and -dry-run go with",
@@ -207,11 +207,7 @@ func TestTheDemoRunsWithoutCredentials(t *testing.T) {
 	require.Equal(t, cli.Success, status)
 	require.Contains(t, errs, "demo")
 	require.Contains(t, out, "deploy.example.com")
-	status, out, _ = clitest.Demo(t, run, "-new -replace -bits 2048")
-	require.Equal(t, cli.Success, status)
-	require.Contains(t, out, "replaced by a new pair of type rsa: SHA256:")
+	out = clitest.RequireDemo(t, run, "-new -replace -bits 2048", "replaced by a new pair of type rsa: SHA256:")
 	require.NotContains(t, out, "PRIVATE")
-	status, out, _ = clitest.Demo(t, run, "-h")
-	require.Equal(t, cli.Success, status)
-	require.Contains(t, out, "pipeline:variable")
+	clitest.RequireDemo(t, run, "-h", "pipeline:variable")
 }

@@ -14,7 +14,7 @@ const demoFile = `variables:
   API_TOKEN: {secured: true, command: [echo, a-secret-from-a-command]}
 `
 
-// seed fills the fake service of the demo.
+// seed adds resources to the demo's service.
 func seed(srv *pipelinestest.Server) {
 	site := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
 	for _, v := range []pipelines.Variable{

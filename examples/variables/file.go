@@ -17,24 +17,24 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// isDotenv goes by the name: ".env", "prod.env", ".env.local".
+// isDotenv checks the name of a file: ".env", "prod.env", ".env.local".
 func isDotenv(file string) bool {
 	name := filepath.Base(file)
 	return strings.HasSuffix(name, ".env") || strings.HasPrefix(name, ".env.")
 }
 
-// entry is a variable in the file: a bare value, or where it comes from.
+// entry is a variable in the file: a value, or its source.
 type entry struct {
 	Value   *string  `yaml:"value,omitempty"`
 	Env     string   `yaml:"env,omitempty"`
 	Command []string `yaml:"command,omitempty,flow"`
-	Secured *bool    `yaml:"secured,omitempty"` // nil: as the variable is
+	Secured *bool    `yaml:"secured,omitempty"` // nil: unchanged
 }
 
 // UnmarshalYAML implements [yaml.Unmarshaler].
 func (e *entry) UnmarshalYAML(node *yaml.Node) error {
 	if node.Kind == yaml.ScalarNode {
-		e.Value = &node.Value // as written: yes is "yes" and 1.10 is "1.10"
+		e.Value = &node.Value // as written: yes is "yes", and 1.10 is "1.10"
 		return nil
 	}
 	if node.Kind != yaml.MappingNode {
@@ -49,7 +49,7 @@ func (e *entry) UnmarshalYAML(node *yaml.Node) error {
 	return node.Decode((*plain)(e))
 }
 
-// parseYAML reads the variables in the file's order.
+// parseYAML parses the variables in the order of the file.
 func parseYAML(ctx context.Context, text []byte) ([]pipelines.VariableRequest, error) {
 	var file struct {
 		Variables yaml.Node `yaml:"variables"`
@@ -78,7 +78,7 @@ func parseYAML(ctx context.Context, text []byte) ([]pipelines.VariableRequest, e
 	return all, nil
 }
 
-// resolve gets the value from where it is.
+// resolve reads the value from its source.
 func (e entry) resolve(ctx context.Context) (string, error) {
 	sources := 0
 	for _, there := range []bool{e.Value != nil, e.Env != "", len(e.Command) > 0} {
@@ -98,7 +98,7 @@ func (e entry) resolve(ctx context.Context) (string, error) {
 		}
 		return value, nil
 	}
-	command := exec.CommandContext(ctx, e.Command[0], e.Command[1:]...) //nolint:gosec // the file's author says what to run
+	command := exec.CommandContext(ctx, e.Command[0], e.Command[1:]...) //nolint:gosec // the file's author chooses the command
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	if err != nil {
@@ -107,11 +107,11 @@ func (e entry) resolve(ctx context.Context) (string, error) {
 	return strings.TrimRight(string(out), "\r\n"), nil
 }
 
-// parseDotenv reads the variables in the order of their keys. A .env file can't say which are secured: each stays as it is.
+// parseDotenv parses the variables, ordered by key. A .env file can't mark variables as secured: each keeps its protection.
 func parseDotenv(text []byte) ([]pipelines.VariableRequest, error) {
 	values, err := godotenv.UnmarshalBytes(text)
 	if _, nameless := values[""]; err != nil || nameless {
-		return nil, errors.New("the file is not of the form KEY=value") // the library's error repeats the text
+		return nil, errors.New("the file is not of the form KEY=value") // the library's error contains the text
 	}
 	var all []pipelines.VariableRequest
 	for key, value := range values {
@@ -121,7 +121,7 @@ func parseDotenv(text []byte) ([]pipelines.VariableRequest, error) {
 	return all, nil
 }
 
-// render writes variables as a file. Secured values can't be read: the file says to take them from the environment.
+// render formats variables as a file. Secured values can't be read, so the file takes them from the environment.
 func render(there []*pipelines.Variable, dotenv bool) ([]byte, error) {
 	there = slices.SortedFunc(slices.Values(there), func(a, b *pipelines.Variable) int { return strings.Compare(a.Key, b.Key) })
 	if dotenv {

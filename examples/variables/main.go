@@ -1,5 +1,5 @@
-// Command variables keeps Pipelines variables as code: it compares a file with the variables of a repository, a workspace or a
-// deployment environment, makes them alike, or writes the file from what is there. See its -h.
+// Command variables keeps Pipelines variables as code. It compares a file with the variables of a repository, a workspace or a deployment
+// environment, applies the difference, or writes the current variables to a file. See its -h.
 package main
 
 import (
@@ -22,9 +22,9 @@ const (
 
 const usage = `variables keeps Pipelines variables as code.
 
-  variables plan   [flags]   show what apply would do; status 1 if there is something to do
-  variables apply  [flags]   do it; stops at the first error and says what was done
-  variables export [flags]   write what is there as a file
+  variables plan   [flags]   show what apply would do; status 1 if there are changes
+  variables apply  [flags]   apply the changes; stops at the first error and reports what was done
+  variables export [flags]   write the current variables to a file
 
 Whose variables:
   -repo workspace/slug       a repository's
@@ -33,22 +33,22 @@ Whose variables:
 
 Flags:
   -file F         the file: YAML, or a .env file by its name; "-" is standard input or output (default variables.yaml)
-  -prune          delete what the file doesn't have
-  -keep-secured   leave secured variables that are there alone; nobody can compare them, so they are written anew otherwise
-  -dry-run        apply does what plan does
-  -demo           use a fake service; so does a lack of credentials in the environment
+  -prune          delete variables that aren't in the file
+  -keep-secured   leave existing secured variables unchanged; they can't be compared, so they are rewritten otherwise
+  -dry-run        make apply behave like plan
+  -demo           use a fake service, as without credentials in the environment
 
 The file:
   variables:
     LOG_LEVEL: debug
     API_TOKEN: {secured: true, env: MY_API_TOKEN}            # from this program's environment
-    DEPLOY_KEY: {secured: true, command: [pass, show, key]}  # what a command prints, without the line end
-  Without "secured", and in a .env file, a variable that is secured stays so; {secured: false, ...} opens it.
+    DEPLOY_KEY: {secured: true, command: [pass, show, key]}  # output of a command, without the final newline
+  Without "secured", and in a .env file, a secured variable stays secured; {secured: false, ...} makes it readable.
 
 Credentials come from the environment: BITBUCKET_TOKEN, or BITBUCKET_EMAIL and BITBUCKET_API_TOKEN. They need the scope
 pipeline:variable, an API token read:pipeline:bitbucket and admin:pipeline:bitbucket.
 
-Status: 0 done, or nothing to do; 1 plan has something to do; 2 an error; 130 interrupted.
+Status: 0 done, or no changes; 1 plan has changes; 2 an error; 130 interrupted.
 `
 
 func main() { cli.Main(run) }
@@ -59,9 +59,9 @@ type options struct {
 	prune, keepSecured, dryRun, demo   bool
 }
 
-// commands are what the first argument may be.
-var commands = map[string]func(*session, context.Context) (int, error){
-	"plan": (*session).plan, "apply": (*session).apply, "export": (*session).export,
+// commands are the possible first arguments.
+var commands = map[string]func(*job, context.Context) (int, error){
+	"plan": (*job).plan, "apply": (*job).apply, "export": (*job).export,
 }
 
 func run(ctx context.Context, args []string, env cli.Env) int {
@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	if err := o.check(flags); err != nil {
 		return env.Usage(program, err)
 	}
-	s := &session{options: o, env: env}
+	s := &job{options: o, env: env}
 	status, err := s.run(ctx, command)
 	if err != nil {
 		return env.Fail(ctx, program, err)
@@ -106,20 +106,20 @@ func (o *options) flags(env cli.Env) *flag.FlagSet {
 	return flags
 }
 
-// check refuses what names something of the service where there are no credentials, lest anybody take the demo for it.
+// check rejects a flag that names something of the service if there are no credentials, so that nobody mistakes the demo for it.
 func (o *options) check(flags *flag.FlagSet) error {
 	return errors.Join(cli.CheckGiven(flags), cli.CheckReal("repo", o.repo, o.demo), cli.CheckReal("workspace", o.workspace, o.demo))
 }
 
-// session is one run of the program.
-type session struct {
+// job is one run of the program.
+type job struct {
 	options
 	env  cli.Env
 	demo bool
 	set  *pipelines.VariableSet
 }
 
-func (s *session) run(ctx context.Context, command func(*session, context.Context) (int, error)) (int, error) {
+func (s *job) run(ctx context.Context, command func(*job, context.Context) (int, error)) (int, error) {
 	client, demo, end, err := s.env.Connect(program, s.options.demo, seed)
 	if err != nil {
 		return 0, err
@@ -135,8 +135,8 @@ func (s *session) run(ctx context.Context, command func(*session, context.Contex
 	return command(s, ctx)
 }
 
-// scope finds whose variables are meant.
-func (s *session) scope(ctx context.Context, client *pipelines.Client) (*pipelines.VariableSet, error) {
+// scope returns the variables that the flags name.
+func (s *job) scope(ctx context.Context, client *pipelines.Client) (*pipelines.VariableSet, error) {
 	switch {
 	case (s.repo == "") == (s.workspace == ""):
 		return nil, errors.New("one of -repo and -workspace is needed")
@@ -160,7 +160,7 @@ func (s *session) scope(ctx context.Context, client *pipelines.Client) (*pipelin
 	return nil, fmt.Errorf("%s has no environment %q", repo, s.environment)
 }
 
-func (s *session) makePlan(ctx context.Context) (*pipelines.SyncPlan, error) {
+func (s *job) makePlan(ctx context.Context) (*pipelines.SyncPlan, error) {
 	desired, err := s.read(ctx)
 	if err != nil {
 		return nil, err
@@ -177,7 +177,7 @@ func (s *session) makePlan(ctx context.Context) (*pipelines.SyncPlan, error) {
 	return plan, nil
 }
 
-func (s *session) plan(ctx context.Context) (int, error) {
+func (s *job) plan(ctx context.Context) (int, error) {
 	plan, err := s.makePlan(ctx)
 	if err != nil || plan.Empty() {
 		return cli.Success, err
@@ -185,7 +185,7 @@ func (s *session) plan(ctx context.Context) (int, error) {
 	return cli.Failure, nil
 }
 
-func (s *session) apply(ctx context.Context) (int, error) {
+func (s *job) apply(ctx context.Context) (int, error) {
 	plan, err := s.makePlan(ctx)
 	if err != nil || plan.Empty() {
 		return cli.Success, err
@@ -201,7 +201,7 @@ func (s *session) apply(ctx context.Context) (int, error) {
 	return cli.Success, nil
 }
 
-func (s *session) export(ctx context.Context) (int, error) {
+func (s *job) export(ctx context.Context) (int, error) {
 	there, err := s.set.List(ctx, nil).Collect()
 	if err != nil {
 		return 0, err
@@ -214,7 +214,7 @@ func (s *session) export(ctx context.Context) (int, error) {
 		_, err := s.env.Stdout.Write(text)
 		return cli.Success, err
 	}
-	f, err := os.OpenFile(s.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // a file that is there may hold more than the service tells
+	f, err := os.OpenFile(s.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // an existing file may contain more than the service returns
 	if err != nil {
 		return 0, err
 	}
@@ -225,7 +225,7 @@ func (s *session) export(ctx context.Context) (int, error) {
 }
 
 // read reads the wanted variables.
-func (s *session) read(ctx context.Context) ([]pipelines.VariableRequest, error) {
+func (s *job) read(ctx context.Context) ([]pipelines.VariableRequest, error) {
 	var text []byte
 	var err error
 	switch {

@@ -15,7 +15,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// call runs the program, and returns what it printed.
+// call runs the program, and returns its output.
 func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -23,7 +23,7 @@ func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), errs.String()
 }
 
-// serve lets the program find a fake service by its environment.
+// serve points the program's environment at a fake service.
 func serve(t *testing.T) (*pipelinestest.Server, *pipelinestest.Repository) {
 	t.Helper()
 	clitest.SetCredentials(t, "t0ken")
@@ -75,7 +75,7 @@ func TestPlanApplyAndExportOfARepository(t *testing.T) {
 		"LEVEL": "debug", "YES": "yes", "VERSION": "1.10", "EMPTY": "", "TOKEN": "from-env (secured)", "KEY": "from-command (secured)",
 	}, values(r.Variables()))
 
-	srv.ResetRequests()
+	srv.ClearRequests()
 	status, stdout, _ = call(t, "plan", "-repo", "acme/site", "-file", file, "-prune", "-keep-secured")
 	require.Equal(t, cli.Success, status, stdout)
 	require.Len(t, srv.Requests(), 1)
@@ -84,7 +84,7 @@ func TestPlanApplyAndExportOfARepository(t *testing.T) {
 	status, _, stderr = call(t, "export", "-repo", "acme/site", "-file", exported)
 	require.Equal(t, cli.Success, status, stderr)
 	status, _, stderr = call(t, "export", "-repo", "acme/site", "-file", exported)
-	require.Equal(t, cli.Trouble, status, "a file that is there is not overwritten")
+	require.Equal(t, cli.Trouble, status, "an existing file is not overwritten")
 	require.Contains(t, stderr, "exists")
 	t.Setenv("TOKEN", "x")
 	t.Setenv("KEY", "y")
@@ -113,7 +113,7 @@ func TestScopesAndDotenv(t *testing.T) {
 	require.Equal(t, "A=1\nB=\"two words\"\n# S is secured, and its value can't be read\n", string(text))
 }
 
-func TestWhatIsSecuredStaysSoUnlessTheFileOpensIt(t *testing.T) {
+func TestASecuredVariableStaysSecuredUnlessTheFileSaysOtherwise(t *testing.T) {
 	_, r := serve(t)
 	r.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "old", Secured: true})
 	for _, file := range []struct{ name, text, want string }{
@@ -147,7 +147,7 @@ func TestAnEmptyValueForASecuredVariableIsRefused(t *testing.T) {
 	require.Equal(t, map[string]string{"TOKEN": "old (secured)", "OTHER": "1"}, values(r.Variables()))
 }
 
-func TestAnErrorSaysWhatWasDoneAndASecondRunFinishesTheRest(t *testing.T) {
+func TestAnErrorReportsWhatWasDoneAndASecondRunFinishesTheRest(t *testing.T) {
 	srv, r := serve(t)
 	file := write(t, "v.yaml", "variables: {A: 1, B: 2, C: 3}\n")
 	srv.Inject(pipelinestest.Fault{Method: "POST", Status: 403, Skip: 1, Times: 1})
@@ -160,7 +160,7 @@ func TestAnErrorSaysWhatWasDoneAndASecondRunFinishesTheRest(t *testing.T) {
 	require.Equal(t, map[string]string{"A": "1", "B": "2", "C": "3"}, values(r.Variables()))
 }
 
-func TestWhatCannotBeIsRefused(t *testing.T) {
+func TestInvalidInputIsRejected(t *testing.T) {
 	srv, _ := serve(t)
 	for want, args := range map[string][]string{
 		"is none of plan, apply and export":       {"sync"},

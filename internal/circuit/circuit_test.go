@@ -188,13 +188,14 @@ func TestACallThatWaitsOnceEndsAfterAnotherRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCircuit()
 		enter(t, c, waiter()).Leave(refusal(""))
+		probe := enter(t, c, waiter())
 		ends := make(chan error)
 		go func() {
-			time.Sleep(time.Second) // so that the other one is the probe
 			_, err := c.Enter(t.Context(), &circuit.Waiter{Limit: time.Hour, Once: true})
 			ends <- err
 		}()
-		enter(t, c, waiter()).Leave(refusal(""))
+		synctest.Wait()
+		probe.Leave(refusal(""))
 		require.ErrorIs(t, <-ends, errHeldBack)
 	})
 }

@@ -1,5 +1,5 @@
-// Package lenient decodes JSON that comes in other shapes than its Go types expect. A value that doesn't fit is read in its most
-// plausible form, and left at zero where there is none, so that one odd member doesn't lose all the others.
+// Package lenient decodes JSON whose values may be of other kinds than their Go types. It converts such a value if that is plausible,
+// such as "12" to 12, and else leaves it at zero, so that one odd member doesn't lose all the others.
 package lenient
 
 import (
@@ -13,33 +13,35 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A Decoder decodes JSON into what models are made of: structs, maps, slices, pointers, any, strings, booleans, signed integers,
-// floats, [time.Time] and types with an UnmarshalJSON of their own. It is safe for concurrent use.
+// A Decoder decodes JSON into structs, maps, slices, pointers, any, strings, booleans, signed integers, floats, [time.Time] and types
+// with an UnmarshalJSON method. It is safe for concurrent use.
 type Decoder struct {
-	required  func(jsontext.Pointer, reflect.Type) bool
-	strict    json.Options
-	tolerant  json.Options
-	informing *Decoder // the same without required values
+	required func(jsontext.Pointer, reflect.Type) bool
+	strict   json.Options
+	tolerant json.Options
+	optional *Decoder // the same decoder without required values
 }
 
 // requiredDepth is how deep a required value may lie.
 const requiredDepth = 8
 
-// NewDecoder returns a decoder that tolerates duplicate names and invalid UTF-8, and to which opts apply. Values that required
-// reports true for must be of the right JSON kind, or null, and numbers of any plausible form; required is not asked about values
-// more than 8 levels deep, nor about those of type any. The outermost value is always required; required may be nil.
+// NewDecoder returns a decoder with the options. It tolerates duplicate names and invalid UTF-8.
+//
+// required reports whether a value is required, by its location and type. A required value must be null or of the right kind of
+// JSON; only numbers and types that decode themselves may have any plausible form. The outermost value is always required. Values
+// more than 8 levels deep, and those of type any, never are. required may be nil.
 func NewDecoder(required func(jsontext.Pointer, reflect.Type) bool, opts ...json.Options) *Decoder {
 	d := &Decoder{required: required}
-	if d.informing = d; required != nil {
-		d.informing = NewDecoder(nil, opts...)
+	if d.optional = d; required != nil {
+		d.optional = NewDecoder(nil, opts...)
 	}
 	d.strict = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), json.JoinOptions(opts...))
 	d.tolerant = json.JoinOptions(d.strict, json.WithUnmarshalers(json.UnmarshalFromFunc(d.unmarshal)))
 	return d
 }
 
-// Unmarshal decodes data into the value that out points to. A required value that can't be read is a [*MismatchError]. JSON that
-// fits costs no more than [json.Unmarshal] does: only what doesn't fit is decoded a second time.
+// Unmarshal decodes data into the value that out points to. If a required value can't be read, the error is a [*MismatchError]. JSON
+// that fits is decoded as fast as by [json.Unmarshal]; other JSON is decoded a second time.
 func (d *Decoder) Unmarshal(data []byte, out any) error {
 	err := json.Unmarshal(data, out, d.strict)
 	if semantic := (*json.SemanticError)(nil); !errors.As(err, &semantic) {
@@ -51,26 +53,26 @@ func (d *Decoder) Unmarshal(data []byte, out any) error {
 	if !errors.As(err, &mismatch) {
 		return err
 	}
-	if err := json.Unmarshal(data, new(jsontext.Value), d.strict); err != nil { // what is cut off later has no shape yet
+	if err := json.Unmarshal(data, new(jsontext.Value), d.strict); err != nil { // a syntax error after the mismatch
 		return err
 	}
 	return mismatch
 }
 
-// MismatchError is a required value of another shape.
+// MismatchError says that a required value does not fit into its Go type.
 type MismatchError struct {
 	Pointer jsontext.Pointer
 	Kind    jsontext.Kind
 	Type    reflect.Type
 }
 
-// Error says where the value is and what shape it has, without repeating any of it.
+// Error returns the location and kind of the value, without the value itself.
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("JSON of another shape at %q: %s does not fit into %v", string(e.Pointer), KindName(e.Kind), e.Type)
+	return fmt.Sprintf("JSON of another shape at %q: %s does not fit into %v", string(e.Pointer), kindName(e.Kind), e.Type)
 }
 
-// KindName returns the name of a kind of JSON.
-func KindName(kind jsontext.Kind) string {
+// kindName returns the name of a kind of JSON.
+func kindName(kind jsontext.Kind) string {
 	switch kind {
 	case jsontext.KindBeginObject:
 		return "object"
@@ -83,8 +85,8 @@ func KindName(kind jsontext.Kind) string {
 	}
 }
 
-// unmarshal reads the next value if it doesn't fit into what v points to. What fits is left to package json, which asks about the
-// values within in turn.
+// unmarshal reads the next value if it doesn't fit into v. It leaves a value that fits to package json, which calls it again for the
+// values inside.
 func (d *Decoder) unmarshal(dec *jsontext.Decoder, v any) error {
 	into := reflect.ValueOf(v).Elem()
 	if fits(into.Type(), dec.PeekKind()) {
@@ -106,7 +108,7 @@ func (d *Decoder) unmarshal(dec *jsontext.Decoder, v any) error {
 	into.SetZero()
 	inner := (*MismatchError)(nil)
 	switch {
-	case errors.As(err, &inner) && inner.Pointer != "": // of a type that decodes itself
+	case errors.As(err, &inner) && inner.Pointer != "": // from a type's own UnmarshalJSON
 		return &MismatchError{dec.StackPointer() + inner.Pointer, inner.Kind, inner.Type}
 	case required:
 		return &MismatchError{dec.StackPointer(), value.Kind(), into.Type()}
@@ -116,7 +118,7 @@ func (d *Decoder) unmarshal(dec *jsontext.Decoder, v any) error {
 
 func (d *Decoder) requires(dec *jsontext.Decoder, t reflect.Type) bool {
 	depth := dec.StackDepth()
-	if t.Kind() == reflect.Interface && depth > 0 { // the pointer to each of many may repeat a name that fills the body
+	if t.Kind() == reflect.Interface && depth > 0 { // any may hold many values, and each StackPointer repeats all names above it
 		return false
 	}
 	return depth == 0 || (d.required != nil && depth <= requiredDepth && d.required(dec.StackPointer(), t))
@@ -124,11 +126,11 @@ func (d *Decoder) requires(dec *jsontext.Decoder, t reflect.Type) bool {
 
 var errMismatch = errors.New("another shape")
 
-// fits reports whether package json decodes JSON of a kind into a type.
+// fits reports whether package json decodes this kind of JSON into the type.
 func fits(t reflect.Type, kind jsontext.Kind) bool {
 	notJSON := kind == jsontext.KindInvalid || kind == jsontext.KindEndObject || kind == jsontext.KindEndArray
 	switch {
-	case kind == jsontext.KindNull, notJSON: // which json reports
+	case kind == jsontext.KindNull, notJSON: // package json reports the error
 		return true
 	case decodesItself(t):
 		return false
@@ -146,17 +148,17 @@ func fits(t reflect.Type, kind jsontext.Kind) bool {
 		return kind == jsontext.KindString
 	case reflect.Bool:
 		return kind == jsontext.KindTrue || kind == jsontext.KindFalse
-	default: // numbers, which may be out of range
+	default: // a number may be out of range
 		return false
 	}
 }
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 
-// decodesItself reports whether a type has a form of its own, as time.Time does.
+// decodesItself reports whether a type has an UnmarshalJSON method.
 func decodesItself(t reflect.Type) bool { return reflect.PointerTo(t).Implements(unmarshaler) }
 
-// readable reports whether a required value of type t may come in several forms.
+// readable reports whether a required value of type t may have another kind of JSON.
 func readable(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -168,7 +170,7 @@ func readable(t reflect.Type) bool {
 	}
 }
 
-// read reads a value of a shape that doesn't fit.
+// read converts a value that doesn't fit.
 func (d *Decoder) read(into reflect.Value, value jsontext.Value) error {
 	if into.Type() == timeType {
 		return readTime(into, value)
@@ -185,22 +187,22 @@ func (d *Decoder) read(into reflect.Value, value jsontext.Value) error {
 		into.Set(elem)
 		return nil
 	case reflect.Slice:
-		return d.readOne(into, value)
+		return d.readElement(into, value)
 	default:
 		return readScalar(into, value)
 	}
 }
 
-// readOne reads a single value in place of a list. An empty one is an empty list.
-func (d *Decoder) readOne(list reflect.Value, value jsontext.Value) error {
+// readElement reads a single value as a list of one. An empty value is an empty list.
+func (d *Decoder) readElement(list reflect.Value, value jsontext.Value) error {
 	if isEmpty(value) {
 		return nil
 	}
-	one := reflect.MakeSlice(list.Type(), 1, 1)
-	if err := d.informing.Unmarshal(value, one.Index(0).Addr().Interface()); err != nil {
+	single := reflect.MakeSlice(list.Type(), 1, 1)
+	if err := d.optional.Unmarshal(value, single.Index(0).Addr().Interface()); err != nil {
 		return errMismatch
 	}
-	list.Set(one)
+	list.Set(single)
 	return nil
 }
 
@@ -216,7 +218,7 @@ func isEmpty(value jsontext.Value) bool {
 	}
 }
 
-// textOf returns the text of a string without the spaces around it, or a number as it is written.
+// textOf returns a string without surrounding spaces, or the digits of a number.
 func textOf(value jsontext.Value) (string, bool) {
 	switch value.Kind() {
 	case jsontext.KindNumber:

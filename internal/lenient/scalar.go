@@ -13,7 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// readScalar reads a text or a number into a type of another kind.
+// readScalar converts a string or a number to another type.
 func readScalar(into reflect.Value, value jsontext.Value) error {
 	text, ok := textOf(value)
 	if !ok {
@@ -53,10 +53,10 @@ func readScalar(into reflect.Value, value jsontext.Value) error {
 	}
 }
 
-// wholeNumber reads a whole number in any form, such as 12, 12.0 and 1e2.
+// wholeNumber parses a whole number in any notation, such as 12, 12.0 and 1e2.
 func wholeNumber(text string) (int64, bool) {
 	if digits, zeros, found := strings.Cut(text, "."); found && strings.Trim(zeros, "0") == "" {
-		text = digits // exact, whatever its size
+		text = digits // ParseInt is exact, unlike ParseFloat
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n, true
@@ -68,7 +68,7 @@ func wholeNumber(text string) (int64, bool) {
 	return int64(f), true
 }
 
-// number reads a finite number.
+// number parses a finite number.
 func number(text string) (float64, bool) {
 	f, err := strconv.ParseFloat(text, 64)
 	return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
@@ -89,18 +89,17 @@ func readTime(into reflect.Value, value jsontext.Value) error {
 	return nil
 }
 
-// timeForm is a date, or a date and a time of day, which may have a fraction and a zone. The signs between the digits may be missing.
-var timeForm = regexp.MustCompile(`^(\d{4})-?(\d\d)-?(\d\d)(?:[Tt ]+(\d\d):?(\d\d)(?::?(\d\d(?:[.,]\d+)?))?)? *(?:([+-]\d\d)(?::?(\d\d))?)? *(?:[Zz]|UTC|GMT)?$`)
+// timeFormat matches a date, or a date and a time of day with an optional fraction and zone. The separators are optional.
+var timeFormat = regexp.MustCompile(`^(\d{4})-?(\d\d)-?(\d\d)(?:[Tt ]+(\d\d):?(\d\d)(?::?(\d\d(?:[.,]\d+)?))?)? *(?:([+-]\d\d)(?::?(\d\d))?)? *(?:[Zz]|UTC|GMT)?$`)
 
-// parseTime reads a time in any form that comes close to RFC 3339, or as seconds or milliseconds since 1970. A time without a zone
-// is UTC.
+// parseTime parses a time in a format similar to RFC 3339, or as seconds or milliseconds since 1970. A time without a zone is UTC.
 func parseTime(text string) (time.Time, bool) {
 	if n, ok := number(text); ok {
 		if t, ok := fromEpoch(n); ok {
 			return t, true
 		}
 	}
-	m := timeForm.FindStringSubmatch(text)
+	m := timeFormat.FindStringSubmatch(text)
 	if m == nil {
 		return time.Time{}, false
 	}
@@ -112,13 +111,13 @@ func parseTime(text string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	if _, offset := t.Zone(); offset == 0 {
-		t = t.UTC() // and not local time that happens to be the same
+		t = t.UTC() // Parse may return the local zone if its offset is zero
 	}
-	_, err = t.MarshalText() // it refuses some of what Parse takes
+	_, err = t.MarshalText() // Parse accepts times that can't be encoded
 	return t, err == nil
 }
 
-// Times since 1970 are taken for such between these years, in seconds; what is a thousand times as large is in milliseconds.
+// A number between these is a time in seconds since 1970. One a thousand times as large is in milliseconds.
 var (
 	earliest = float64(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Unix())
 	latest   = float64(time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).Unix())

@@ -1,4 +1,5 @@
-// Package loosejson reads JSON whose shape nobody knows, such as the errors of services and gateways, as far as it can be read.
+// Package loosejson reads JSON of unknown shape, such as the errors of services and gateways. It reads as much as it can of JSON that
+// is truncated or malformed.
 package loosejson
 
 import (
@@ -12,7 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxNesting is how deep Words tells of lists and objects, and Decode repairs them.
+// maxNesting is how deep Text formats nested arrays and objects, and how deep Decode repairs them.
 const maxNesting = 8
 
 var options = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
@@ -20,7 +21,7 @@ var options = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.Allo
 // Valid reports whether v is one JSON value and nothing else.
 func Valid(v jsontext.Value) bool { return v.IsValid(options) }
 
-// Object is a JSON object whose values are not decoded.
+// Object is a JSON object. Its values are not decoded.
 type Object []Member
 
 // Member is one of an [Object].
@@ -29,8 +30,7 @@ type Member struct {
 	Value jsontext.Value
 }
 
-// Take removes the members with these names, in upper or lower case, and returns their values in the order of the names.
-// It leaves out nulls.
+// Take removes the members with these names, ignoring case, and returns their values in the order of the names, without nulls.
 func (o *Object) Take(names ...string) []jsontext.Value {
 	var taken []jsontext.Value
 	for _, name := range names {
@@ -45,8 +45,7 @@ func (o *Object) Take(names ...string) []jsontext.Value {
 	return taken
 }
 
-// Members splits an object. Of one that ends early, or has a value that can't be read, it returns the members before, and what
-// there is of the last.
+// Members splits an object. If the object is truncated or has a malformed value, the last member has the rest of the text.
 func Members(object jsontext.Value) (all Object) {
 	dec := jsontext.NewDecoder(bytes.NewReader(object), options)
 	_, _ = dec.ReadToken() // the brace
@@ -70,8 +69,8 @@ func Elements(array jsontext.Value) (all []jsontext.Value) {
 	dec := jsontext.NewDecoder(bytes.NewReader(array), options)
 	_, _ = dec.ReadToken() // the bracket
 	for dec.PeekKind() != jsontext.KindEndArray {
-		one, whole := next(dec, array)
-		all = append(all, one)
+		element, whole := next(dec, array)
+		all = append(all, element)
 		if !whole {
 			break
 		}
@@ -79,7 +78,7 @@ func Elements(array jsontext.Value) (all []jsontext.Value) {
 	return all
 }
 
-// next reads a value of text. Of one that can't be read it returns the rest of the text, in which some members may be readable.
+// next reads the next value of text. If it can't, it returns the rest of the text, which may still have readable members.
 func next(dec *jsontext.Decoder, text jsontext.Value) (value jsontext.Value, whole bool) {
 	value, err := dec.ReadValue()
 	if err != nil {
@@ -88,7 +87,7 @@ func next(dec *jsontext.Decoder, text jsontext.Value) (value jsontext.Value, who
 	return value.Clone(), true
 }
 
-// Decode decodes a value as encoding/json decodes into an any, or as much of it as there is. Nil: nothing.
+// Decode decodes a value as encoding/json decodes into an any. Of a malformed value it decodes as much as it can, or returns nil.
 func Decode(v jsontext.Value) any { return decode(v, maxNesting) }
 
 func decode(v jsontext.Value, nesting int) (decoded any) {
@@ -116,27 +115,27 @@ func decode(v jsontext.Value, nesting int) (decoded any) {
 	return decoded
 }
 
-// Words returns a value as text: a list with commas, an object with the names of its members.
-func Words(v jsontext.Value) string { return InWords(Decode(v)) }
+// Text decodes a value and formats it with [Format].
+func Text(v jsontext.Value) string { return Format(Decode(v)) }
 
-// Texts returns values as texts, those of a list one by one.
+// Texts returns the text of each value, and of an array the text of each element.
 func Texts(values ...jsontext.Value) (all []string) {
 	for _, v := range values {
 		if v.Kind() != jsontext.KindBeginArray {
-			all = append(all, Words(v))
+			all = append(all, Text(v))
 			continue
 		}
-		for _, one := range Elements(v) {
-			all = append(all, Words(one))
+		for _, element := range Elements(v) {
+			all = append(all, Text(element))
 		}
 	}
 	return all
 }
 
-// InWords is [Words] of a value that is decoded.
-func InWords(v any) string { return inWords(v, maxNesting) }
+// Format formats a decoded value for people: strings as they are, arrays as "a, b", objects as "name: a, name: b".
+func Format(v any) string { return format(v, maxNesting) }
 
-func inWords(v any, nesting int) string {
+func format(v any, nesting int) string {
 	var parts []string
 	switch v := v.(type) {
 	case nil:
@@ -151,29 +150,29 @@ func inWords(v any, nesting int) string {
 		if nesting == 0 {
 			return "…"
 		}
-		parts = partsInWords(v, nesting-1)
+		parts = formatParts(v, nesting-1)
 	default:
 		return fmt.Sprint(v)
 	}
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ", ")
 }
 
-func partsInWords(v any, nesting int) (parts []string) {
+func formatParts(v any, nesting int) (parts []string) {
 	switch v := v.(type) {
 	case []any:
 		for _, one := range v {
-			parts = append(parts, inWords(one, nesting))
+			parts = append(parts, format(one, nesting))
 		}
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			parts = append(parts, Named(name, inWords(v[name], nesting)))
+			parts = append(parts, Label(name, format(v[name], nesting)))
 		}
 	}
 	return parts
 }
 
-// Named returns "name: text", or one of them if the other is empty.
-func Named(name, text string) string {
+// Label returns "name: text", or only one of the two if the other is empty.
+func Label(name, text string) string {
 	if name == "" || text == "" {
 		return name + text
 	}

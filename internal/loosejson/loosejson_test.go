@@ -44,9 +44,9 @@ func TestValuesAreToldInWords(t *testing.T) {
 		`null`:                            "",
 		`[[[[[[[[[["x"]]]]]]]]]]`:         "…",
 	} {
-		require.Equal(t, want, loosejson.Words(jsontext.Value(text)), text)
+		require.Equal(t, want, loosejson.Text(jsontext.Value(text)), text)
 	}
-	require.Equal(t, "a, b", loosejson.InWords([]string{"a", "", "b"}))
-	require.Equal(t, "7", loosejson.InWords(7))
+	require.Equal(t, "a, b", loosejson.Format([]string{"a", "", "b"}))
+	require.Equal(t, "7", loosejson.Format(7))
 	require.Equal(t, []string{"a", "b", "c: d"}, loosejson.Texts(jsontext.Value(`["a","b"]`), jsontext.Value(`{"c":"d"}`)))
 }

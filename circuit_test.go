@@ -18,7 +18,9 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// quota is a service that answers 429 while it is used up.
+// These tests prove over the public API that one call probes the service after a 429 while the others wait for its result.
+
+// quota is a service that responds with 429 while it is used up.
 type quota struct {
 	mu        sync.Mutex
 	usedUp    bool
@@ -75,7 +77,7 @@ func sweep(t *testing.T, c *pipelines.Client, n int) []error {
 	return errs
 }
 
-func TestAUsedUpQuotaIsFoundOutByOneRequestForAll(t *testing.T) {
+func TestCircuitProbesAUsedUpQuotaOnceForAllCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quota{usedUp: true}
 		for _, err := range sweep(t, quotaClient(t, q), 64) {
@@ -92,7 +94,7 @@ func TestAUsedUpQuotaIsFoundOutByOneRequestForAll(t *testing.T) {
 	})
 }
 
-func TestAQuotaThatComesBackLetsAllCallsGoOn(t *testing.T) {
+func TestCircuitLetsAllCallsGoOnWhenTheQuotaIsBack(t *testing.T) {
 	for name, after := range map[string]string{"without a Retry-After": "", "with one": "3"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -113,7 +115,7 @@ func TestAQuotaThatComesBackLetsAllCallsGoOn(t *testing.T) {
 	}
 }
 
-func TestARetryAfterThatIsTooLongHoldsNobodyBack(t *testing.T) {
+func TestCircuitHoldsNoCallBackForARetryAfterThatIsTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quota{usedUp: true, after: "3600"}
 		start := time.Now()
@@ -127,7 +129,7 @@ func TestARetryAfterThatIsTooLongHoldsNobodyBack(t *testing.T) {
 	})
 }
 
-func TestACallThatIsHeldBackEndsWithItsContext(t *testing.T) {
+func TestCircuitEndsACallThatItHoldsBackWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quota{usedUp: true, after: "30"}
 		c := quotaClient(t, q)
@@ -155,7 +157,7 @@ func TestACallThatIsHeldBackEndsWithItsContext(t *testing.T) {
 type cancelKey struct{}
 
 // The request that goes ahead may get lost in every way there is: another then goes ahead in its place.
-func TestARequestThatGoesAheadAndIsLostHoldsNobodyBack(t *testing.T) {
+func TestCircuitHoldsNoCallBackWhereTheProbeIsLost(t *testing.T) {
 	lost := errors.New("lost")
 	fine := func(context.Context) error { return nil }
 	for name, lose := range map[string]struct{ onTheWay, inTheSource func(context.Context) error }{
@@ -209,7 +211,7 @@ func TestARequestThatGoesAheadAndIsLostHoldsNobodyBack(t *testing.T) {
 	}
 }
 
-func TestPollsThatAreHeldBackWaitForTheQuota(t *testing.T) {
+func TestCircuitHoldsPollsBackUntilTheQuotaIsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -236,7 +238,7 @@ func TestPollsThatAreHeldBackWaitForTheQuota(t *testing.T) {
 	})
 }
 
-func TestABrokenNetworkAfterARefusalIsFoundOutByAllAtOnce(t *testing.T) {
+func TestCircuitReleasesAllCallsWhereTheNetworkBreaksAfterA429(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sends atomic.Int32
 		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -255,7 +257,7 @@ func TestABrokenNetworkAfterARefusalIsFoundOutByAllAtOnce(t *testing.T) {
 	})
 }
 
-func TestALaterRefusalMayAskForALongerWait(t *testing.T) {
+func TestCircuitWaitsLongerWhereALater429AsksForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var sent []time.Duration
@@ -285,7 +287,7 @@ func TestALaterRefusalMayAskForALongerWait(t *testing.T) {
 	})
 }
 
-func TestCallsOfOneAttemptWaitForNobody(t *testing.T) {
+func TestCircuitHoldsNoCallsOfOneAttemptBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quota{usedUp: true, after: "55"}
 		start := time.Now()
@@ -314,7 +316,7 @@ func (l *perSecond) Wait(context.Context) error {
 	return nil
 }
 
-func TestCallsThatWereHeldBackStillObeyTheLimiter(t *testing.T) {
+func TestCircuitKeepsToTheLimiterWithCallsThatItHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quota{usedUp: true, after: "50"}
 		time.AfterFunc(2*time.Second, func() { q.set(false) })
@@ -331,7 +333,7 @@ func TestCallsThatWereHeldBackStillObeyTheLimiter(t *testing.T) {
 	})
 }
 
-func TestAServiceThatAsksToWaitForNextToNothingIsNotAskedWithoutEnd(t *testing.T) {
+func TestCircuitDoesNotProbeWithoutEndWhereRetryAfterIsTiny(t *testing.T) {
 	for name, circuit := range map[string]pipelines.Option{"with the circuit": nil, "without it": pipelines.WithoutQuotaCircuit()} {
 		for _, after := range []string{"0.000001", "0.01", "0"} {
 			t.Run(name+", "+after, func(t *testing.T) {
@@ -357,31 +359,45 @@ func TestAServiceThatAsksToWaitForNextToNothingIsNotAskedWithoutEnd(t *testing.T
 	}
 }
 
-func TestAQuotaIsWaitedForLongerThanAClientsTimeout(t *testing.T) {
+func TestCircuitWaitsLongerThanAClientsTimeout(t *testing.T) {
 	for _, back := range []time.Duration{40 * time.Second, 5 * time.Minute} {
-		synctest.Test(t, func(t *testing.T) {
-			srv := pipelinestest.NewServer()
-			defer srv.Close()
-			r := srv.AddRepository("acme", "site")
-			r.AddPipelines(1)
-			srv.Inject(pipelinestest.Fault{Status: http.StatusTooManyRequests, For: back})
-			c := srv.Client(pipelines.WithHTTPClient(&http.Client{Transport: srv.Transport(), Timeout: 5 * time.Second}))
-			begin := time.Now()
-			var wg sync.WaitGroup
-			for range 4 {
-				wg.Go(func() {
-					_, err := c.Pipelines.Get(t.Context(), r.Repo(), "1")
-					took := time.Since(begin)
-					if back < time.Minute {
-						assert.NoError(t, err)
-						assert.GreaterOrEqual(t, took, back)
-						return
-					}
-					assert.ErrorIs(t, err, pipelines.ErrRateLimited)
-					assert.InDelta(t, time.Minute, took, float64(5*time.Second))
-				})
-			}
-			wg.Wait()
+		t.Run(back.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := pipelinestest.NewServer()
+				defer srv.Close()
+				r := srv.AddRepository("acme", "site")
+				r.AddPipelines(1)
+				srv.Inject(pipelinestest.Fault{Status: http.StatusTooManyRequests, For: back})
+				c := srv.Client(pipelines.WithHTTPClient(&http.Client{Transport: srv.Transport(), Timeout: 5 * time.Second}))
+				begin := time.Now()
+				var wg sync.WaitGroup
+				for range 4 {
+					wg.Go(func() {
+						_, err := c.Pipelines.Get(t.Context(), r.Repo(), "1")
+						took := time.Since(begin)
+						if back < time.Minute {
+							assert.NoError(t, err)
+							assert.GreaterOrEqual(t, took, back)
+							return
+						}
+						assert.ErrorIs(t, err, pipelines.ErrRateLimited)
+						assert.InDelta(t, time.Minute, took, float64(5*time.Second))
+					})
+				}
+				wg.Wait()
+			})
 		})
 	}
+}
+
+func TestCircuitHoldsNoCallWithMaxAttemptsOfOneBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		c := viaFunc(t, func(req *http.Request) (*http.Response, error) { return respond(req, 429, ""), nil })
+		for range 3 {
+			_, err := c.Pipelines.Get(t.Context(), repo, "1", pipelines.WithMaxAttempts(1))
+			require.ErrorIs(t, err, pipelines.ErrRateLimited)
+		}
+		require.Zero(t, time.Since(start))
+	})
 }

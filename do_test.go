@@ -3,11 +3,13 @@ package pipelines_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -62,11 +64,13 @@ func TestDoEncodesAsEncodingJSONDoes(t *testing.T) {
 		map[string]any{"z": false, "a": []any{}, "n": []string(nil)}, map[int]string{2: "b", 1: "a"}, []int(nil), "text", 1.0, json.RawMessage(`[1]`),
 		time.Minute, "bad \xff utf8",
 	} {
-		want, err := json.Marshal(body)
-		require.NoError(t, err)
-		require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", body, nil))
-		seen := srv.seen()
-		require.Equal(t, string(want), seen[len(seen)-1].Body)
+		t.Run(fmt.Sprintf("%T", body), func(t *testing.T) {
+			want, err := json.Marshal(body)
+			require.NoError(t, err)
+			require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", body, nil))
+			seen := srv.seen()
+			require.Equal(t, string(want), seen[len(seen)-1].Body)
+		})
 	}
 	require.NotContains(t, srv.seen()[0].Body, "is_private", "what isn't set is not sent")
 }
@@ -89,7 +93,7 @@ func TestDoDecodesAsEncodingJSONDoes(t *testing.T) {
 	require.Equal(t, map[string]int{"a": 1, "b": 1}, merged)
 }
 
-func TestDoAsksOnceForWhatDoesNotFit(t *testing.T) {
+func TestDoDoesNotRetryWhatDoesNotFit(t *testing.T) {
 	for _, method := range []string{"GET", "PUT", "DELETE", "POST"} {
 		for body, says := range map[string]string{
 			`{"size":"4711"}`:     `"Size"`,
@@ -103,24 +107,26 @@ func TestDoAsksOnceForWhatDoesNotFit(t *testing.T) {
 			`{"data":"4711?"}`:    "JSON of another shape",
 			`{"array":{"a":4711}`: "not JSON",
 		} {
-			sent := 0
-			c := inProcess(t, 3, func(req *http.Request) *http.Response {
-				sent++
-				return respond(req, 200, body)
+			t.Run(method+" of "+body, func(t *testing.T) {
+				sent := 0
+				c := inProcess(t, 3, func(req *http.Request) *http.Response {
+					sent++
+					return respond(req, 200, body)
+				})
+				out := everyday{Size: 1}
+				err := c.Do(t.Context(), method, "/a", nil, &out)
+				require.Contains(t, strings.ToLower(err.Error()), strings.ToLower(says), body)
+				require.ErrorContains(t, err, "its body cannot be read")
+				require.NotContains(t, err.Error(), "4711")
+				require.Equal(t, method == "POST", errors.Is(err, pipelines.ErrOutcomeUnknown))
+				require.Equal(t, strings.Contains(body, "color"), errors.Is(err, errNoColor), "the caller's own error can be reached")
+				require.Zero(t, out)
+				if says == "not JSON" && method != "POST" {
+					require.Equal(t, 3, sent, body)
+					return
+				}
+				require.Equal(t, 1, sent, "%s %s", method, body)
 			})
-			out := everyday{Size: 1}
-			err := c.Do(t.Context(), method, "/a", nil, &out)
-			require.Contains(t, strings.ToLower(err.Error()), strings.ToLower(says), body)
-			require.ErrorContains(t, err, "its body cannot be read")
-			require.NotContains(t, err.Error(), "4711")
-			require.Equal(t, method == "POST", errors.Is(err, pipelines.ErrOutcomeUnknown))
-			require.Equal(t, strings.Contains(body, "color"), errors.Is(err, errNoColor), "the caller's own error can be reached")
-			require.Zero(t, out)
-			if says == "not JSON" && method != "POST" {
-				require.Equal(t, 3, sent, body)
-				continue
-			}
-			require.Equal(t, 1, sent, "%s %s", method, body)
 		}
 	}
 }
@@ -134,7 +140,7 @@ func TestDoReadsTheModelsOfThePackageAsTheirMethodsDo(t *testing.T) {
 	do := func(out any) error {
 		sent = 0
 		err := c.Do(t.Context(), http.MethodGet, "/a", nil, out)
-		require.Equal(t, 1, sent)
+		require.Equal(t, 1, sent, "requests sent")
 		return err
 	}
 	const odd = `{"uuid":"{1}","created_on":"2026-08-01 12:00:00","labels":[],"Build_Number":"7"}`
@@ -177,9 +183,11 @@ func TestDoSendsTheModelsOfThePackageAsTheirMethodsDo(t *testing.T) {
 	for _, body := range []any{secured, &secured, []pipelines.VariableRequest{secured}, map[string]*pipelines.VariableRequest{"a": &secured}, pipelines.RunRequest{
 		Target: pipelines.BranchTarget("main"), Variables: []pipelines.VariableRequest{secured},
 	}} {
-		require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", body, nil))
-		seen := srv.seen()
-		require.Contains(t, seen[len(seen)-1].Body, `"value":"v<"`, "%T", body)
+		t.Run(fmt.Sprintf("%T", body), func(t *testing.T) {
+			require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", body, nil))
+			seen := srv.seen()
+			require.Contains(t, seen[len(seen)-1].Body, `"value":"v<"`, "%T", body)
+		})
 	}
 	type tree []tree
 	require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", tree{{}, {{}}}, nil))
@@ -198,17 +206,119 @@ func TestDoBoundsWhatAResponseBecomes(t *testing.T) {
 		"nulls":         `[null` + strings.Repeat(",null", 4<<20) + `]`,
 	} {
 		for _, out := range []any{new(any), new([]any), new(map[string]any), new(struct{ A []any })} {
-			sent := 0
-			c := inProcess(t, 3, func(req *http.Request) *http.Response {
-				sent++
-				return respond(req, 200, body)
+			t.Run(fmt.Sprintf("%s into %T", name, out), func(t *testing.T) {
+				sent := 0
+				c := inProcess(t, 3, func(req *http.Request) *http.Response {
+					sent++
+					return respond(req, 200, body)
+				})
+				require.ErrorIs(t, c.Do(t.Context(), http.MethodGet, "/a", nil, out), pipelines.ErrResponseTooLarge, name)
+				require.Equal(t, 1, sent, "requests sent")
 			})
-			require.ErrorIs(t, c.Do(t.Context(), http.MethodGet, "/a", nil, out), pipelines.ErrResponseTooLarge, name)
-			require.Equal(t, 1, sent)
 		}
 		c := inProcess(t, 3, func(req *http.Request) *http.Response { return respond(req, 200, body) })
 		var raw []byte
 		require.NoError(t, c.Do(t.Context(), http.MethodGet, "/a", nil, &raw))
 		require.Len(t, raw, len(body), "%s as they are", name)
+	}
+}
+
+func TestDoRefusesPathsThatLeaveTheBaseURL(t *testing.T) {
+	srv := record(t, answerJSON(`{}`))
+	c := newClient(t, srv.base())
+	for _, path := range []string{
+		"", "/", "//evil.example/x", "..", "/../x", "/a/../b", "/a/%2e%2e/b", "/a//b", "/a/./b", "/a#b", "/a/%zz", "/a?b=%zz", "/a?b;c",
+		"https://evil.example/x",
+	} {
+		err := c.Do(t.Context(), http.MethodGet, path, nil, nil)
+		if assert.Error(t, err, path) {
+			assert.ErrorIs(t, err, pipelines.ErrInvalidArgument, path)
+		}
+	}
+	require.Error(t, c.Do(t.Context(), "G ET", "/a", nil, nil))
+	srv.requireSent(t, 0)
+}
+
+func TestDoSendsAnythingBelowTheBaseURL(t *testing.T) {
+	type thing struct {
+		Name string `json:"name"`
+	}
+	srv := record(t, answerJSON(`{"name":"x"}`))
+	c := newClient(t, srv.base())
+	var out thing
+	require.NoError(t, c.Do(t.Context(), http.MethodPost, "repositories/acme/a%20b/things/?q=1", thing{"in"}, &out, pipelines.WithQuery("p", "2")))
+	require.Equal(t, thing{"x"}, out)
+	got := srv.only(t)
+	require.Equal(t, "/2.0/repositories/acme/a%20b/things/", got.Path)
+	require.Equal(t, "p=2&q=1", got.Query)
+	require.Equal(t, `{"name":"in"}`, got.Body)
+	require.Equal(t, "application/json", got.Header.Get("Content-Type"))
+}
+
+func TestDoTakesBytesAsTheyAre(t *testing.T) {
+	srv := record(t, answer(http.StatusOK, "text/plain", "raw"))
+	c := newClient(t, srv.base())
+	var out []byte
+	require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", []byte("a: 1"), &out, pipelines.WithHeader("content-type", "application/yaml")))
+	require.Equal(t, "raw", string(out))
+	require.Equal(t, "a: 1", srv.only(t).Body)
+	require.Equal(t, "application/yaml", srv.only(t).Header.Get("Content-Type"))
+}
+
+func TestDoLeavesOutAloneWithoutContent(t *testing.T) {
+	srv := record(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	c := newClient(t, srv.base())
+	out := map[string]any{"kept": true}
+	require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", nil, &out))
+	require.Equal(t, map[string]any{"kept": true}, out)
+	require.NoError(t, c.Do(t.Context(), http.MethodDelete, "/a", nil, nil))
+}
+
+func TestDoTakesAResponseThatDoesNotClaimToHaveContent(t *testing.T) {
+	out := map[string]any{"kept": true}
+	for _, method := range []string{"GET", "PUT", "POST", "DELETE"} {
+		for _, status := range []int{200, 202} {
+			srv := record(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header()["Content-Type"] = nil
+				w.WriteHeader(status)
+			})
+			require.NoError(t, newClient(t, srv.base()).Do(t.Context(), method, "/a", nil, &out))
+		}
+	}
+	head := record(t, answerJSON(`{"a":1}`))
+	require.NoError(t, newClient(t, head.base()).Do(t.Context(), "HEAD", "/a", nil, &out))
+	require.Equal(t, map[string]any{"kept": true}, out)
+}
+
+func TestDoRefusesWhatItCannotEncodeOrDecodeInto(t *testing.T) {
+	srv := record(t, answerJSON(`{}`))
+	c := newClient(t, srv.base())
+	for name, err := range map[string]error{
+		"a channel":     c.Do(t.Context(), http.MethodPost, "/a", make(chan int), nil),
+		"no pointer":    c.Do(t.Context(), http.MethodGet, "/a", nil, struct{}{}),
+		"a nil pointer": c.Do(t.Context(), http.MethodGet, "/a", nil, (*int)(nil)),
+	} {
+		assert.ErrorIs(t, err, pipelines.ErrInvalidArgument, name)
+	}
+	srv.requireSent(t, 0)
+}
+
+func TestDoSendsANilPointerToARequest(t *testing.T) {
+	srv := record(t, answerJSON(`{}`))
+	c := newClient(t, srv.base())
+	require.NotPanics(t, func() {
+		_ = c.Do(t.Context(), "POST", "/x", (*pipelines.VariableRequest)(nil), nil)
+		_ = c.Do(t.Context(), "POST", "/x", (*pipelines.RunRequest)(nil), nil)
+		_ = c.Do(t.Context(), "POST", "/x", []*pipelines.VariableUpdate{nil}, nil)
+	})
+}
+
+func TestDoSendsAnEmptyBodyWithoutAContentType(t *testing.T) {
+	srv := record(t, answerJSON(`{}`))
+	c := newClient(t, srv.base())
+	require.NoError(t, c.Do(t.Context(), http.MethodPost, "/x", []byte{}, nil))
+	require.NoError(t, c.Do(t.Context(), http.MethodPost, "/x", nil, nil))
+	for _, req := range srv.seen() {
+		require.Empty(t, req.Header.Get("Content-Type"))
 	}
 }

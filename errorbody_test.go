@@ -7,16 +7,16 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
 )
-
-var asJSON = http.Header{"Content-Type": {"application/json"}}
 
 func TestAnErrorShowsTheArgumentsOfItsData(t *testing.T) {
 	srv := record(t, answer(400, "application/json", `{"error":{"message":"Bad request","detail":"The request body contains invalid properties",
@@ -170,8 +170,10 @@ func TestAnErrorIsReadInItsCharset(t *testing.T) {
 
 func TestTextThatBeginsLikeJSONIsText(t *testing.T) {
 	for _, body := range []string{"404 page not found", "[error] no upstream", "{name} is not known", "true story", `"quoted" name`, "[1] see below", "-1 is no size"} {
-		e := apiError(t, 404, http.Header{"Content-Type": {"text/plain"}}, body)
-		assert.Equal(t, body, e.Message)
+		t.Run(body, func(t *testing.T) {
+			e := apiError(t, 404, http.Header{"Content-Type": {"text/plain"}}, body)
+			assert.Equal(t, body, e.Message)
+		})
 	}
 }
 
@@ -205,13 +207,13 @@ func TestAnErrorStaysOnOneLineAndBoundedHoweverMuchItSays(t *testing.T) {
 	}
 }
 
-func TestALongFieldLeavesRoomForTheArguments(t *testing.T) {
+func TestALongFieldOfAnErrorLeavesRoomForTheArguments(t *testing.T) {
 	long := strings.Repeat("x", 5000)
 	e := apiError(t, 400, asJSON, `{"error":{"message":"`+long+`","detail":"`+long+`","fields":{"a":"`+long+`"},"data":{"arguments":{"r":"the reason"}}}}`)
 	require.Contains(t, e.Error(), "; r: the reason")
 }
 
-func TestAMemberThatNestsTooDeepLosesNoOther(t *testing.T) {
+func TestAMemberOfAnErrorThatNestsTooDeepLosesNoOther(t *testing.T) {
 	deep := strings.Repeat(`[`, 25_000) + strings.Repeat(`]`, 25_000)
 	for name, body := range map[string]string{
 		"after the message":  `{"error":{"message":"M","x":` + deep + `}}`,
@@ -221,11 +223,6 @@ func TestAMemberThatNestsTooDeepLosesNoOther(t *testing.T) {
 		assert.Equal(t, "M", apiError(t, 400, asJSON, body).Message, name)
 	}
 }
-
-// lostBody ends with an error where the body should go on.
-type lostBody struct{ io.Reader }
-
-func (lostBody) Close() error { return nil }
 
 func TestAnErrorWhoseBodyIsLostOnTheWayHasTheWordsThatCame(t *testing.T) {
 	c := inProcess(t, 1, func(req *http.Request) *http.Response {
@@ -238,4 +235,140 @@ func TestAnErrorWhoseBodyIsLostOnTheWayHasTheWordsThatCame(t *testing.T) {
 	var e *pipelines.APIError
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, "Bad request", e.Message)
+}
+
+func TestEveryFormOfErrorBodyIsRead(t *testing.T) {
+	jsonType := http.Header{"Content-Type": {"application/json"}}
+	for name, tc := range map[string]struct {
+		status int
+		header http.Header
+		body   string
+		want   pipelines.APIError
+		text   string // what Error says after the path
+	}{
+		"the standard form": {
+			404, jsonType, `{"type":"error","error":{"message":"Resource not found","detail":"There is no API hosted at this URL"}}`,
+			pipelines.APIError{Message: "Resource not found", Detail: "There is no API hosted at this URL"},
+			"404 Not Found: Resource not found: There is no API hosted at this URL",
+		},
+		"without its type": {
+			400, jsonType, `{"error":{"message":"Bad request"}}`,
+			pipelines.APIError{Message: "Bad request"}, "400 Bad Request",
+		},
+		"of the pipelines service": {
+			400, jsonType, `{"error":{"message":"Bad request","detail":"Nope.","data":{"key":"result-service.pipeline-id.not-found","arguments":{"id":"7"}}}}`,
+			pipelines.APIError{
+				Message: "Bad request", Detail: "Nope.", Key: "result-service.pipeline-id.not-found",
+				Data: map[string]any{"key": "result-service.pipeline-id.not-found", "arguments": map[string]any{"id": "7"}},
+			},
+			"400 Bad Request: Nope.; id: 7",
+		},
+		"with the key as its message": {
+			400, jsonType, `{"error":{"message":"hostname-not-allowed"}}`,
+			pipelines.APIError{Message: "hostname-not-allowed", Key: "hostname-not-allowed"}, "400 Bad Request: hostname-not-allowed",
+		},
+		"with fields as text and lists": {
+			400, jsonType, `{"error":{"message":"Bad","fields":{"b":["x","y"],"a":"z","c":7}}}`,
+			pipelines.APIError{Message: "Bad", Fields: map[string][]string{"a": {"z"}, "b": {"x", "y"}, "c": {"7"}}}, "400 Bad Request: Bad; a: z; b: x, y; c: 7",
+		},
+		"of a missing scope": {
+			403, jsonType, `{"type":"error","error":{"message":"Your credentials lack one or more required privilege scopes.","detail":{"required":["pipeline:write"],"granted":["pipeline"]}}}`,
+			pipelines.APIError{
+				Message: "Your credentials lack one or more required privilege scopes.", Detail: "required scopes: pipeline:write; granted: pipeline",
+				Data: map[string]any{"required": []string{"pipeline:write"}, "granted": []string{"pipeline"}},
+			},
+			"403 Forbidden: Your credentials lack one or more required privilege scopes.: required scopes: pipeline:write; granted: pipeline",
+		},
+		"with a detail of another shape": {
+			403, jsonType, `{"error":{"message":"No","detail":{"why":1}}}`,
+			pipelines.APIError{Message: "No", Detail: `{"why":1}`}, `403 Forbidden: No: {"why":1}`,
+		},
+		"with an ID": {
+			500, jsonType, `{"type":"error","error":{"message":"Something went wrong","id":"f00d"}}`,
+			pipelines.APIError{Message: "Something went wrong", RequestID: "f00d"}, "500 Internal Server Error: Something went wrong",
+		},
+		"without the envelope": {
+			500, jsonType, `{"message":"There was an error","arguments":{"a":"b"},"key":"rest-service.error"}`,
+			pipelines.APIError{Message: "There was an error", Key: "rest-service.error", Data: map[string]any{"arguments": map[string]any{"a": "b"}}},
+			"500 Internal Server Error: There was an error; a: b",
+		},
+		"of the token endpoint": {
+			400, jsonType, `{"error":"invalid_grant","error_description":"No such client"}`,
+			pipelines.APIError{Message: "No such client", Key: "invalid_grant"}, "400 Bad Request: No such client",
+		},
+		"as text": {
+			429, http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, "Rate limit for this resource has been exceeded\n",
+			pipelines.APIError{Message: "Rate limit for this resource has been exceeded"}, "429 Too Many Requests: Rate limit for this resource has been exceeded",
+		},
+		"as a page": {
+			404, http.Header{"Content-Type": {"text/html; charset=utf-8"}}, "<!DOCTYPE html><title>Not here</title>",
+			pipelines.APIError{Message: "Not Found"}, "404 Not Found",
+		},
+		"as a page that says it is text": {
+			502, http.Header{"Content-Type": {"text/plain"}}, "<html>", pipelines.APIError{Message: "Bad Gateway"}, "502 Bad Gateway",
+		},
+		"as text that says it is JSON": {
+			401, jsonType, "Unauthorized; scope does not match", pipelines.APIError{Message: "Unauthorized; scope does not match"}, "401 Unauthorized: Unauthorized; scope does not match",
+		},
+		"as text that says it is a page": {
+			403, http.Header{"Content-Type": {"text/html; charset=utf-8"}}, "Access denied", pipelines.APIError{Message: "Access denied"}, "403 Forbidden: Access denied",
+		},
+		"as words and a page":  {502, http.Header{"Content-Type": {"text/html"}}, "oops <p>no</p>", pipelines.APIError{Message: "Bad Gateway"}, "502 Bad Gateway"},
+		"as an image":          {502, http.Header{"Content-Type": {"image/png"}}, "\x89PNG", pipelines.APIError{Message: "Bad Gateway"}, "502 Bad Gateway"},
+		"JSON without words":   {400, jsonType, `null`, pipelines.APIError{Message: "Bad Request"}, "400 Bad Request"},
+		"empty":                {503, nil, "", pipelines.APIError{Message: "Service Unavailable"}, "503 Service Unavailable"},
+		"JSON of another kind": {400, jsonType, `[7, null]`, pipelines.APIError{Message: "Bad Request"}, "400 Bad Request"},
+		"JSON that ends early": {400, jsonType, `{"error":{"message":"B`, pipelines.APIError{Message: "Bad Request"}, "400 Bad Request"},
+		"with the request's own ID": {
+			404, http.Header{"Content-Type": {"application/json"}, "X-Request-Id": {"r-1"}}, `{"error":{"message":"No","id":"x"}}`,
+			pipelines.APIError{Message: "No", RequestID: "r-1"}, "404 Not Found: No",
+		},
+		"with a Retry-After": {
+			429, http.Header{"Content-Type": {"text/plain"}, "Retry-After": {"90"}}, "Slow down",
+			pipelines.APIError{Message: "Slow down", RetryAfter: 90 * time.Second}, "429 Too Many Requests: Slow down; retry after 1m30s",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := apiError(t, tc.status, tc.header, tc.body)
+			want := tc.want
+			want.Operation, want.Method, want.Path = "Pipelines.Get", "GET", "/repositories/acme/site/pipelines/7"
+			want.StatusCode, want.Attempts, want.Body = tc.status, 1, []byte(tc.body)
+			require.Equal(t, &want, got)
+			require.EqualError(t, got, "pipelines: Pipelines.Get: GET /repositories/acme/site/pipelines/7: "+tc.text)
+		})
+	}
+}
+
+func TestALongErrorBodyIsCut(t *testing.T) {
+	e := apiError(t, 500, http.Header{"Content-Type": {"text/plain"}}, strings.Repeat("ä", 1<<20))
+	require.Len(t, e.Body, 4<<10)
+	require.Less(t, len(e.Error()), 1000)
+}
+
+func TestErrorsAreUTF8WhateverTheServiceSends(t *testing.T) {
+	const junk = "oops \xff\xc3("
+	for name, tc := range map[string]struct{ contentType, body string }{
+		"JSON":               {"application/json", `{"error":{"message":"` + junk + `","detail":"` + junk + `","fields":{"` + junk + `":["` + junk + `"]},"data":{"key":"` + junk + `"}}}`},
+		"text":               {"text/plain", junk},
+		"of a strange type":  {"\xff/\xfe", junk},
+		"cut within a rune":  {"text/plain", "a" + strings.Repeat("é", 40_000)},
+		"of the old message": {"application/json", `{"message":"` + junk + `"}`},
+	} {
+		for _, v := range victims() {
+			t.Run(name+" from "+v.name, func(t *testing.T) {
+				srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+					for _, header := range []string{"X-Request-Id", "Atl-Traceid", "Retry-After", "Location", "X-\xff"} {
+						w.Header().Set(header, junk)
+					}
+					answer(422, tc.contentType, tc.body)(w, req)
+				})
+				err := v.call(t, srv.URL)
+				var e *pipelines.APIError
+				require.ErrorAs(t, err, &e)
+				require.ErrorIs(t, err, pipelines.ErrInvalidRequest)
+				assert.True(t, utf8.ValidString(err.Error()), "%q", err)
+				assert.True(t, utf8.ValidString(fmt.Sprintf("%+v", err)))
+			})
+		}
+	}
 }

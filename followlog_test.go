@@ -2,10 +2,13 @@ package pipelines_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,26 +17,6 @@ import (
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
-)
-
-// inBubble runs a test on a fake clock against a handler, and counts its requests.
-func inBubble(t *testing.T, handle http.HandlerFunc, test func(t *testing.T, c *pipelines.Client, asked func() int)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		n := 0
-		counting := func(w http.ResponseWriter, req *http.Request) { n++; handle(w, req) }
-		hc := &http.Client{Transport: hosts{"http://api.example": counting}}
-		test(t, newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)), func() int { return n })
-	})
-}
-
-// noLog answers for a step as given, whose log there is none of.
-func noLog(step string) http.HandlerFunc { return stubborn(step, 1e9, "") }
-
-const (
-	ranStep  = `{"uuid":"{s}","name":"A","started_on":"2026-01-01T00:00:00Z","state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`
-	stopped  = `{"uuid":"{s}","name":"A","state":{"name":"COMPLETED","result":{"name":"STOPPED"}}}`
-	neverRan = `{"uuid":"{s}","name":"A","started_on":"2026-01-01T00:00:00Z","state":{"name":"COMPLETED","result":{"name":"NOT_RUN"}}}`
 )
 
 func TestFollowLogOfNothingIsNotFound(t *testing.T) {
@@ -232,6 +215,62 @@ func TestFollowLogFromAnOffsetReadsALogThatLiesCompressed(t *testing.T) {
 	}
 }
 
+// growing is a log that grows by a byte a second, and the step that writes it.
+type growing struct {
+	start   time.Time
+	begins  time.Duration // when the log exists
+	ends    time.Duration
+	content []byte
+	lost    int // how many requests for the log fail in between
+
+	mu          sync.Mutex
+	transferred int
+	requests    []string
+}
+
+type countingWriter struct {
+	http.ResponseWriter
+	status, n int
+}
+
+func (w *countingWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *countingWriter) Write(p []byte) (int, error) {
+	if w.status < 300 {
+		w.n += len(p)
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+func (g *growing) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	age := time.Since(g.start)
+	isLog := strings.HasSuffix(req.URL.Path, "/log")
+	g.requests = append(g.requests, fmt.Sprintf("%s %v", map[bool]string{true: "log", false: "step"}[isLog], age))
+	switch {
+	case !isLog && age < g.begins:
+		answerJSON(`{"state":{"name":"PENDING"}}`)(w, req)
+	case !isLog && age < g.ends:
+		answerJSON(`{"state":{"name":"IN_PROGRESS"}}`)(w, req)
+	case !isLog:
+		answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`)(w, req)
+	case age < g.begins:
+		answer(404, "application/json", `{"error":{"message":"no log"}}`)(w, req)
+	case g.lost > 0 && age > g.begins:
+		g.lost--
+		answer(404, "application/json", `{"error":{"message":"no log"}}`)(w, req)
+	default:
+		n := min(len(g.content), int((min(age, g.ends)-g.begins)/time.Second))
+		counter := &countingWriter{ResponseWriter: w}
+		serveLog(g.content[:n], "")(counter, req)
+		g.transferred += counter.n
+	}
+}
+
 func TestFollowLogWaitsForALogToReachItsOffset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &growing{start: time.Now(), ends: time.Minute, content: noise(3600)}
@@ -302,4 +341,141 @@ func TestALogThatGoesCompressedIntoStorageIsFollowedToItsEnd(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestFollowLogReadsAGrowingLogToItsEnd(t *testing.T) {
+	for name, tc := range map[string]struct {
+		begins, ends time.Duration
+		offset       int64
+		lost         int
+	}{
+		"that exists already":       {0, time.Minute, 0, 0},
+		"that begins later":         {30 * time.Second, 90 * time.Second, 0, 0},
+		"that grows for an hour":    {0, time.Hour, 0, 0},
+		"from an offset":            {0, time.Minute, 20, 0},
+		"that is away for a moment": {0, time.Minute, 0, 2},
+		"that is finished":          {0, 0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &growing{start: time.Now(), begins: tc.begins, ends: tc.ends, content: noise(3600), lost: tc.lost}
+				c := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: hosts{"http://api.example": g.ServeHTTP}}))
+				r, err := c.Steps.FollowLog(t.Context(), repo, "8", "{s}", &pipelines.FollowOptions{Offset: tc.offset})
+				require.NoError(t, err)
+				defer r.Close()
+				got, err := io.ReadAll(r)
+				require.NoError(t, err)
+				want := g.content[tc.offset:int((tc.ends-tc.begins)/time.Second)]
+				require.True(t, bytes.Equal(want, got), "%d bytes, not %d", len(got), len(want))
+				require.Equal(t, len(want), g.transferred, "each byte once")
+				if tc.ends == 0 {
+					require.Equal(t, g.start, time.Now(), "nothing to wait for")
+				}
+				require.Less(t, time.Since(g.start), tc.ends+time.Minute)
+				require.LessOrEqual(t, len(g.requests), 60+int(tc.ends/(15*time.Second))+1)
+			})
+		})
+	}
+}
+
+func TestFollowLogEndsWhereItIsClosedOrItsContextEnds(t *testing.T) {
+	for name, end := range map[string]func(io.Closer, context.CancelFunc){
+		"closed":    func(r io.Closer, _ context.CancelFunc) { _ = r.Close() },
+		"cancelled": func(_ io.Closer, cancel context.CancelFunc) { cancel() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &growing{start: time.Now(), ends: time.Hour, content: noise(3600)}
+				c := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: hosts{"http://api.example": g.ServeHTTP}}))
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				r, err := c.Steps.FollowLog(ctx, repo, "8", "{s}", nil)
+				require.NoError(t, err)
+				defer r.Close()
+				done := make(chan error, 1)
+				go func() {
+					_, err := io.ReadAll(r)
+					done <- err
+				}()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				end(r, cancel)
+				want := map[string]error{"closed": fs.ErrClosed, "cancelled": context.Canceled}[name]
+				require.ErrorIs(t, <-done, want)
+				require.Equal(t, time.Minute, time.Since(g.start), "at once")
+			})
+		})
+	}
+}
+
+func TestFollowLogGivesUpWhereTheServiceDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &growing{start: time.Now(), ends: time.Hour, content: noise(3600)}
+		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			if time.Since(g.start) > time.Minute {
+				return respond(req, 503, ""), nil
+			}
+			return hosts{"http://api.example": g.ServeHTTP}.RoundTrip(req)
+		})}))
+		r, err := c.Steps.FollowLog(t.Context(), repo, "8", "{s}", nil)
+		require.NoError(t, err)
+		defer r.Close()
+		got, err := io.ReadAll(r)
+		require.ErrorIs(t, err, pipelines.ErrServer)
+		require.NotEmpty(t, got)
+	})
+}
+
+func TestFollowLogFindsALogThatComesWithTheStepsEnd(t *testing.T) {
+	step := `{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`
+	srv := record(t, stubborn(step, 2, "all"))
+	r, err := newClient(t, srv.base()).Steps.FollowLog(t.Context(), repo, "1", "{s}", nil)
+	require.NoError(t, err)
+	defer r.Close()
+	got, err := io.ReadAll(r)
+	require.NoError(t, err)
+	require.Equal(t, "all", string(got))
+}
+
+func TestFollowLogOfAStepThatEndsWithoutALogIsNotFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		hc := &http.Client{Transport: hosts{"http://api.example": func(w http.ResponseWriter, req *http.Request) {
+			switch {
+			case strings.HasSuffix(req.URL.Path, "/log"):
+				answer(404, "text/plain", "")(w, req)
+			case time.Since(begin) < time.Minute:
+				answerJSON(`{"state":{"name":"PENDING"}}`)(w, req)
+			default:
+				answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"STOPPED"}}}`)(w, req)
+			}
+		}}}
+		r, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Steps.FollowLog(t.Context(), repo, "1", "{s}", nil)
+		require.NoError(t, err)
+		defer r.Close()
+		_, err = io.ReadAll(r)
+		require.ErrorIs(t, err, pipelines.ErrNotFound)
+	})
+}
+
+func TestFollowLogOfAFinishedStepOutlastsAMomentsFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const step = `{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`
+		missing, down := answer(404, "text/plain", ""), answer(503, "text/plain", "")
+		logs := sequence(missing, down, down, down, serveLog([]byte("all"), ""))
+		hc := &http.Client{Transport: hosts{"http://api.example": func(w http.ResponseWriter, req *http.Request) {
+			if strings.HasSuffix(req.URL.Path, "/log") {
+				logs(w, req)
+				return
+			}
+			answerJSON(step)(w, req)
+		}}}
+		r, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Steps.FollowLog(t.Context(), repo, "1", "{s}", nil)
+		require.NoError(t, err)
+		require.NotNil(t, r)
+		defer r.Close()
+		got, err := io.ReadAll(r)
+		require.NoError(t, err)
+		require.Equal(t, "all", string(got))
+	})
 }

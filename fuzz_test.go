@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,15 +22,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// inProcess makes a client whose requests a function answers.
-func inProcess(t *testing.T, attempts int, answerTo func(*http.Request) *http.Response) *pipelines.Client {
-	t.Helper()
-	policy := quick
-	policy.MaxAttempts = attempts
-	return newClient(t, "http://api.example/2.0", pipelines.WithRetry(policy), pipelines.WithHTTPClient(&http.Client{
-		Transport: roundTripper(func(req *http.Request) (*http.Response, error) { return answerTo(req), nil }),
-	}))
-}
+// The fuzz targets of the package. Each proves that no input makes it panic, and what must hold for every input besides.
 
 func FuzzPath(f *testing.F) {
 	for _, seed := range []string{"", ".", "..", "a/b", "../x", "?", "#", "%2F", "%2e%2e", "{a}", "ä", "\x00", "a b", "//", "11111111-2222-4333-8444-555555555555"} {
@@ -65,7 +56,7 @@ func FuzzPath(f *testing.F) {
 	})
 }
 
-// decoders decode an answer into each model.
+// decoders decode a response into each model.
 var decoders = map[string]func(context.Context, *pipelines.Client) (any, error){
 	"Pipeline": func(ctx context.Context, c *pipelines.Client) (any, error) { return c.Pipelines.Get(ctx, repo, "1") },
 	"Pipelines": func(ctx context.Context, c *pipelines.Client) (any, error) {
@@ -198,7 +189,7 @@ func FuzzRetryAfter(f *testing.F) {
 	})
 }
 
-// FuzzRange reads a log from a server that lies about what it gives: each answer takes two bytes of the script. Every body has the
+// FuzzRange reads a log from a server that lies about what it sends: each response takes two bytes of the script. Every body has the
 // right bytes for the place that its header names, so whatever is read has to be a piece of the log from the offset on.
 func FuzzRange(f *testing.F) {
 	f.Add([]byte{0, 0}, uint16(0), uint16(0), uint16(0))
@@ -250,7 +241,7 @@ func FuzzRange(f *testing.F) {
 	})
 }
 
-// lieCompressed answers with the content as it lies in storage, or with the end of that.
+// lieCompressed responds with the content as it lies in storage, or with the end of that.
 func lieCompressed(req *http.Request, stored []byte, end bool, n int) *http.Response {
 	resp := respond(req, 200, string(stored))
 	if end {
@@ -262,7 +253,7 @@ func lieCompressed(req *http.Request, stored []byte, end bool, n int) *http.Resp
 	return resp
 }
 
-// lie answers a request for a range in one of ten ways.
+// lie responds to a request for a range in one of ten ways.
 func lie(req *http.Request, content []byte, kind byte, n int, stop bool) *http.Response {
 	var from int
 	_, _ = fmt.Sscanf(req.Header.Get("Range"), "bytes=%d-", &from)
@@ -308,10 +299,6 @@ func lie(req *http.Request, content []byte, kind byte, n int, stop bool) *http.R
 	}
 	return respond(req, 416, "")
 }
-
-type failingReader struct{}
-
-func (failingReader) Read([]byte) (int, error) { return 0, errors.New("connection lost") }
 
 func FuzzNextLink(f *testing.F) {
 	for _, link := range []string{

@@ -1,17 +1,151 @@
 package pipelines_test
 
 import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
 
 	"github.com/seed-85ed9bfd/pipelines"
 )
+
+var updateFiles = flag.Bool("update", false, "rewrite the files that are generated: testdata/api.txt and the table in docs/operations.md")
+
+// requireFile compares a file with what it should say, or makes it say so.
+func requireFile(t *testing.T, file, want string) {
+	t.Helper()
+	if *updateFiles {
+		require.NoError(t, os.WriteFile(file, []byte(want), 0o644))
+		return
+	}
+	got, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, want, string(got), "%s is out of date. If the change is meant: go test -run '^%s$' -update .", file, t.Name())
+}
+
+type limiterFunc func(context.Context) error
+
+func (f limiterFunc) Wait(ctx context.Context) error { return f(ctx) }
+
+func readAll(r io.ReadCloser, err error) error {
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(io.Discard, r)
+	return err
+}
+
+// parsePackage parses the source files of a folder, without its tests.
+func parsePackage(t *testing.T, files *token.FileSet, dir string, mode parser.Mode) []*ast.File {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	require.NoError(t, err)
+	var all []*ast.File
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(files, name, nil, mode|parser.SkipObjectResolution)
+		require.NoError(t, err)
+		all = append(all, file)
+	}
+	return all
+}
+
+var asJSON = http.Header{"Content-Type": {"application/json"}}
+
+// lostBody ends with an error where the body should go on.
+type lostBody struct{ io.Reader }
+
+func (lostBody) Close() error { return nil }
+
+// apiError is the error of a GET with this response.
+func apiError(t *testing.T, status int, header http.Header, body string, opts ...pipelines.Option) *pipelines.APIError {
+	t.Helper()
+	srv := record(t, func(w http.ResponseWriter, _ *http.Request) {
+		for key, values := range header {
+			w.Header()[key] = values
+		}
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	})
+	opts = append([]pipelines.Option{pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1})}, opts...)
+	_, err := newClient(t, srv.base(), opts...).Pipelines.Get(t.Context(), repo, "7")
+	var e *pipelines.APIError
+	require.ErrorAs(t, err, &e)
+	return e
+}
+
+// inProcess makes a client whose requests go to a function.
+func inProcess(t *testing.T, attempts int, answerTo func(*http.Request) *http.Response) *pipelines.Client {
+	t.Helper()
+	policy := quick
+	policy.MaxAttempts = attempts
+	return newClient(t, "http://api.example/2.0", pipelines.WithRetry(policy), pipelines.WithHTTPClient(&http.Client{
+		Transport: roundTripper(func(req *http.Request) (*http.Response, error) { return answerTo(req), nil }),
+	}))
+}
+
+type failingReader struct{}
+
+func (failingReader) Read([]byte) (int, error) { return 0, errors.New("connection lost") }
+
+// settled takes from a value what two equal ones may differ in: "+00:00" is UTC under another name, and Raw has spaces too.
+func settled(v any) any {
+	each(reflect.ValueOf(v), func(s reflect.Value) {
+		for i := range s.NumField() {
+			switch field := s.Field(i); {
+			case field.Type() == timeType:
+				field.Set(reflect.ValueOf(field.Interface().(time.Time).UTC()))
+			case field.Type() == rawType:
+				field.SetZero()
+			}
+		}
+	})
+	return v
+}
+
+var timeType, rawType = reflect.TypeFor[time.Time](), reflect.TypeFor[[]byte]()
+
+// each calls f with every struct in v, the outer first. Times are values.
+func each(v reflect.Value, f func(reflect.Value)) {
+	switch {
+	case v.Kind() == reflect.Pointer && !v.IsNil():
+		each(v.Elem(), f)
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			each(v.Index(i), f)
+		}
+	case isStruct(v.Type()):
+		f(v)
+		for i := range v.NumField() {
+			each(v.Field(i), f)
+		}
+	}
+}
+
+func isStruct(t reflect.Type) bool { return t.Kind() == reflect.Struct && t != timeType }
 
 var repo = pipelines.Repo{Workspace: "acme", Slug: "site"}
 
@@ -34,12 +168,50 @@ type recorded struct {
 	Header                    http.Header
 }
 
-// recorder is a server on loopback that keeps what arrives and answers by a handler. Its API lies under /2.0, so that a path
+// recorder is a server on loopback that records what arrives and responds by a handler. Its API lies under /2.0, so that a path
 // which forgets the base URL's own shows.
 type recorder struct {
 	*httptest.Server
 	mu       sync.Mutex
 	requests []recorded
+}
+
+func (r *recorder) base() string { return r.URL + "/2.0" }
+
+func (r *recorder) seen() []recorded {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]recorded(nil), r.requests...)
+}
+
+// only returns the one request that arrived.
+func (r *recorder) only(t *testing.T) recorded {
+	t.Helper()
+	r.requireSent(t, 1)
+	return r.seen()[0]
+}
+
+// requireSent requires that so many requests arrived.
+func (r *recorder) requireSent(t *testing.T, want int, about ...any) {
+	t.Helper()
+	if got := len(r.seen()); got != want {
+		require.Fail(t, fmt.Sprintf("sent %d times, want %d", got, want), about...)
+	}
+}
+
+// requireRefused requires that each of these calls is an invalid argument that says what is wrong with it, and sends nothing.
+func requireRefused(t *testing.T, calls map[string]func(context.Context, *pipelines.Client) error) {
+	t.Helper()
+	for says, call := range calls {
+		t.Run(says, func(t *testing.T) {
+			srv := record(t, answerJSON(`{}`))
+			err := call(t.Context(), newClient(t, srv.base()))
+			require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+			require.ErrorContains(t, err, says)
+			require.NotContains(t, err.Error(), "s3cret")
+			srv.requireSent(t, 0)
+		})
+	}
 }
 
 func record(t *testing.T, handle http.HandlerFunc) *recorder {
@@ -56,23 +228,7 @@ func record(t *testing.T, handle http.HandlerFunc) *recorder {
 	return r
 }
 
-func (r *recorder) base() string { return r.URL + "/2.0" }
-
-func (r *recorder) seen() []recorded {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]recorded(nil), r.requests...)
-}
-
-// only returns the one request that arrived.
-func (r *recorder) only(t *testing.T) recorded {
-	t.Helper()
-	seen := r.seen()
-	require.Len(t, seen, 1)
-	return seen[0]
-}
-
-// answer is a handler that always says the same.
+// answer is a handler that always sends the same response.
 func answer(status int, contentType, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
@@ -83,7 +239,7 @@ func answer(status int, contentType, body string) http.HandlerFunc {
 
 func answerJSON(body string) http.HandlerFunc { return answer(http.StatusOK, "application/json", body) }
 
-// drop ends the connection without an answer.
+// drop closes the connection without a response.
 func drop(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 // roundTripper lets a function be a transport.
@@ -100,3 +256,299 @@ func respond(req *http.Request, status int, body string) *http.Response {
 	resp.Request = req
 	return resp
 }
+
+var mainBranch = pipelines.RunRequest{Target: pipelines.BranchTarget("main")}
+
+// quotingError is an error of another transport that repeats what it was given.
+type quotingError struct{ said string }
+
+func (e *quotingError) Error() string { return "cannot send " + e.said }
+
+// tokenSource lets a function be one.
+type tokenSource func() (*oauth2.Token, error)
+
+func (f tokenSource) Token() (*oauth2.Token, error) { return f() }
+
+// victim is a host whose responses are read, and a call that reads one.
+type victim struct {
+	name string
+	call func(t *testing.T, base string) error // base serves every path
+}
+
+func getFrom(t *testing.T, base string, opts ...pipelines.Option) error {
+	t.Helper()
+	_, err := newClient(t, base, opts...).Pipelines.Get(t.Context(), repo, "1")
+	return err
+}
+
+func victims() []victim {
+	return []victim{
+		{"the API", func(t *testing.T, base string) error { t.Helper(); return getFrom(t, base) }},
+		{"the storage host", func(t *testing.T, base string) error {
+			t.Helper()
+			api := record(t, http.RedirectHandler(base+"/storage", http.StatusTemporaryRedirect).ServeHTTP)
+			return readAll(newClient(t, api.base()).Steps.GetLog(t.Context(), repo, "1", "{s}", nil))
+		}},
+		{"the token endpoint", func(t *testing.T, base string) error {
+			t.Helper()
+			api := record(t, answerJSON(`{}`))
+			err := getFrom(t, api.base(), pipelines.WithClientCredentials("id", "s3cret"), pipelines.WithTokenURL(base+"/token"))
+			api.requireSent(t, 0)
+			return err
+		}},
+	}
+}
+
+const fullHash = "0123456789abcdef0123456789abcdef01234567"
+
+func golden(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile("testdata/" + name)
+	require.NoError(t, err)
+	return string(data)
+}
+
+func date(s string) time.Time {
+	d, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+var pullRequest = pipelines.PullRequestRef{ID: 17, Source: "feature/x", Destination: "main", Commit: "abc", DestinationCommit: "def"}
+
+// viaFunc makes a client whose requests go to a function.
+func viaFunc(t *testing.T, send roundTripper, opts ...pipelines.Option) *pipelines.Client {
+	t.Helper()
+	all := append([]pipelines.Option{pipelines.WithHTTPClient(&http.Client{Transport: send})}, opts...)
+	c, err := pipelines.NewClient(append([]pipelines.Option{
+		pipelines.WithBaseURL("http://api.example/2.0"), pipelines.WithToken("t0ken"),
+	}, all...)...)
+	require.NoError(t, err)
+	return c
+}
+
+const edKeyLine = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+
+// silentProxy passes TCP connections on. Those that were there when it fell silent stay open, and swallow what is sent.
+type silentProxy struct {
+	net.Listener
+	target string
+	mu     sync.Mutex
+	all    []*atomic.Bool // whether a connection is silent
+}
+
+func (p *silentProxy) serve(conn net.Conn) {
+	defer conn.Close()
+	upstream, err := net.Dial("tcp", p.target)
+	if err != nil {
+		return
+	}
+	defer upstream.Close()
+	silent := new(atomic.Bool)
+	p.mu.Lock()
+	p.all = append(p.all, silent)
+	p.mu.Unlock()
+	pass := func(to io.Writer, from io.Reader) {
+		buf := make([]byte, 16<<10)
+		for {
+			n, err := from.Read(buf)
+			if err != nil {
+				return
+			}
+			if !silent.Load() {
+				_, _ = to.Write(buf[:n])
+			}
+		}
+	}
+	go pass(conn, upstream)
+	pass(upstream, conn)
+}
+
+// fallSilent silences the connections that there are and returns how many that is.
+func (p *silentProxy) fallSilent() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, silent := range p.all {
+		silent.Store(true)
+	}
+	return len(p.all)
+}
+
+func (p *silentProxy) conns() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.all)
+}
+
+func newSilentProxy(t *testing.T, target string) *silentProxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p := &silentProxy{Listener: listener, target: target}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go p.serve(conn)
+		}
+	}()
+	return p
+}
+
+// silentServer makes a server of HTTP/2 over TLS behind a proxy, and a transport that trusts it.
+func silentServer(t *testing.T, handler http.Handler) (*http.Transport, *silentProxy) {
+	srv := httptest.NewUnstartedServer(handler)
+	srv.EnableHTTP2 = true
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	return srv.Client().Transport.(*http.Transport), newSilentProxy(t, srv.Listener.Addr().String())
+}
+
+// syncVariables plans and applies.
+func syncVariables(t *testing.T, set *pipelines.VariableSet, desired []pipelines.VariableRequest, o *pipelines.SyncOptions) (*pipelines.SyncPlan, error) {
+	t.Helper()
+	plan, err := set.Plan(t.Context(), desired, o)
+	require.NoError(t, err)
+	return plan, set.Apply(t.Context(), plan)
+}
+
+// verbs are one call of each kind that the retry policy knows.
+var verbs = []struct {
+	name   string
+	once   bool
+	delete bool
+	call   func(context.Context, *pipelines.Client) error
+}{
+	{name: "GET", call: func(ctx context.Context, c *pipelines.Client) error {
+		_, err := c.Pipelines.Get(ctx, repo, "1")
+		return err
+	}},
+	{name: "PUT", call: func(ctx context.Context, c *pipelines.Client) error {
+		return c.Do(ctx, http.MethodPut, "/a", map[string]int{"a": 1}, &map[string]any{})
+	}},
+	{name: "DELETE", delete: true, call: func(ctx context.Context, c *pipelines.Client) error {
+		return c.Do(ctx, http.MethodDelete, "/a", nil, &map[string]any{})
+	}},
+	{name: "stop", call: func(ctx context.Context, c *pipelines.Client) error {
+		return c.Pipelines.Stop(ctx, repo, "1")
+	}},
+	{name: "run", once: true, call: func(ctx context.Context, c *pipelines.Client) error {
+		_, err := c.Pipelines.Run(ctx, repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
+		return err
+	}},
+	{name: "POST", once: true, call: func(ctx context.Context, c *pipelines.Client) error {
+		return c.Do(ctx, http.MethodPost, "/a", map[string]int{"a": 1}, &map[string]any{})
+	}},
+}
+
+// sequence responds with one handler after the other, and repeats the last.
+func sequence(handlers ...http.HandlerFunc) http.HandlerFunc {
+	var n atomic.Int32
+	return func(w http.ResponseWriter, req *http.Request) {
+		i := min(int(n.Add(1)), len(handlers)) - 1
+		handlers[i](w, req)
+	}
+}
+
+// hosts serves several origins in process: the key of each is "scheme://host".
+type hosts map[string]http.HandlerFunc
+
+func (h hosts) RoundTrip(req *http.Request) (*http.Response, error) {
+	handle, ok := h[req.URL.Scheme+"://"+req.URL.Host]
+	if !ok {
+		return nil, fmt.Errorf("no host %s", req.URL.Host)
+	}
+	w := httptest.NewRecorder()
+	seen := req.Clone(req.Context())
+	if seen.Body == nil {
+		seen.Body = http.NoBody
+	}
+	handle(w, seen)
+	resp := w.Result()
+	resp.Request = req
+	return resp, nil
+}
+
+// variableStore is a list of variables that becomes visible late.
+type variableStore struct {
+	mu        sync.Mutex
+	late      time.Duration
+	variables []storedVariable
+	faults    []http.HandlerFunc // taken by POSTs, one each; nil: none
+	requests  []string
+}
+
+func (s *variableStore) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, req.Method)
+	var in struct {
+		Key, Value string
+		Secured    bool
+	}
+	data, _ := io.ReadAll(req.Body)
+	_ = jsonv2.Unmarshal(data, &in, jsonv2.MatchCaseInsensitiveNames(true))
+	switch req.Method {
+	case http.MethodGet:
+		var values []string
+		for _, v := range s.variables {
+			if time.Since(v.at) >= s.late {
+				values = append(values, fmt.Sprintf(`{"uuid":%q,"key":%q,"secured":%t}`, v.UUID, v.Key, v.Secured))
+			}
+		}
+		answerJSON(fmt.Sprintf(`{"values":[%s]}`, strings.Join(values, ",")))(w, req)
+	case http.MethodPost:
+		var fault http.HandlerFunc
+		if len(s.faults) > 0 {
+			fault, s.faults = s.faults[0], s.faults[1:]
+		}
+		for _, v := range s.variables {
+			if v.Key == in.Key {
+				answer(409, "application/json", `{"error":{"message":"exists"}}`)(w, req)
+				return
+			}
+		}
+		id := fmt.Sprintf("{%d}", len(s.variables)+1)
+		s.variables = append(s.variables, storedVariable{pipelines.Variable{UUID: id, Key: in.Key, Value: in.Value, Secured: in.Secured}, time.Now()})
+		if fault != nil {
+			fault(w, req)
+			return
+		}
+		answer(201, "application/json", fmt.Sprintf(`{"uuid":%q,"key":%q,"secured":%t}`, id, in.Key, in.Secured))(w, req)
+	case http.MethodPut:
+		for i := range s.variables {
+			if strings.HasSuffix(req.URL.Path, s.variables[i].UUID) {
+				s.variables[i].Value, s.variables[i].Secured = in.Value, in.Secured
+			}
+		}
+		answerJSON(fmt.Sprintf(`{"key":%q}`, in.Key))(w, req)
+	case http.MethodDelete:
+		s.variables = nil
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// values are the stored ones, as "KEY=value".
+func (s *variableStore) values() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for _, v := range s.variables {
+		all = append(all, v.Key+"="+v.Value)
+	}
+	return all
+}
+
+type storedVariable struct {
+	pipelines.Variable
+	at time.Time
+}
+
+// second returns the error of a call.
+func second[T any](_ T, err error) error { return err }

@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,67 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
-
-// noise is n bytes that don't repeat.
-func noise(n int) []byte {
-	b := make([]byte, n)
-	_, _ = rand.NewChaCha8([32]byte{1}).Read(b)
-	return b
-}
-
-// serveLog serves content with ranges.
-func serveLog(content []byte, etag string) http.HandlerFunc {
-	return func(w http.ResponseWriter, req *http.Request) {
-		if etag != "" {
-			w.Header().Set("ETag", etag)
-		}
-		w.Header().Set("Content-Type", "application/octet-stream")
-		http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(content))
-	}
-}
-
-// whole serves content without ranges, in one piece of unknown length unless it is told.
-func whole(content []byte, tellLength bool) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		if tellLength {
-			w.Header().Set("Content-Length", fmt.Sprint(len(content)))
-		}
-		_, _ = w.Write(content[:len(content)/2])
-		_ = http.NewResponseController(w).Flush()
-		_, _ = w.Write(content[len(content)/2:])
-	}
-}
-
-// cut lets a handler write n bytes of body and then drops the connection.
-func cut(n int, handle http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, req *http.Request) {
-		handle(&cutWriter{ResponseWriter: w, left: n}, req)
-	}
-}
-
-type cutWriter struct {
-	http.ResponseWriter
-	left int
-}
-
-func (w *cutWriter) Write(p []byte) (int, error) {
-	if len(p) >= w.left {
-		_, _ = w.ResponseWriter.Write(p[:w.left])
-		_ = http.NewResponseController(w.ResponseWriter).Flush()
-		panic(http.ErrAbortHandler)
-	}
-	w.left -= len(p)
-	return w.ResponseWriter.Write(p)
-}
-
-func openLog(t *testing.T, c *pipelines.Client, o *pipelines.LogOptions) *pipelines.Log {
-	t.Helper()
-	log, err := c.Steps.GetLog(t.Context(), repo, "8", "{s}", o)
-	require.NoError(t, err)
-	t.Cleanup(func() { log.Close() })
-	return log
-}
 
 func TestALogIsReadWhole(t *testing.T) {
 	content := noise(300_000)
@@ -418,141 +359,259 @@ func TestALargeLogNeedsLittleMemory(t *testing.T) {
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(8<<20), "all that was ever allocated, the server's share included")
 }
 
-// growing is a log that grows by a byte a second, and the step that writes it.
-type growing struct {
-	start   time.Time
-	begins  time.Duration // when the log exists
-	ends    time.Duration
-	content []byte
-	lost    int // how many requests for the log fail in between
-
-	mu          sync.Mutex
-	transferred int
-	requests    []string
-}
-
-func (g *growing) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	age := time.Since(g.start)
-	isLog := strings.HasSuffix(req.URL.Path, "/log")
-	g.requests = append(g.requests, fmt.Sprintf("%s %v", map[bool]string{true: "log", false: "step"}[isLog], age))
-	switch {
-	case !isLog && age < g.begins:
-		answerJSON(`{"state":{"name":"PENDING"}}`)(w, req)
-	case !isLog && age < g.ends:
-		answerJSON(`{"state":{"name":"IN_PROGRESS"}}`)(w, req)
-	case !isLog:
-		answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`)(w, req)
-	case age < g.begins:
-		answer(404, "application/json", `{"error":{"message":"no log"}}`)(w, req)
-	case g.lost > 0 && age > g.begins:
-		g.lost--
-		answer(404, "application/json", `{"error":{"message":"no log"}}`)(w, req)
-	default:
-		n := min(len(g.content), int((min(age, g.ends)-g.begins)/time.Second))
-		counter := &countingWriter{ResponseWriter: w}
-		serveLog(g.content[:n], "")(counter, req)
-		g.transferred += counter.n
-	}
-}
-
-type countingWriter struct {
-	http.ResponseWriter
-	status, n int
-}
-
-func (w *countingWriter) WriteHeader(status int) {
-	w.status = status
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *countingWriter) Write(p []byte) (int, error) {
-	if w.status < 300 {
-		w.n += len(p)
-	}
-	return w.ResponseWriter.Write(p)
-}
-
-func TestFollowLogReadsAGrowingLogToItsEnd(t *testing.T) {
-	for name, tc := range map[string]struct {
-		begins, ends time.Duration
-		offset       int64
-		lost         int
+func TestTheLastLinesOfALog(t *testing.T) {
+	long := strings.Repeat("x", 100<<10)
+	for name, test := range map[string]struct {
+		log   string
+		lines int
+		want  string
 	}{
-		"that exists already":       {0, time.Minute, 0, 0},
-		"that begins later":         {30 * time.Second, 90 * time.Second, 0, 0},
-		"that grows for an hour":    {0, time.Hour, 0, 0},
-		"from an offset":            {0, time.Minute, 20, 0},
-		"that is away for a moment": {0, time.Minute, 0, 2},
-		"that is finished":          {0, 0, 0, 0},
+		"some":                         {"a\nb\nc\n", 2, "b\nc\n"},
+		"one":                          {"a\nb\nc\n", 1, "c\n"},
+		"as many as there are":         {"a\nb\nc\n", 3, "a\nb\nc\n"},
+		"more than there are":          {"a\nb\nc\n", 9, "a\nb\nc\n"},
+		"of a log without a line end":  {"a\nb\nc", 2, "b\nc"},
+		"empty lines":                  {"a\n\n\n", 2, "\n\n"},
+		"a line that is long":          {"a\n" + long + "\n", 1, long + "\n"},
+		"lines before a long one":      {"a\nb\n" + long + "\n", 2, "b\n" + long + "\n"},
+		"all of a long log":            {"a\n" + long + "\n" + long + "\n", 3, "a\n" + long + "\n" + long + "\n"},
+		"a log that is one long line":  {long, 1, long},
+		"lines that a part cuts apart": {strings.Repeat("line\n", 50_000), 30_000, strings.Repeat("line\n", 30_000)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				g := &growing{start: time.Now(), begins: tc.begins, ends: tc.ends, content: noise(3600), lost: tc.lost}
-				c := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: hosts{"http://api.example": g.ServeHTTP}}))
-				r, err := c.Steps.FollowLog(t.Context(), repo, "8", "{s}", &pipelines.FollowOptions{Offset: tc.offset})
-				require.NoError(t, err)
-				defer r.Close()
-				got, err := io.ReadAll(r)
-				require.NoError(t, err)
-				want := g.content[tc.offset:int((tc.ends-tc.begins)/time.Second)]
-				require.True(t, bytes.Equal(want, got), "%d bytes, not %d", len(got), len(want))
-				require.Equal(t, len(want), g.transferred, "each byte once")
-				if tc.ends == 0 {
-					require.Equal(t, g.start, time.Now(), "nothing to wait for")
-				}
-				require.Less(t, time.Since(g.start), tc.ends+time.Minute)
-				require.LessOrEqual(t, len(g.requests), 60+int(tc.ends/(15*time.Second))+1)
-			})
-		})
-	}
-}
-
-func TestFollowLogEndsWhereItIsClosedOrItsContextEnds(t *testing.T) {
-	for name, end := range map[string]func(io.Closer, context.CancelFunc){
-		"closed":    func(r io.Closer, _ context.CancelFunc) { _ = r.Close() },
-		"cancelled": func(_ io.Closer, cancel context.CancelFunc) { cancel() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				g := &growing{start: time.Now(), ends: time.Hour, content: noise(3600)}
-				c := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: hosts{"http://api.example": g.ServeHTTP}}))
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				r, err := c.Steps.FollowLog(ctx, repo, "8", "{s}", nil)
-				require.NoError(t, err)
-				defer r.Close()
-				done := make(chan error, 1)
-				go func() {
-					_, err := io.ReadAll(r)
-					done <- err
-				}()
-				time.Sleep(time.Minute)
-				synctest.Wait()
-				end(r, cancel)
-				want := map[string]error{"closed": fs.ErrClosed, "cancelled": context.Canceled}[name]
-				require.ErrorIs(t, <-done, want)
-				require.Equal(t, time.Minute, time.Since(g.start), "at once")
-			})
-		})
-	}
-}
-
-func TestFollowLogGivesUpWhereTheServiceDoes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := &growing{start: time.Now(), ends: time.Hour, content: noise(3600)}
-		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
-			if time.Since(g.start) > time.Minute {
-				return respond(req, 503, ""), nil
+			srv := pipelinestest.NewServer(pipelinestest.WithInProcess())
+			run := srv.AddRepository("acme", "site").AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{{Log: test.log}}}, time.Now())
+			c := srv.Client()
+			steps, err := c.Steps.List(t.Context(), repo, run.UUID, nil).Collect()
+			require.NoError(t, err)
+			log, err := c.Steps.GetLog(t.Context(), repo, run.UUID, steps[0].UUID, &pipelines.LogOptions{TailLines: test.lines})
+			require.NoError(t, err)
+			defer log.Close()
+			var got strings.Builder
+			_, err = log.WriteTo(&got)
+			require.NoError(t, err)
+			require.Equal(t, len(test.want), got.Len())
+			if got.String() != test.want { // which may be too long to show
+				t.Errorf("got another text of %d bytes, want %d bytes", got.Len(), len(test.want))
 			}
-			return hosts{"http://api.example": g.ServeHTTP}.RoundTrip(req)
-		})}))
-		r, err := c.Steps.FollowLog(t.Context(), repo, "8", "{s}", nil)
+		})
+	}
+	c := newClient(t, "http://127.0.0.1:1")
+	for _, o := range []pipelines.LogOptions{{TailLines: -1}, {TailLines: 1, Tail: 1}, {TailLines: 1, Offset: 1}, {TailLines: 1, Length: 1}} {
+		_, err := c.Steps.GetLog(t.Context(), repo, "1", "{s}", &o)
+		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+	}
+}
+
+func TestPiecesOfALogWhoseSizeNobodyTellsAreAllRead(t *testing.T) {
+	content := noise(1000)
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		var from int
+		_, _ = fmt.Sscanf(req.Header.Get("Range"), "bytes=%d-", &from)
+		if from >= len(content) {
+			w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+			return
+		}
+		to := min(from+300, len(content))
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/*", from, to-1))
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = w.Write(content[from:to])
+	})
+	for _, o := range []pipelines.LogOptions{{Offset: 10}, {Offset: 10, Length: 500}} {
+		got, err := io.ReadAll(openLog(t, newClient(t, srv.base()), &o))
+		require.NoError(t, err)
+		want := content[10:]
+		if o.Length > 0 {
+			want = content[10:510]
+		}
+		require.True(t, bytes.Equal(want, got), "%d of %d bytes", len(got), len(want))
+	}
+}
+
+func TestATailOfALogThatIsTooLongIsCut(t *testing.T) {
+	srv := record(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Range", "bytes 0-99/100")
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = w.Write(noise(100))
+	})
+	got, err := io.ReadAll(openLog(t, newClient(t, srv.base()), &pipelines.LogOptions{Tail: 10}))
+	require.NoError(t, err)
+	require.Equal(t, noise(100)[90:], got)
+}
+
+func TestALogThatBreaksAfterItsLastByteIsWhole(t *testing.T) {
+	content := noise(500)
+	breaks := func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(content)
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	srv := record(t, sequence(breaks, whole(content, true)))
+	got, err := io.ReadAll(openLog(t, newClient(t, srv.base()), nil))
+	require.NoError(t, err)
+	require.Equal(t, content, got)
+}
+
+func TestALogTellsWhyItsContextEnded(t *testing.T) {
+	why := errors.New("the deploy was called off")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		io.WriteString(w, "hello")
+		w.(http.Flusher).Flush()
+		<-req.Context().Done()
+	})
+	c := newClient(t, srv.base())
+	l, err := c.Steps.GetLog(ctx, repo, "1", "s", nil)
+	require.NoError(t, err)
+	defer l.Close()
+	buf := make([]byte, 5)
+	_, err = io.ReadFull(l, buf)
+	require.NoError(t, err)
+	cancel(why)
+	_, err = io.ReadAll(l)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, why)
+}
+
+func TestMaxAttemptsOfACallAppliesToResumingItsLog(t *testing.T) {
+	srv := record(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		io.WriteString(w, "hello")
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	c := newClient(t, srv.base())
+	l, err := c.Steps.GetLog(t.Context(), repo, "1", "s", nil, pipelines.WithMaxAttempts(1))
+	require.NoError(t, err)
+	defer l.Close()
+	_, err = io.ReadAll(l)
+	require.Error(t, err)
+	require.Len(t, srv.seen(), 1)
+}
+
+func TestALogRefusesANilContext(t *testing.T) {
+	c := newClient(t, "http://127.0.0.1:1")
+	require.NotPanics(t, func() {
+		_, err := c.Steps.FollowLog(nil, repo, "1", "s", nil) //nolint:staticcheck // on purpose
+		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+		_, err = c.Steps.GetLog(nil, repo, "1", "s", &pipelines.LogOptions{TailLines: 4}) //nolint:staticcheck // on purpose
+		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+	})
+}
+
+// counted is a body that counts how many are open.
+type counted struct {
+	io.ReadCloser
+	open *atomic.Int32
+	once sync.Once
+}
+
+func (c *counted) Close() error { c.once.Do(func() { c.open.Add(-1) }); return c.ReadCloser.Close() }
+
+func TestTheTailOfALogLeavesNoConnection(t *testing.T) {
+	log := []byte(strings.Repeat("0123456789abcde\n", 20000)) // 320 kB
+	for _, ranges := range []bool{true, false} {
+		var open atomic.Int32
+		c := viaFunc(t, func(req *http.Request) (*http.Response, error) {
+			resp := respond(req, 200, "")
+			from, to := 0, len(log)
+			if r := req.Header.Get("Range"); r != "" && ranges {
+				var a, b int
+				if n, _ := fmt.Sscanf(r, "bytes=%d-%d", &a, &b); strings.HasPrefix(r, "bytes=-") {
+					fmt.Sscanf(r, "bytes=-%d", &b)
+					from = max(0, len(log)-b)
+				} else if n == 2 {
+					from, to = a, min(b+1, len(log))
+				} else {
+					from = a
+				}
+				resp.StatusCode = 206
+				resp.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to-1, len(log)))
+			}
+			resp.ContentLength = int64(to - from)
+			open.Add(1)
+			resp.Body = &counted{ReadCloser: io.NopCloser(bytes.NewReader(log[from:to])), open: &open}
+			return resp, nil
+		})
+		for _, n := range []int{1, 10, 5000, 9000, 19999, 20000, 20001, 1 << 40} {
+			l, err := c.Steps.GetLog(t.Context(), repo, "1", "s", &pipelines.LogOptions{TailLines: n})
+			require.NoError(t, err)
+			text, err := io.ReadAll(l)
+			require.NoError(t, err)
+			require.Equal(t, min(n, 20000), bytes.Count(text, []byte("\n")))
+			require.NoError(t, l.Close())
+			require.Zero(t, open.Load(), "ranges %v, %d lines", ranges, n)
+		}
+	}
+}
+
+func TestAGrowingLogsTailIsTheOneItHad(t *testing.T) {
+	log := []byte(strings.Repeat("0123456789abcde\n", 20000)) // 320 kB
+	c := viaFunc(t, func(req *http.Request) (*http.Response, error) {
+		resp := respond(req, 206, "")
+		var first, last int
+		spec := req.Header.Get("Range")
+		var from int
+		to := len(log)
+		switch n, _ := fmt.Sscanf(spec, "bytes=%d-%d", &first, &last); {
+		case strings.HasPrefix(spec, "bytes=-"): // -last, as scanned for first
+			from = max(0, len(log)+first)
+		case n == 2:
+			from, to = first, min(last+1, len(log))
+		default:
+			from = first
+		}
+		resp.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to-1, len(log)))
+		resp.ContentLength = int64(to - from)
+		resp.Body = io.NopCloser(bytes.NewReader(log[from:to]))
+		log = append(log, "another line\n"...)
+		return resp, nil
+	})
+	l, err := c.Steps.GetLog(t.Context(), repo, "1", "s", &pipelines.LogOptions{TailLines: 9000})
+	require.NoError(t, err)
+	defer l.Close()
+	text, err := io.ReadAll(l)
+	require.NoError(t, err)
+	require.Equal(t, 9000, bytes.Count(text, []byte("\n")))
+}
+
+func TestALogsBytesPassUnchanged(t *testing.T) {
+	var content []byte
+	for i := range 1 << 16 { // each pair of bytes, most of them no UTF-8
+		content = append(content, byte(i>>8), byte(i))
+	}
+	content = append(content, "an end that fills no buffer\xff"...)
+	junk := func(w http.ResponseWriter) {
+		for _, header := range []string{"Content-Type", "Etag", "Content-Disposition", "X-Request-Id"} {
+			w.Header().Set(header, "\"\xff\xc3\"")
+		}
+	}
+	t.Run("through Log, over lost connections", func(t *testing.T) {
+		storage := record(t, func(w http.ResponseWriter, req *http.Request) {
+			junk(w)
+			cut(30_001, serveLog(content, "\"\xff\xc3\""))(w, req)
+		})
+		api := record(t, http.RedirectHandler(storage.URL+"/\xff%FF", http.StatusTemporaryRedirect).ServeHTTP)
+		got, err := io.ReadAll(openLog(t, newClient(t, api.base()), nil))
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(content, got))
+		require.Greater(t, len(storage.seen()), 1)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		step := `{"uuid":"{s}","name":"A","state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`
+		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: hosts{"http://api.example": func(w http.ResponseWriter, req *http.Request) {
+			junk(w)
+			stubborn(step, 1, string(content))(w, req)
+		}}}))
+		r, err := c.Steps.FollowLog(t.Context(), repo, "1", "{s}", nil)
 		require.NoError(t, err)
 		defer r.Close()
 		got, err := io.ReadAll(r)
-		require.ErrorIs(t, err, pipelines.ErrServer)
-		require.NotEmpty(t, got)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(content, got), "through FollowLog")
+		seen, err := collect(t, t.Context(), c, "1")
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(content, seen.logs["A"].Bytes()), "through Watch")
 	})
 }

@@ -10,12 +10,14 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
@@ -23,8 +25,8 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// The fault matrix carries every operation out under every fault, against a server that keeps state, and looks at three things: how often
-// the request was sent, which of the two states the server is in that one effect at most leads to, and what the caller is told.
+// The fault matrix carries every operation out under every fault, against a server that keeps state, and checks three things: how often
+// the request was sent, which of the two states the server is in that one effect at most leads to, and what the call returns.
 
 // fault is what goes wrong. What it says of the struck request's fate is what a caller can't see and the test can.
 type fault struct {
@@ -40,12 +42,12 @@ type fault struct {
 	final     bool // it is sent again once, whatever MaxAttempts is
 	deadToken bool // the client has its tokens from a source
 	applied   bool // the request took effect
-	inBody    bool // the fault lies in the answer's JSON, so that an answer without any doesn't have it
-	untrue    bool // the answer claims an effect that there wasn't
+	inBody    bool // the fault lies in the response's JSON, so that a response without any doesn't have it
+	untrue    bool // the response claims an effect that there wasn't
 	deadline  bool // the call's context ends meanwhile
 	progress  bool // each attempt gets further than the one before
 	inStorage bool // where the API redirects to
-	shape     bool // the answer is well-formed JSON, and not what was asked for
+	shape     bool // the response is well-formed JSON of another shape
 	creation  bool // only of creations
 }
 
@@ -114,7 +116,7 @@ func connectionFaults() []fault {
 	}
 }
 
-// lateFaults are answers that nobody waits for any more: because the caller's time is up, or because the connection is taken for dead.
+// lateFaults are responses that come too late: the caller's deadline has passed, or the connection is taken for dead.
 func lateFaults() []fault {
 	return []fault{
 		{name: "deadline before the effect", server: &pipelinestest.Fault{Latency: tooLate}, is: context.DeadlineExceeded, deadline: true},
@@ -181,7 +183,7 @@ func failAfterwards(req *http.Request, next func() (*http.Response, error)) (*ht
 	return respond(req, http.StatusBadGateway, htmlPage), nil
 }
 
-// answerNever has the server answer, and keeps the answer.
+// answerNever lets the server respond, and withholds the response.
 func answerNever(req *http.Request, next func() (*http.Response, error)) (*http.Response, error) {
 	resp, err := next()
 	if err != nil {
@@ -192,7 +194,7 @@ func answerNever(req *http.Request, next func() (*http.Response, error)) (*http.
 	return nil, req.Context().Err()
 }
 
-// replaceBody puts another body in the place of an answer's, if it has one.
+// replaceBody replaces the body of a response that has one.
 func replaceBody(contentType, body string) tampering {
 	return func(_ *http.Request, next func() (*http.Response, error)) (*http.Response, error) {
 		resp, err := next()
@@ -220,23 +222,36 @@ func matrixOperations(t *testing.T) []documentedOperation {
 	return append(all, onDemand)
 }
 
-// once holds for what must not be carried out twice. Stopping twice stops once, as long as the run hasn't ended in between: on a clock
-// that stands still it hasn't.
+// once reports whether the operation must not take effect twice. Stopping a run twice stops it once as long as the run hasn't ended in
+// between, and on a clock that stands still it hasn't.
 func (o documentedOperation) once() bool {
 	return o.method == http.MethodPost && o.id != "stopPipeline"
 }
 
+// readsLog reports whether the API redirects the operation to storage.
 func (o documentedOperation) readsLog() bool { return strings.HasSuffix(o.sdk, "Log") }
 
+// readsJSON reports whether the operation decodes the response's body.
 func (o documentedOperation) readsJSON() bool {
 	return !o.readsLog() && (o.status == http.StatusOK || o.status == http.StatusCreated)
 }
 
+// public reports whether the operation is sent without credentials.
 func (o documentedOperation) public() bool { return strings.HasPrefix(o.sdk, "OIDC.") }
 
-// concerns tells the operations that can meet the fault. A lie about an effect can be found out only by reading what should be JSON.
+// concerns reports whether the operation can meet the fault.
 func (f fault) concerns(o documentedOperation) bool {
-	return (!f.inStorage || o.readsLog()) && (!f.untrue || o.readsJSON()) && (!f.deadToken || !o.public()) && (!f.creation || o.once())
+	switch {
+	case f.inStorage:
+		return o.readsLog()
+	case f.untrue: // only a body that should be JSON shows the lie
+		return o.readsJSON()
+	case f.deadToken:
+		return !o.public()
+	case f.creation:
+		return o.once()
+	}
+	return true
 }
 
 // expect says how often the operation is sent, and whether it fails. The fault stays, or strikes the first attempt only.
@@ -244,7 +259,7 @@ func (f fault) expect(o documentedOperation, stays bool) (sends int, fails bool)
 	switch {
 	case f.inBody && !o.readsJSON():
 		return 1, false
-	case f.deadline || f.shape || o.once() && !f.refused:
+	case f.endsTheCall() || f.mayHaveTakenEffect(o):
 		return 1, true
 	case f.deadToken && stays && o.id == "createRepositoryPipelineSchedule":
 		return 4, true // 401 may mean that there are too many schedules: the list tells, and is refused twice too
@@ -256,7 +271,18 @@ func (f fault) expect(o documentedOperation, stays bool) (sends int, fails bool)
 	return matrixRetries.MaxAttempts, true
 }
 
-// world is a server where every operation succeeds. Its clock stands still, however long a fault takes, so that what it tells and keeps
+// endsTheCall reports whether another attempt has no time left or would bring the same.
+func (f fault) endsTheCall() bool { return f.deadline || f.shape }
+
+// mayHaveTakenEffect reports whether the client can't know that an operation which must not take effect twice had none.
+func (f fault) mayHaveTakenEffect(o documentedOperation) bool { return o.once() && !f.refused }
+
+// leavesOutcomeUnknown reports whether the error is an ErrOutcomeUnknown.
+func (f fault) leavesOutcomeUnknown(o documentedOperation) bool {
+	return f.mayHaveTakenEffect(o) && !f.notAgain
+}
+
+// world is a server where every operation succeeds. Its clock stands still, however long a fault takes, so that what it sends and keeps
 // can be compared to the byte.
 type world struct {
 	srv     *pipelinestest.Server
@@ -497,55 +523,93 @@ func (c cell) check(t *testing.T) {
 	}
 	answer, err := w.call(ctx, c.documentedOperation, way, opts...)
 	sends, fails := c.expect(c.documentedOperation, c.stays)
-	require.EqualValues(t, sends, way.sends.Load(), "sends; the error is %v", err)
-	c.checkArrivals(t, w, int(way.passed.Load()))
+	about := c.report(int(way.sends.Load()), err)
+	require.EqualValues(t, sends, way.sends.Load(), about)
+	c.checkArrivals(t, w, int(way.passed.Load()), about)
 	if fails {
-		c.checkError(t, err)
+		c.checkError(t, err, about)
 	} else {
-		require.NoError(t, err)
-		require.Equal(t, c.answer, encoded(t, answer))
+		require.NoError(t, err, about)
+		require.Equal(t, c.answer, encoded(t, answer), about)
 	}
-	c.checkState(t, w, c.applied || !fails)
+	c.checkState(t, w, about)
 }
 
-// checkState looks at what became of the server. Two effects would be a third state.
-func (c cell) checkState(t *testing.T, w *world, applied bool) {
+// report is what each failure says: operation, fault and mode, what was sent and returned, and what was expected.
+func (c cell) report(sent int, err error) string {
+	sends, _ := c.expect(c.documentedOperation, c.stays)
+	return fmt.Sprintf("%s (%s %s)\nunder %s:\nsent %d times, want %d\nreturned error %v\nwant %s\nwant %s", c.sdk, c.method, c.path,
+		c.title(c.stays), sent, sends, err, c.wantedError(), c.wantedEffect())
+}
+
+func (c cell) wantedError() string {
+	if _, fails := c.expect(c.documentedOperation, c.stays); !fails {
+		return "no error"
+	}
+	wanted := "an error"
+	if c.is != nil {
+		wanted += fmt.Sprintf(" that is %q", c.is)
+	}
+	if c.says != "" {
+		wanted += fmt.Sprintf(" that says %q", c.says)
+	}
+	if c.leavesOutcomeUnknown(c.documentedOperation) {
+		wanted += ", of an unknown outcome"
+	}
+	return wanted
+}
+
+// takesEffect reports whether the operation takes effect, by its struck attempt or by a later one.
+func (c cell) takesEffect() bool {
+	_, fails := c.expect(c.documentedOperation, c.stays)
+	return c.applied || !fails
+}
+
+func (c cell) wantedEffect() string {
+	if c.takesEffect() && c.shared == nil {
+		return "its effect once"
+	}
+	return "no effect"
+}
+
+// checkState compares the state of the server. Two effects would be a third state.
+func (c cell) checkState(t *testing.T, w *world, about string) {
 	t.Helper()
 	switch {
-	case w == c.shared: // looked at when all is over
-	case applied:
-		require.Equal(t, c.after, w.state(t), "it took effect, and once")
+	case w == c.shared: // compared when all is over
+	case c.takesEffect():
+		require.Equal(t, c.after, w.state(t), about)
 	default:
-		require.Equal(t, c.before, w.state(t), "it took no effect")
+		require.Equal(t, c.before, w.state(t), about)
 	}
 }
 
-// checkArrivals looks at what the server saw.
-func (c cell) checkArrivals(t *testing.T, w *world, passed int) {
+// checkArrivals checks what the server received.
+func (c cell) checkArrivals(t *testing.T, w *world, passed int, about string) {
 	t.Helper()
 	arrived, stored := w.srv.Requests(), 0
 	for _, r := range arrived {
 		if r.Storage {
 			stored++
 		}
-		require.Equal(t, r.Storage || c.public(), r.Header.Get("Authorization") == "", "credentials of %v", r)
+		require.Equal(t, r.Storage || c.public(), r.Header.Get("Authorization") == "", "credentials of %v\n%s", r, about)
 	}
-	require.Len(t, w.srv.RequestsTo(c.method, c.path), passed)
-	require.Len(t, arrived, passed+stored, "it goes nowhere else")
+	require.Len(t, w.srv.RequestsTo(c.method, c.path), passed, about)
+	require.Len(t, arrived, passed+stored, "it goes nowhere else\n%s", about)
 	if c.inStorage {
-		require.Equal(t, passed, stored)
+		require.Equal(t, passed, stored, about)
 	}
 }
 
-func (c cell) checkError(t *testing.T, err error) {
+func (c cell) checkError(t *testing.T, err error, about string) {
 	t.Helper()
-	require.Error(t, err)
+	require.Error(t, err, about)
 	if c.is != nil {
-		require.ErrorIs(t, err, c.is)
+		require.ErrorIs(t, err, c.is, about)
 	}
-	require.ErrorContains(t, err, c.says)
-	require.Equal(t, c.once() && !c.refused && !c.notAgain, errors.Is(err, pipelines.ErrOutcomeUnknown), "%v", err)
-	require.NotErrorIs(t, err, pipelines.ErrNotFound)
+	require.ErrorContains(t, err, c.says, about)
+	require.Equal(t, c.leavesOutcomeUnknown(c.documentedOperation), errors.Is(err, pipelines.ErrOutcomeUnknown), about)
+	require.NotErrorIs(t, err, pipelines.ErrNotFound, about)
 }
 
 func TestEveryOperationWithstandsEveryFault(t *testing.T) {
@@ -584,4 +648,57 @@ func (f fault) title(stays bool) string {
 		when = "always"
 	}
 	return f.name + " at " + where + ", " + when
+}
+
+// overSilence carries the operation out over a connection that has just fallen silent.
+func (r row) overSilence(t *testing.T, w *world) {
+	secure, proxy := silentServer(t, w.srv.Handler())
+	way := roundTripper(func(req *http.Request) (*http.Response, error) {
+		if strings.HasPrefix(req.URL.Host, "storage.") {
+			return w.srv.Transport().RoundTrip(req)
+		}
+		return secure.RoundTrip(req)
+	})
+	call := func(o documentedOperation) error {
+		_, err := w.call(t.Context(), o, way, pipelines.WithBaseURL("https://"+proxy.Addr().String()+"/2.0"), pipelines.WithStallTimeout(time.Second))
+		return err
+	}
+	warm, err := http.NewRequest(http.MethodGet, "https://"+proxy.Addr().String()+"/", http.NoBody)
+	if !assert.NoError(t, err) {
+		return
+	}
+	resp, err := secure.RoundTrip(warm)
+	if !assert.NoError(t, err) {
+		return
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	assert.Equal(t, 1, proxy.fallSilent())
+
+	err = call(r.documentedOperation)
+	if r.once() {
+		assert.ErrorIs(t, err, pipelines.ErrOutcomeUnknown, r.sdk)
+		err = call(r.documentedOperation)
+	}
+	assert.NoError(t, err, r.sdk)
+	assert.Equal(t, 2, proxy.conns(), "%s: connections", r.sdk)
+	if err == nil {
+		assert.Equal(t, r.after, w.state(t), "%s: took effect once", r.sdk)
+	}
+}
+
+// TestEveryOperationLeavesASilentHTTP2Connection is the column of the fault matrix that needs sockets.
+func TestEveryOperationLeavesASilentHTTP2Connection(t *testing.T) {
+	const together = 16
+	limit := make(chan struct{}, together)
+	var all sync.WaitGroup
+	for _, o := range matrixOperations(t) {
+		r, w := newRow(t, o), newWorld(t)
+		limit <- struct{}{}
+		all.Go(func() {
+			defer func() { <-limit }()
+			r.overSilence(t, w)
+		})
+	}
+	all.Wait()
 }

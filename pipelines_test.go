@@ -1,223 +1,12 @@
 package pipelines_test
 
 import (
-	"net/url"
-	"os"
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
 )
-
-const fullHash = "0123456789abcdef0123456789abcdef01234567"
-
-func golden(t *testing.T, name string) string {
-	t.Helper()
-	data, err := os.ReadFile("testdata/" + name)
-	require.NoError(t, err)
-	return string(data)
-}
-
-func date(s string) time.Time {
-	d, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		panic(err)
-	}
-	return d
-}
-
-func TestStatesAnswerQuestions(t *testing.T) {
-	stage := func(name pipelines.StageName) *pipelines.Stage { return &pipelines.Stage{Name: name} }
-	result := func(name pipelines.ResultName) *pipelines.Result { return &pipelines.Result{Name: name} }
-	for _, tc := range []struct {
-		state                   pipelines.PipelineState
-		done, succeeded, paused bool
-		word                    string
-	}{
-		{pipelines.PipelineState{}, false, false, false, ""},
-		{pipelines.PipelineState{Name: "PARSING", Stage: stage("PARSING")}, false, false, false, "PARSING"},
-		{pipelines.PipelineState{Name: "PENDING"}, false, false, false, "PENDING"},
-		{pipelines.PipelineState{Name: "IN_PROGRESS", Stage: stage("RUNNING")}, false, false, false, "RUNNING"},
-		{pipelines.PipelineState{Name: "IN_PROGRESS", Stage: stage("PAUSED")}, false, false, true, "PAUSED"},
-		{pipelines.PipelineState{Name: "IN_PROGRESS", Stage: stage("HALTED")}, false, false, true, "HALTED"},
-		{pipelines.PipelineState{Name: "DREAMING"}, false, false, false, "DREAMING"},
-		{pipelines.PipelineState{Name: "COMPLETED", Result: result("SUCCESSFUL")}, true, true, false, "SUCCESSFUL"},
-		{pipelines.PipelineState{Name: "COMPLETED", Result: result("FAILED"), Stage: stage("PAUSED")}, true, false, false, "FAILED"},
-		{pipelines.PipelineState{Name: "COMPLETED"}, true, false, false, "COMPLETED"},
-	} {
-		s := tc.state
-		assert.Equal(t, []any{tc.done, tc.succeeded, tc.paused, tc.word}, []any{s.Done(), s.Succeeded(), s.Paused(), s.String()})
-		step := pipelines.StepState(s)
-		assert.Equal(t, []any{tc.done, tc.succeeded, tc.paused, tc.word}, []any{step.Done(), step.Succeeded(), step.Paused(), step.String()})
-	}
-	require.Equal(t, "m", pipelines.ErrorDetail{Key: "k", Message: "m"}.String())
-	require.Equal(t, "k", pipelines.ErrorDetail{Key: "k"}.String())
-}
-
-func TestListSendsItsFilters(t *testing.T) {
-	for name, tc := range map[string]struct {
-		q    *pipelines.ListPipelinesOptions
-		want string
-	}{
-		"none":     {nil, "pagelen=100"},
-		"defaults": {&pipelines.ListPipelinesOptions{}, "pagelen=100"},
-		"all": {&pipelines.ListPipelinesOptions{
-			PageLen: 50, Sort: pipelines.SortNewestFirst, Branch: "feature/ä", RefType: pipelines.RefAnnotatedTag, RefName: "v1", CommitHash: fullHash,
-			SelectorType: pipelines.SelectorCustom, SelectorPattern: "deploy *", CreatorUUID: "11111111-2222-4333-8444-555555555555",
-			CreatedOn: date("2026-08-01T10:12:13.671Z"), TriggerType: pipelines.TriggerParentStep,
-			Status: []pipelines.PipelineStatus{pipelines.StatusFailed, pipelines.StatusError},
-		}, "created_on=2026-08-01T10:12:13.671Z&creator.uuid=11111111-2222-4333-8444-555555555555&pagelen=50&sort=-created_on&status=FAILED&status=ERROR" +
-			"&target.branch=feature/ä&target.commit.hash=" + fullHash + "&target.ref_name=v1&target.ref_type=ANNOTATED_TAG" +
-			"&target.selector.pattern=deploy *&target.selector.type=CUSTOM&trigger_type=PARENT_STEP"},
-		"in the words of pipelines": {&pipelines.ListPipelinesOptions{
-			RefType: pipelines.RefBranch, SelectorType: pipelines.SelectorBranches, TriggerType: pipelines.TriggerSchedule,
-		}, "pagelen=100&target.ref_type=BRANCH&target.selector.type=BRANCH&trigger_type=SCHEDULED"},
-		"in the words of the filters": {&pipelines.ListPipelinesOptions{RefType: "TAG", SelectorType: "PULLREQUESTS", TriggerType: "SCHEDULED"},
-			"pagelen=100&target.ref_type=TAG&target.selector.type=PULLREQUESTS&trigger_type=SCHEDULED"},
-		"of other selectors": {&pipelines.ListPipelinesOptions{SelectorType: pipelines.SelectorPullRequests}, "pagelen=100&target.selector.type=PULLREQUESTS"},
-		"of unknown words":   {&pipelines.ListPipelinesOptions{Status: []pipelines.PipelineStatus{"DREAMING"}}, "pagelen=100&status=DREAMING"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			srv := record(t, answerJSON(`{"values":[]}`))
-			_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, tc.q).Collect()
-			require.NoError(t, err)
-			got, err := url.QueryUnescape(srv.only(t).Query)
-			require.NoError(t, err)
-			require.Equal(t, tc.want, got)
-			require.Equal(t, "/2.0/repositories/acme/site/pipelines", srv.only(t).Path)
-		})
-	}
-}
-
-func TestListRefusesFiltersThatFindNothing(t *testing.T) {
-	srv := record(t, answerJSON(`{"values":[]}`))
-	for says, q := range map[string]*pipelines.ListPipelinesOptions{
-		"StatusPassed":       {Status: []pipelines.PipelineStatus{"SUCCESSFUL"}},
-		"StatusBuilding":     {Status: []pipelines.PipelineStatus{pipelines.StatusFailed, "IN_PROGRESS"}},
-		"not a full commit":  {CommitHash: "0123456"},
-		"not a full commit ": {CommitHash: fullHash + "0"},
-		"the service wants":  {Status: []pipelines.PipelineStatus{"Passed"}},
-	} {
-		_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, q).Collect()
-		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
-		require.ErrorContains(t, err, strings.TrimSpace(says))
-	}
-	require.Empty(t, srv.seen())
-}
-
-var pullRequest = pipelines.PullRequestRef{ID: 17, Source: "feature/x", Destination: "main", Commit: "abc", DestinationCommit: "def"}
-
-func TestRunSendsItsTargetAndVariables(t *testing.T) {
-	for name, tc := range map[string]struct {
-		run  pipelines.RunRequest
-		want string
-	}{
-		"a branch": {pipelines.RunRequest{Target: pipelines.BranchTarget("main")}, `{"target":{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"main"}}`},
-		"a tag":    {pipelines.RunRequest{Target: pipelines.TagTarget("v1")}, `{"target":{"type":"pipeline_ref_target","ref_type":"tag","ref_name":"v1"}}`},
-		"a commit on a branch": {
-			pipelines.RunRequest{Target: pipelines.BranchTarget("main").At("abc")},
-			`{"target":{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"main","commit":{"type":"commit","hash":"abc"}}}`,
-		},
-		"a custom pipeline of a branch": {
-			pipelines.RunRequest{Target: pipelines.BranchTarget("main").With(pipelines.CustomSelector("deploy"))},
-			`{"target":{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"main","selector":{"type":"custom","pattern":"deploy"}}}`,
-		},
-		"a commit": {
-			pipelines.RunRequest{Target: pipelines.CommitTarget("abc").With(pipelines.Selector{Type: pipelines.SelectorDefault})},
-			`{"target":{"type":"pipeline_commit_target","commit":{"type":"commit","hash":"abc"},"selector":{"type":"default"}}}`,
-		},
-		"a pull request": {
-			pipelines.RunRequest{Target: pipelines.PullRequestTarget(pullRequest)},
-			`{"target":{"type":"pipeline_pullrequest_target","commit":{"type":"commit","hash":"abc"},"source":"feature/x","destination":"main","destination_commit":{"type":"commit","hash":"def"},"pullrequest":{"id":17}}}`,
-		},
-		"variables": {
-			pipelines.RunRequest{Target: pipelines.BranchTarget("<main>&"), Variables: []pipelines.VariableRequest{{Key: "A", Value: "1"}, {Key: "B"}, {Key: "C", Value: "s3cret", Secured: new(true)}}},
-			`{"target":{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"<main>&"},"variables":[{"key":"A","value":"1","secured":false},{"key":"B","value":"","secured":false},{"key":"C","value":"s3cret","secured":true}]}`,
-		},
-		"a target of a type to come": {pipelines.RunRequest{Target: pipelines.Target{Type: "pipeline_moon_target"}}, `{"target":{"type":"pipeline_moon_target"}}`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			srv := record(t, answer(201, "application/json", `{"build_number":8,"state":{"name":"PARSING"}}`))
-			p, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, tc.run)
-			require.NoError(t, err)
-			require.Equal(t, 8, p.BuildNumber)
-			got := srv.only(t)
-			require.Equal(t, tc.want, got.Body)
-			require.Equal(t, "POST /2.0/repositories/acme/site/pipelines?", got.Method+" "+got.Path+"?"+got.Query)
-			require.Equal(t, "application/json", got.Header.Get("Content-Type"))
-		})
-	}
-}
-
-func TestAnOnDemandRunSendsItsYAMLAndTheRestInTheQuery(t *testing.T) {
-	srv := record(t, answer(201, "application/json", `{"build_number":8}`))
-	c := newClient(t, srv.base())
-	_, err := c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{
-		RunRequest: pipelines.RunRequest{
-			Target:    pipelines.BranchTarget("main").At("abc").With(pipelines.CustomSelector("deploy")),
-			Variables: []pipelines.VariableRequest{{Key: "A", Value: "1 2"}, {Key: "B", Value: "s3cret", Secured: new(true)}},
-		},
-		YAML: []byte("pipelines: {}\n"), MergeDefaults: true, TargetBranchToCreate: "try",
-	})
-	require.NoError(t, err)
-	_, err = c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{
-		RunRequest: pipelines.RunRequest{Target: pipelines.PullRequestTarget(pullRequest)}, YAML: []byte("x"),
-	})
-	require.NoError(t, err)
-	seen := srv.seen()
-	require.Equal(t, "pipelines: {}\n", seen[0].Body)
-	require.Equal(t, "application/yaml", seen[0].Header.Get("Content-Type"))
-	require.Equal(t, "application/json", seen[0].Header.Get("Accept"))
-	for i, want := range []string{
-		"merge_defaults=true&target.commit.hash=abc&target.ref_name=main&target.ref_type=branch&target.selector.pattern=deploy&target.selector.type=custom" +
-			"&target.type=pipeline_ref_target&target_branch_to_create=try&variables[0].key=A&variables[0].value=1 2&variables[1].key=B&variables[1].secured=true&variables[1].value=s3cret",
-		"target.commit.hash=abc&target.destination=main&target.destination_commit.hash=def&target.pullrequest.id=17&target.source=feature/x&target.type=pipeline_pullrequest_target",
-	} {
-		got, err := url.QueryUnescape(seen[i].Query)
-		require.NoError(t, err)
-		require.Equal(t, want, got)
-	}
-}
-
-func TestRunsThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
-	srv := record(t, answer(201, "application/json", `{}`))
-	c := newClient(t, srv.base())
-	without := func(change func(*pipelines.PullRequestRef)) pipelines.Target {
-		pr := pullRequest
-		change(&pr)
-		return pipelines.PullRequestTarget(pr)
-	}
-	for says, run := range map[string]pipelines.RunRequest{
-		"target has no type":         {},
-		"no reference name":          {Target: pipelines.BranchTarget("")},
-		"no reference type":          {Target: pipelines.Target{Type: pipelines.TargetRef, RefName: "main"}},
-		"no hash for its commit":     {Target: pipelines.BranchTarget("main").At("")},
-		"no selector":                {Target: pipelines.CommitTarget("abc")},
-		"no commit hash":             {Target: pipelines.CommitTarget("").With(pipelines.CustomSelector("x"))},
-		"selector has no type":       {Target: pipelines.BranchTarget("main").With(pipelines.Selector{Pattern: "x"})},
-		"needs the pipeline's name":  {Target: pipelines.BranchTarget("main").With(pipelines.CustomSelector(""))},
-		"no pull request ID":         {Target: without(func(pr *pipelines.PullRequestRef) { pr.ID = 0 })},
-		"no source branch":           {Target: without(func(pr *pipelines.PullRequestRef) { pr.Source = "" })},
-		"no destination branch":      {Target: without(func(pr *pipelines.PullRequestRef) { pr.Destination = "" })},
-		"no commit hash ":            {Target: without(func(pr *pipelines.PullRequestRef) { pr.Commit = "" })},
-		"no destination commit hash": {Target: without(func(pr *pipelines.PullRequestRef) { pr.DestinationCommit = "" })},
-		"variable 1 has no key":      {Target: pipelines.BranchTarget("main"), Variables: []pipelines.VariableRequest{{Key: "A"}, {Value: "s3cret"}}},
-	} {
-		_, err := c.Pipelines.Run(t.Context(), repo, run)
-		require.ErrorIs(t, err, pipelines.ErrInvalidArgument, says)
-		require.ErrorContains(t, err, strings.TrimSpace(says))
-		require.NotContains(t, err.Error(), "s3cret")
-		_, err = c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{RunRequest: run, YAML: []byte("x")})
-		require.ErrorIs(t, err, pipelines.ErrInvalidArgument, says)
-	}
-	_, err := c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{RunRequest: pipelines.RunRequest{Target: pipelines.BranchTarget("main")}})
-	require.ErrorContains(t, err, "YAML is empty")
-	require.Empty(t, srv.seen())
-}
 
 func TestStopSendsNoBody(t *testing.T) {
 	srv := record(t, answer(204, "", ""))
@@ -228,18 +17,26 @@ func TestStopSendsNoBody(t *testing.T) {
 	require.Empty(t, got.Header.Get("Content-Type"))
 }
 
-func TestStepsAreListedOfAPipeline(t *testing.T) {
-	srv := record(t, answerJSON(`{"values":[{"name":"Build"},{"name":"Test"}],"size":2}`))
-	steps, err := newClient(t, srv.base()).Steps.List(t.Context(), repo, "8", nil).Collect()
-	require.NoError(t, err)
-	require.Len(t, steps, 2)
-	require.Equal(t, "Build", steps[0].Name)
-	require.Equal(t, "/2.0/repositories/acme/site/pipelines/8/steps?pagelen=100", srv.only(t).Path+"?"+srv.only(t).Query)
-}
-
 func TestWebURLIsThePageOfTheRun(t *testing.T) {
 	p := &pipelines.Pipeline{BuildNumber: 12}
 	require.Equal(t, "https://bitbucket.org/acme/site/pipelines/results/12", p.WebURL(repo))
 	odd := pipelines.Repo{Workspace: "11111111-2222-4333-8444-555555555555", Slug: "a b/c"}
 	require.Equal(t, "https://bitbucket.org/%7B11111111-2222-4333-8444-555555555555%7D/a%20b%2Fc/pipelines/results/12", p.WebURL(odd))
+}
+
+func TestAStopWhoseResponseWasLostHasSucceeded(t *testing.T) {
+	refused := answer(400, "application/json", `{"error":{"message":"Bad request","detail":"already complete"}}`)
+	for state, succeeds := range map[string]bool{"STOPPED": true, "SUCCESSFUL": false} {
+		t.Run(state, func(t *testing.T) {
+			get := answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"` + state + `"}}}`)
+			srv := record(t, sequence(drop, refused, get))
+			err := newClient(t, srv.base()).Pipelines.Stop(t.Context(), repo, "1")
+			require.Equal(t, succeeds, err == nil, err)
+			srv.requireSent(t, 3)
+		})
+	}
+	srv := record(t, refused)
+	err := newClient(t, srv.base()).Pipelines.Stop(t.Context(), repo, "1")
+	require.ErrorIs(t, err, pipelines.ErrInvalidRequest)
+	srv.requireSent(t, 1, "nothing was lost, so there is nothing to look up")
 }

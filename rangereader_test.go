@@ -3,7 +3,6 @@ package pipelines_test
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -23,31 +22,11 @@ import (
 // A log or a cache is read across connections that break, and it may be another one by then. These tests prove that no two are
 // mixed, and that an end is believed only where it is one.
 
-// withHeaders adds headers to what a handler serves.
-func withHeaders(handle http.HandlerFunc, pairs ...string) http.HandlerFunc {
-	return func(w http.ResponseWriter, req *http.Request) {
-		for i := 0; i < len(pairs); i += 2 {
-			w.Header().Set(pairs[i], pairs[i+1])
-		}
-		handle(w, req)
-	}
-}
-
 // ignoringIfRange serves ranges without asking whether they are of what the client has.
 func ignoringIfRange(handle http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		req.Header.Del("If-Range")
 		handle(w, req)
-	}
-}
-
-// pastEnd answers 416; a contentRange that is empty is left out.
-func pastEnd(contentRange string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		if contentRange != "" {
-			w.Header().Set("Content-Range", contentRange)
-		}
-		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 	}
 }
 
@@ -320,28 +299,6 @@ func TestAPieceOfALogIsNoFailure(t *testing.T) {
 	got, err := io.ReadAll(openLog(t, c, &pipelines.LogOptions{Offset: 200}))
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(content[200:], got), "got %d bytes, want 800", len(got))
-}
-
-// zip compresses content, in so many members.
-func zip(t testing.TB, content []byte, members int) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	for i := range members {
-		w := gzip.NewWriter(&b)
-		_, err := w.Write(content[i*len(content)/members : (i+1)*len(content)/members])
-		require.NoError(t, err)
-		require.NoError(t, w.Close())
-	}
-	return b.Bytes()
-}
-
-// text is a log that compresses well.
-func text(n int) []byte {
-	var b bytes.Buffer
-	for i := 0; b.Len() < n; i++ {
-		b.WriteString("line " + strconv.Itoa(i) + " of a log that says nothing\n")
-	}
-	return b.Bytes()[:n]
 }
 
 func TestALogThatLiesCompressedIsRead(t *testing.T) {

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -23,17 +21,6 @@ import (
 
 	"github.com/seed-85ed9bfd/pipelines"
 )
-
-// viaFunc makes a client whose requests go to a function.
-func viaFunc(t *testing.T, send roundTripper, opts ...pipelines.Option) *pipelines.Client {
-	t.Helper()
-	all := append([]pipelines.Option{pipelines.WithHTTPClient(&http.Client{Transport: send})}, opts...)
-	c, err := pipelines.NewClient(append([]pipelines.Option{
-		pipelines.WithBaseURL("http://api.example/2.0"), pipelines.WithToken("t0ken"),
-	}, all...)...)
-	require.NoError(t, err)
-	return c
-}
 
 func TestACallWaitsAMinuteForAUsedUpQuota(t *testing.T) {
 	for name, circuit := range map[string]pipelines.Option{"with the circuit": nil, "without it": pipelines.WithoutQuotaCircuit()} {
@@ -96,12 +83,12 @@ func TestACallOfOneAttemptDoesNotWaitForTheQuota(t *testing.T) {
 			_, err := c.Pipelines.Get(t.Context(), repo, "1")
 			require.ErrorIs(t, err, pipelines.ErrRateLimited)
 		}
-		require.Equal(t, 3, sent)
+		require.Equal(t, 3, sent, "requests sent")
 		require.Zero(t, time.Since(start))
 	})
 }
 
-func TestARetryAfterBeyondWhatACallMayWaitComesBackAtOnce(t *testing.T) {
+func TestARetryAfterBeyondWhatACallMayWaitReturnsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		c := viaFunc(t, func(req *http.Request) (*http.Response, error) {
@@ -113,6 +100,19 @@ func TestARetryAfterBeyondWhatACallMayWaitComesBackAtOnce(t *testing.T) {
 		require.ErrorIs(t, err, pipelines.ErrRateLimited)
 		require.Equal(t, 40*time.Second, time.Since(start), "a second wait of 40 s would make more than a minute")
 	})
+}
+
+// waits responds in process, so that the time between attempts can be measured on a bubble's clock.
+func waits(t *testing.T, policy pipelines.RetryPolicy, respondTo func(n int, req *http.Request) *http.Response) (sent []time.Duration, err error) {
+	t.Helper()
+	start := time.Now()
+	hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+		sent = append(sent, time.Since(start))
+		return respondTo(len(sent), req), nil
+	})}
+	c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithRetry(policy))
+	_, err = c.Pipelines.Get(t.Context(), repo, "1")
+	return sent, err
 }
 
 func TestARetryAfterDateCountsFromTheResponsesOwnDate(t *testing.T) {
@@ -148,55 +148,14 @@ func TestARequestTimeoutIsRetriedWhereTheRequestMayBeRepeated(t *testing.T) {
 	var e *pipelines.APIError
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, 408, e.StatusCode)
-	require.Len(t, srv.seen(), 3)
+	srv.requireSent(t, 3)
 	_, err = c.Pipelines.Run(t.Context(), repo, mainBranch)
 	require.ErrorAs(t, err, &e)
 	require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
-	require.Len(t, srv.seen(), 4, "a run that timed out is not sent again")
+	srv.requireSent(t, 4, "a run that timed out is not sent again")
 }
 
-// proxied makes a client that reaches an https API by way of a proxy.
-func proxied(t *testing.T, proxy http.HandlerFunc) (*pipelines.Client, *atomic.Int32) {
-	t.Helper()
-	var asked atomic.Int32
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		asked.Add(1)
-		proxy(w, req)
-	}))
-	t.Cleanup(srv.Close)
-	u, err := url.Parse(srv.URL)
-	require.NoError(t, err)
-	hc := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(u)}}
-	return newClient(t, "https://api.example/2.0", pipelines.WithHTTPClient(hc)), &asked
-}
-
-func TestAProxyThatRefusesToConnectIsAskedOnce(t *testing.T) {
-	for _, status := range []int{403, 407, 405, 404, 429, 502, 503} {
-		c, asked := proxied(t, answer(status, "text/plain", ""))
-		_, err := c.Pipelines.Run(t.Context(), repo, mainBranch)
-		require.ErrorContains(t, err, "proxy refuses the connection: "+http.StatusText(status))
-		require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
-		require.EqualValues(t, 1, asked.Load(), "%d", status)
-		_, err = c.Pipelines.Get(t.Context(), repo, "1")
-		require.Error(t, err)
-		require.EqualValues(t, 2, asked.Load(), "%d", status)
-	}
-}
-
-func TestAProxyThatCannotBeUsedIsNoUnknownOutcome(t *testing.T) {
-	asked := 0
-	hc := &http.Client{Transport: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {
-		asked++
-		return nil, errors.New("malformed proxy address")
-	}}}
-	c := newClient(t, "https://api.example/2.0", pipelines.WithHTTPClient(hc))
-	_, err := c.Pipelines.Run(t.Context(), repo, mainBranch)
-	require.ErrorContains(t, err, "malformed proxy address")
-	require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
-	require.LessOrEqual(t, asked, 2, "once by net/http, once to find out that it was the reason")
-}
-
-func TestPlainHTTPWhereTLSWasAskedForIsNotTriedAgain(t *testing.T) {
+func TestPlainHTTPWhereTLSWasExpectedIsNotRetried(t *testing.T) {
 	srv := record(t, answerJSON(`{}`))
 	conns := 0
 	hc := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -266,7 +225,7 @@ func (c *brokenConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-func TestATransportThatReportsNothingSendsAWriteOnce(t *testing.T) {
+func TestOutcomeIsUnknownWhereATransportReportsNothing(t *testing.T) {
 	for name, err := range map[string]error{"lost": io.ErrUnexpectedEOF, "reset": syscall.ECONNRESET} {
 		t.Run(name, func(t *testing.T) {
 			sent := 0
@@ -278,198 +237,325 @@ func TestATransportThatReportsNothingSendsAWriteOnce(t *testing.T) {
 			c := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: transport}))
 			_, got := c.Pipelines.Run(t.Context(), repo, mainBranch)
 			require.ErrorIs(t, got, pipelines.ErrOutcomeUnknown)
-			require.Equal(t, 1, sent)
+			require.Equal(t, 1, sent, "requests sent")
 		})
 	}
 }
 
-func TestTheResponseIsThereWhenTheContextEndsTheWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := viaFunc(t, func(req *http.Request) (*http.Response, error) {
-			resp := respond(req, 503, "")
-			resp.Header.Set("Retry-After", "50")
-			return resp, nil
-		})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		var resp *http.Response
-		_, err := c.Pipelines.Get(ctx, repo, "1", pipelines.WithResponse(&resp))
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.NotNil(t, resp)
-		require.Equal(t, 503, resp.StatusCode)
-	})
+// TestRetryTable proves the request table: how often each kind of call is sent when every attempt fails in the same way, and
+// what comes back.
+func TestRetryTable(t *testing.T) {
+	faults := []struct {
+		name      string
+		handle    http.HandlerFunc
+		refused   bool  // it can't have taken effect
+		is        error // what the error is besides
+		needsBody bool  // a call that reads no response doesn't meet the fault
+		stalls    bool
+	}{
+		{name: "429", handle: answer(429, "text/plain", "Rate limit for this resource has been exceeded"), refused: true, is: pipelines.ErrRateLimited},
+		{name: "500", handle: answer(500, "application/json", `{"error":{"message":"oops","id":"f00"}}`), is: pipelines.ErrServer},
+		{name: "502", handle: answer(502, "text/html", "<html>"), is: pipelines.ErrServer},
+		{name: "503", handle: answer(503, "text/plain", ""), is: pipelines.ErrServer},
+		{name: "504", handle: answer(504, "text/plain", ""), is: pipelines.ErrServer},
+		{name: "dropped connection", handle: drop, is: io.EOF},
+		{name: "body cut off", handle: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, `{"build_`)
+		}, is: io.ErrUnexpectedEOF},
+		{name: "body that is not JSON", handle: answer(200, "text/html", "<html>"), needsBody: true},
+		{name: "body that ends early", handle: answer(200, "application/json", `{"a":`), needsBody: true},
+		{name: "empty body", handle: answer(200, "application/json", ""), needsBody: true},
+		{name: "answer that never comes", handle: func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }, stalls: true},
+		{name: "body that stalls", handle: func(w http.ResponseWriter, req *http.Request) {
+			_, _ = io.WriteString(w, `{"a":`)
+			_ = http.NewResponseController(w).Flush()
+			<-req.Context().Done()
+		}, stalls: true},
+	}
+	for _, fault := range faults {
+		for _, verb := range verbs {
+			t.Run(fault.name+" of "+verb.name, func(t *testing.T) {
+				if fault.needsBody && verb.name == "stop" {
+					return
+				}
+				srv := record(t, fault.handle)
+				var opts []pipelines.Option
+				if fault.stalls { // elsewhere a busy machine could take so long to respond
+					opts = append(opts, pipelines.WithStallTimeout(30*time.Millisecond))
+				}
+				err := verb.call(t.Context(), newClient(t, srv.base(), opts...))
+				require.Error(t, err)
+				if fault.is != nil {
+					require.ErrorIs(t, err, fault.is)
+				}
+				if verb.once && !fault.refused {
+					srv.requireSent(t, 1)
+					require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+					return
+				}
+				require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+				if fault.refused { // which uses up time, and no attempt
+					require.Greater(t, len(srv.seen()), quick.MaxAttempts)
+					return
+				}
+				srv.requireSent(t, quick.MaxAttempts)
+				require.ErrorContains(t, err, "3 attempts")
+			})
+		}
+	}
 }
 
-func TestUnsecuredVariablesAreCreatedAsSuch(t *testing.T) {
-	srv := record(t, answer(201, "application/json", `{"uuid":"{u}","key":"K"}`))
-	c := newClient(t, srv.base())
-	for _, set := range []*pipelines.VariableSet{
-		c.Variables.InRepository(repo), c.Variables.InWorkspace("acme"), c.Variables.InTeam("acme"), c.Variables.InUser("acme"),
-		c.Variables.InEnvironment(repo, "{e}"),
-	} {
-		_, err := set.Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: "v"})
-		require.NoError(t, err)
-	}
-	_, err := c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{
-		Target: pipelines.BranchTarget("main"), Variables: []pipelines.VariableRequest{{Key: "K", Value: "v"}},
-	})
+// TestRetryOfRequestsThatWereNeverSent counts attempts that end before the request goes out.
+func TestRetryOfRequestsThatWereNeverSent(t *testing.T) {
+	noTLS, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	for i, req := range srv.seen() {
-		require.Contains(t, req.Body, `{"key":"K","value":"v","secured":false}`, fmt.Sprint(i))
-	}
-}
-
-func TestRequestsSayWhatIsFalseOrEmpty(t *testing.T) {
-	srv := record(t, answer(201, "application/json", `{"uuid":"{u}","key":"K","name":"N"}`))
-	c := newClient(t, srv.base())
-	vars := c.Variables.InRepository(repo)
-	for want, call := range map[string]func() error{
-		`{"key":"K","value":"","secured":false}`: func() error { return second(vars.Create(t.Context(), pipelines.VariableRequest{Key: "K"})) },
-		`{"value":"","secured":false}`: func() error {
-			return second(vars.Update(t.Context(), "{u}", pipelines.VariableUpdate{Value: new(""), Secured: new(false)}))
-		},
-		`"enabled":false`: func() error {
-			return second(c.Schedules.Create(t.Context(), repo, pipelines.ScheduleRequest{
-				Target: pipelines.BranchTarget("main"), CronPattern: "0 0 12 * * ? *", Enabled: new(false),
-			}))
-		},
-		`"restrictions":{"admin_only":false}`: func() error {
-			return second(c.Deployments.CreateEnvironment(t.Context(), repo, pipelines.EnvironmentRequest{
-				Name: "N", EnvironmentType: pipelines.EnvironmentTest, AdminOnly: new(false),
-			}))
-		},
-		`{"change":{"restrictions":{"admin_only":false}}}`: func() error {
-			return c.Deployments.UpdateEnvironment(t.Context(), repo, "{e}", pipelines.EnvironmentUpdate{AdminOnly: new(false)})
-		},
-		`{"labels":[]}`: func() error {
-			return second(c.Runners.InRepository(repo).Update(t.Context(), "{r}", pipelines.RunnerUpdate{Labels: []string{}}))
-		},
-	} {
-		t.Run(want, func(t *testing.T) {
-			require.NoError(t, call())
-			seen := srv.seen()
-			require.Contains(t, seen[len(seen)-1].Body, want)
-		})
-	}
-}
-
-func TestAnObserverAndALoggerMayCallTheClientAfterARefusal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var c *pipelines.Client
-		start, calls, nested := time.Now(), 0, false
-		call := func() { // from the attempt too for which all others wait
-			if nested {
+	defer noTLS.Close()
+	go func() {
+		for {
+			conn, err := noTLS.Accept()
+			if err != nil {
 				return
 			}
-			nested, calls = true, calls+1
-			_, err := c.Pipelines.Get(t.Context(), repo, "2")
-			assert.NoError(t, err)
-			nested = false
+			conn.Close() // in the middle of the handshake
 		}
-		c = viaFunc(t, func(req *http.Request) (*http.Response, error) {
-			if time.Since(start) < 20*time.Second || strings.HasSuffix(req.URL.Path, "/1") && time.Since(start) < 40*time.Second {
-				return respond(req, 429, ""), nil
-			}
-			return respond(req, 200, `{"build_number":1}`), nil
-		}, pipelines.WithObserver(func(pipelines.Attempt) { call() }), pipelines.WithLogger(slog.New(callingHandler{call})))
-		_, err := c.Pipelines.Get(t.Context(), repo, "1")
-		require.NoError(t, err)
-		require.Greater(t, calls, 2)
-	})
+	}()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	for name, base := range map[string]string{"dial": gone.URL, "TLS": "https://" + noTLS.Addr().String()} {
+		for _, verb := range verbs {
+			t.Run(name+" of "+verb.name, func(t *testing.T) {
+				var attempts atomic.Int32
+				c := newClient(t, base, pipelines.WithLimiter(limiterFunc(func(context.Context) error { attempts.Add(1); return nil })))
+				err := verb.call(t.Context(), c)
+				require.Error(t, err)
+				require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+				require.EqualValues(t, quick.MaxAttempts, attempts.Load(), "attempts")
+			})
+		}
+	}
 }
 
-// callingHandler calls a function with each log line.
-type callingHandler struct{ call func() }
-
-func (h callingHandler) Enabled(context.Context, slog.Level) bool { return true }
-
-func (h callingHandler) Handle(context.Context, slog.Record) error { h.call(); return nil }
-
-func (h callingHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
-
-func (h callingHandler) WithGroup(string) slog.Handler { return h }
-
-func TestATransportThatGivesTheSameRedirectAgainAndAgainEnds(t *testing.T) {
-	var same *http.Response
-	sent := 0
-	c := viaFunc(t, func(req *http.Request) (*http.Response, error) {
-		sent++
-		if same == nil {
-			same = respond(req, 307, "")
-			same.Header.Set("Location", "/2.0/again")
+func TestOtherStatusesAreNotRetried(t *testing.T) {
+	for status, kind := range map[int]error{
+		400: pipelines.ErrInvalidRequest, 401: pipelines.ErrUnauthorized, 403: pipelines.ErrForbidden, 404: pipelines.ErrNotFound,
+		409: pipelines.ErrConflict, 410: pipelines.ErrGone, 422: pipelines.ErrInvalidRequest, 501: pipelines.ErrServer, 304: nil, 402: nil,
+	} {
+		for _, verb := range verbs {
+			t.Run(fmt.Sprint(status, " of ", verb.name), func(t *testing.T) {
+				srv := record(t, answer(status, "text/plain", ""))
+				err := verb.call(t.Context(), newClient(t, srv.base()))
+				var e *pipelines.APIError
+				require.ErrorAs(t, err, &e)
+				require.Equal(t, status, e.StatusCode)
+				require.Equal(t, 1, e.Attempts)
+				require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+				if kind != nil {
+					require.ErrorIs(t, err, kind)
+				}
+				srv.requireSent(t, 1)
+			})
 		}
-		return same, nil
-	}, pipelines.WithRetry(quick))
+	}
+}
+
+func TestACertificateThatIsNotTrustedIsNotRetried(t *testing.T) {
+	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.StartTLS()
+	defer srv.Close()
+	attempts := 0
+	c := newClient(t, srv.URL, pipelines.WithLimiter(limiterFunc(func(context.Context) error { attempts++; return nil })))
 	_, err := c.Pipelines.Get(t.Context(), repo, "1")
-	require.ErrorContains(t, err, "redirect refused")
-	require.LessOrEqual(t, sent, 6)
+	require.ErrorContains(t, err, "certificate")
+	require.Equal(t, 1, attempts, "attempts")
 }
 
-func TestHostsThatUnicodeFoldsTogetherAreTwoOrigins(t *testing.T) {
-	for _, pair := range [][2]string{{"σ.example", "ς.example"}, {"k.example", "\u212a.example"}, {"ss.example", "ß.example"}, {"É.example", "é.example"}} {
-		var tokens []string
-		c := viaFunc(t, func(req *http.Request) (*http.Response, error) {
-			tokens = append(tokens, req.Header.Get("Authorization"))
-			if req.URL.Hostname() == pair[0] {
-				resp := respond(req, 307, "")
-				resp.Header.Set("Location", "http://"+pair[1]+"/log")
-				return resp, nil
-			}
-			return respond(req, 200, `{}`), nil
-		}, pipelines.WithBaseURL("http://"+pair[0]))
-		_, err := c.Pipelines.Get(t.Context(), repo, "1")
-		require.NoError(t, err)
-		require.Equal(t, []string{"Bearer t0ken", ""}, tokens, "%v", pair)
-	}
-}
-
-func TestCallOptionsMayBeUsedByManyGoroutines(t *testing.T) {
-	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
-		page, _ := strconv.Atoi(req.URL.Query().Get("page"))
-		answerJSON(fmt.Sprintf(`{"page":%d,"size":800,"values":[%s{"uuid":"{u}"}]}`, max(page, 1), strings.Repeat(`{"uuid":"{u}"},`, 99)))(w, req)
-	})
-	c := newClient(t, srv.base())
-	opts := []pipelines.CallOption{pipelines.WithHeader("x-team", "blue"), pipelines.WithQuery("fields", "values.uuid")}
-	all, err := c.Pipelines.List(t.Context(), repo, nil, opts...).Parallel(8).Collect()
+func TestARetryThatSucceedsIsNoError(t *testing.T) {
+	srv := record(t, sequence(drop, answer(503, "text/html", "<html>"), answerJSON(`{"build_number":5}`)))
+	p, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "5")
 	require.NoError(t, err)
-	require.Len(t, all, 800)
-	for _, req := range srv.seen() {
-		require.Equal(t, "blue", req.Header.Get("X-Team"))
-	}
+	require.Equal(t, 5, p.BuildNumber)
+	srv.requireSent(t, 3)
 }
 
-func TestABodyIsTheCallersAgainOnceTheCallHasReturned(t *testing.T) {
-	for name, call := range map[string]func(*pipelines.Client, []byte) error{
-		"Do": func(c *pipelines.Client, body []byte) error {
-			return c.Do(t.Context(), http.MethodPost, "/x", body, nil)
-		},
-		"RunOnDemand": func(c *pipelines.Client, body []byte) error {
-			_, err := c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{RunRequest: mainBranch, YAML: body})
-			return err
-		},
+func TestARetryStartsDecodingFromNothing(t *testing.T) {
+	srv := record(t, sequence(answerJSON(`{"uuid":"{stale}","build_number":4,`), answerJSON(`{"build_number":5}`)))
+	p, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "5")
+	require.NoError(t, err)
+	require.Equal(t, &pipelines.Pipeline{BuildNumber: 5}, p)
+}
+
+func TestARetrySendsTheWholeBodyAgain(t *testing.T) {
+	srv := record(t, sequence(answer(429, "text/plain", ""), answer(201, "application/json", `{"build_number":1}`)))
+	_, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
+	require.NoError(t, err)
+	seen := srv.seen()
+	require.Len(t, seen, 2)
+	require.Equal(t, `{"target":{"type":"pipeline_ref_target","ref_type":"branch","ref_name":"main"}}`, seen[0].Body)
+	require.Equal(t, seen[0].Body, seen[1].Body)
+}
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	for name, tc := range map[string]struct {
+		header func() string
+		want   time.Duration
+	}{
+		"in seconds": {func() string { return "17" }, 17 * time.Second},
+		"as a date":  {func() string { return time.Now().Add(20 * time.Second).UTC().Format(http.TimeFormat) }, 20 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var kept io.ReadCloser
-			c := viaFunc(t, func(req *http.Request) (*http.Response, error) {
-				kept = req.Body
-				return respond(req, 400, ""), nil
+			synctest.Test(t, func(t *testing.T) {
+				sent, err := waits(t, pipelines.RetryPolicy{}, func(n int, req *http.Request) *http.Response {
+					if n > 1 {
+						return respond(req, 200, `{}`)
+					}
+					resp := respond(req, 503, "")
+					resp.Header.Set("Retry-After", tc.header())
+					return resp
+				})
+				require.NoError(t, err)
+				require.Equal(t, []time.Duration{0, tc.want}, sent)
 			})
-			body := []byte("pipelines: {}")
-			require.ErrorIs(t, call(c, body), pipelines.ErrInvalidRequest)
-			copy(body, "XXXXXXXXXXXXX")
-			sent, err := io.ReadAll(kept)
-			require.NoError(t, err)
-			require.Equal(t, "pipelines: {}", string(sent))
 		})
 	}
 }
 
-func TestAnEmptyBodyIsNotCalledJSON(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
-	c := newClient(t, srv.base())
-	require.NoError(t, c.Do(t.Context(), http.MethodPost, "/x", []byte{}, nil))
-	require.NoError(t, c.Do(t.Context(), http.MethodPost, "/x", nil, nil))
-	for _, req := range srv.seen() {
-		require.Empty(t, req.Header.Get("Content-Type"))
+func TestARetryAfterThatIsTooLongReturnsAtOnce(t *testing.T) {
+	for header, want := range map[string]time.Duration{
+		"61": 61 * time.Second, "31536000": 365 * 24 * time.Hour, "99999999999999999999999": 10 * 365 * 24 * time.Hour,
+	} {
+		t.Run(header, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sent, err := waits(t, pipelines.RetryPolicy{}, func(_ int, req *http.Request) *http.Response {
+					resp := respond(req, 429, "slow down")
+					resp.Header.Set("Retry-After", header)
+					return resp
+				})
+				require.ErrorIs(t, err, pipelines.ErrRateLimited)
+				var e *pipelines.APIError
+				require.ErrorAs(t, err, &e)
+				require.Equal(t, want, e.RetryAfter)
+				require.Equal(t, []time.Duration{0}, sent, "requests sent")
+			})
+		})
 	}
+}
+
+func TestARetryAfterThatIsInvalidIsIgnored(t *testing.T) {
+	for _, header := range []string{"", "-5", "soon", "Mon, 01 Jan 1990 00:00:00 GMT", "NaN", "-Inf"} {
+		t.Run(fmt.Sprintf("%q", header), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sent, err := waits(t, pipelines.RetryPolicy{MaxAttempts: 2, MinWait: time.Second}, func(_ int, req *http.Request) *http.Response {
+					resp := respond(req, 503, "")
+					resp.Header.Set("Retry-After", header)
+					return resp
+				})
+				require.ErrorIs(t, err, pipelines.ErrServer)
+				require.Len(t, sent, 2)
+				require.LessOrEqual(t, sent[1], time.Second+1)
+			})
+		})
+	}
+}
+
+func TestANegativeMaxRetryAfterWaitsForNone(t *testing.T) {
+	for _, status := range []int{429, 503} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sent, err := waits(t, pipelines.RetryPolicy{MaxRetryAfter: -1}, func(_ int, req *http.Request) *http.Response {
+					resp := respond(req, status, "")
+					resp.Header.Set("Retry-After", "1")
+					return resp
+				})
+				require.Error(t, err)
+				require.Len(t, sent, 1)
+			})
+		})
+	}
+}
+
+func TestARetryAfterOfASuccessIsNoReasonToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent, err := waits(t, pipelines.RetryPolicy{MaxAttempts: 2}, func(_ int, req *http.Request) *http.Response {
+			resp := respond(req, 200, "{")
+			resp.Header.Set("Retry-After", "31536000")
+			return resp
+		})
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		require.Len(t, sent, 2)
+		require.Less(t, sent[1], time.Second)
+	})
+}
+
+func TestRetryWaitsGrowWithFullJitterUpToTheirBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		policy := pipelines.RetryPolicy{MaxAttempts: 9, MinWait: time.Second, MaxWait: 20 * time.Second}
+		longest := make([]time.Duration, 8)
+		for range 100 {
+			sent, err := waits(t, policy, func(_ int, req *http.Request) *http.Response { return respond(req, 503, "") })
+			require.ErrorIs(t, err, pipelines.ErrServer)
+			require.Len(t, sent, 9)
+			for i := range longest {
+				longest[i] = max(longest[i], sent[i+1]-sent[i])
+			}
+		}
+		for i, got := range longest {
+			bound := min(time.Second<<i, 20*time.Second)
+			assert.LessOrEqual(t, got, bound+1)
+			assert.Greater(t, got, bound/2, "a hundred draws come near the bound")
+		}
+	})
+}
+
+func TestRetryWaitEndsWithTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		start := time.Now()
+		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			resp := respond(req, 429, "slow down")
+			resp.Header.Set("Retry-After", "59")
+			return resp, nil
+		})}
+		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithRetry(pipelines.RetryPolicy{}))
+		_, err := c.Pipelines.Run(ctx, repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, pipelines.ErrRateLimited, "the error tells what was waited for")
+		require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+		require.Equal(t, 10*time.Second, time.Since(start))
+	})
+}
+
+func TestOutcomeIsUnknownWhereATransportDoesNotTrace(t *testing.T) {
+	sent := 0
+	hc := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+		sent++
+		return nil, errors.New("something went wrong")
+	})}
+	c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
+	_, err := c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
+	require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+	require.Equal(t, 1, sent, "requests sent")
+}
+
+func TestOutcomeIsUnknownWhereATransportSendsToAnotherHostAfterTheResponse(t *testing.T) {
+	srv := record(t, answer(http.StatusCreated, "application/json", `{"uuid":"{u}","build_number":1}`))
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil || req.Method != http.MethodPost {
+			return resp, err
+		}
+		resp.Body.Close()
+		report, _ := http.NewRequestWithContext(req.Context(), http.MethodGet, gone.URL, http.NoBody)
+		return http.DefaultTransport.RoundTrip(report)
+	})}
+	c := newClient(t, srv.base(), pipelines.WithHTTPClient(hc))
+	_, err := c.Pipelines.Get(t.Context(), repo, "1")
+	require.NoError(t, err)
+	_, err = c.Pipelines.Run(t.Context(), repo, mainBranch)
+	assert.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+	srv.requireSent(t, 2)
 }

@@ -1,15 +1,14 @@
 package pipelines_test
 
 import (
+	"context"
 	"io"
-	"log"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -18,84 +17,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// silentProxy passes TCP connections on. Those that were there when it fell silent stay open, and swallow what is sent.
-type silentProxy struct {
-	net.Listener
-	target string
-	mu     sync.Mutex
-	all    []*atomic.Bool // whether a connection is silent
-}
-
-func newSilentProxy(t *testing.T, target string) *silentProxy {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	p := &silentProxy{Listener: listener, target: target}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go p.serve(conn)
-		}
-	}()
-	return p
-}
-
-func (p *silentProxy) serve(conn net.Conn) {
-	defer conn.Close()
-	upstream, err := net.Dial("tcp", p.target)
-	if err != nil {
-		return
-	}
-	defer upstream.Close()
-	silent := new(atomic.Bool)
-	p.mu.Lock()
-	p.all = append(p.all, silent)
-	p.mu.Unlock()
-	pass := func(to io.Writer, from io.Reader) {
-		buf := make([]byte, 16<<10)
-		for {
-			n, err := from.Read(buf)
-			if err != nil {
-				return
-			}
-			if !silent.Load() {
-				_, _ = to.Write(buf[:n])
-			}
-		}
-	}
-	go pass(conn, upstream)
-	pass(upstream, conn)
-}
-
-// fallSilent silences the connections that there are and returns how many that is.
-func (p *silentProxy) fallSilent() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, silent := range p.all {
-		silent.Store(true)
-	}
-	return len(p.all)
-}
-
-func (p *silentProxy) conns() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.all)
-}
-
-// silentServer makes a server of HTTP/2 over TLS behind a proxy, and a transport that trusts it.
-func silentServer(t *testing.T, handler http.Handler) (*http.Transport, *silentProxy) {
-	srv := httptest.NewUnstartedServer(handler)
-	srv.EnableHTTP2 = true
-	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
-	srv.StartTLS()
-	t.Cleanup(srv.Close)
-	return srv.Client().Transport.(*http.Transport), newSilentProxy(t, srv.Listener.Addr().String())
-}
+// These tests prove that a connection on which nothing arrives is closed and replaced, HTTP/2 connections included.
 
 // overHTTP2 makes a client that reaches a server by TLS and HTTP/2 through a proxy.
 func overHTTP2(t *testing.T, handler http.HandlerFunc, opts ...pipelines.Option) (*pipelines.Client, *silentProxy) {
@@ -202,59 +124,6 @@ func TestAStalledRequestLeavesALiveHTTP2ConnectionToTheOthers(t *testing.T) {
 	require.Equal(t, 1, proxy.conns())
 }
 
-// TestEveryOperationLeavesASilentHTTP2Connection is the column of the fault matrix that needs sockets.
-func TestEveryOperationLeavesASilentHTTP2Connection(t *testing.T) {
-	const together = 16
-	limit := make(chan struct{}, together)
-	var all sync.WaitGroup
-	for _, o := range matrixOperations(t) {
-		r, w := newRow(t, o), newWorld(t)
-		limit <- struct{}{}
-		all.Go(func() {
-			defer func() { <-limit }()
-			r.overSilence(t, w)
-		})
-	}
-	all.Wait()
-}
-
-// overSilence carries the operation out over a connection that has just fallen silent.
-func (r row) overSilence(t *testing.T, w *world) {
-	secure, proxy := silentServer(t, w.srv.Handler())
-	way := roundTripper(func(req *http.Request) (*http.Response, error) {
-		if strings.HasPrefix(req.URL.Host, "storage.") {
-			return w.srv.Transport().RoundTrip(req)
-		}
-		return secure.RoundTrip(req)
-	})
-	call := func(o documentedOperation) error {
-		_, err := w.call(t.Context(), o, way, pipelines.WithBaseURL("https://"+proxy.Addr().String()+"/2.0"), pipelines.WithStallTimeout(time.Second))
-		return err
-	}
-	warm, err := http.NewRequest(http.MethodGet, "https://"+proxy.Addr().String()+"/", http.NoBody)
-	if !assert.NoError(t, err) {
-		return
-	}
-	resp, err := secure.RoundTrip(warm)
-	if !assert.NoError(t, err) {
-		return
-	}
-	_, _ = io.Copy(io.Discard, resp.Body)
-	resp.Body.Close()
-	assert.Equal(t, 1, proxy.fallSilent())
-
-	err = call(r.documentedOperation)
-	if r.once() {
-		assert.ErrorIs(t, err, pipelines.ErrOutcomeUnknown, r.sdk)
-		err = call(r.documentedOperation)
-	}
-	assert.NoError(t, err, r.sdk)
-	assert.Equal(t, 2, proxy.conns(), "%s: connections", r.sdk)
-	if err == nil {
-		assert.Equal(t, r.after, w.state(t), "%s: took effect once", r.sdk)
-	}
-}
-
 func TestTwoClientsOfOneTransportLeaveEachOthersConnectionsAlone(t *testing.T) {
 	release := make(chan struct{})
 	transport, proxy := silentServer(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -289,6 +158,48 @@ func TestTwoClientsOfOneTransportLeaveEachOthersConnectionsAlone(t *testing.T) {
 	close(release)
 	require.NoError(t, <-read, "the log's connection is alive")
 	require.Equal(t, 1, proxy.conns())
+}
+
+func TestAStalledConnectionIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			if n++; n == 1 {
+				<-req.Context().Done()
+				return nil, req.Context().Err()
+			}
+			return respond(req, 200, `{}`), nil
+		})}
+		start := time.Now()
+		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
+		_, err := c.Pipelines.Get(t.Context(), repo, "1")
+		require.NoError(t, err)
+		require.Equal(t, 2, n)
+		require.Equal(t, time.Minute, time.Since(start).Truncate(time.Second))
+	})
+}
+
+func TestATrickledErrorBodyEndsWithTheStallTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			pr, pw := io.Pipe()
+			go func() {
+				for {
+					time.Sleep(time.Second)
+					if _, err := pw.Write([]byte("x")); err != nil {
+						return
+					}
+				}
+			}()
+			context.AfterFunc(req.Context(), func() { pr.CloseWithError(req.Context().Err()) })
+			return &http.Response{StatusCode: 400, Header: http.Header{}, Body: pr, Request: req}, nil
+		})}
+		start := time.Now()
+		_, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Pipelines.Get(t.Context(), repo, "1")
+		require.ErrorIs(t, err, pipelines.ErrInvalidRequest)
+		require.LessOrEqual(t, time.Since(start), time.Minute)
+		time.Sleep(2 * time.Second) // the writer finds out
+	})
 }
 
 func TestTheClientsOwnTransportReplacesADeadHTTP2Connection(t *testing.T) {

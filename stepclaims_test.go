@@ -2,6 +2,7 @@ package pipelines_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ var unmarshalers = map[string]func(string, any) error{
 	"go-json-experiment": func(text string, v any) error { return jsonv2.Unmarshal([]byte(text), v) },
 }
 
-func TestEveryClaimOfAStepIsDecodedAndEncodedAgain(t *testing.T) {
+func TestStepClaimsAreDecodedAndEncodedAgain(t *testing.T) {
 	want := pipelines.StepClaims{
 		Issuer:   "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc",
 		Subject:  repositoryUUID + ":" + environmentUUID + ":" + stepUUID,
@@ -63,7 +64,7 @@ func TestEveryClaimOfAStepIsDecodedAndEncodedAgain(t *testing.T) {
 	require.Equal(t, `{}`, string(none))
 }
 
-func TestTheAudienceMayBeOneOrSeveral(t *testing.T) {
+func TestStepClaimsHaveOneAudienceOrSeveral(t *testing.T) {
 	for text, want := range map[string]struct {
 		audience []string
 		encoded  string
@@ -89,7 +90,7 @@ func TestTheAudienceMayBeOneOrSeveral(t *testing.T) {
 }
 
 // Access is granted by claims: what can be read in two ways is not read at all.
-func TestDoubtfulClaimsAreRefused(t *testing.T) {
+func TestStepClaimsThatAreDoubtfulAreRefused(t *testing.T) {
 	for _, text := range []string{
 		`{"iss":"a","iss":"b"}`, `{"aud":"a","aud":"b"}`, `{"iss":7}`, `{"aud":7}`, `{"aud":{"a":"b"}}`, `{"aud":["a",7]}`, `{"aud":[["a"]]}`,
 		`{"exp":"1795436240"}`, `{"exp":1e300}`, `{"exp":253402300800}`, `{"exp":253402300799.9999}`, `{"iat":-1e300}`, `{"exp":true}`,
@@ -112,7 +113,7 @@ func TestDoubtfulClaimsAreRefused(t *testing.T) {
 	}
 }
 
-func TestAnAbsentTimeIsZeroAndTheFirstOneIsNot(t *testing.T) {
+func TestStepClaimsHaveAZeroTimeWhereItIsAbsent(t *testing.T) {
 	var claims pipelines.StepClaims
 	require.NoError(t, json.Unmarshal([]byte(`{"exp":0}`), &claims))
 	require.True(t, claims.IssuedAt.IsZero())
@@ -122,19 +123,21 @@ func TestAnAbsentTimeIsZeroAndTheFirstOneIsNot(t *testing.T) {
 	require.Equal(t, `{"exp":0}`, string(text))
 }
 
-func TestSubjectsAreReadWithAndWithoutAnEnvironment(t *testing.T) {
+func TestParseSubjectWithAndWithoutAnEnvironment(t *testing.T) {
 	for text, want := range map[string]pipelines.Subject{
 		repositoryUUID + ":" + stepUUID:                         {RepositoryUUID: repositoryUUID, StepUUID: stepUUID},
 		repositoryUUID + ":" + environmentUUID + ":" + stepUUID: {RepositoryUUID: repositoryUUID, EnvironmentUUID: environmentUUID, StepUUID: stepUUID},
 	} {
-		got, err := pipelines.ParseSubject(text)
-		require.NoError(t, err)
-		require.Equal(t, want, got)
-		require.Equal(t, text, got.String())
+		t.Run(text, func(t *testing.T) {
+			got, err := pipelines.ParseSubject(text)
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			require.Equal(t, text, got.String())
+		})
 	}
 }
 
-func TestWhatIsNoSubjectIsAnInvalidArgument(t *testing.T) {
+func TestParseSubjectRefusesWhatIsNoSubject(t *testing.T) {
 	bare := strings.Trim(repositoryUUID, "{}")
 	for _, text := range []string{
 		"", ":", "::", repositoryUUID, repositoryUUID + ":", ":" + stepUUID, repositoryUUID + "::" + stepUUID,
@@ -143,12 +146,14 @@ func TestWhatIsNoSubjectIsAnInvalidArgument(t *testing.T) {
 		repositoryUUID + " : " + stepUUID, repositoryUUID + ":" + stepUUID + "\n", repositoryUUID + ":{*}", repositoryUUID + ":" + stepUUID[:37] + "é",
 		"repo:acme/site:ref:refs/heads/main", strings.Repeat(repositoryUUID+":", 1<<16),
 	} {
-		got, err := pipelines.ParseSubject(text)
-		require.ErrorIs(t, err, pipelines.ErrInvalidArgument, "%.200q", text)
-		require.Zero(t, got)
-		if text != "" && text != ":" {
-			assert.NotContains(t, err.Error(), text, "it may be a token")
-		}
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			got, err := pipelines.ParseSubject(text)
+			require.ErrorIs(t, err, pipelines.ErrInvalidArgument, "%.200q", text)
+			require.Zero(t, got)
+			if text != "" && text != ":" {
+				assert.NotContains(t, err.Error(), text, "it may be a token")
+			}
+		})
 	}
 }
 

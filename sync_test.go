@@ -1,8 +1,10 @@
 package pipelines_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,14 +42,6 @@ func wanted(n int) []pipelines.VariableRequest {
 		all[i] = pipelines.VariableRequest{Key: fmt.Sprintf("KEY_%03d", i), Value: fmt.Sprint("value ", i), Secured: new(i%10 == 9)}
 	}
 	return all
-}
-
-// syncVariables plans and applies.
-func syncVariables(t *testing.T, set *pipelines.VariableSet, desired []pipelines.VariableRequest, o *pipelines.SyncOptions) (*pipelines.SyncPlan, error) {
-	t.Helper()
-	plan, err := set.Plan(t.Context(), desired, o)
-	require.NoError(t, err)
-	return plan, set.Apply(t.Context(), plan)
 }
 
 func TestAPlanMakesAScopeHaveTheWantedVariables(t *testing.T) {
@@ -119,7 +113,9 @@ func TestAPlanIsADiffWithSecuredValuesMasked(t *testing.T) {
 2 to create, 4 to change, 2 to delete, 1 unchanged`
 	require.Equal(t, want, plan.String())
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-		require.Equal(t, want, fmt.Sprintf(verb, plan))
+		t.Run(verb, func(t *testing.T) {
+			require.Equal(t, want, fmt.Sprintf(verb, plan))
+		})
 	}
 
 	plan, err = set.Plan(t.Context(), desired, nil)
@@ -127,7 +123,7 @@ func TestAPlanIsADiffWithSecuredValuesMasked(t *testing.T) {
 	require.Empty(t, plan.Delete, "nothing is deleted that wasn't asked for")
 }
 
-func TestPlansThatCannotBeAreRefused(t *testing.T) {
+func TestInvalidPlansAreRefused(t *testing.T) {
 	srv := record(t, answerJSON(`{"values":[]}`))
 	c := newClient(t, srv.base())
 	set := c.Variables.InRepository(repo)
@@ -137,7 +133,7 @@ func TestPlansThatCannotBeAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, `"A" twice`)
 	require.ErrorIs(t, set.Apply(t.Context(), nil), pipelines.ErrInvalidArgument)
 	require.ErrorIs(t, set.Apply(t.Context(), &pipelines.SyncPlan{}), pipelines.ErrInvalidArgument)
-	require.Empty(t, srv.seen())
+	srv.requireSent(t, 0)
 	plan, err := set.Plan(t.Context(), nil, nil)
 	require.NoError(t, err)
 	require.ErrorContains(t, c.Variables.InWorkspace("acme").Apply(t.Context(), plan), "made for other variables")
@@ -239,15 +235,154 @@ func TestAPlanThatHasGrownOldDoesNoHarm(t *testing.T) {
 	})
 }
 
-func TestAPlanKnowsWhatWasCreatedAMomentAgo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := &variableStore{late: 5 * time.Second}
-		hc := &http.Client{Transport: hosts{"http://api.example": store.ServeHTTP}}
-		set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Variables.InEnvironment(repo, "{e}")
-		for range 3 {
-			_, err := syncVariables(t, set, []pipelines.VariableRequest{{Key: "K", Value: "1"}}, nil)
-			require.NoError(t, err)
+func TestApplyWithoutAccessReportsNoDeletionAsDone(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	for _, key := range []string{"A", "B", "C"} {
+		r.AddVariable(pipelines.Variable{Key: key, Value: "1"})
+	}
+	set := srv.Client().Variables.InRepository(repo)
+	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
+	require.NoError(t, err)
+	require.Len(t, plan.Delete, 3)
+	srv.Inject(pipelinestest.Fault{Status: http.StatusNotFound, Body: "Not Found"})
+	err = set.Apply(t.Context(), plan)
+	var failed *pipelines.SyncError
+	require.ErrorAs(t, err, &failed)
+	require.Empty(t, failed.Done)
+	require.Equal(t, "delete A", failed.Failed)
+	require.Equal(t, 2, failed.Left)
+	require.ErrorContains(t, err, "whether the variable is gone is unknown")
+	require.Len(t, r.Variables(), 3)
+}
+
+func TestApplyCountsADeletionThatFindsNothingOnceAListShowsIt(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	for i := range 5 {
+		r.AddVariable(pipelines.Variable{Key: fmt.Sprint("K", i), Value: "1"})
+	}
+	set := srv.Client().Variables.InRepository(repo)
+	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
+	require.NoError(t, err)
+	for _, one := range plan.Delete[:4] {
+		require.NoError(t, set.Delete(t.Context(), one.UUID))
+	}
+	srv.ClearRequests()
+	require.NoError(t, set.Apply(t.Context(), plan))
+	require.Empty(t, r.Variables())
+	require.Len(t, srv.Requests(), 5+1, "one list for all that were gone")
+}
+
+func TestApplyDoesNotSeeThatAVariableIsGoneInAPartialListWithoutUUIDs(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	r.AddVariable(pipelines.Variable{Key: "A", Value: "1"})
+	set := srv.Client().Variables.InRepository(repo)
+	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
+	require.NoError(t, err)
+	srv.Inject(pipelinestest.Fault{Method: http.MethodDelete, Status: http.StatusNotFound, Body: "Not Found"})
+	err = set.Apply(t.Context(), plan, pipelines.WithQuery("fields", "values.key,next"))
+	require.ErrorIs(t, err, pipelines.ErrNotFound)
+	require.Len(t, r.Variables(), 1)
+}
+
+func TestApplySeesNoDeletionInAListWithoutUUIDs(t *testing.T) {
+	deleting := false
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case req.Method == http.MethodDelete:
+			deleting = true
+			w.WriteHeader(http.StatusNotFound)
+		case deleting:
+			fmt.Fprint(w, `{"values":[{"uuid":7,"key":"A","value":"1"}]}`)
+		default:
+			fmt.Fprint(w, `{"values":[{"uuid":"{a}","key":"A","value":"1"}]}`)
 		}
-		require.Equal(t, []string{"K=1"}, store.values())
 	})
+	set := newClient(t, srv.base()).Variables.InRepository(repo)
+	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
+	require.NoError(t, err)
+	err = set.Apply(t.Context(), plan)
+	require.ErrorContains(t, err, "whether the variable is gone is unknown")
+}
+
+func TestAnOldPlanOpensNoVariableThatWasSecuredSince(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	set := srv.Client().Variables.InRepository(repo)
+	for name, secured := range map[string]*bool{"as it is": nil, "opened": new(false)} {
+		t.Run(name, func(t *testing.T) {
+			plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{{Key: name, Value: "new", Secured: secured}}, nil)
+			require.NoError(t, err)
+			r.AddVariable(pipelines.Variable{Key: name, Value: "s3cret", Secured: true})
+			require.NoError(t, set.Apply(t.Context(), plan))
+			for _, v := range r.Variables() {
+				if v.Key == name {
+					require.Equal(t, secured == nil, v.Secured)
+					require.Equal(t, "new", v.Value)
+				}
+			}
+		})
+	}
+}
+
+func TestASecretThatIsCreatedAfterThePlanIsNotOpened(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	set := srv.Client().Variables.InRepository(repo)
+	for key, opens := range map[string]*bool{"ASIS": nil, "OPEN": new(false)} {
+		t.Run(key, func(t *testing.T) {
+			plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{{Key: key, Value: "1"}}, nil)
+			require.NoError(t, err)
+			if opens != nil {
+				plan, err = set.Plan(t.Context(), []pipelines.VariableRequest{{Key: key, Value: "1", Secured: opens}}, nil)
+				require.NoError(t, err)
+			}
+			require.Equal(t, "+ "+key+" = \"1\"\n1 to create, 0 to change, 0 to delete, 0 unchanged", plan.String())
+			r.AddVariable(pipelines.Variable{Key: key, Value: "s3cret", Secured: true})
+			require.NoError(t, set.Apply(t.Context(), plan))
+			there, err := set.GetByKey(t.Context(), key)
+			require.NoError(t, err)
+			require.Equal(t, opens == nil, there.Secured, key)
+		})
+	}
+}
+
+func TestPlanDeletesNoVariableWhoseKeyCannotBeRead(t *testing.T) {
+	srv := record(t, answerJSON(`{"values":[{"uuid":"{1}","key":"A"},{"uuid":"{2}","key":{"name":"B"}}]}`))
+	variables := newClient(t, srv.base()).Variables.InRepository(repo)
+	all, err := variables.List(t.Context(), nil).Collect()
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	_, err = variables.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
+	require.ErrorContains(t, err, `"{2}" is listed without a key`)
+}
+
+func TestASyncErrorShowsNoControlCharacters(t *testing.T) {
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodGet {
+			answerJSON(`{"values":[]}`)(w, req)
+			return
+		}
+		answer(400, "text/plain", "no\x1b[2J\nway")(w, req)
+	})
+	variables := newClient(t, srv.base()).Variables.InRepository(repo)
+	plan, err := variables.Plan(t.Context(), []pipelines.VariableRequest{{Key: "K\x1b[2J\n\u202eX", Value: "v"}}, nil)
+	require.NoError(t, err)
+	err = variables.Apply(t.Context(), plan)
+	var stopped *pipelines.SyncError
+	require.ErrorAs(t, err, &stopped)
+	require.NotContains(t, err.Error(), "\x1b")
+	require.NotContains(t, err.Error(), "\n")
+	require.NotContains(t, err.Error(), "\u202e")
+
+	long := &pipelines.SyncError{Done: []string{"create " + strings.Repeat("A", 700), "create B\r"}, Failed: "create C\x00", Err: errors.Join(errors.New("one"), errors.New("two"))}
+	require.Equal(t, "pipelines: Variables.Apply: create C : one two (done before: create "+strings.Repeat("A", 700)+", create B ; 0 not tried)", long.Error())
 }

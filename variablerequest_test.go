@@ -124,61 +124,6 @@ func TestARequestsValueShowsOnlyWhereItIsNotSecured(t *testing.T) {
 	}
 }
 
-func TestApplyWithoutAccessReportsNoDeletionAsDone(t *testing.T) {
-	srv := pipelinestest.NewServer()
-	defer srv.Close()
-	r := srv.AddRepository("acme", "site")
-	for _, key := range []string{"A", "B", "C"} {
-		r.AddVariable(pipelines.Variable{Key: key, Value: "1"})
-	}
-	set := srv.Client().Variables.InRepository(repo)
-	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
-	require.NoError(t, err)
-	require.Len(t, plan.Delete, 3)
-	srv.Inject(pipelinestest.Fault{Status: http.StatusNotFound, Body: "Not Found"})
-	err = set.Apply(t.Context(), plan)
-	var failed *pipelines.SyncError
-	require.ErrorAs(t, err, &failed)
-	require.Empty(t, failed.Done)
-	require.Equal(t, "delete A", failed.Failed)
-	require.Equal(t, 2, failed.Left)
-	require.ErrorContains(t, err, "whether the variable is gone is unknown")
-	require.Len(t, r.Variables(), 3)
-}
-
-func TestADeletionThatFindsNothingIsDoneOnceAListShowsIt(t *testing.T) {
-	srv := pipelinestest.NewServer()
-	defer srv.Close()
-	r := srv.AddRepository("acme", "site")
-	for i := range 5 {
-		r.AddVariable(pipelines.Variable{Key: fmt.Sprint("K", i), Value: "1"})
-	}
-	set := srv.Client().Variables.InRepository(repo)
-	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
-	require.NoError(t, err)
-	for _, one := range plan.Delete[:4] {
-		require.NoError(t, set.Delete(t.Context(), one.UUID))
-	}
-	srv.ClearRequests()
-	require.NoError(t, set.Apply(t.Context(), plan))
-	require.Empty(t, r.Variables())
-	require.Len(t, srv.Requests(), 5+1, "one list for all that were gone")
-}
-
-func TestAnEmptyListIsNoMissingPipeline(t *testing.T) {
-	srv := pipelinestest.NewServer()
-	defer srv.Close()
-	r := srv.AddRepository("acme", "site")
-	run := r.AddPipeline(pipelines.Pipeline{})
-	c := srv.Client()
-	_, err := c.Steps.List(t.Context(), repo, run.UUID, nil).First()
-	require.ErrorIs(t, err, pipelines.ErrEmptyList)
-	require.NotErrorIs(t, err, pipelines.ErrNotFound)
-	_, err = c.Steps.List(t.Context(), repo, "4711", nil).First()
-	require.ErrorIs(t, err, pipelines.ErrNotFound)
-	require.NotErrorIs(t, err, pipelines.ErrEmptyList)
-}
-
 // betweenTimes is a client for which something happens once, right before its first request with a method.
 func betweenTimes(t *testing.T, srv *pipelinestest.Server, method string, happens func()) *pipelines.Client {
 	t.Helper()
@@ -207,79 +152,21 @@ func TestASecretThatIsDeletedMeanwhileIsNotCreatedInTheClear(t *testing.T) {
 	require.True(t, r.Variables()[0].Secured)
 }
 
-func TestASecretThatIsCreatedAfterThePlanIsNotOpened(t *testing.T) {
-	srv := pipelinestest.NewServer()
-	defer srv.Close()
-	r := srv.AddRepository("acme", "site")
-	set := srv.Client().Variables.InRepository(repo)
-	for key, opens := range map[string]*bool{"ASIS": nil, "OPEN": new(false)} {
-		plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{{Key: key, Value: "1"}}, nil)
+func TestUnsecuredVariablesAreCreatedAsSuch(t *testing.T) {
+	srv := record(t, answer(201, "application/json", `{"uuid":"{u}","key":"K"}`))
+	c := newClient(t, srv.base())
+	for _, set := range []*pipelines.VariableSet{
+		c.Variables.InRepository(repo), c.Variables.InWorkspace("acme"), c.Variables.InTeam("acme"), c.Variables.InUser("acme"),
+		c.Variables.InEnvironment(repo, "{e}"),
+	} {
+		_, err := set.Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: "v"})
 		require.NoError(t, err)
-		if opens != nil {
-			plan, err = set.Plan(t.Context(), []pipelines.VariableRequest{{Key: key, Value: "1", Secured: opens}}, nil)
-			require.NoError(t, err)
-		}
-		require.Equal(t, "+ "+key+" = \"1\"\n1 to create, 0 to change, 0 to delete, 0 unchanged", plan.String())
-		r.AddVariable(pipelines.Variable{Key: key, Value: "s3cret", Secured: true})
-		require.NoError(t, set.Apply(t.Context(), plan))
-		there, err := set.GetByKey(t.Context(), key)
-		require.NoError(t, err)
-		require.Equal(t, opens == nil, there.Secured, key)
 	}
-}
-
-func TestAListWithoutUUIDsDoesNotShowThatAVariableIsGone(t *testing.T) {
-	srv := pipelinestest.NewServer()
-	defer srv.Close()
-	r := srv.AddRepository("acme", "site")
-	r.AddVariable(pipelines.Variable{Key: "A", Value: "1"})
-	set := srv.Client().Variables.InRepository(repo)
-	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
-	require.NoError(t, err)
-	srv.Inject(pipelinestest.Fault{Method: http.MethodDelete, Status: http.StatusNotFound, Body: "Not Found"})
-	err = set.Apply(t.Context(), plan, pipelines.WithQuery("fields", "values.key,next"))
-	require.ErrorIs(t, err, pipelines.ErrNotFound)
-	require.Len(t, r.Variables(), 1)
-}
-
-func TestAnOldPlanOpensNoVariableThatWasSecuredSince(t *testing.T) {
-	srv := pipelinestest.NewServer()
-	defer srv.Close()
-	r := srv.AddRepository("acme", "site")
-	set := srv.Client().Variables.InRepository(repo)
-	for name, secured := range map[string]*bool{"as it is": nil, "opened": new(false)} {
-		t.Run(name, func(t *testing.T) {
-			plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{{Key: name, Value: "new", Secured: secured}}, nil)
-			require.NoError(t, err)
-			r.AddVariable(pipelines.Variable{Key: name, Value: "s3cret", Secured: true})
-			require.NoError(t, set.Apply(t.Context(), plan))
-			for _, v := range r.Variables() {
-				if v.Key == name {
-					require.Equal(t, secured == nil, v.Secured)
-					require.Equal(t, "new", v.Value)
-				}
-			}
-		})
-	}
-}
-
-func TestAListWithoutUUIDsShowsNoDeletion(t *testing.T) {
-	deleting := false
-	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		switch {
-		case req.Method == http.MethodDelete:
-			deleting = true
-			w.WriteHeader(http.StatusNotFound)
-		case deleting:
-			fmt.Fprint(w, `{"values":[{"uuid":7,"key":"A","value":"1"}]}`)
-		default:
-			fmt.Fprint(w, `{"values":[{"uuid":"{a}","key":"A","value":"1"}]}`)
-		}
+	_, err := c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{
+		Target: pipelines.BranchTarget("main"), Variables: []pipelines.VariableRequest{{Key: "K", Value: "v"}},
 	})
-	set := newClient(t, srv.base()).Variables.InRepository(repo)
-	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
 	require.NoError(t, err)
-	err = set.Apply(t.Context(), plan)
-	require.ErrorContains(t, err, "whether the variable is gone is unknown")
+	for i, req := range srv.seen() {
+		require.Contains(t, req.Body, `{"key":"K","value":"v","secured":false}`, fmt.Sprint(i))
+	}
 }

@@ -2,97 +2,18 @@ package pipelines_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
-	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
-
-// variableStore is a list of variables that becomes visible late.
-type variableStore struct {
-	mu        sync.Mutex
-	late      time.Duration
-	variables []storedVariable
-	faults    []http.HandlerFunc // taken by POSTs, one each; nil: none
-	requests  []string
-}
-
-type storedVariable struct {
-	pipelines.Variable
-	at time.Time
-}
-
-func (s *variableStore) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.requests = append(s.requests, req.Method)
-	var in struct {
-		Key, Value string
-		Secured    bool
-	}
-	data, _ := io.ReadAll(req.Body)
-	_ = json.Unmarshal(data, &in, json.MatchCaseInsensitiveNames(true))
-	switch req.Method {
-	case http.MethodGet:
-		var values []string
-		for _, v := range s.variables {
-			if time.Since(v.at) >= s.late {
-				values = append(values, fmt.Sprintf(`{"uuid":%q,"key":%q,"secured":%t}`, v.UUID, v.Key, v.Secured))
-			}
-		}
-		answerJSON(fmt.Sprintf(`{"values":[%s]}`, strings.Join(values, ",")))(w, req)
-	case http.MethodPost:
-		var fault http.HandlerFunc
-		if len(s.faults) > 0 {
-			fault, s.faults = s.faults[0], s.faults[1:]
-		}
-		for _, v := range s.variables {
-			if v.Key == in.Key {
-				answer(409, "application/json", `{"error":{"message":"exists"}}`)(w, req)
-				return
-			}
-		}
-		id := fmt.Sprintf("{%d}", len(s.variables)+1)
-		s.variables = append(s.variables, storedVariable{pipelines.Variable{UUID: id, Key: in.Key, Value: in.Value, Secured: in.Secured}, time.Now()})
-		if fault != nil {
-			fault(w, req)
-			return
-		}
-		answer(201, "application/json", fmt.Sprintf(`{"uuid":%q,"key":%q,"secured":%t}`, id, in.Key, in.Secured))(w, req)
-	case http.MethodPut:
-		for i := range s.variables {
-			if strings.HasSuffix(req.URL.Path, s.variables[i].UUID) {
-				s.variables[i].Value, s.variables[i].Secured = in.Value, in.Secured
-			}
-		}
-		answerJSON(fmt.Sprintf(`{"key":%q}`, in.Key))(w, req)
-	case http.MethodDelete:
-		s.variables = nil
-		w.WriteHeader(http.StatusNoContent)
-	}
-}
-
-// values are the stored ones, as "KEY=value".
-func (s *variableStore) values() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []string
-	for _, v := range s.variables {
-		all = append(all, v.Key+"="+v.Value)
-	}
-	return all
-}
 
 func TestSetCreatesOrUpdates(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -159,65 +80,15 @@ func TestSetSaysWhereNothingCanBeKnown(t *testing.T) {
 	})
 }
 
-func TestSetSaysThatTheOutcomeIsUnknownWhereItCannotLookEither(t *testing.T) {
+func TestSetReturnsAnUnknownOutcomeWhereItCannotListEither(t *testing.T) {
 	srv := record(t, sequence(answerJSON(`{"values":[]}`), answer(502, "text/html", ""), answer(403, "text/plain", "")))
 	_, err := newClient(t, srv.base()).Variables.InRepository(repo).Set(t.Context(), pipelines.VariableRequest{Key: "K", Value: "1"})
 	require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 	require.ErrorIs(t, err, pipelines.ErrForbidden)
-	require.Len(t, srv.seen(), 3)
+	srv.requireSent(t, 3)
 }
 
-func TestADeletedVariableIsForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := &variableStore{late: 5 * time.Second}
-		hc := &http.Client{Transport: hosts{"http://api.example": store.ServeHTTP}}
-		set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Variables.InEnvironment(repo, "{e}")
-		created, err := set.Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: "1"})
-		require.NoError(t, err)
-		_, err = set.GetByKey(t.Context(), "K")
-		require.NoError(t, err, "though it is not listed yet")
-		require.NoError(t, set.Delete(t.Context(), created.UUID))
-		_, err = set.GetByKey(t.Context(), "K")
-		require.ErrorIs(t, err, pipelines.ErrNotFound)
-
-		_, err = set.Create(t.Context(), pipelines.VariableRequest{Key: "L", Value: "1"})
-		require.NoError(t, err)
-		store.mu.Lock()
-		store.variables = nil // somebody else deletes it
-		store.mu.Unlock()
-		time.Sleep(time.Minute)
-		_, err = set.GetByKey(t.Context(), "L")
-		require.ErrorIs(t, err, pipelines.ErrNotFound, "the memory is short")
-	})
-}
-
-func TestARememberedVariableIsTheOneAsItIs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := pipelinestest.NewServer()
-		defer srv.Close()
-		srv.AddRepository("acme", "site").AddEnvironment("Test", pipelines.EnvironmentTest)
-		mine, other := srv.Client(), srv.Client()
-		env, err := mine.Deployments.ListEnvironments(t.Context(), repo, nil).First()
-		require.NoError(t, err)
-		set := mine.Variables.InEnvironment(repo, env.UUID)
-		created, err := set.Create(t.Context(), pipelines.VariableRequest{Key: "A", Value: "1"})
-		require.NoError(t, err)
-		_, err = set.Update(t.Context(), created.UUID, pipelines.VariableUpdate{Key: "B", Value: new("2")})
-		require.NoError(t, err)
-		found, err := set.GetByKey(t.Context(), "B")
-		require.NoError(t, err)
-		require.Equal(t, "2", found.Value)
-		_, err = set.GetByKey(t.Context(), "A")
-		require.ErrorIs(t, err, pipelines.ErrNotFound)
-
-		require.NoError(t, other.Variables.InEnvironment(repo, env.UUID).Delete(t.Context(), created.UUID))
-		again, err := set.Set(t.Context(), pipelines.VariableRequest{Key: "B", Value: "3"})
-		require.NoError(t, err)
-		require.NotEqual(t, created.UUID, again.UUID)
-	})
-}
-
-func TestVariablesThatCannotBeAreRefused(t *testing.T) {
+func TestInvalidVariablesAreRefused(t *testing.T) {
 	srv := record(t, answerJSON(`{}`))
 	c := newClient(t, srv.base())
 	set := c.Variables.InRepository(repo)
@@ -235,11 +106,13 @@ func TestVariablesThatCannotBeAreRefused(t *testing.T) {
 		},
 	}
 	for name, call := range calls {
-		err := call()
-		assert.ErrorIs(t, err, pipelines.ErrInvalidArgument, name)
-		assert.NotContains(t, err.Error(), "s3cret")
+		t.Run(name, func(t *testing.T) {
+			err := call()
+			assert.ErrorIs(t, err, pipelines.ErrInvalidArgument, name)
+			assert.NotContains(t, err.Error(), "s3cret")
+		})
 	}
-	require.Empty(t, srv.seen())
+	srv.requireSent(t, 0)
 }
 
 func TestVariableUpdatesSendWhatTheyChange(t *testing.T) {
@@ -249,11 +122,52 @@ func TestVariableUpdatesSendWhatTheyChange(t *testing.T) {
 		`{"value":"v","secured":true}`: {Value: new("v"), Secured: new(true)},
 		`{"secured":false}`:            {Secured: new(false)},
 	} {
-		srv := record(t, answerJSON(`{"key":"K"}`))
-		v, err := newClient(t, srv.base()).Variables.InWorkspace("acme").Update(t.Context(), "{v}", update)
-		require.NoError(t, err)
-		require.Equal(t, "K", v.Key)
-		require.Equal(t, want, srv.only(t).Body)
-		require.Equal(t, "/2.0/workspaces/acme/pipelines-config/variables/%7Bv%7D", srv.only(t).Path)
+		t.Run(want, func(t *testing.T) {
+			srv := record(t, answerJSON(`{"key":"K"}`))
+			v, err := newClient(t, srv.base()).Variables.InWorkspace("acme").Update(t.Context(), "{v}", update)
+			require.NoError(t, err)
+			require.Equal(t, "K", v.Key)
+			require.Equal(t, want, srv.only(t).Body)
+			require.Equal(t, "/2.0/workspaces/acme/pipelines-config/variables/%7Bv%7D", srv.only(t).Path)
+		})
 	}
+}
+
+func TestMarshallingAVariableLeavesASecuredValueOut(t *testing.T) {
+	for want, v := range map[string]pipelines.Variable{
+		`{"key":"K","secured":true}`: {Key: "K", Value: "s3cret", Secured: true},
+		`{"key":"K","value":"v"}`:    {Key: "K", Value: "v"},
+	} {
+		t.Run(want, func(t *testing.T) {
+			got, err := json.Marshal(v)
+			require.NoError(t, err)
+			require.JSONEq(t, want, string(got))
+		})
+	}
+}
+
+func TestASecondPageThatIsNotThereDoesNotMakeAVariableAbsent(t *testing.T) {
+	var wrote bool
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case req.Method != http.MethodGet:
+			wrote = true
+			answerJSON(`{"uuid":"{1}","key":"B"}`)(w, req)
+		case req.URL.Query().Get("page") == "2":
+			noPages["404"](w, req)
+		default:
+			answerJSON(`{"size":2,"values":[{"uuid":"{0}","key":"A"}]}`)(w, req)
+		}
+	})
+	set := newClient(t, srv.base()).Variables.InRepository(repo)
+	_, err := set.GetByKey(t.Context(), "B")
+	require.Error(t, err)
+	require.NotErrorIs(t, err, pipelines.ErrNotFound)
+	var refused *pipelines.APIError
+	require.ErrorAs(t, err, &refused)
+	_, err = set.Set(t.Context(), pipelines.VariableRequest{Key: "B", Value: "x"})
+	require.Error(t, err)
+	require.False(t, wrote, "nothing is created where the list could not be read")
+	_, err = set.Plan(t.Context(), []pipelines.VariableRequest{{Key: "B", Value: "x"}}, nil)
+	require.Error(t, err)
 }

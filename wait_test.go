@@ -1,14 +1,20 @@
 package pipelines_test
 
 import (
+	"context"
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
 // waysToWait are the ways to wait for a run that is named by 1; each returns the error.
@@ -142,5 +148,254 @@ func TestWaitAllSeesTheOthersThoughOneRunIsNotFound(t *testing.T) {
 		require.Equal(t, 10*time.Second, time.Since(start))
 		require.Nil(t, runs[0])
 		require.Equal(t, 2, runs[1].BuildNumber)
+	})
+}
+
+// requestsByKind counts what the API was asked for.
+func requestsByKind(srv *pipelinestest.Server) map[string]int {
+	kinds := map[string]int{}
+	for _, req := range srv.Requests() {
+		switch {
+		case req.Storage:
+		case strings.HasSuffix(req.Path, "/pipelines"):
+			kinds["list"]++
+		case strings.HasSuffix(req.Path, "/steps"):
+			kinds["steps"]++
+		case strings.HasSuffix(req.Path, "/log"):
+			kinds["log"]++
+		default:
+			kinds["get"]++
+		}
+	}
+	return kinds
+}
+
+func TestWaitAllOfManyRunsCostsLittleMoreThanWaitOfOne(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		var ids []string
+		for i := range 20 {
+			result := pipelines.ResultSuccessful
+			if i%3 == 0 {
+				result = pipelines.ResultFailed
+			}
+			r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: 40*time.Minute + time.Duration(i)*time.Minute, Result: result}}})
+			run := start(t, c)
+			ids = append(ids, run.UUID)
+			if i%2 == 0 {
+				ids[i] = strconv.Itoa(run.BuildNumber)
+			}
+		}
+		srv.ClearRequests()
+		runs, err := c.Pipelines.WaitAll(t.Context(), repo, ids, nil)
+		require.NoError(t, err)
+		require.Len(t, runs, 20)
+		for i, p := range runs {
+			require.Equal(t, i+1, p.BuildNumber, "in the order asked for")
+			require.Equal(t, i%3 != 0, p.State.Succeeded())
+			require.Equal(t, "main", p.Target.RefName, "whole, though polls ask for a part")
+			require.NotNil(t, p.Creator)
+		}
+		kinds := requestsByKind(srv)
+		t.Log(kinds)
+		require.LessOrEqual(t, kinds["list"]+kinds["get"], 200)
+		for _, req := range srv.RequestsTo(http.MethodGet, "/repositories/{workspace}/{repo_slug}/pipelines") {
+			require.Equal(t, "-created_on", req.Query.Get("sort"))
+		}
+	})
+}
+
+func TestWaitAllFindsRunsThatAreNotAmongTheNewest(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}})
+		old := []string{start(t, c).UUID, start(t, c).UUID, start(t, c).UUID}
+		for range 450 {
+			start(t, c)
+		}
+		newest := start(t, c).UUID
+		srv.ClearRequests()
+		runs, err := c.Pipelines.WaitAll(t.Context(), repo, append(old, newest, old[0]), nil)
+		require.NoError(t, err)
+		for i, number := range []int{1, 2, 3, 454, 1} {
+			require.Equal(t, number, runs[i].BuildNumber)
+			require.True(t, runs[i].State.Succeeded())
+		}
+		require.LessOrEqual(t, requestsByKind(srv)["list"]+requestsByKind(srv)["get"], 180+9, "the budget holds for all, the last look apart")
+	})
+}
+
+func TestWaitAllReturnsWhatItSawWithAnError(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}})
+		ids := []string{start(t, c).UUID, start(t, c).UUID}
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		runs, err := c.Pipelines.WaitAll(ctx, repo, ids, nil)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Len(t, runs, 2)
+		require.Equal(t, ids[1], runs[1].UUID)
+		require.False(t, runs[1].State.Done())
+
+		runs, err = c.Pipelines.WaitAll(t.Context(), repo, append(ids, "4711"), nil)
+		require.ErrorIs(t, err, pipelines.ErrNotFound)
+		require.Nil(t, runs[2])
+
+		srv.ClearRequests()
+		runs, err = c.Pipelines.WaitAll(t.Context(), repo, nil, nil)
+		require.NoError(t, err)
+		require.Empty(t, runs)
+		_, err = c.Pipelines.WaitAll(t.Context(), repo, []string{"1", ""}, nil)
+		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+		require.Empty(t, srv.Requests())
+	})
+}
+
+func TestWaitAllReturnsWhereAPersonIsNeededAndSurvivesMoments(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "A", Duration: time.Minute}, {Name: "B", Manual: true}}})
+		paused := start(t, c).UUID
+		r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "A", Duration: 5 * time.Minute}}})
+		other := start(t, c).UUID
+		srv.Inject(pipelinestest.Fault{Status: 503, Times: 12})
+		runs, err := c.Pipelines.WaitAll(t.Context(), repo, []string{paused, other}, nil)
+		require.NoError(t, err)
+		require.True(t, runs[0].State.Paused(), fmt.Sprint(runs[0].State))
+		require.True(t, runs[1].State.Succeeded())
+	})
+}
+
+func TestWaitReturnsThePipelineAtItsEnd(t *testing.T) {
+	for result, succeeded := range map[pipelines.ResultName]bool{pipelines.ResultSuccessful: true, pipelines.ResultFailed: false, pipelines.ResultError: false} {
+		bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+			r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build", Duration: 10 * time.Minute, Result: result}}})
+			begin := time.Now()
+			p, err := c.Pipelines.Wait(t.Context(), repo, start(t, c).UUID, nil)
+			require.NoError(t, err, "a failed build is a result")
+			require.Equal(t, string(result), p.State.String())
+			require.Equal(t, succeeded, p.State.Succeeded())
+			require.Less(t, time.Since(begin), 10*time.Minute+31*time.Second)
+			require.Less(t, len(srv.Requests()), 50)
+		})
+	}
+}
+
+func TestWaitAsksAtMostAsOftenAsItsBudgetAllows(t *testing.T) {
+	for perHour, most := range map[int]int{0: 150, 30: 91} {
+		bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+			r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}})
+			id := start(t, c).UUID
+			srv.ClearRequests()
+			_, err := c.Pipelines.Wait(t.Context(), repo, id, &pipelines.WaitOptions{RequestsPerHour: perHour})
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(srv.Requests()), most)
+		})
+	}
+}
+
+func TestWaitReturnsWhereAPersonIsNeeded(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{
+			{Name: "Build", Duration: time.Minute}, {Name: "Deploy", Duration: time.Minute, Manual: true},
+		}})
+		id := start(t, c).UUID
+		p, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
+		require.NoError(t, err)
+		require.True(t, p.State.Paused())
+		require.False(t, p.State.Done())
+
+		time.AfterFunc(time.Hour, func() { assert.NoError(t, r.Resume(id)) })
+		p, err = c.Pipelines.Wait(t.Context(), repo, id, &pipelines.WaitOptions{ThroughPause: true})
+		require.NoError(t, err)
+		require.True(t, p.State.Succeeded())
+	})
+}
+
+func TestWaitThatIsCancelledIsNoSuccess(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", fourSteps())
+		id := start(t, c).UUID
+		ctx, cancel := context.WithTimeout(t.Context(), 31*time.Second)
+		defer cancel()
+		begin := time.Now()
+		p, err := c.Pipelines.Wait(ctx, repo, id, nil)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, "RUNNING", p.State.String(), "as last seen")
+		require.Equal(t, 31*time.Second, time.Since(begin))
+	})
+}
+
+func TestWaitSurvivesMoments(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", fourSteps())
+		id := start(t, c).UUID
+		srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Skip: 2, Times: 12, Status: 503})
+		p, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
+		require.NoError(t, err)
+		require.True(t, p.State.Succeeded())
+	})
+}
+
+func TestWaitEndsOnErrorsThatStay(t *testing.T) {
+	for name, tc := range map[string]struct {
+		fault pipelinestest.Fault
+		is    error
+		most  int
+	}{
+		"the service is down":     {pipelinestest.Fault{Method: http.MethodGet, Skip: 1, Status: 503}, pipelines.ErrServer, 26},
+		"the token was withdrawn": {pipelinestest.Fault{Method: http.MethodGet, Skip: 1, Status: 401}, pipelines.ErrUnauthorized, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+				r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: 24 * time.Hour}}})
+				id := start(t, c).UUID
+				srv.ClearRequests()
+				srv.Inject(tc.fault)
+				p, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
+				require.ErrorIs(t, err, tc.is)
+				require.NotNil(t, p, "as last seen")
+				require.LessOrEqual(t, len(srv.Requests()), tc.most)
+			})
+		})
+	}
+}
+
+func TestWaitHonoursALongRetryAfter(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", fourSteps())
+		id := start(t, c).UUID
+		srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Times: 1, Status: 429, Header: http.Header{"Retry-After": {"600"}}})
+		begin := time.Now()
+		_, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
+		require.NoError(t, err)
+		require.Equal(t, 10*time.Minute, time.Since(begin))
+	})
+}
+
+func TestWaitGoesOnThroughAnUnknownState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			if time.Since(begin) < time.Minute {
+				return respond(req, 200, `{"state":{"name":"DREAMING"}}`), nil
+			}
+			return respond(req, 200, `{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`), nil
+		})}
+		p, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Pipelines.Wait(t.Context(), repo, "1", nil)
+		require.NoError(t, err)
+		require.True(t, p.State.Succeeded())
+	})
+}
+
+func TestWaitEndsWhereRetryAfterIsYears(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			resp := respond(req, 429, "")
+			resp.Header.Set("Retry-After", "999999999999")
+			return resp, nil
+		})}
+		start := time.Now()
+		_, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Pipelines.Wait(t.Context(), repo, "1", nil)
+		require.ErrorIs(t, err, pipelines.ErrRateLimited)
+		require.Zero(t, time.Since(start))
 	})
 }

@@ -18,222 +18,6 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// bubble runs a test on a fake clock, with a service and a client of it.
-func bubble(t *testing.T, test func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		srv := pipelinestest.NewServer()
-		defer srv.Close()
-		test(t, srv, srv.AddRepository("acme", "site"), srv.Client())
-	})
-}
-
-func lines(prefix string, n int) string {
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, "%s line %d\n", prefix, i)
-	}
-	return b.String()
-}
-
-// fourSteps takes two minutes: build, two tests side by side, deploy.
-func fourSteps() pipelinestest.Script {
-	return pipelinestest.Script{
-		Parsing: 3 * time.Second, Pending: 5 * time.Second,
-		Steps: []pipelinestest.Step{
-			{Name: "Build", Duration: 40 * time.Second, Log: lines("build", 400)},
-			{Name: "Unit", Duration: 40 * time.Second, Log: lines("unit", 300)},
-			{Name: "Lint", Duration: 25 * time.Second, Log: lines("lint", 100), Parallel: true},
-			{Name: "Deploy", Duration: 32 * time.Second, Log: lines("deploy", 50)},
-		},
-	}
-}
-
-func start(t *testing.T, c *pipelines.Client) *pipelines.Pipeline {
-	t.Helper()
-	p, err := c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
-	require.NoError(t, err)
-	require.Equal(t, "PARSING", p.State.String())
-	return p
-}
-
-func TestWaitReturnsThePipelineAtItsEnd(t *testing.T) {
-	for result, succeeded := range map[pipelines.ResultName]bool{pipelines.ResultSuccessful: true, pipelines.ResultFailed: false, pipelines.ResultError: false} {
-		bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
-			r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build", Duration: 10 * time.Minute, Result: result}}})
-			begin := time.Now()
-			p, err := c.Pipelines.Wait(t.Context(), repo, start(t, c).UUID, nil)
-			require.NoError(t, err, "a failed build is a result")
-			require.Equal(t, string(result), p.State.String())
-			require.Equal(t, succeeded, p.State.Succeeded())
-			require.Less(t, time.Since(begin), 10*time.Minute+31*time.Second)
-			require.Less(t, len(srv.Requests()), 50)
-		})
-	}
-}
-
-func TestWaitAsksAtMostAsOftenAsItsBudgetAllows(t *testing.T) {
-	for perHour, most := range map[int]int{0: 150, 30: 91} {
-		bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
-			r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}})
-			id := start(t, c).UUID
-			srv.ClearRequests()
-			_, err := c.Pipelines.Wait(t.Context(), repo, id, &pipelines.WaitOptions{RequestsPerHour: perHour})
-			require.NoError(t, err)
-			require.LessOrEqual(t, len(srv.Requests()), most)
-		})
-	}
-}
-
-func TestWaitReturnsWhereAPersonIsNeeded(t *testing.T) {
-	bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
-		r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{
-			{Name: "Build", Duration: time.Minute}, {Name: "Deploy", Duration: time.Minute, Manual: true},
-		}})
-		id := start(t, c).UUID
-		p, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
-		require.NoError(t, err)
-		require.True(t, p.State.Paused())
-		require.False(t, p.State.Done())
-
-		time.AfterFunc(time.Hour, func() { assert.NoError(t, r.Resume(id)) })
-		p, err = c.Pipelines.Wait(t.Context(), repo, id, &pipelines.WaitOptions{ThroughPause: true})
-		require.NoError(t, err)
-		require.True(t, p.State.Succeeded())
-	})
-}
-
-func TestWaitThatIsCancelledIsNoSuccess(t *testing.T) {
-	bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
-		r.Script("", fourSteps())
-		id := start(t, c).UUID
-		ctx, cancel := context.WithTimeout(t.Context(), 31*time.Second)
-		defer cancel()
-		begin := time.Now()
-		p, err := c.Pipelines.Wait(ctx, repo, id, nil)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.Equal(t, "RUNNING", p.State.String(), "as last seen")
-		require.Equal(t, 31*time.Second, time.Since(begin))
-	})
-}
-
-func TestWaitSurvivesMoments(t *testing.T) {
-	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
-		r.Script("", fourSteps())
-		id := start(t, c).UUID
-		srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Skip: 2, Times: 12, Status: 503})
-		p, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
-		require.NoError(t, err)
-		require.True(t, p.State.Succeeded())
-	})
-}
-
-func TestWaitEndsOnErrorsThatStay(t *testing.T) {
-	for name, tc := range map[string]struct {
-		fault pipelinestest.Fault
-		is    error
-		most  int
-	}{
-		"the service is down":     {pipelinestest.Fault{Method: http.MethodGet, Skip: 1, Status: 503}, pipelines.ErrServer, 26},
-		"the token was withdrawn": {pipelinestest.Fault{Method: http.MethodGet, Skip: 1, Status: 401}, pipelines.ErrUnauthorized, 2},
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
-				r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: 24 * time.Hour}}})
-				id := start(t, c).UUID
-				srv.ClearRequests()
-				srv.Inject(tc.fault)
-				p, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
-				require.ErrorIs(t, err, tc.is)
-				require.NotNil(t, p, "as last seen")
-				require.LessOrEqual(t, len(srv.Requests()), tc.most)
-			})
-		})
-	}
-}
-
-func TestWaitHonoursALongRetryAfter(t *testing.T) {
-	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
-		r.Script("", fourSteps())
-		id := start(t, c).UUID
-		srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Times: 1, Status: 429, Header: http.Header{"Retry-After": {"600"}}})
-		begin := time.Now()
-		_, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
-		require.NoError(t, err)
-		require.Equal(t, 10*time.Minute, time.Since(begin))
-	})
-}
-
-func TestAStateThatNobodyKnowsIsWaitedThrough(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		begin := time.Now()
-		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
-			if time.Since(begin) < time.Minute {
-				return respond(req, 200, `{"state":{"name":"DREAMING"}}`), nil
-			}
-			return respond(req, 200, `{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`), nil
-		})}
-		p, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Pipelines.Wait(t.Context(), repo, "1", nil)
-		require.NoError(t, err)
-		require.True(t, p.State.Succeeded())
-	})
-}
-
-func TestPollingOptionsThatCannotWorkAreRefused(t *testing.T) {
-	bubble(t, func(t *testing.T, srv *pipelinestest.Server, _ *pipelinestest.Repository, c *pipelines.Client) {
-		_, err := c.Pipelines.Wait(t.Context(), repo, "1", &pipelines.WaitOptions{RequestsPerHour: -1})
-		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
-		for e, err := range c.Pipelines.Watch(t.Context(), repo, "1", &pipelines.WatchOptions{RequestsPerHour: -1}) {
-			require.Nil(t, e)
-			require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
-		}
-		_, err = c.Pipelines.Wait(t.Context(), repo, "", nil)
-		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
-		require.Empty(t, srv.Requests())
-	})
-}
-
-// seenEvents is what a watch has yielded.
-type seenEvents struct {
-	pipeline []string
-	steps    []string
-	logs     map[string]*bytes.Buffer
-	last     *pipelines.Event
-	late     []string // log pieces after the step's end
-}
-
-// collect watches a pipeline to its end.
-func collect(t *testing.T, ctx context.Context, c *pipelines.Client, id string) (*seenEvents, error) { //nolint:revive // t comes first in tests
-	t.Helper()
-	seen := &seenEvents{logs: map[string]*bytes.Buffer{}}
-	ended := map[string]bool{}
-	for e, err := range c.Pipelines.Watch(ctx, repo, id, nil) {
-		if err != nil {
-			require.Nil(t, e)
-			return seen, err
-		}
-		switch {
-		case e.Log != nil:
-			require.Nil(t, e.Pipeline)
-			if ended[e.Step.Name] {
-				seen.late = append(seen.late, e.Step.Name)
-			}
-			if seen.logs[e.Step.Name] == nil {
-				seen.logs[e.Step.Name] = new(bytes.Buffer)
-			}
-			seen.logs[e.Step.Name].Write(e.Log)
-		case e.Step != nil:
-			require.Nil(t, e.Pipeline)
-			seen.steps = append(seen.steps, e.Step.Name+" "+e.Step.State.String())
-			ended[e.Step.Name] = e.Step.State.Done()
-		default:
-			seen.pipeline = append(seen.pipeline, e.Pipeline.State.String())
-		}
-		seen.last = e
-	}
-	return seen, nil
-}
-
 func TestWatchTellsEverythingOnceAndInOrder(t *testing.T) {
 	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
 		script := fourSteps()
@@ -453,29 +237,6 @@ func TestWatchWaitsForStepsThatEndLaterThanTheirPipeline(t *testing.T) {
 		require.Equal(t, "all of it", seen.logs["A"].String())
 		require.Equal(t, []string{"A IN_PROGRESS", "A SUCCESSFUL"}, seen.steps)
 		require.Equal(t, []string{"SUCCESSFUL"}, seen.pipeline)
-	})
-}
-
-func TestPollsComeSoonAfterAChangeAndSeldomInQuiet(t *testing.T) {
-	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
-		r.Script("", pipelinestest.Script{Parsing: 5 * time.Minute, Steps: []pipelinestest.Step{{Duration: 10 * time.Minute}}})
-		id := start(t, c).UUID
-		begin := time.Now()
-		srv.ClearRequests()
-		_, err := c.Pipelines.Wait(t.Context(), repo, id, nil)
-		require.NoError(t, err)
-		var at []time.Duration
-		for _, req := range srv.Requests() {
-			at = append(at, req.Time.Sub(begin))
-		}
-		change := 0 // the first poll that saw the run going
-		for at[change] < 5*time.Minute {
-			change++
-		}
-		require.Equal(t, 2*time.Second, at[1]-at[0])
-		require.Equal(t, 30*time.Second, at[change]-at[change-1])
-		require.Equal(t, 2*time.Second, at[change+1]-at[change])
-		require.Equal(t, 3*time.Second, at[change+2]-at[change+1])
 	})
 }
 
@@ -789,4 +550,108 @@ func TestTheStepsOfARunThatHasEndedAreNotTakenForNone(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWatchEventsSayWhatTheyAreAbout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer()
+		defer srv.Close()
+		srv.AddRepository("acme", "site").Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Second, Log: "a\n"}}})
+		c := srv.Client()
+		run, err := c.Pipelines.Run(t.Context(), repo, mainBranch)
+		require.NoError(t, err)
+		seen := map[pipelines.EventKind]int{}
+		for e, err := range c.Pipelines.Watch(t.Context(), repo, run.UUID, nil) {
+			require.NoError(t, err)
+			seen[e.Kind]++
+			require.Equal(t, e.Kind == pipelines.EventPipeline, e.Pipeline != nil)
+			require.Equal(t, e.Kind == pipelines.EventLog, e.Log != nil)
+			require.Equal(t, e.Kind != pipelines.EventPipeline, e.Step != nil)
+		}
+		require.Len(t, seen, 3)
+	})
+}
+
+func TestWatchReadsTheLogOfAStepThatRunsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		hc := &http.Client{Transport: hosts{"http://api.example": func(w http.ResponseWriter, req *http.Request) {
+			age := time.Since(begin)
+			state, result, run, log := "IN_PROGRESS", "", 2, "second\n"
+			switch {
+			case age < 10*time.Second:
+				state, result, run, log = "COMPLETED", `,"result":{"name":"FAILED"}`, 1, "first\n"
+			case age > 40*time.Second:
+				state, result = "COMPLETED", `,"result":{"name":"SUCCESSFUL"}`
+			}
+			switch {
+			case strings.HasSuffix(req.URL.Path, "/log"):
+				serveLog([]byte(log), "")(w, req)
+			case strings.HasSuffix(req.URL.Path, "/steps"):
+				answerJSON(fmt.Sprintf(`{"values":[{"uuid":"{s}","name":"A","run_number":%d,"state":{"name":%q%s}}]}`, run, state, result))(w, req)
+			case age > 40*time.Second:
+				answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`)(w, req)
+			default:
+				answerJSON(`{"state":{"name":"IN_PROGRESS"}}`)(w, req)
+			}
+		}}}
+		seen, err := collect(t, t.Context(), newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)), "1")
+		require.NoError(t, err)
+		require.Equal(t, "first\nsecond\n", seen.logs["A"].String())
+		require.Equal(t, []string{"A FAILED", "A IN_PROGRESS", "A SUCCESSFUL"}, seen.steps)
+	})
+}
+
+func TestWatchLosesNoEndOfALog(t *testing.T) {
+	const done = `"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}`
+	for name, tc := range map[string]struct {
+		step  string
+		asked int
+		want  string
+	}{
+		"of a step in a state that nobody knows": {`{"uuid":"{s}","name":"A","state":{"name":"TIMED_OUT"}}`, 1, "all"},
+		"that is away for a moment":              {`{"uuid":"{s}","name":"A","started_on":"2026-01-01T00:00:00Z",` + done + `}`, 3, "all"},
+		"that never was":                         {`{"uuid":"{s}","name":"A","started_on":"2026-01-01T00:00:00Z",` + done + `}`, 99, ""},
+		"of a step without a UUID":               {`{"name":"A",` + done + `}`, 1, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				hc := &http.Client{Transport: hosts{"http://api.example": stubborn(tc.step, tc.asked, "all")}}
+				seen, err := collect(t, t.Context(), newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)), "1")
+				require.NoError(t, err)
+				require.Equal(t, []string{"SUCCESSFUL"}, seen.pipeline)
+				require.Len(t, seen.steps, 1)
+				if tc.want == "" {
+					require.Empty(t, seen.logs)
+					return
+				}
+				require.Equal(t, tc.want, seen.logs["A"].String())
+			})
+		})
+	}
+}
+
+func TestWatchOfManyStepsKeepsItsBudget(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		var script pipelinestest.Script
+		for i := range 120 {
+			script.Steps = append(script.Steps, pipelinestest.Step{Name: fmt.Sprint(i), Duration: time.Second, Log: "x\n", Parallel: i > 0})
+		}
+		r.Script("", script)
+		id := start(t, c).UUID
+		time.Sleep(time.Minute)
+		srv.ClearRequests()
+		begin := time.Now()
+		for _, err := range c.Pipelines.Watch(t.Context(), repo, id, nil) {
+			require.NoError(t, err)
+		}
+		sent := 0.0
+		for _, req := range srv.Requests() {
+			if !req.Storage {
+				sent++
+				require.LessOrEqual(t, sent, 60.5+240*req.Time.Sub(begin).Hours(), "steps that end together make no exception")
+			}
+		}
+		require.Greater(t, sent, 120.0)
+	})
 }

@@ -46,16 +46,18 @@ func TestACreationWhoseResponseNamesNothingIsUnknown(t *testing.T) {
 				`{}`, `{"message":"maintenance"}`, `{"type":"error","error":{"message":"oops"}}`, `{"values":[]}`, `{"uuid":null,"type":"pipeline"}`, `{"uuid":""}`,
 				`{"uuid":12}`, `[]`, `[{"uuid":"{1}"}]`, `null`, `"{1}"`, ``, `{"state":{"name":"PENDING"}}`, `{"build_number":0}`,
 			} {
-				sent := 0
-				c := inProcess(t, 3, func(req *http.Request) *http.Response {
-					sent++
-					return respond(req, status, body)
+				t.Run(fmt.Sprintf("%s: %d with %s", name, status, body), func(t *testing.T) {
+					sent := 0
+					c := inProcess(t, 3, func(req *http.Request) *http.Response {
+						sent++
+						return respond(req, status, body)
+					})
+					got, err := create(t.Context(), c)
+					require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown, "%s %s", name, body)
+					require.ErrorContains(t, err, fmt.Sprint("answered ", status))
+					require.Nil(t, got)
+					require.Equal(t, 1, sent, "requests sent")
 				})
-				got, err := create(t.Context(), c)
-				require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown, "%s %s", name, body)
-				require.ErrorContains(t, err, fmt.Sprint("answered ", status))
-				require.Nil(t, got)
-				require.Equal(t, 1, sent)
 			}
 		}
 	}
@@ -106,24 +108,21 @@ func TestAPartialResponseToACreationIsNamedByWhatWasAskedFor(t *testing.T) {
 	}
 }
 
-// It has no UUID by which the list could be told to have it.
-func TestAVariableThatWasCreatedWithoutAUUIDIsNotRemembered(t *testing.T) {
-	listed := `{"values":[]}`
-	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
-		if req.Method == http.MethodPost {
-			answer(201, "application/json", `{"key":"K","value":"v"}`)(w, req)
-			return
-		}
-		answerJSON(listed)(w, req)
-	})
-	variables := newClient(t, srv.base()).Variables.InEnvironment(repo, "{e}")
-	_, err := variables.Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: "v"})
-	require.NoError(t, err)
-	_, err = variables.GetByKey(t.Context(), "K")
-	require.ErrorIs(t, err, pipelines.ErrNotFound)
-	listed = `{"values":[{"uuid":"{1}","key":"K","value":"v"}]}`
-	plan, err := variables.Plan(t.Context(), []pipelines.VariableRequest{{Key: "K", Value: "v"}}, nil)
-	require.NoError(t, err)
-	require.Len(t, plan.Unchanged, 1)
-	require.Empty(t, plan.Create)
+func TestACreationWhoseResponseIsNoPipelineIsUnknown(t *testing.T) {
+	for _, body := range []string{"null", " null ", "", "<html>"} {
+		srv := record(t, answer(201, "application/json", body))
+		_, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, mainBranch)
+		require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown, body)
+	}
+	srv := record(t, answer(204, "", ""))
+	_, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, mainBranch)
+	require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+}
+
+func TestAnOddResponseToACreationIsUnknown(t *testing.T) {
+	srv := record(t, answer(201, "application/json", `{"uuid":4711}`))
+	_, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, mainBranch)
+	require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+	require.ErrorContains(t, err, `"/uuid"`)
+	srv.only(t)
 }

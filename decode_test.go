@@ -15,6 +15,24 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
+func TestDecodeIsTolerant(t *testing.T) {
+	for name, body := range map[string]string{
+		"duplicate names":      `{"build_number":1,"build_number":2,"state":{"name":"COMPLETED"}}`,
+		"invalid UTF-8":        "{\"build_number\":2,\"uuid\":\"\xff\xfe\",\"state\":{\"name\":\"COMPLETED\"}}",
+		"unknown members":      `{"build_number":2,"what":{"is":["this",null]},"state":{"name":"COMPLETED","x":1}}`,
+		"null for everything":  `{"build_number":2,"uuid":null,"creator":null,"created_on":null,"target":null,"variables":null,"labels":null,"expired":null,"state":{"name":"COMPLETED","stage":null}}`,
+		"a byte more of space": " \n{\"build_number\":2,\"state\":{\"name\":\"COMPLETED\"}}\n ",
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, answer(200, "text/plain", body))
+			p, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "1")
+			require.NoError(t, err)
+			require.Equal(t, 2, p.BuildNumber)
+			require.True(t, p.State.Done())
+		})
+	}
+}
+
 // oddValues are what may stand in the place of a member's value.
 var oddValues = []string{`[[]]`, `""`, `[]`, `{}`, `12`, `"12"`, `true`, `null`, `"text"`, `1e400`, `-1.5`, `{"a":{}}`, `"` + strings.Repeat("9", 30) + `"`}
 
@@ -94,7 +112,24 @@ func marshal(t *testing.T, v any) string {
 	return string(data)
 }
 
-func TestEveryMemberMayComeInAnotherShape(t *testing.T) {
+// reader makes a function that reads a payload and returns how many requests it took.
+func (m model) reader(t *testing.T) func(payload string) (got any, sent int, err error) {
+	t.Helper()
+	body, requests := "", 0
+	c := inProcess(t, 3, func(req *http.Request) *http.Response {
+		requests++
+		return respond(req, 200, body)
+	})
+	return func(payload string) (got any, sent int, err error) {
+		if body, requests = payload, 0; m.listed {
+			body = `{"values":[` + payload + `]}`
+		}
+		got, err = m.read(c)
+		return got, requests, err
+	}
+}
+
+func TestDecodeEveryMemberInAnotherShape(t *testing.T) {
 	for name, m := range models(t) {
 		t.Run(name, func(t *testing.T) {
 			payload := parse(t, strings.ReplaceAll(golden(t, m.file+"_full.json"), "+00:00", "Z"))
@@ -129,24 +164,7 @@ func TestEveryMemberMayComeInAnotherShape(t *testing.T) {
 	}
 }
 
-// reader makes a function that reads payloads and tells how often each was asked for.
-func (m model) reader(t *testing.T) func(payload string) (got any, sent int, err error) {
-	t.Helper()
-	body, requests := "", 0
-	c := inProcess(t, 3, func(req *http.Request) *http.Response {
-		requests++
-		return respond(req, 200, body)
-	})
-	return func(payload string) (got any, sent int, err error) {
-		if body, requests = payload, 0; m.listed {
-			body = `{"values":[` + payload + `]}`
-		}
-		got, err = m.read(c)
-		return got, requests, err
-	}
-}
-
-func TestPlausibleFormsAreRead(t *testing.T) {
+func TestDecodePlausibleForms(t *testing.T) {
 	noon := date("2026-08-01T12:00:00Z")
 	type pipeline = pipelines.Pipeline
 	for payload, want := range map[string]pipeline{
@@ -248,28 +266,30 @@ func TestPlausibleFormsAreRead(t *testing.T) {
 	}
 }
 
-func TestAnOddMemberLosesNoOtherRunOfAList(t *testing.T) {
+func TestDecodeLosesNoOtherRunOfAListToAnOddMember(t *testing.T) {
 	for _, odd := range []string{
 		`"created_on":"yesterday"`, `"creator":"ada"`, `"duration_in_seconds":{}`, `"labels":["a"]`, `"links":[]`, `"target":"main"`, `"build_number":"2"`,
 		`"trigger":"PUSH"`, `"expired":"no"`, `"repository":{"uuid":1,"parent":{"uuid":[]}}`, `"creator":{"uuid":7,"links":{"self":"s"}}`,
 		`"state":{"name":"COMPLETED","type":7,"result":{"name":"FAILED","error":"oops"}}`, `"completed_on":1e400`, `"variables":[{"uuid":7,"secured":"maybe"}]`,
 	} {
-		sent := 0
-		c := inProcess(t, 3, func(req *http.Request) *http.Response {
-			sent++
-			return respond(req, 200, `{"values":[{"uuid":"{1}","build_number":1},{"uuid":"{2}",`+odd+`},{"uuid":"{3}","created_on":"2026-08-01T12:00:00Z"}],"page":"x","pagelen":[]}`)
+		t.Run(odd, func(t *testing.T) {
+			sent := 0
+			c := inProcess(t, 3, func(req *http.Request) *http.Response {
+				sent++
+				return respond(req, 200, `{"values":[{"uuid":"{1}","build_number":1},{"uuid":"{2}",`+odd+`},{"uuid":"{3}","created_on":"2026-08-01T12:00:00Z"}],"page":"x","pagelen":[]}`)
+			})
+			runs, err := c.Pipelines.List(t.Context(), repo, nil).Collect()
+			require.NoError(t, err, odd)
+			require.Len(t, runs, 3, odd)
+			require.Equal(t, []string{"{1}", "{2}", "{3}"}, []string{runs[0].UUID, runs[1].UUID, runs[2].UUID}, odd)
+			require.Equal(t, 1, runs[0].BuildNumber)
+			require.Equal(t, date("2026-08-01T12:00:00Z"), runs[2].CreatedOn)
+			require.Equal(t, 1, sent, odd)
 		})
-		runs, err := c.Pipelines.List(t.Context(), repo, nil).Collect()
-		require.NoError(t, err, odd)
-		require.Len(t, runs, 3, odd)
-		require.Equal(t, []string{"{1}", "{2}", "{3}"}, []string{runs[0].UUID, runs[1].UUID, runs[2].UUID}, odd)
-		require.Equal(t, 1, runs[0].BuildNumber)
-		require.Equal(t, date("2026-08-01T12:00:00Z"), runs[2].CreatedOn)
-		require.Equal(t, 1, sent, odd)
 	}
 }
 
-func TestWhatIsActedOnIsNamedAndAskedForOnce(t *testing.T) {
+func TestDecodeNamesWhatIsActedOnAndDoesNotRetry(t *testing.T) {
 	get := func(ctx context.Context, c *pipelines.Client) error {
 		_, err := c.Pipelines.Get(ctx, repo, "1")
 		return err
@@ -372,47 +392,43 @@ func TestWhatIsActedOnIsNamedAndAskedForOnce(t *testing.T) {
 				require.ErrorContains(t, err, "its body cannot be read")
 				require.ErrorContains(t, err, tc.pointer)
 				require.NotContains(t, err.Error(), "4711", "nothing of it is repeated")
-				require.Equal(t, 1, sent)
+				require.Equal(t, 1, sent, "requests sent")
 			})
 		})
 	}
 }
 
-func TestASizeInAnotherFormIsRead(t *testing.T) {
+func TestDecodeASizeInAnotherForm(t *testing.T) {
 	for _, size := range []string{`"3"`, `3.0`, `3e0`} {
-		sent := 0
-		c := inProcess(t, 3, func(req *http.Request) *http.Response {
-			sent++
-			return respond(req, 200, fmt.Sprintf(`{"values":[{"uuid":"{%d}"}],"size":%s}`, sent, size))
+		t.Run(size, func(t *testing.T) {
+			sent := 0
+			c := inProcess(t, 3, func(req *http.Request) *http.Response {
+				sent++
+				return respond(req, 200, fmt.Sprintf(`{"values":[{"uuid":"{%d}"}],"size":%s}`, sent, size))
+			})
+			runs, err := c.Pipelines.List(t.Context(), repo, nil).Collect()
+			require.NoError(t, err)
+			require.Len(t, runs, 3, size)
 		})
-		runs, err := c.Pipelines.List(t.Context(), repo, nil).Collect()
-		require.NoError(t, err)
-		require.Len(t, runs, 3, size)
 	}
 }
 
-func TestAnOddResponseToACreationIsUnknown(t *testing.T) {
-	srv := record(t, answer(201, "application/json", `{"uuid":4711}`))
-	_, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, mainBranch)
-	require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
-	require.ErrorContains(t, err, `"/uuid"`)
-	srv.only(t)
-}
-
-func TestWhatIsNoJSONIsAskedForAgain(t *testing.T) {
+func TestDecodeRetriesWhatIsNoJSON(t *testing.T) {
 	for _, body := range []string{``, `{"uuid":`, `{"uuid":"{1}"}}`, `{"state":"COMPLETED"`, `<html>`, `{"size":1 "values":[]}`} {
-		sent := 0
-		c := inProcess(t, 3, func(req *http.Request) *http.Response {
-			sent++
-			return respond(req, 200, body)
+		t.Run(fmt.Sprintf("%q", body), func(t *testing.T) {
+			sent := 0
+			c := inProcess(t, 3, func(req *http.Request) *http.Response {
+				sent++
+				return respond(req, 200, body)
+			})
+			_, err := c.Pipelines.Get(t.Context(), repo, "1")
+			require.Error(t, err)
+			require.Equal(t, 3, sent, body)
 		})
-		_, err := c.Pipelines.Get(t.Context(), repo, "1")
-		require.Error(t, err)
-		require.Equal(t, 3, sent, body)
 	}
 }
 
-func TestAByteOrderMarkIsNoPartOfAResponse(t *testing.T) {
+func TestDecodeSkipsAByteOrderMark(t *testing.T) {
 	c := inProcess(t, 1, func(req *http.Request) *http.Response {
 		return respond(req, 200, "\ufeff"+`{"uuid":"{1}","values":[]}`)
 	})
@@ -424,34 +440,23 @@ func TestAByteOrderMarkIsNoPartOfAResponse(t *testing.T) {
 	require.Equal(t, "{1}", out.UUID)
 }
 
-func TestTestReportsAndReasonsComeInOtherShapes(t *testing.T) {
-	body := ""
-	c := inProcess(t, 1, func(req *http.Request) *http.Response { return respond(req, 200, body) })
-	body = `{"number_of_test_cases":"7","number_of_failed_test_cases":1.0,"number_of_error_test_cases":[],"step_uuid":7}`
-	report, err := c.Steps.GetTestReport(t.Context(), repo, "1", "{s}")
+func TestDecodeReadsJSONThatIsNoUTF8AsFarAsItIs(t *testing.T) {
+	srv := record(t, answerJSON("{\"uuid\":\"a\xffb\xc3\",\"\xfe\":1,\"next\":\"\xff\",\"values\":[{\"uuid\":\"\xed\xa0\x80\"}]}"))
+	c := newClient(t, srv.base())
+	p, err := c.Pipelines.Get(t.Context(), repo, "1")
 	require.NoError(t, err)
-	require.Equal(t, &pipelines.TestReport{NumberOfTestCases: 7, NumberOfFailedTestCases: 1, StepUUID: "7"}, report)
+	require.Equal(t, "a\uFFFDb\uFFFD", p.UUID)
 
-	body = `{"values":[{"uuid":"{1}","name":7,"status":[],"duration":{},"reason":7},{"uuid":"{2}","reason":{"message":7,"stack_trace":{}}}],"size":2}`
-	cases, err := c.Steps.ListTestCases(t.Context(), repo, "1", "{s}", nil).Collect()
-	require.NoError(t, err)
-	require.Len(t, cases, 2)
-	require.Equal(t, "7", cases[0].Name)
-	require.Equal(t, "{2}", cases[1].UUID)
-
-	body = `{"values":[{"type":7,"pipeline":{"uuid":7,"created_on":"x","build_number":"3"},"error":{"key":{},"message":"m"}}]}`
-	execution, err := c.Schedules.ListExecutions(t.Context(), repo, "{s}", nil).First()
-	require.NoError(t, err)
-	require.Equal(t, &pipelines.Pipeline{UUID: "7", BuildNumber: 3}, execution.Pipeline, "it only informs")
-	require.Equal(t, &pipelines.ErrorDetail{Message: "m"}, execution.Error)
+	runs, err := c.Pipelines.List(t.Context(), repo, nil).Collect()
+	require.ErrorContains(t, err, "read before", "a link is followed as far as it is one")
+	require.Len(t, runs, 2, "the page whose link leads back comes before the error")
+	require.Equal(t, "\uFFFD\uFFFD\uFFFD", runs[0].UUID)
 }
 
-func TestAVariableWhoseKeyCannotBeReadIsNotDeleted(t *testing.T) {
-	srv := record(t, answerJSON(`{"values":[{"uuid":"{1}","key":"A"},{"uuid":"{2}","key":{"name":"B"}}]}`))
-	variables := newClient(t, srv.base()).Variables.InRepository(repo)
-	all, err := variables.List(t.Context(), nil).Collect()
-	require.NoError(t, err)
-	require.Len(t, all, 2)
-	_, err = variables.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
-	require.ErrorContains(t, err, `"{2}" is listed without a key`)
+func TestDecodeTakesNoWebPageForSuccess(t *testing.T) {
+	srv := record(t, answer(200, "text/html; charset=utf-8", "<html>Sign in to the network"))
+	c := newClient(t, srv.base())
+	require.ErrorContains(t, c.Pipelines.Stop(t.Context(), repo, "1"), "it is a web page")
+	require.ErrorContains(t, c.Caches.Delete(t.Context(), repo, "{c}"), "it is a web page")
+	require.ErrorIs(t, c.Deployments.UpdateEnvironment(t.Context(), repo, "{e}", pipelines.EnvironmentUpdate{Name: new("x")}), pipelines.ErrOutcomeUnknown)
 }

@@ -2,7 +2,7 @@ package pipelines_test
 
 import (
 	"bytes"
-	stdjson "encoding/json"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
@@ -58,7 +58,7 @@ func TestNamesOfAnErrorThatContainALongerSecretAreMasked(t *testing.T) {
 func unquote(quoted string) string { return quoted[1 : len(quoted)-1] }
 
 func quoteJSON(s string) string {
-	quoted, _ := stdjson.Marshal(s)
+	quoted, _ := json.Marshal(s)
 	return unquote(string(quoted))
 }
 
@@ -126,8 +126,8 @@ func TestASecretThatTheBoundOfABodyCutsIsNotShown(t *testing.T) {
 			body := strings.Repeat("x", shift) + strings.Repeat(spelling+"\n", 64<<10/len(spelling)+1)
 			e := createError(t, secret, "text/plain", body)
 			shown := e.Error() + string(e.Body)
-			require.NotContains(t, shown, "0123")
-			require.NotContains(t, shown, "cdef")
+			require.NotContains(t, shown, "0123", "shifted by %d", shift)
+			require.NotContains(t, shown, "cdef", "shifted by %d", shift)
 			require.Less(t, len(e.Body), 4<<10, "or else the end isn't seen")
 		}
 	}
@@ -165,16 +165,20 @@ func TestAHugeSecretAndAHostileBodyTakeLittleTime(t *testing.T) {
 	}
 }
 
-// quotingError is an error of somebody else's transport that repeats what it was given.
-type quotingError struct{ said string }
-
-func (e *quotingError) Error() string { return "cannot send " + e.said }
-
 // coyError says nothing of what is in it.
 type coyError struct{ inner error }
 
-func (*coyError) Error() string   { return "boom" }
+func (*coyError) Error() string { return "boom" }
+
 func (e *coyError) Unwrap() error { return e.inner }
+
+// assertHides asserts that neither an error nor any that errors.Unwrap finds in it shows a secret.
+func assertHides(t *testing.T, err error, secret string) {
+	t.Helper()
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		require.NotContains(t, fmt.Sprintf("%v %+v %#v %q", e, e, e, e), secret)
+	}
+}
 
 func TestNoErrorWithinAnErrorShowsASecret(t *testing.T) {
 	const secret = "hunter2hunter2"
@@ -236,58 +240,167 @@ func TestAnErrorAtTheEndOfALogShowsNoSecret(t *testing.T) {
 	assertHides(t, err, "t0ken")
 }
 
-func TestErrorsOfNetHTTPShowNoControlCharacters(t *testing.T) {
-	var logs bytes.Buffer
-	srv := record(t, func(w http.ResponseWriter, _ *http.Request) {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if !assert.NoError(t, err) {
-			return
-		}
-		defer conn.Close()
-		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n \x1b[2J\u202eno header\r\n\r\n")
-	})
-	_, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "1")
-	require.ErrorContains(t, err, "no header")
-	require.NotContains(t, err.Error(), "\x1b")
-	require.NotContains(t, err.Error(), "\u202e")
-
-	cause := errors.Join(&quotingError{"one\r"}, &quotingError{"two"})
-	hc := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, cause })}
-	logger := slog.New(slog.NewTextHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	_, err = newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithLogger(logger)).Pipelines.Get(t.Context(), repo, "1")
-	require.EqualError(t, err, "pipelines: Pipelines.Get: GET /repositories/acme/site/pipelines/1: cannot send one  cannot send two (after 3 attempts)")
-	require.ErrorIs(t, err, cause)
-	var quoting *quotingError
-	require.ErrorAs(t, err, &quoting, "there is no secret in it")
-	require.Contains(t, logs.String(), "cannot send one  cannot send two")
-}
-
-// assertHides asserts that neither an error nor any that errors.Unwrap finds in it shows a secret.
-func assertHides(t *testing.T, err error, secret string) {
-	t.Helper()
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		require.NotContains(t, fmt.Sprintf("%v %+v %#v %q", e, e, e, e), secret)
+func TestErrorsNeverRepeatCredentials(t *testing.T) {
+	for name, tc := range map[string]struct {
+		option pipelines.Option
+		echo   string
+		secret string
+	}{
+		"a token":                      {pipelines.WithToken("s3cret"), "you sent Authorization: Bearer s3cret", "s3cret"},
+		"a password":                   {pipelines.WithBasicAuth("a@b.c", "s3cret"), "you sent a@b.c:s3cret", "s3cret"},
+		"a password in its coded form": {pipelines.WithBasicAuth("a", "s3cret"), "Basic YTpzM2NyZXQ=", "YTpzM2NyZXQ="},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := apiError(t, 400, http.Header{"Content-Type": {"text/plain"}}, tc.echo, tc.option)
+			require.NotContains(t, e.Error(), tc.secret)
+			require.NotContains(t, string(e.Body), tc.secret)
+		})
 	}
 }
 
-func TestASyncErrorShowsNoControlCharacters(t *testing.T) {
-	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
-		if req.Method == http.MethodGet {
-			answerJSON(`{"values":[]}`)(w, req)
-			return
+func TestErrorsNeverRepeatWhatTheRequestKeptSecret(t *testing.T) {
+	const secret = "hunter2=\n<second line of it>"
+	variable := pipelines.VariableRequest{Key: "K", Value: secret, Secured: new(true)}
+	run := pipelines.RunRequest{Target: pipelines.BranchTarget("main"), Variables: []pipelines.VariableRequest{variable}}
+	calls := map[string]func(*pipelines.Client) error{
+		"Run": func(c *pipelines.Client) error { _, err := c.Pipelines.Run(t.Context(), repo, run); return err },
+		"RunOnDemand": func(c *pipelines.Client) error {
+			_, err := c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{RunRequest: run, YAML: []byte("x")})
+			return err
+		},
+		"Create": func(c *pipelines.Client) error {
+			_, err := c.Variables.InRepository(repo).Create(t.Context(), variable)
+			return err
+		},
+		"Update": func(c *pipelines.Client) error {
+			_, err := c.Variables.InRepository(repo).Update(t.Context(), "{v}", pipelines.VariableUpdate{Value: new(secret)})
+			return err
+		},
+		"SetKeyPair": func(c *pipelines.Client) error {
+			_, err := c.SSH.SetKeyPair(t.Context(), repo, pipelines.KeyPair{PrivateKey: secret, PublicKey: "p"})
+			return err
+		},
+	}
+	quoted := `hunter2\u003d\n\u003csecond line of it\u003e`
+	for echo, body := range map[string]string{
+		"in the message":      `{"error":{"message":"bad hunter2=\n<second line of it>!"}}`,
+		"in the detail":       `{"error":{"message":"bad","detail":"` + quoted + `"}}`,
+		"in the fields":       `{"error":{"message":"bad","fields":{"value":["` + quoted + `"]}}}`,
+		"in the data":         `{"error":{"message":"bad","data":{"key":"a.b","arguments":{"value":["` + quoted + `"]}}}}`,
+		"as text":             "you sent " + secret,
+		"as text, in the URL": "you sent " + url.QueryEscape(secret),
+		"a line of it":        "you sent <second line of it>",
+	} {
+		for name, call := range calls {
+			t.Run(name+" "+echo, func(t *testing.T) {
+				srv := record(t, answer(400, "application/json", body))
+				err := call(newClient(t, srv.base()))
+				var e *pipelines.APIError
+				require.ErrorAs(t, err, &e)
+				shown := err.Error() + string(e.Body) + fmt.Sprint(e.Message, e.Detail, e.Fields, e.Data)
+				for _, part := range []string{"hunter2", "second line"} {
+					assert.NotContains(t, shown, part, "%s %s", name, echo)
+				}
+			})
 		}
-		answer(400, "text/plain", "no\x1b[2J\nway")(w, req)
-	})
-	variables := newClient(t, srv.base()).Variables.InRepository(repo)
-	plan, err := variables.Plan(t.Context(), []pipelines.VariableRequest{{Key: "K\x1b[2J\n\u202eX", Value: "v"}}, nil)
-	require.NoError(t, err)
-	err = variables.Apply(t.Context(), plan)
-	var stopped *pipelines.SyncError
-	require.ErrorAs(t, err, &stopped)
-	require.NotContains(t, err.Error(), "\x1b")
-	require.NotContains(t, err.Error(), "\n")
-	require.NotContains(t, err.Error(), "\u202e")
+	}
+}
 
-	long := &pipelines.SyncError{Done: []string{"create " + strings.Repeat("A", 700), "create B\r"}, Failed: "create C\x00", Err: errors.Join(errors.New("one"), errors.New("two"))}
-	require.Equal(t, "pipelines: Variables.Apply: create C : one two (done before: create "+strings.Repeat("A", 700)+", create B ; 0 not tried)", long.Error())
+func TestCredentialsAreMaskedInEverySpelling(t *testing.T) {
+	e := apiError(t, 401, http.Header{"Content-Type": {"application/json"}}, `{"error":{"message":"Unknown token ATATT3x\u003d1234"}}`,
+		pipelines.WithBasicAuth("a@b.c", "ATATT3x=1234"))
+	require.NotContains(t, e.Error()+string(e.Body), "1234")
+}
+
+func TestASecretThatBeginsLikeAnotherIsMaskedWhole(t *testing.T) {
+	srv := record(t, answer(400, "application/json", `{"error":{"message":"bad hunter2-and-more"}}`))
+	_, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, pipelines.RunRequest{
+		Target: pipelines.BranchTarget("main"),
+		Variables: []pipelines.VariableRequest{
+			{Key: "A", Value: "hunter2", Secured: new(true)}, {Key: "B", Value: "hunter2-and-more", Secured: new(true)},
+		},
+	})
+	require.ErrorIs(t, err, pipelines.ErrInvalidRequest)
+	require.NotContains(t, err.Error(), "and-more")
+}
+
+func TestDoMasksTheSecretsOfAListToo(t *testing.T) {
+	srv := record(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(400)
+		fmt.Fprint(w, `{"error":{"message":"refused s3cretvalue1"}}`)
+	})
+	c := newClient(t, srv.base())
+	one := pipelines.VariableRequest{Key: "K", Value: "s3cretvalue1"}
+	for name, body := range map[string]any{
+		"one": one, "pointer": &one, "list": []pipelines.VariableRequest{one}, "pointers": []*pipelines.VariableRequest{&one, nil},
+		"map": map[string]pipelines.VariableRequest{"a": one}, "pointer to list": &[]pipelines.VariableRequest{one},
+		"updates": []pipelines.VariableUpdate{{Value: &one.Value}},
+		"run":     &pipelines.RunRequest{Variables: []pipelines.VariableRequest{one}},
+		"change":  pipelines.VariableChange{After: one},
+		"plan":    &pipelines.SyncPlan{Create: []pipelines.VariableRequest{one}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := c.Do(t.Context(), "POST", "/x", body, nil)
+			var e *pipelines.APIError
+			require.ErrorAs(t, err, &e)
+			require.NotContains(t, err.Error()+string(e.Body), "s3cretvalue1")
+		})
+	}
+}
+
+func TestNoErrorShowsASecretInAURL(t *testing.T) {
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		http.Redirect(w, req, "http://127.0.0.1:1/log?X-Amz-Signature=s3cret", http.StatusTemporaryRedirect)
+	})
+	_, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "1", pipelines.WithQuery("value", "s3cret"))
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "s3cret")
+}
+
+func TestNoSecretOfASignedLinkShows(t *testing.T) {
+	var log bytes.Buffer
+	logger := pipelines.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	redirectTo := func(location string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", location)
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		}
+	}
+	t.Run("of a redirect that does not parse", func(t *testing.T) {
+		srv := record(t, redirectTo("https://storage.test:bad/x?Signature=S3CRET"))
+		_, err := newClient(t, srv.base(), logger).Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
+		require.ErrorContains(t, err, "redirect refused")
+		require.NotContains(t, err.Error(), "S3CRET")
+		srv.requireSent(t, 1)
+	})
+	t.Run("that the storage host repeats", func(t *testing.T) {
+		storage := record(t, func(w http.ResponseWriter, req *http.Request) {
+			answer(403, "text/plain", "The link "+req.URL.String()+" has expired")(w, req)
+		})
+		srv := record(t, redirectTo(storage.URL+"/x?Signature=S3CRET"))
+		_, err := newClient(t, srv.base(), logger).Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
+		var e *pipelines.APIError
+		require.ErrorAs(t, err, &e)
+		require.NotContains(t, err.Error()+string(e.Body), "S3CRET")
+		require.Equal(t, 1, strings.Count(err.Error(), "attempts"), err)
+	})
+	t.Run("of a transport that is a client itself", func(t *testing.T) {
+		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			return nil, &url.Error{Op: "Post", URL: req.URL.String(), Err: &url.Error{Op: "Post", URL: req.URL.String(), Err: errors.New("boom")}}
+		})}
+		_, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), logger).Pipelines.Get(t.Context(), repo, "1", pipelines.WithQuery("x", "S3CRET"))
+		require.ErrorContains(t, err, "GET /repositories/acme/site/pipelines/1: boom")
+		require.NotContains(t, err.Error(), "S3CRET")
+	})
+	require.NotContains(t, log.String(), "S3CRET")
+}
+
+func TestNoSecretShowsWhereAStorageHostQuotesTheSignature(t *testing.T) {
+	storage := record(t, answer(403, "application/xml", "<Error><SignatureProvided>S3CRET/SIGNATURE=</SignatureProvided></Error>"))
+	srv := record(t, http.RedirectHandler(storage.URL+"/x?Expires=9&Signature=S3CRET%2FSIGNATURE%3D", http.StatusTemporaryRedirect).ServeHTTP)
+	_, err := newClient(t, srv.base()).Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
+	var e *pipelines.APIError
+	require.ErrorAs(t, err, &e)
+	require.NotContains(t, err.Error()+string(e.Body), "S3CRET")
+	require.Contains(t, string(e.Body), "SignatureProvided", "what is no secret stays")
 }

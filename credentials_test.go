@@ -54,14 +54,14 @@ func TestAnOAuthConsumerGetsATokenOnce(t *testing.T) {
 	}
 }
 
-func TestATokenEndpointThatFailsForAMomentIsAskedAgain(t *testing.T) {
+func TestATokenEndpointThatFailsOnceIsRetried(t *testing.T) {
 	c, srv := consumer(t, sequence(answer(503, "text/plain", ""), answerJSON(tokenAnswer)))
 	_, err := c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
 	require.NoError(t, err, "nothing of the run was sent before")
-	require.Len(t, srv.seen(), 3)
+	srv.requireSent(t, 3)
 }
 
-func TestATokenEndpointThatRefusesIsNotAskedAgain(t *testing.T) {
+func TestATokenEndpointThatRefusesIsNotRetried(t *testing.T) {
 	c, srv := consumer(t, answer(401, "application/json", `{"error":"invalid_client","error_description":"No consumer id with s3cret"}`))
 	_, err := c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
 	require.ErrorIs(t, err, pipelines.ErrUnauthorized)
@@ -71,7 +71,7 @@ func TestATokenEndpointThatRefusesIsNotAskedAgain(t *testing.T) {
 	require.Equal(t, "invalid_client", e.Key)
 	require.Equal(t, "OAuth.Token", e.Operation)
 	require.NotContains(t, err.Error(), "s3cret")
-	require.Len(t, srv.seen(), 1)
+	srv.requireSent(t, 1)
 }
 
 func TestATokenEndpointThatRedirectsIsNotFollowed(t *testing.T) {
@@ -81,11 +81,11 @@ func TestATokenEndpointThatRedirectsIsNotFollowed(t *testing.T) {
 	})
 	_, err := c.Pipelines.Get(t.Context(), repo, "1")
 	require.Error(t, err)
-	require.Len(t, srv.seen(), 1)
-	require.Empty(t, elsewhere.seen())
+	srv.requireSent(t, 1)
+	elsewhere.requireSent(t, 0)
 }
 
-func TestATokenEndpointThatGivesNoTokenIsAnError(t *testing.T) {
+func TestATokenEndpointThatReturnsNoTokenIsAnError(t *testing.T) {
 	for name, body := range map[string]string{"none": `{}`, "one that is no header": `{"access_token":"a\nb"}`, "no JSON": `<html>`} {
 		t.Run(name, func(t *testing.T) {
 			c, _ := consumer(t, answerJSON(body))
@@ -100,34 +100,31 @@ func TestTheTokenURLIsBitbucketsOwnOrOnTheBaseURLsOrigin(t *testing.T) {
 		"https://api.bitbucket.org/2.0":    "https://bitbucket.org/site/oauth2/access_token",
 		"https://proxy.example:8443/x/2.0": "https://proxy.example:8443/site/oauth2/access_token",
 	} {
-		var got string
-		hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
-			if got == "" {
-				got = req.URL.String()
-			}
-			resp := respond(req, 200, tokenAnswer)
-			resp.Header.Set("Content-Type", "application/json")
-			return resp, nil
-		})}
-		c := newClient(t, base, pipelines.WithHTTPClient(hc), pipelines.WithClientCredentials("id", "s3cret"))
-		_, err := c.Pipelines.Get(t.Context(), repo, "1")
-		require.NoError(t, err)
-		require.Equal(t, want, got)
+		t.Run(base, func(t *testing.T) {
+			var got string
+			hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				if got == "" {
+					got = req.URL.String()
+				}
+				resp := respond(req, 200, tokenAnswer)
+				resp.Header.Set("Content-Type", "application/json")
+				return resp, nil
+			})}
+			c := newClient(t, base, pipelines.WithHTTPClient(hc), pipelines.WithClientCredentials("id", "s3cret"))
+			_, err := c.Pipelines.Get(t.Context(), repo, "1")
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		})
 	}
 	endpoint := record(t, answerJSON(tokenAnswer))
 	c, srv := consumer(t, http.NotFound, pipelines.WithTokenURL(endpoint.URL+"/token"))
 	_, err := c.Pipelines.Get(t.Context(), repo, "1")
 	require.NoError(t, err)
 	require.Equal(t, "/token", endpoint.only(t).Path)
-	require.Len(t, srv.seen(), 1)
+	srv.requireSent(t, 1)
 }
 
-// tokenSource lets a function be one.
-type tokenSource func() (*oauth2.Token, error)
-
-func (f tokenSource) Token() (*oauth2.Token, error) { return f() }
-
-func TestATokenSourceThatFailsIsAskedAgain(t *testing.T) {
+func TestATokenSourceThatFailsIsRetried(t *testing.T) {
 	srv := record(t, answerJSON(`{}`))
 	n := 0
 	c := newClient(t, srv.base(), pipelines.WithTokenSource(tokenSource(func() (*oauth2.Token, error) {
@@ -259,7 +256,7 @@ func TestATokenThatIsRefusedAnewIsNotReplacedASecondTime(t *testing.T) {
 	require.Equal(t, []int{2, 2}, []int{api.issued, api.refused}, "issued, refused")
 }
 
-func TestATokenSourceThatGivesTheSameTokenEndsUnauthorized(t *testing.T) {
+func TestATokenSourceThatReturnsTheSameTokenEndsUnauthorized(t *testing.T) {
 	for name, expiry := range map[string]time.Time{"with an expiry": time.Now().Add(time.Hour), "without": {}} {
 		t.Run(name, func(t *testing.T) {
 			asked := 0
@@ -271,8 +268,8 @@ func TestATokenSourceThatGivesTheSameTokenEndsUnauthorized(t *testing.T) {
 			c := newClient(t, srv.base(), pipelines.WithTokenSource(source))
 			_, err := c.Pipelines.Get(t.Context(), repo, "1")
 			require.ErrorIs(t, err, pipelines.ErrUnauthorized)
-			require.Len(t, srv.seen(), 1, "the same token would be refused again")
-			require.Equal(t, 2, asked)
+			srv.requireSent(t, 1, "the same token would be refused again")
+			require.Equal(t, 2, asked, "times asked")
 		})
 	}
 }
@@ -285,7 +282,7 @@ func TestCredentialsThatNeverChangeAreNotRepeated(t *testing.T) {
 			srv := record(t, answer(401, "application/json", `{"error":{"message":"no"}}`))
 			_, err := newClient(t, srv.base(), option).Pipelines.Get(t.Context(), repo, "1")
 			require.ErrorIs(t, err, pipelines.ErrUnauthorized)
-			require.Len(t, srv.seen(), 1)
+			srv.requireSent(t, 1)
 		})
 	}
 }
@@ -309,7 +306,7 @@ func TestANewTokenThatCannotBeGotIsTheReason(t *testing.T) {
 	require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 }
 
-func TestTooManySchedulesAreToldFromADeadToken(t *testing.T) {
+func TestTooManySchedulesAreDistinguishedFromADeadToken(t *testing.T) {
 	issued, posted := 0, 0
 	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 		switch {
@@ -331,7 +328,7 @@ func TestTooManySchedulesAreToldFromADeadToken(t *testing.T) {
 	require.Equal(t, []int{2, 2}, []int{issued, posted}, "issued, posted: repeated once with a new token")
 }
 
-func TestATokenSourceThatEndsItsGoroutineLeavesNobodyWaiting(t *testing.T) {
+func TestATokenSourceThatEndsItsGoroutineLeavesNoCallWaiting(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	source := tokenSource(func() (*oauth2.Token, error) { runtime.Goexit(); return nil, nil })
@@ -339,4 +336,79 @@ func TestATokenSourceThatEndsItsGoroutineLeavesNobodyWaiting(t *testing.T) {
 	_, err := c.Pipelines.Get(ctx, repo, "1")
 	require.Error(t, err)
 	require.NoError(t, ctx.Err(), "%v", err)
+}
+
+type countingSource struct {
+	asked  int
+	expiry time.Duration
+}
+
+func (s *countingSource) Token() (*oauth2.Token, error) {
+	s.asked++
+	token := &oauth2.Token{AccessToken: fmt.Sprintf("token-%d", s.asked), TokenType: "bearer"}
+	if s.expiry > 0 {
+		token.Expiry = time.Now().Add(s.expiry)
+	}
+	return token, nil
+}
+
+func TestTokenSourceIsCalledForFreshTokens(t *testing.T) {
+	for name, tc := range map[string]struct {
+		expiry time.Duration
+		want   int
+	}{
+		"once for a token that lasts":            {time.Hour, 1},
+		"each time for one without an expiry":    {0, 3},
+		"each time for one that expires shortly": {time.Second, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, answerJSON(`{}`))
+			source := &countingSource{expiry: tc.expiry}
+			c := newClient(t, srv.base(), pipelines.WithTokenSource(source))
+			for range 3 {
+				_, err := c.Pipelines.Get(t.Context(), repo, "1")
+				require.NoError(t, err)
+			}
+			require.Equal(t, tc.want, source.asked)
+			require.Equal(t, fmt.Sprintf("Bearer token-%d", tc.want), srv.seen()[2].Header.Get("Authorization"))
+		})
+	}
+}
+
+func TestAHangingTokenSourceIsCalledOnce(t *testing.T) {
+	release := make(chan struct{})
+	var asked atomic.Int32
+	source := tokenSource(func() (*oauth2.Token, error) {
+		asked.Add(1)
+		<-release
+		return &oauth2.Token{AccessToken: "a"}, nil
+	})
+	srv := record(t, answerJSON(`{}`))
+	c := newClient(t, srv.base(), pipelines.WithTokenSource(source))
+	for range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		_, err := c.Pipelines.Get(ctx, repo, "1")
+		cancel()
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	}
+	require.EqualValues(t, 1, asked.Load(), "times asked")
+	close(release)
+	_, err := c.Pipelines.Get(t.Context(), repo, "1")
+	require.NoError(t, err)
+}
+
+func TestNoRedirectOfATokenEndpointIsFollowed(t *testing.T) {
+	elsewhere := record(t, answerJSON(tokenAnswer))
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for name, to := range map[string]string{"to itself": "/token", "to elsewhere": elsewhere.URL + "/token", "to a file": "file:///etc/passwd"} {
+			t.Run(fmt.Sprint(status, " ", name), func(t *testing.T) {
+				srv := record(t, func(w http.ResponseWriter, req *http.Request) { http.Redirect(w, req, to, status) })
+				var e *pipelines.APIError
+				require.ErrorAs(t, victims()[2].call(t, srv.URL), &e)
+				require.Equal(t, status, e.StatusCode)
+				srv.requireSent(t, 1)
+				elsewhere.requireSent(t, 0)
+			})
+		}
+	}
 }

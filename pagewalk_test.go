@@ -52,20 +52,6 @@ func (s shelf) total() int {
 	return sum
 }
 
-// noPages is what a service has been seen to send, or may send, in the place of a page past the end.
-var noPages = map[string]http.HandlerFunc{
-	"an empty page":                 answerJSON(`{"values":[],"pagelen":0}`),
-	"an empty page that knows size": answerJSON(`{"values":[],"page":2,"pagelen":0,"size":250}`),
-	"null":                          answerJSON(`null`),
-	"an empty object":               answerJSON(`{}`),
-	"another object":                answerJSON(`{"message":"maintenance"}`),
-	"a page without values":         answerJSON(`{"values":null}`),
-	"404":                           answer(404, "application/json", `{"type":"error","error":{"message":"Invalid page"}}`),
-	"404 as a web page":             answer(404, "text/html", `<html></html>`),
-	"no content":                    answer(204, "", ""),
-	"an empty body":                 answerJSON(``),
-}
-
 func TestAListThatEndsAPageOrMoreShortOfItsSizeIsAnError(t *testing.T) {
 	for name, list := range map[string]shelf{
 		"one page of three":                      {size: 250, shown: []int{100}},
@@ -128,7 +114,7 @@ func TestAListWhoseLastItemsAreHiddenIsComplete(t *testing.T) {
 	}
 }
 
-func TestAFailureInThePlaceOfAPageThatExistsIsAnError(t *testing.T) {
+func TestAListWithAFailureInThePlaceOfAPageIsAnError(t *testing.T) {
 	for kind, beyond := range noPages {
 		for _, parallel := range []int{0, 4} {
 			t.Run(fmt.Sprintf("%s, %d at once", kind, parallel), func(t *testing.T) {
@@ -145,14 +131,16 @@ func TestAFailureInThePlaceOfAPageThatExistsIsAnError(t *testing.T) {
 	}
 }
 
-func TestAPageThatTheServiceLinksToMustBeThere(t *testing.T) {
+func TestAListWhoseLinkedPageIsNotThereIsAnError(t *testing.T) {
 	for _, kind := range []string{"null", "another object", "404", "no content"} {
 		for _, parallel := range []int{0, 4} {
 			for _, size := range []string{`"size":100,`, `"size":98,`, ``} {
-				srv := record(t, sequence(answerJSON(`{`+size+`"values":[{"build_number":1}],"next":"?page=2"}`), noPages[kind]))
-				runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
-				require.Error(t, err, kind)
-				require.Equal(t, []int{1}, numbers(runs))
+				t.Run(fmt.Sprintf("%s, %d at once, %s", kind, parallel, size), func(t *testing.T) {
+					srv := record(t, sequence(answerJSON(`{`+size+`"values":[{"build_number":1}],"next":"?page=2"}`), noPages[kind]))
+					runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
+					require.Error(t, err, kind)
+					require.Equal(t, []int{1}, numbers(runs))
+				})
 			}
 		}
 	}
@@ -163,90 +151,98 @@ func TestListsThatMissOneItemInEachHundredEndAfterTheirLastPage(t *testing.T) {
 	runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Collect()
 	require.NoError(t, err)
 	require.Len(t, runs, 297)
-	require.Len(t, srv.seen(), 4)
+	srv.requireSent(t, 4)
 }
 
-func TestASizeIsRememberedWhereOnlyTheFirstPageTellsIt(t *testing.T) {
+func TestAListRemembersASizeThatOnlyItsFirstPageHas(t *testing.T) {
 	for _, parallel := range []int{0, 2, 8} {
-		b := book{n: 350, noNext: true}
-		srv := record(t, func(w http.ResponseWriter, req *http.Request) {
-			page := b
-			page.noSize = req.URL.Query().Get("page") != ""
-			page.ServeHTTP(w, req)
+		t.Run(fmt.Sprint(parallel, " at once"), func(t *testing.T) {
+			b := book{n: 350, noNext: true}
+			srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+				page := b
+				page.noSize = req.URL.Query().Get("page") != ""
+				page.ServeHTTP(w, req)
+			})
+			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
+			require.NoError(t, err)
+			require.Equal(t, upTo(350), numbers(runs))
 		})
-		runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
-		require.NoError(t, err)
-		require.Equal(t, upTo(350), numbers(runs))
 	}
 }
 
-func TestTheNewestSizeCounts(t *testing.T) {
+func TestAListGoesByItsNewestSize(t *testing.T) {
 	for _, parallel := range []int{0, 4} {
-		srv := record(t, sequence(
-			shelf{size: 200, shown: []int{100}}.ServeHTTP,
-			answerJSON(`{"values":[],"size":100}`), // the others have been deleted meanwhile
-		))
-		runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
-		require.NoError(t, err)
-		require.Equal(t, upTo(100), numbers(runs))
+		t.Run(fmt.Sprint(parallel, " at once"), func(t *testing.T) {
+			srv := record(t, sequence(
+				shelf{size: 200, shown: []int{100}}.ServeHTTP,
+				answerJSON(`{"values":[],"size":100}`), // the others have been deleted meanwhile
+			))
+			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
+			require.NoError(t, err)
+			require.Equal(t, upTo(100), numbers(runs))
+		})
 	}
 }
 
-func TestASizeThatIsTooSmallOrAbsurdLosesNothing(t *testing.T) {
+func TestAListLosesNothingToASizeThatIsTooSmallOrAbsurd(t *testing.T) {
 	for _, parallel := range []int{0, 4} {
 		for _, size := range []string{"0", "1", "-5", "9223372036854775807"} {
-			srv := record(t, func(w http.ResponseWriter, req *http.Request) {
-				switch req.URL.Query().Get("page") {
-				case "":
-					answerJSON(`{"size":`+size+`,"values":[{"build_number":1}],"next":"?page=2"}`)(w, req)
-				case "2":
-					answerJSON(`{"size":`+size+`,"values":[{"build_number":2}]}`)(w, req)
-				default:
-					answerJSON(`{"values":[]}`)(w, req)
+			t.Run(fmt.Sprintf("size %s, %d at once", size, parallel), func(t *testing.T) {
+				srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+					switch req.URL.Query().Get("page") {
+					case "":
+						answerJSON(`{"size":`+size+`,"values":[{"build_number":1}],"next":"?page=2"}`)(w, req)
+					case "2":
+						answerJSON(`{"size":`+size+`,"values":[{"build_number":2}]}`)(w, req)
+					default:
+						answerJSON(`{"values":[]}`)(w, req)
+					}
+				})
+				runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
+				require.Equal(t, upTo(2), numbers(runs))
+				if len(size) > 2 {
+					require.ErrorContains(t, err, "after 2 of 9223372036854775807 items")
+				} else {
+					require.NoError(t, err)
 				}
 			})
-			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
-			require.Equal(t, upTo(2), numbers(runs))
-			if len(size) > 2 {
-				require.ErrorContains(t, err, "after 2 of 9223372036854775807 items")
-			} else {
-				require.NoError(t, err)
-			}
 		}
 	}
 }
 
-func TestAListByCursorIsNotAskedForByNumber(t *testing.T) {
+func TestAListByCursorIsNotRequestedByNumber(t *testing.T) {
 	for size, ok := range map[int]bool{4: true, 5: true, 7: false} {
 		for _, parallel := range []int{0, 4} {
-			srv := record(t, func(w http.ResponseWriter, req *http.Request) {
-				if req.URL.Query().Get("after") == "" { // a service that doesn't know page numbers
-					answerJSON(fmt.Sprintf(`{"size":%d,"values":[{"build_number":1},{"build_number":2}],"next":"?after=x"}`, size))(w, req)
-					return
-				}
-				answerJSON(fmt.Sprintf(`{"size":%d,"values":[{"build_number":3},{"build_number":4}]}`, size))(w, req)
+			t.Run(fmt.Sprintf("size %d, %d at once", size, parallel), func(t *testing.T) {
+				srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+					if req.URL.Query().Get("after") == "" { // a service that doesn't know page numbers
+						answerJSON(fmt.Sprintf(`{"size":%d,"values":[{"build_number":1},{"build_number":2}],"next":"?after=x"}`, size))(w, req)
+						return
+					}
+					answerJSON(fmt.Sprintf(`{"size":%d,"values":[{"build_number":3},{"build_number":4}]}`, size))(w, req)
+				})
+				runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
+				require.Equal(t, ok, err == nil, "%v", err)
+				require.Equal(t, upTo(4), numbers(runs))
+				srv.requireSent(t, 2)
 			})
-			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
-			require.Equal(t, ok, err == nil, "%v", err)
-			require.Equal(t, upTo(4), numbers(runs))
-			require.Len(t, srv.seen(), 2)
 		}
 	}
 }
 
-func TestAPartialResponseWithoutValuesIsOnePage(t *testing.T) {
-	for _, opt := range []pipelines.CallOption{pipelines.WithQuery("fields", "size"), pipelines.WithQuery("fields", "-values"), pipelines.WithQuery("pagelen", "0")} {
+func TestAPartialListWithoutValuesIsOnePage(t *testing.T) {
+	for _, query := range [][2]string{{"fields", "size"}, {"fields", "-values"}, {"pagelen", "0"}} {
 		srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 			answerJSON(fmt.Sprintf(`{"size":250,"next":"http://%s%s?page=2"}`, req.Host, listPath))(w, req)
 		})
 		n := 0
-		for page, err := range newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, opt).Pages() {
-			require.NoError(t, err)
-			require.Equal(t, 250, page.Size)
+		for page, err := range newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, pipelines.WithQuery(query[0], query[1])).Pages() {
+			require.NoError(t, err, "%v", query)
+			require.Equal(t, 250, page.Size, "%v", query)
 			n++
 		}
-		require.Equal(t, 1, n)
-		require.Len(t, srv.seen(), 1)
+		require.Equal(t, 1, n, "pages of %v", query)
+		srv.requireSent(t, 1, "%v", query)
 	}
 }
 
@@ -265,11 +261,13 @@ func TestAListFromALaterPageOnIsComplete(t *testing.T) {
 			require.Equal(t, upTo(b.n)[pageLen:], numbers(runs), name)
 		}
 	}
-	for _, page := range []string{"abc", "0"} { // nobody knows how many items lie before it
-		srv := record(t, shelf{size: 450, shown: []int{100}}.ServeHTTP)
-		runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, pipelines.WithQuery("page", page)).Collect()
-		require.NoError(t, err)
-		require.Len(t, runs, 100)
+	for _, page := range []string{"abc", "0"} {
+		t.Run(page, func(t *testing.T) { // nobody knows how many items lie before it
+			srv := record(t, shelf{size: 450, shown: []int{100}}.ServeHTTP)
+			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, pipelines.WithQuery("page", page)).Collect()
+			require.NoError(t, err)
+			require.Len(t, runs, 100)
+		})
 	}
 	srv := record(t, shelf{size: 450, shown: []int{100, 100, 100}, beyond: noPages["an empty page"]}.ServeHTTP)
 	runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, pipelines.WithQuery("page", "2")).Collect()
@@ -277,53 +275,49 @@ func TestAListFromALaterPageOnIsComplete(t *testing.T) {
 	require.Len(t, runs, 200)
 }
 
-func TestASecondPageThatIsNotThereDoesNotMakeAVariableAbsent(t *testing.T) {
-	var wrote bool
-	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
-		switch {
-		case req.Method != http.MethodGet:
-			wrote = true
-			answerJSON(`{"uuid":"{1}","key":"B"}`)(w, req)
-		case req.URL.Query().Get("page") == "2":
-			noPages["404"](w, req)
-		default:
-			answerJSON(`{"size":2,"values":[{"uuid":"{0}","key":"A"}]}`)(w, req)
-		}
-	})
-	set := newClient(t, srv.base()).Variables.InRepository(repo)
-	_, err := set.GetByKey(t.Context(), "B")
-	require.Error(t, err)
-	require.NotErrorIs(t, err, pipelines.ErrNotFound)
-	var refused *pipelines.APIError
-	require.ErrorAs(t, err, &refused)
-	_, err = set.Set(t.Context(), pipelines.VariableRequest{Key: "B", Value: "x"})
-	require.Error(t, err)
-	require.False(t, wrote, "nothing is created where the list could not be read")
-	_, err = set.Plan(t.Context(), []pipelines.VariableRequest{{Key: "B", Value: "x"}}, nil)
-	require.Error(t, err)
+func TestAListCountsItsPagesWhereTheServiceDoesNot(t *testing.T) {
+	for _, parallel := range []int{0, 4} {
+		t.Run(fmt.Sprint(parallel, " at once"), func(t *testing.T) {
+			srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+				page := max(1, len(req.URL.Query().Get("ctx"))+1)
+				next := ""
+				if page < 4 {
+					next = fmt.Sprintf(`,"next":"?ctx=%s"`, strings.Repeat("x", page))
+				}
+				answerJSON(fmt.Sprintf(`{"values":[{"build_number":%d}]%s}`, page, next))(w, req)
+			})
+			n := 0
+			for page, err := range newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Pages() {
+				require.NoError(t, err)
+				n++
+				require.Equal(t, n, page.Number)
+			}
+			require.Equal(t, 4, n)
+		})
+	}
 }
 
-func TestTestCasesOfAnEmptyBodyAreNone(t *testing.T) {
-	for name, empty := range map[string]http.HandlerFunc{
-		"200": answerJSON(""), "200 without a type": answer(200, "", ""), "200 with spaces": answerJSON(" \r\n"), "204": answer(204, "", ""),
-	} {
-		srv := record(t, empty)
-		c := newClient(t, srv.base())
-		for _, parallel := range []int{0, 4} {
-			cases, err := c.Steps.ListTestCases(t.Context(), repo, "1", "{s}", nil).Parallel(parallel).Collect()
-			require.NoError(t, err, name)
-			require.Empty(t, cases)
-			reasons, err := c.Steps.ListTestCaseReasons(t.Context(), repo, "1", "{s}", "{t}", nil).Parallel(parallel).Collect()
-			require.NoError(t, err, name)
-			require.Empty(t, reasons)
-		}
-		require.Len(t, srv.seen(), 4, "an empty body is valid the first time")
-		for list, read := range everyList(t.Context(), c, 0) {
-			if strings.HasPrefix(list, "test case") {
-				continue
-			}
-			_, err := read()
-			require.ErrorContains(t, err, "it is empty", list)
-		}
+func TestListsThatLeadNowhereEnd(t *testing.T) {
+	n := 0
+	empty := record(t, func(w http.ResponseWriter, req *http.Request) {
+		n++
+		answerJSON(fmt.Sprintf(`{"values":[],"next":"http://%s/2.0/p?page=%d"}`, req.Host, n))(w, req)
+	})
+	_, err := newClient(t, empty.base()).Pipelines.List(t.Context(), repo, nil).Collect()
+	require.ErrorContains(t, err, "have no items")
+	for page := range map[string]bool{"": true, `"page":-1,`: true} {
+		t.Run(fmt.Sprintf("%q", page), func(t *testing.T) {
+			same := record(t, answerJSON(`{`+page+`"size":6,"values":[{"build_number":1},{"build_number":2}]}`))
+			runs, err := newClient(t, same.base()).Pipelines.List(t.Context(), repo, nil).Collect()
+			require.ErrorContains(t, err, "the one before came again")
+			require.Len(t, runs, 2)
+		})
 	}
+}
+
+func TestAListThatAlwaysServesItsFirstPageIsFoundOut(t *testing.T) {
+	srv := record(t, book{n: 250, noNext: true, ignores: true}.ServeHTTP)
+	_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Collect()
+	require.ErrorContains(t, err, "page 2 was asked for and page 1 came")
+	srv.requireSent(t, 2)
 }

@@ -1,0 +1,98 @@
+package pipelines_test
+
+import (
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+func TestALateVariableIsTheOneAsItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer()
+		defer srv.Close()
+		srv.AddRepository("acme", "site").AddEnvironment("Test", pipelines.EnvironmentTest)
+		mine, other := srv.Client(), srv.Client()
+		env, err := mine.Deployments.ListEnvironments(t.Context(), repo, nil).First()
+		require.NoError(t, err)
+		set := mine.Variables.InEnvironment(repo, env.UUID)
+		created, err := set.Create(t.Context(), pipelines.VariableRequest{Key: "A", Value: "1"})
+		require.NoError(t, err)
+		_, err = set.Update(t.Context(), created.UUID, pipelines.VariableUpdate{Key: "B", Value: new("2")})
+		require.NoError(t, err)
+		found, err := set.GetByKey(t.Context(), "B")
+		require.NoError(t, err)
+		require.Equal(t, "2", found.Value)
+		_, err = set.GetByKey(t.Context(), "A")
+		require.ErrorIs(t, err, pipelines.ErrNotFound)
+
+		require.NoError(t, other.Variables.InEnvironment(repo, env.UUID).Delete(t.Context(), created.UUID))
+		again, err := set.Set(t.Context(), pipelines.VariableRequest{Key: "B", Value: "3"})
+		require.NoError(t, err)
+		require.NotEqual(t, created.UUID, again.UUID)
+	})
+}
+
+func TestALateVariableThatIsDeletedIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &variableStore{late: 5 * time.Second}
+		hc := &http.Client{Transport: hosts{"http://api.example": store.ServeHTTP}}
+		set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Variables.InEnvironment(repo, "{e}")
+		created, err := set.Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: "1"})
+		require.NoError(t, err)
+		_, err = set.GetByKey(t.Context(), "K")
+		require.NoError(t, err, "though it is not listed yet")
+		require.NoError(t, set.Delete(t.Context(), created.UUID))
+		_, err = set.GetByKey(t.Context(), "K")
+		require.ErrorIs(t, err, pipelines.ErrNotFound)
+
+		_, err = set.Create(t.Context(), pipelines.VariableRequest{Key: "L", Value: "1"})
+		require.NoError(t, err)
+		store.mu.Lock()
+		store.variables = nil // somebody else deletes it
+		store.mu.Unlock()
+		time.Sleep(time.Minute)
+		_, err = set.GetByKey(t.Context(), "L")
+		require.ErrorIs(t, err, pipelines.ErrNotFound, "the memory is short")
+	})
+}
+
+// Without a UUID it cannot be recognized in the list.
+func TestALateVariableWithoutAUUIDIsNotRemembered(t *testing.T) {
+	listed := `{"values":[]}`
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodPost {
+			answer(201, "application/json", `{"key":"K","value":"v"}`)(w, req)
+			return
+		}
+		answerJSON(listed)(w, req)
+	})
+	variables := newClient(t, srv.base()).Variables.InEnvironment(repo, "{e}")
+	_, err := variables.Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: "v"})
+	require.NoError(t, err)
+	_, err = variables.GetByKey(t.Context(), "K")
+	require.ErrorIs(t, err, pipelines.ErrNotFound)
+	listed = `{"values":[{"uuid":"{1}","key":"K","value":"v"}]}`
+	plan, err := variables.Plan(t.Context(), []pipelines.VariableRequest{{Key: "K", Value: "v"}}, nil)
+	require.NoError(t, err)
+	require.Len(t, plan.Unchanged, 1)
+	require.Empty(t, plan.Create)
+}
+
+func TestALateVariableIsInAPlan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &variableStore{late: 5 * time.Second}
+		hc := &http.Client{Transport: hosts{"http://api.example": store.ServeHTTP}}
+		set := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Variables.InEnvironment(repo, "{e}")
+		for range 3 {
+			_, err := syncVariables(t, set, []pipelines.VariableRequest{{Key: "K", Value: "1"}}, nil)
+			require.NoError(t, err)
+		}
+		require.Equal(t, []string{"K=1"}, store.values())
+	})
+}

@@ -1,0 +1,92 @@
+package pipelines_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+var noon = pipelines.ScheduleRequest{Target: pipelines.BranchTarget("main"), CronPattern: "0 0 12 * * ? *"}
+
+func TestAScheduleThatIsToBeDisabledIsDisabledAfterwards(t *testing.T) {
+	request := noon
+	request.Enabled = new(false)
+	enabled, disabled := `{"uuid":"{s}","enabled":true}`, `{"uuid":"{s}","enabled":false}`
+
+	srv := record(t, sequence(answer(201, "application/json", enabled), answerJSON(disabled)))
+	schedule, err := newClient(t, srv.base()).Schedules.Create(t.Context(), repo, request)
+	require.NoError(t, err)
+	require.False(t, schedule.Enabled)
+	seen := srv.seen()
+	require.Len(t, seen, 2)
+	require.Equal(t, "PUT /2.0/repositories/acme/site/pipelines_config/schedules/%7Bs%7D", seen[1].Method+" "+seen[1].Path)
+	require.Equal(t, `{"enabled":false}`, seen[1].Body)
+
+	obeys := record(t, answer(201, "application/json", disabled))
+	_, err = newClient(t, obeys.base()).Schedules.Create(t.Context(), repo, request)
+	require.NoError(t, err)
+	obeys.requireSent(t, 1, "a service that does as it is told needs no second request")
+
+	half := record(t, sequence(answer(201, "application/json", enabled), answer(403, "text/plain", "no")))
+	schedule, err = newClient(t, half.base()).Schedules.Create(t.Context(), repo, request)
+	require.ErrorIs(t, err, pipelines.ErrForbidden)
+	require.ErrorContains(t, err, "was created, but it is enabled")
+	require.Equal(t, "{s}", schedule.UUID, "so that it can be deleted")
+}
+
+func TestA401ForAScheduleHasTwoMeanings(t *testing.T) {
+	refused := answer(401, "application/json", `{"error":{"message":"limit"}}`)
+	full := record(t, sequence(refused, answerJSON(`{"values":[{}]}`)))
+	_, err := newClient(t, full.base()).Schedules.Create(t.Context(), repo, noon)
+	require.ErrorIs(t, err, pipelines.ErrTooManySchedules)
+	full.requireSent(t, 2)
+
+	expired := record(t, refused)
+	_, err = newClient(t, expired.base()).Schedules.Create(t.Context(), repo, noon)
+	require.ErrorIs(t, err, pipelines.ErrUnauthorized)
+	require.NotErrorIs(t, err, pipelines.ErrTooManySchedules)
+}
+
+func TestSchedulesThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
+	srv := record(t, answerJSON(`{}`))
+	c := newClient(t, srv.base())
+	for says, request := range map[string]pipelines.ScheduleRequest{
+		"has 0 fields":         {Target: noon.Target},
+		"has 5 fields":         {Target: noon.Target, CronPattern: "0 12 * * *"},
+		"has 8 fields":         {Target: noon.Target, CronPattern: "0 0 12 * * ? * *"},
+		"target is a branch":   {Target: pipelines.CommitTarget("abc"), CronPattern: noon.CronPattern},
+		"no reference name":    {Target: pipelines.BranchTarget(""), CronPattern: noon.CronPattern},
+		"selector has no type": {Target: noon.Target.With(pipelines.Selector{}), CronPattern: noon.CronPattern},
+	} {
+		t.Run(says, func(t *testing.T) {
+			_, err := c.Schedules.Create(t.Context(), repo, request)
+			assert.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+			assert.ErrorContains(t, err, says)
+		})
+	}
+	_, err := c.Schedules.Update(t.Context(), repo, "{s}", pipelines.ScheduleUpdate{})
+	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+	srv.requireSent(t, 0)
+}
+
+func TestScheduleExecutionsAreReadInEveryPlausibleForm(t *testing.T) {
+	srv := record(t, answerJSON(`{"values":[
+		{"type":"pipeline_schedule_execution_executed","pipeline":{"uuid":"{p}","build_number":7}},
+		{"type":"pipeline_schedule_execution_errored","error":{"key":"k","message":"no branch"}},
+		{"type":"pipeline_schedule_execution_executed","pipeline":"{q}"},
+		{"type":"pipeline_schedule_execution_errored","error":"no yml"},
+		{"type":"pipeline_schedule_execution_dreamt","pipeline":null,"error":null,"moon":"full"}]}`))
+	all, err := newClient(t, srv.base()).Schedules.ListExecutions(t.Context(), repo, "{s}", nil).Collect()
+	require.NoError(t, err)
+	require.Len(t, all, 5)
+	require.Equal(t, &pipelines.Pipeline{UUID: "{p}", BuildNumber: 7}, all[0].Pipeline)
+	require.Equal(t, "no branch", all[1].Error.String())
+	require.Equal(t, "{q}", all[2].Pipeline.UUID)
+	require.Equal(t, "no yml", all[3].Error.String())
+	require.Nil(t, all[4].Pipeline)
+	require.Nil(t, all[4].Error)
+	require.Contains(t, string(all[4].Raw), `"moon":"full"`, "nothing is lost")
+}

@@ -1,6 +1,7 @@
 package pipelines_test
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -75,4 +76,24 @@ func TestOperationIsOnEveryRequestsContext(t *testing.T) {
 func TestOperationAndAttemptAreInNoOtherContext(t *testing.T) {
 	_, ok := pipelines.AttemptFromContext(t.Context())
 	require.False(t, ok)
+}
+
+func TestOperationTellsRequestsToStorageHosts(t *testing.T) {
+	storage := record(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a log\n") })
+	api := record(t, http.RedirectHandler(storage.base()+"/log", http.StatusTemporaryRedirect).ServeHTTP)
+	want := pipelines.Operation{
+		Name: "Steps.GetLog", Method: "GET", Path: "/repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log",
+	}
+	var got []pipelines.Operation
+	hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+		o, _ := pipelines.OperationFromContext(req.Context())
+		got = append(got, o)
+		return http.DefaultTransport.RoundTrip(req)
+	})}
+	log, err := newClient(t, api.base(), pipelines.WithHTTPClient(hc)).Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
+	require.NoError(t, err)
+	require.NoError(t, log.Close())
+	toStorage := want
+	toStorage.Storage = true
+	require.Equal(t, []pipelines.Operation{want, toStorage}, got)
 }

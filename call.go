@@ -86,8 +86,8 @@ func (c *Client) newCall(ctx context.Context, at endpoint, body any, opts []Call
 	if at.err != nil {
 		return nil, k.wrap(at.err)
 	}
-	k.header.Set("Accept", "application/json")
-	k.header.Set("User-Agent", c.userAgent)
+	values := []string{"application/json", c.userAgent} // one allocation for both
+	k.header["Accept"], k.header["User-Agent"] = values[:1:1], values[1:]
 	if body != nil {
 		if err := k.encode(body); err != nil {
 			return nil, k.wrap(invalidArgument("body cannot be encoded: %w", err))

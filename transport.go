@@ -11,14 +11,14 @@ import (
 
 	"github.com/seed-85ed9bfd/pipelines/internal/circuit"
 	"github.com/seed-85ed9bfd/pipelines/internal/exchange"
-	"github.com/seed-85ed9bfd/pipelines/internal/origin"
 )
 
 // A request goes through these files, and its response back:
 //
 //	call.go       call.send makes the request and returns the final error
 //	retry.go      go-retryablehttp sends it again as call.judge decides
-//	transport.go  call.RoundTrip sends it once: limiter, circuit, credentials, stall guard, log; http.Client follows redirects
+//	transport.go  call.RoundTrip sends it once: limiter, circuit, credentials, stall guard, log
+//	redirect.go   http.Client follows redirects as checkRedirect decides
 //	decode.go     call.decode reads the response into a model; errorbody.go reads an error
 
 // transport is what all requests of a client share on their way out.
@@ -76,36 +76,24 @@ func (k *call) roundTripForeign(req *http.Request) (*http.Response, error) {
 	return checkLocation(resp, err)
 }
 
-// own reports whether a request stays at the API: its origin is the base URL's, and so was that of every redirect before it.
-// What a foreign host redirects to is that host's request, not ours.
-func (t *transport) own(req *http.Request) bool {
-	for origin.Same(req.URL, t.base) {
-		if req.Response == nil {
-			return true
-		}
-		req = req.Response.Request
-	}
-	return false
-}
-
 // admit waits until the request may be sent. It asks the circuit before the limiter, so that the requests that were held back don't
 // leave all at once, and after it, because all others wait for the probe.
-func (k *call) admit(ctx context.Context) (*circuit.Passage, error) {
+func (k *call) admit(ctx context.Context) (circuit.Passage, error) {
 	t := k.client.transport
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return circuit.Passage{}, err
 	}
 	if err := t.circuit.Hold(ctx, &k.quota); err != nil {
-		return nil, err
+		return circuit.Passage{}, err
 	}
 	if t.limiter != nil {
 		if err := t.limiter.Wait(ctx); err != nil {
-			return nil, fmt.Errorf("limiter: %w", err)
+			return circuit.Passage{}, fmt.Errorf("limiter: %w", err)
 		}
 	}
 	if k.budget != nil {
 		if err := k.budget.Take(ctx); err != nil {
-			return nil, err
+			return circuit.Passage{}, err
 		}
 	}
 	return t.circuit.Enter(ctx, &k.quota)
@@ -203,38 +191,4 @@ func (k *call) observe(a Attempt) {
 		a.Err = k.maskError(stripURL(a.Err))
 	}
 	k.client.transport.observer(a)
-}
-
-const maxRedirects = 5
-
-// redirectError is a redirect that is not followed.
-type redirectError struct{ reason string }
-
-func (e *redirectError) Error() string { return "redirect refused: " + e.reason }
-
-// checkRedirect follows at most five redirects, of reading requests only and never from https to http.
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	switch {
-	case via[0].Method != http.MethodGet && via[0].Method != http.MethodHead:
-		return http.ErrUseLastResponse
-	case len(via) > maxRedirects:
-		return &redirectError{fmt.Sprintf("more than %d in a row", maxRedirects)}
-	case req.URL.Scheme != "https" && req.URL.Scheme != "http":
-		return &redirectError{"neither to http nor to https"}
-	case via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https":
-		return &redirectError{"from https to http"}
-	}
-	return nil
-}
-
-// checkLocation finds a redirect that can't be followed before net/http does, whose error would show the link.
-func checkLocation(resp *http.Response, err error) (*http.Response, error) {
-	if err != nil || resp.StatusCode < 300 || resp.StatusCode > 399 || resp.Header.Get("Location") == "" {
-		return resp, err
-	}
-	if _, err := resp.Request.URL.Parse(resp.Header.Get("Location")); err != nil {
-		resp.Body.Close()
-		return nil, &redirectError{"its location is malformed"}
-	}
-	return resp, nil
 }

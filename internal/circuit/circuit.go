@@ -41,15 +41,12 @@ func (c *Circuit) Hold(ctx context.Context, w *Waiter) error {
 
 // Enter waits like Hold and lets the request pass, as the probe if one is needed. The caller must report its result by
 // [Passage.Leave].
-func (c *Circuit) Enter(ctx context.Context, w *Waiter) (*Passage, error) {
-	if c == nil {
-		return nil, nil //nolint:nilnil // a nil Passage is valid
-	}
+func (c *Circuit) Enter(ctx context.Context, w *Waiter) (Passage, error) {
 	probe, err := c.wait(ctx, w, true)
 	if err != nil {
-		return nil, err
+		return Passage{}, err
 	}
-	return &Passage{circuit: c, ctx: ctx, probe: probe}, nil
+	return Passage{circuit: c, ctx: ctx, probe: probe}, nil
 }
 
 // Remaining returns how long nothing is sent.
@@ -109,9 +106,9 @@ func (c *Circuit) look(w *Waiter, known int, enters bool) (outlook, error) {
 	return s, nil
 }
 
-// Passage is one request that may be sent. A nil Passage is valid: there is no circuit.
+// Passage is one request that may be sent. Its zero value is one without a circuit.
 type Passage struct {
-	circuit *Circuit
+	circuit *Circuit        // nil: none
 	ctx     context.Context //nolint:containedctx // of the request
 	probe   bool
 	left    bool
@@ -119,7 +116,7 @@ type Passage struct {
 
 // Leave reports the response, or nil if none came. Only the first call counts.
 func (p *Passage) Leave(resp *http.Response) {
-	if p == nil || p.left {
+	if p.circuit == nil || p.left {
 		return
 	}
 	p.left = true

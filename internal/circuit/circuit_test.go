@@ -40,7 +40,7 @@ func enter(t *testing.T, c *circuit.Circuit, w *circuit.Waiter) *circuit.Passage
 	t.Helper()
 	p, err := c.Enter(t.Context(), w)
 	require.NoError(t, err)
-	return p
+	return &p
 }
 
 func TestWithoutARefusalAllRequestsPassAtOnce(t *testing.T) {

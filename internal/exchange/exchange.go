@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,10 +31,14 @@ type Exchange struct {
 	ctx    context.Context //nolint:containedctx // the exchange is bound to it
 	cancel context.CancelFunc
 	timer  *time.Timer
+	hooks  httptrace.ClientTrace
 	progress
 
 	since   atomic.Int64 // when the current wait began
 	stalled atomic.Bool
+
+	body   io.ReadCloser // of the response; nil before there is one
+	redact func(error) error
 
 	mu    sync.Mutex
 	conn  *connection // nil before there is one
@@ -69,20 +74,18 @@ func (x *Exchange) Body(body io.ReadCloser, redact func(error) error) io.ReadClo
 	x.timer.Stop()
 	x.answered = true
 	x.heardNow()
-	return &guardedBody{x, body, redact}
+	x.body, x.redact = body, redact
+	return (*guardedBody)(x)
 }
 
-type guardedBody struct {
-	exchange *Exchange
-	body     io.ReadCloser
-	redact   func(error) error
-}
+// guardedBody is the response body of its exchange.
+type guardedBody Exchange
 
 func (b *guardedBody) Read(p []byte) (int, error) {
-	x := b.exchange
+	x := (*Exchange)(b)
 	x.since.Store(time.Now().UnixNano())
 	x.timer.Reset(x.guard.timeout)
-	n, err := b.body.Read(p)
+	n, err := x.body.Read(p)
 	x.timer.Stop()
 	if n > 0 {
 		x.heardNow()
@@ -93,13 +96,14 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 	case x.stalled.Load():
 		return n, ErrStalled
 	}
-	return n, b.redact(err)
+	return n, x.redact(err)
 }
 
 func (b *guardedBody) Close() error {
-	b.exchange.timer.Stop()
-	b.exchange.end()
-	return b.body.Close()
+	x := (*Exchange)(b)
+	x.timer.Stop()
+	x.end()
+	return x.body.Close()
 }
 
 func (x *Exchange) end() {

@@ -21,20 +21,18 @@ type progress struct {
 // trace returns a context whose hooks record the progress. The earliest sign of a write counts, because a header in a buffer may
 // have been sent. Without writes only connections are recorded.
 func (x *Exchange) trace(ctx context.Context, writes bool) context.Context {
-	hooks := &httptrace.ClientTrace{
-		GetConn: func(string) { x.getConn() },
-		GotConn: func(info httptrace.GotConnInfo) {
-			x.connected.Store(true)
-			x.reused.Store(info.Reused)
-			x.use(info)
-		},
+	x.hooks.GetConn = func(string) { x.getConn() }
+	x.hooks.GotConn = func(info httptrace.GotConnInfo) {
+		x.connected.Store(true)
+		x.reused.Store(info.Reused)
+		x.use(info)
 	}
 	if writes {
-		hooks.WroteHeaderField = func(string, []string) { x.written.Store(true) }
-		hooks.WroteHeaders = func() { x.written.Store(true) }
-		hooks.GotFirstResponseByte = func() { x.heard.Store(true) }
+		x.hooks.WroteHeaderField = func(string, []string) { x.written.Store(true) }
+		x.hooks.WroteHeaders = func() { x.written.Store(true) }
+		x.hooks.GotFirstResponseByte = func() { x.heard.Store(true) }
 	}
-	return httptrace.WithClientTrace(ctx, hooks)
+	return httptrace.WithClientTrace(ctx, &x.hooks)
 }
 
 // getConn records that the transport asks for a connection. If it asks again after a reused one, that one was dead and nothing was

@@ -16,7 +16,7 @@ import (
 
 func TestCacheDownloadFollowsTheContentURI(t *testing.T) {
 	content := noise(200_000)
-	expired := answer(403, "application/xml", "<Error/>")
+	expired := serve(403, "application/xml", "<Error/>")
 	for name, tc := range map[string]struct {
 		storage http.HandlerFunc
 		asked   int // for the URI
@@ -28,7 +28,7 @@ func TestCacheDownloadFollowsTheContentURI(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			storage := record(t, tc.storage)
 			api := record(t, func(w http.ResponseWriter, req *http.Request) {
-				answerJSON(fmt.Sprintf(`{"uri":"%s/cache?sig=s3cret"}`, storage.URL))(w, req)
+				serveJSON(fmt.Sprintf(`{"uri":"%s/cache?sig=s3cret"}`, storage.URL))(w, req)
 			})
 			var got bytes.Buffer
 			n, err := newClient(t, api.base()).Caches.Download(t.Context(), repo, "{c}", &got)
@@ -48,7 +48,7 @@ func TestCacheDownloadFollowsTheContentURI(t *testing.T) {
 func TestCacheDownloadFromTheAPIsOwnOriginSendsCredentials(t *testing.T) {
 	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 		if strings.HasSuffix(req.URL.Path, "/content-uri") {
-			answerJSON(`{"uri":"/2.0/content/1"}`)(w, req)
+			serveJSON(`{"uri":"/2.0/content/1"}`)(w, req)
 			return
 		}
 		_, _ = io.WriteString(w, "cache")
@@ -65,7 +65,7 @@ func TestInvalidCacheContentURIsAreErrors(t *testing.T) {
 		"none": `{}`, "a file": `{"uri":"file:///etc/passwd"}`, "with credentials": `{"uri":"http://u:s3cret@127.0.0.1/"}`, "no URI": `{"uri":"http://[s3cret"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := record(t, answerJSON(body))
+			srv := record(t, serveJSON(body))
 			n, err := newClient(t, srv.base()).Caches.Download(t.Context(), repo, "{c}", io.Discard)
 			require.Error(t, err)
 			require.NotContains(t, err.Error(), "s3cret")
@@ -73,15 +73,15 @@ func TestInvalidCacheContentURIsAreErrors(t *testing.T) {
 			srv.requireSent(t, 1)
 		})
 	}
-	gone := record(t, answer(404, "text/plain", ""))
+	gone := record(t, serve(404, "text/plain", ""))
 	_, err := newClient(t, gone.base()).Caches.Download(t.Context(), repo, "{c}", io.Discard)
 	require.ErrorIs(t, err, pipelines.ErrNotFound)
 }
 
 func TestCacheDownloadFromAHostThatAlwaysRefusesEnds(t *testing.T) {
-	storage := record(t, answer(403, "application/xml", "<Error/>"))
+	storage := record(t, serve(403, "application/xml", "<Error/>"))
 	api := record(t, func(w http.ResponseWriter, req *http.Request) {
-		answerJSON(fmt.Sprintf(`{"uri":"%s/cache?sig=s3cret"}`, storage.URL))(w, req)
+		serveJSON(fmt.Sprintf(`{"uri":"%s/cache?sig=s3cret"}`, storage.URL))(w, req)
 	})
 	_, err := newClient(t, api.base()).Caches.Download(t.Context(), repo, "{c}", io.Discard)
 	require.ErrorIs(t, err, pipelines.ErrForbidden)

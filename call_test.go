@@ -15,7 +15,7 @@ import (
 )
 
 func TestCallSendsItsHeaders(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	c := newClient(t, srv.base()+"/", pipelines.WithUserAgent("deploy-bot/1.4"))
 	_, err := c.Pipelines.Get(t.Context(), repo, "7")
 	require.NoError(t, err)
@@ -55,7 +55,7 @@ func TestABodyIsTheCallersAgainOnceTheCallHasReturned(t *testing.T) {
 }
 
 func TestCallRefusesANilContext(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	c := newClient(t, srv.base())
 	var none context.Context
 	_, err := c.Pipelines.Wait(none, repo, "1", nil)
@@ -75,7 +75,7 @@ func TestCallRefusesANilContext(t *testing.T) {
 func TestCallSendsNothingOnceItsContextHasEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	for _, verb := range verbs {
 		t.Run(verb.name, func(t *testing.T) {
 			err := verb.call(ctx, newClient(t, srv.base()))
@@ -133,15 +133,15 @@ func TestCallWhoseContextEndsAfterSendingHasAnUnknownOutcome(t *testing.T) {
 }
 
 func TestDeleteThatFindsNothingAfterAnUnknownOutcomeHasSucceeded(t *testing.T) {
-	notFound := answer(404, "application/json", `{"error":{"message":"gone"}}`)
+	notFound := serve(404, "application/json", `{"error":{"message":"gone"}}`)
 	for name, tc := range map[string]struct {
 		handlers []http.HandlerFunc
 		succeeds bool
 	}{
 		"after a dropped connection": {[]http.HandlerFunc{drop, notFound}, true},
-		"after a 500":                {[]http.HandlerFunc{answer(500, "text/plain", ""), notFound}, true},
+		"after a 500":                {[]http.HandlerFunc{serve(500, "text/plain", ""), notFound}, true},
 		"at once":                    {[]http.HandlerFunc{notFound}, false},
-		"after a 429":                {[]http.HandlerFunc{answer(429, "text/plain", ""), notFound}, false},
+		"after a 429":                {[]http.HandlerFunc{serve(429, "text/plain", ""), notFound}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv := record(t, sequence(tc.handlers...))
@@ -157,7 +157,7 @@ func TestDeleteThatFindsNothingAfterAnUnknownOutcomeHasSucceeded(t *testing.T) {
 }
 
 func TestDeleteThatFindsNothingAfterAnAttemptThatWasNeverSentHasFailed(t *testing.T) {
-	srv := record(t, answer(404, "text/plain", ""))
+	srv := record(t, serve(404, "text/plain", ""))
 	first := true
 	c := newClient(t, srv.base(), pipelines.WithLimiter(limiterFunc(func(context.Context) error {
 		if first {
@@ -170,7 +170,7 @@ func TestDeleteThatFindsNothingAfterAnAttemptThatWasNeverSentHasFailed(t *testin
 }
 
 func TestGetThatFindsNothingAfterAnUnknownOutcomeHasFailed(t *testing.T) {
-	srv := record(t, sequence(drop, answer(404, "text/plain", "")))
+	srv := record(t, sequence(drop, serve(404, "text/plain", "")))
 	_, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "1")
 	require.ErrorIs(t, err, pipelines.ErrNotFound)
 }

@@ -18,7 +18,7 @@ import (
 )
 
 func TestInvalidCallOptionsAreRefused(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	c := newClient(t, srv.base())
 	for name, opt := range map[string]pipelines.CallOption{
 		"a query without a name":       pipelines.WithQuery("", "x"),
@@ -39,7 +39,7 @@ func TestInvalidCallOptionsAreRefused(t *testing.T) {
 func TestCallOptionsVaryOneCall(t *testing.T) {
 	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("X-Seen", "yes")
-		answerJSON(`{"build_number":3}`)(w, req)
+		serveJSON(`{"build_number":3}`)(w, req)
 	})
 	c := newClient(t, srv.base())
 	var resp *http.Response
@@ -58,7 +58,7 @@ func TestCallOptionsVaryOneCall(t *testing.T) {
 }
 
 func TestNilOptionsAreIgnored(t *testing.T) {
-	srv := record(t, answerJSON(`{"state":{"name":"COMPLETED"},"values":[]}`))
+	srv := record(t, serveJSON(`{"state":{"name":"COMPLETED"},"values":[]}`))
 	c := newClient(t, srv.base(), nil)
 	_, err := c.Pipelines.Get(t.Context(), repo, "1", nil)
 	require.NoError(t, err)
@@ -118,7 +118,7 @@ func TestCallOptionsApplyToEachRequestOfACallThatSendsSeveral(t *testing.T) {
 func TestCallOptionsMayBeUsedByManyGoroutines(t *testing.T) {
 	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 		page, _ := strconv.Atoi(req.URL.Query().Get("page"))
-		answerJSON(fmt.Sprintf(`{"page":%d,"size":800,"values":[%s{"uuid":"{u}"}]}`, max(page, 1), strings.Repeat(`{"uuid":"{u}"},`, 99)))(w, req)
+		serveJSON(fmt.Sprintf(`{"page":%d,"size":800,"values":[%s{"uuid":"{u}"}]}`, max(page, 1), strings.Repeat(`{"uuid":"{u}"},`, 99)))(w, req)
 	})
 	c := newClient(t, srv.base())
 	opts := []pipelines.CallOption{pipelines.WithHeader("x-team", "blue"), pipelines.WithQuery("fields", "values.uuid")}
@@ -131,7 +131,7 @@ func TestCallOptionsMayBeUsedByManyGoroutines(t *testing.T) {
 }
 
 func TestWithMaxAttemptsAppliesToOneCall(t *testing.T) {
-	srv := record(t, answer(503, "text/plain", ""))
+	srv := record(t, serve(503, "text/plain", ""))
 	c := newClient(t, srv.base())
 	for n := range 5 {
 		before := len(srv.seen())
@@ -146,13 +146,13 @@ func TestWithMaxAttemptsAppliesToOneCall(t *testing.T) {
 
 func TestWithRawBodyReturnsTheJSONAsItCame(t *testing.T) {
 	const body = ` {"build_number": 1, "brand_new": [true]} `
-	c := newClient(t, record(t, answerJSON(body)).base())
+	c := newClient(t, record(t, serveJSON(body)).base())
 	var raw []byte
 	_, err := c.Pipelines.Get(t.Context(), repo, "1", pipelines.WithRawBody(&raw))
 	require.NoError(t, err)
 	require.Equal(t, body, string(raw))
 
-	failing := newClient(t, record(t, answer(404, "application/json", `{"error":{"message":"no"}}`)).base())
+	failing := newClient(t, record(t, serve(404, "application/json", `{"error":{"message":"no"}}`)).base())
 	_, err = failing.Pipelines.Get(t.Context(), repo, "1", pipelines.WithRawBody(&raw))
 	require.ErrorIs(t, err, pipelines.ErrNotFound)
 	require.Nil(t, raw, "what an earlier call left is gone")
@@ -203,7 +203,7 @@ func TestWithRawBodyOfAParallelListIsThatOfThePageAtHand(t *testing.T) {
 }
 
 func TestWithResponseIsSetByFailedCallsToo(t *testing.T) {
-	srv := record(t, answer(http.StatusNotFound, "text/html", "<html>"))
+	srv := record(t, serve(http.StatusNotFound, "text/html", "<html>"))
 	c := newClient(t, srv.base())
 	resp := &http.Response{}
 	_, err := c.Pipelines.Get(t.Context(), repo, "3", pipelines.WithResponse(&resp))
@@ -250,7 +250,7 @@ func TestWithResponseOfAParallelListIsThatOfThePageAtHand(t *testing.T) {
 }
 
 func TestWithHeaderRefusesWhatMakesNetHTTPSendAWriteAgain(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	c := newClient(t, srv.base())
 	for _, name := range []string{"Idempotency-Key", "x-idempotency-key"} {
 		t.Run(name, func(t *testing.T) {
@@ -264,7 +264,7 @@ func TestWithHeaderRefusesWhatMakesNetHTTPSendAWriteAgain(t *testing.T) {
 }
 
 func TestWithHeaderSendsARefererOfTheUser(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	_, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "1", pipelines.WithHeader("Referer", "https://tool.example"))
 	require.NoError(t, err)
 	require.Equal(t, "https://tool.example", srv.only(t).Header.Get("Referer"))

@@ -84,7 +84,7 @@ func TestWithEnvReadsCredentials(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			clearEnv(t)
-			srv := record(t, answerJSON(`{}`))
+			srv := record(t, serveJSON(`{}`))
 			t.Setenv("BITBUCKET_BASE_URL", srv.base())
 			for key, value := range tc.env {
 				t.Setenv("BITBUCKET_"+key, value)
@@ -103,7 +103,7 @@ func TestWithEnvReadsCredentials(t *testing.T) {
 }
 
 func TestAnonymousClientsSendNoCredentials(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	c, err := pipelines.NewClient(pipelines.WithBaseURL(srv.base()))
 	require.NoError(t, err)
 	_, err = c.Pipelines.Get(t.Context(), repo, "7")
@@ -112,7 +112,7 @@ func TestAnonymousClientsSendNoCredentials(t *testing.T) {
 }
 
 func TestHTTPClientOfTheUserIsCopiedAndNeverChanged(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	through := 0
 	hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
 		through++
@@ -148,7 +148,7 @@ func TestNewClientNamesTheArgumentThatIsWrong(t *testing.T) {
 }
 
 func TestHTTPClientWithACookieJarSendsItsCookiesOnceWithEachAttempt(t *testing.T) {
-	srv := record(t, sequence(drop, drop, answerJSON(`{}`)))
+	srv := record(t, sequence(drop, drop, serveJSON(`{}`)))
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
 	u, err := url.Parse(srv.URL)

@@ -58,10 +58,10 @@ func (i *issuer) check(w http.ResponseWriter, req *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if !time.Now().Before(i.expiry[strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ")]) {
-		answer(http.StatusUnauthorized, "text/plain", "expired")(w, req)
+		serve(http.StatusUnauthorized, "text/plain", "expired")(w, req)
 		return
 	}
-	answerJSON(`{"uuid":"{1}"}`)(w, req)
+	serveJSON(`{"uuid":"{1}"}`)(w, req)
 }
 
 func TestACrowdRefreshesAnExpiredTokenOnce(t *testing.T) {
@@ -77,7 +77,7 @@ func TestACrowdRefreshesAnExpiredTokenOnce(t *testing.T) {
 				var i issuer
 				hc := &http.Client{Transport: hosts{"http://api.example": func(w http.ResponseWriter, req *http.Request) {
 					if req.URL.Path == "/site/oauth2/access_token" {
-						answerJSON(fmt.Sprintf(`{"access_token":%q,"expires_in":3600}`, i.issue().AccessToken))(w, req)
+						serveJSON(fmt.Sprintf(`{"access_token":%q,"expires_in":3600}`, i.issue().AccessToken))(w, req)
 						return
 					}
 					i.check(w, req)
@@ -111,7 +111,7 @@ func TestACrowdThatSharesALimiterPassesOneByOne(t *testing.T) {
 		var sent, succeeded, cancelled atomic.Int32
 		hc := &http.Client{Transport: hosts{"http://api.example": func(w http.ResponseWriter, req *http.Request) {
 			sent.Add(1)
-			answerJSON(`{"uuid":"{1}"}`)(w, req)
+			serveJSON(`{"uuid":"{1}"}`)(w, req)
 		}}}
 		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithLimiter(limiter))
 		ctx, cancel := context.WithCancel(t.Context())
@@ -264,13 +264,13 @@ func unfinished(w http.ResponseWriter, req *http.Request) {
 	case strings.HasSuffix(path, "/pipelines"):
 		book{n: 500}.ServeHTTP(w, req)
 	case strings.HasSuffix(path, "/steps"):
-		answerJSON(`{"values":[{"uuid":"{s}",`+running+`}]}`)(w, req)
+		serveJSON(`{"values":[{"uuid":"{s}",`+running+`}]}`)(w, req)
 	case strings.HasSuffix(path, "/log"), path == "/storage":
 		serveLog([]byte("abc"), "")(w, req)
 	case strings.HasSuffix(path, "/content-uri"):
-		answerJSON(`{"uri":"http://storage.example/storage"}`)(w, req)
+		serveJSON(`{"uri":"http://storage.example/storage"}`)(w, req)
 	default:
-		answerJSON(`{`+running+`}`)(w, req)
+		serveJSON(`{`+running+`}`)(w, req)
 	}
 }
 
@@ -332,7 +332,7 @@ func phasesBefore() []phase {
 				return nil, errors.New("too late")
 			}))}
 		}},
-		{name: "the token endpoint's answer", unheard: true, handle: at("/access_token", hang), setUp: func(*testing.T, *wire, func()) []pipelines.Option {
+		{name: "the token endpoint's response", unheard: true, handle: at("/access_token", hang), setUp: func(*testing.T, *wire, func()) []pipelines.Option {
 			return []pipelines.Option{pipelines.WithClientCredentials("id", "s3cret")}
 		}},
 		{name: "the token endpoint's body", unheard: true, handle: at("/access_token", hangAfter(200, `{"access`)), setUp: func(*testing.T, *wire, func()) []pipelines.Option {
@@ -373,17 +373,17 @@ func phasesAfter() []phase {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	return []phase{
-		{name: "an answer", sent: true, handle: at("", hang)},
+		{name: "a response", sent: true, handle: at("", hang)},
 		{
 			name: "a JSON body", sent: true, concerns: func(k kindOfCall) bool { return !k.reads || k.name == "a download" },
 			handle: at("", hangAfter(200, `{"values":[`)),
 		},
 		{
-			name: "the answer for a log", concerns: func(k kindOfCall) bool { return k.reads && k.name != "a download" },
+			name: "the response for a log", concerns: func(k kindOfCall) bool { return k.reads && k.name != "a download" },
 			handle: at("/log", hang),
 		},
 		{
-			name: "the storage host's answer", concerns: func(k kindOfCall) bool { return k.reads },
+			name: "the storage host's response", concerns: func(k kindOfCall) bool { return k.reads },
 			handle: func(req *http.Request) http.HandlerFunc {
 				if strings.HasSuffix(req.URL.Path, "/log") {
 					return http.RedirectHandler("http://storage.example/storage", http.StatusTemporaryRedirect).ServeHTTP
@@ -486,7 +486,7 @@ func TestCancellingEndsACallAtOnceWhileItReadsAnErrorsBody(t *testing.T) {
 
 func TestACauseOfTheContextsEndHidesNotThatItHasEnded(t *testing.T) {
 	shutdown := errors.New("shutting down")
-	for name, handle := range map[string]http.HandlerFunc{"an answer": hang, "a JSON body": hangAfter(200, `{`)} {
+	for name, handle := range map[string]http.HandlerFunc{"a response": hang, "a JSON body": hangAfter(200, `{`)} {
 		for _, verb := range verbs {
 			t.Run(name+" in "+verb.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {

@@ -73,7 +73,7 @@ func TestACreationIsNamedByLittle(t *testing.T) {
 			bodies = append(bodies, `{"key":"K"}`, `{"key":"K","value":"v","secured":false}`)
 		}
 		for _, body := range bodies {
-			srv := record(t, answer(201, "application/json", body))
+			srv := record(t, serve(201, "application/json", body))
 			_, err := create(t.Context(), newClient(t, srv.base()))
 			require.NoError(t, err, "%s %s", name, body)
 		}
@@ -97,7 +97,7 @@ func TestAPartialResponseToACreationIsNamedByWhatWasAskedFor(t *testing.T) {
 		{"-target,-links", `{"message":"maintenance"}`, true},
 		{"+repository.website", `{}`, true},
 	} {
-		srv := record(t, answer(201, "application/json", tc.body))
+		srv := record(t, serve(201, "application/json", tc.body))
 		_, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, mainBranch, pipelines.WithQuery("fields", tc.fields))
 		if tc.unknown {
 			require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown, tc.fields)
@@ -110,17 +110,17 @@ func TestAPartialResponseToACreationIsNamedByWhatWasAskedFor(t *testing.T) {
 
 func TestACreationWhoseResponseIsNoPipelineIsUnknown(t *testing.T) {
 	for _, body := range []string{"null", " null ", "", "<html>"} {
-		srv := record(t, answer(201, "application/json", body))
+		srv := record(t, serve(201, "application/json", body))
 		_, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, mainBranch)
 		require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown, body)
 	}
-	srv := record(t, answer(204, "", ""))
+	srv := record(t, serve(204, "", ""))
 	_, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, mainBranch)
 	require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 }
 
 func TestAnOddResponseToACreationIsUnknown(t *testing.T) {
-	srv := record(t, answer(201, "application/json", `{"uuid":4711}`))
+	srv := record(t, serve(201, "application/json", `{"uuid":4711}`))
 	_, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, mainBranch)
 	require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 	require.ErrorContains(t, err, `"/uuid"`)

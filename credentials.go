@@ -97,11 +97,11 @@ func clientCredentials(id, secret string, cfg *config) func(context.Context) (*o
 // tokenError makes an [APIError] of a response of the token endpoint that isn't a token.
 func tokenError(err error, authorization, secret string) error {
 	mask := redact.New(append(credentialSecrets(authorization), secret)...)
-	var answer *oauth2.RetrieveError
-	if !errors.As(err, &answer) || answer.Response == nil {
+	var refusal *oauth2.RetrieveError
+	if !errors.As(err, &refusal) || refusal.Response == nil {
 		return mask.Error(stripURL(err))
 	}
-	resp := *answer.Response
-	resp.Body = io.NopCloser(bytes.NewReader(answer.Body))
+	resp := *refusal.Response
+	resp.Body = io.NopCloser(bytes.NewReader(refusal.Body))
 	return newAPIError(endpoint{op: opToken, path: opToken.Path}, 1, &resp, mask, false)
 }

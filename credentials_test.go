@@ -19,7 +19,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-const tokenAnswer = `{"access_token":"acc3ss","token_type":"bearer","expires_in":7200,"refresh_token":"r","scopes":"pipeline"}`
+const tokenResponse = `{"access_token":"acc3ss","token_type":"bearer","expires_in":7200,"refresh_token":"r","scopes":"pipeline"}`
 
 // consumer is a server with a token endpoint, and a client that is its OAuth consumer.
 func consumer(t *testing.T, token http.HandlerFunc, opts ...pipelines.Option) (*pipelines.Client, *recorder) {
@@ -29,13 +29,13 @@ func consumer(t *testing.T, token http.HandlerFunc, opts ...pipelines.Option) (*
 			token(w, req)
 			return
 		}
-		answerJSON(`{"uuid":"{1}"}`)(w, req)
+		serveJSON(`{"uuid":"{1}"}`)(w, req)
 	})
 	return newClient(t, srv.base(), append([]pipelines.Option{pipelines.WithClientCredentials("id", "s3cret")}, opts...)...), srv
 }
 
 func TestAnOAuthConsumerGetsATokenOnce(t *testing.T) {
-	c, srv := consumer(t, answerJSON(tokenAnswer))
+	c, srv := consumer(t, serveJSON(tokenResponse))
 	var all sync.WaitGroup
 	for range 64 {
 		all.Go(func() {
@@ -55,14 +55,14 @@ func TestAnOAuthConsumerGetsATokenOnce(t *testing.T) {
 }
 
 func TestATokenEndpointThatFailsOnceIsRetried(t *testing.T) {
-	c, srv := consumer(t, sequence(answer(503, "text/plain", ""), answerJSON(tokenAnswer)))
+	c, srv := consumer(t, sequence(serve(503, "text/plain", ""), serveJSON(tokenResponse)))
 	_, err := c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
 	require.NoError(t, err, "nothing of the run was sent before")
 	srv.requireSent(t, 3)
 }
 
 func TestATokenEndpointThatRefusesIsNotRetried(t *testing.T) {
-	c, srv := consumer(t, answer(401, "application/json", `{"error":"invalid_client","error_description":"No consumer id with s3cret"}`))
+	c, srv := consumer(t, serve(401, "application/json", `{"error":"invalid_client","error_description":"No consumer id with s3cret"}`))
 	_, err := c.Pipelines.Run(t.Context(), repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
 	require.ErrorIs(t, err, pipelines.ErrUnauthorized)
 	require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
@@ -75,7 +75,7 @@ func TestATokenEndpointThatRefusesIsNotRetried(t *testing.T) {
 }
 
 func TestATokenEndpointThatRedirectsIsNotFollowed(t *testing.T) {
-	elsewhere := record(t, answerJSON(tokenAnswer))
+	elsewhere := record(t, serveJSON(tokenResponse))
 	c, srv := consumer(t, func(w http.ResponseWriter, req *http.Request) {
 		http.Redirect(w, req, elsewhere.URL, http.StatusTemporaryRedirect)
 	})
@@ -88,7 +88,7 @@ func TestATokenEndpointThatRedirectsIsNotFollowed(t *testing.T) {
 func TestATokenEndpointThatReturnsNoTokenIsAnError(t *testing.T) {
 	for name, body := range map[string]string{"none": `{}`, "one that is no header": `{"access_token":"a\nb"}`, "no JSON": `<html>`} {
 		t.Run(name, func(t *testing.T) {
-			c, _ := consumer(t, answerJSON(body))
+			c, _ := consumer(t, serveJSON(body))
 			_, err := c.Pipelines.Get(t.Context(), repo, "1")
 			require.ErrorContains(t, err, "credentials")
 		})
@@ -106,7 +106,7 @@ func TestTheTokenURLIsBitbucketsOwnOrOnTheBaseURLsOrigin(t *testing.T) {
 				if got == "" {
 					got = req.URL.String()
 				}
-				resp := respond(req, 200, tokenAnswer)
+				resp := respond(req, 200, tokenResponse)
 				resp.Header.Set("Content-Type", "application/json")
 				return resp, nil
 			})}
@@ -116,7 +116,7 @@ func TestTheTokenURLIsBitbucketsOwnOrOnTheBaseURLsOrigin(t *testing.T) {
 			require.Equal(t, want, got)
 		})
 	}
-	endpoint := record(t, answerJSON(tokenAnswer))
+	endpoint := record(t, serveJSON(tokenResponse))
 	c, srv := consumer(t, http.NotFound, pipelines.WithTokenURL(endpoint.URL+"/token"))
 	_, err := c.Pipelines.Get(t.Context(), repo, "1")
 	require.NoError(t, err)
@@ -125,7 +125,7 @@ func TestTheTokenURLIsBitbucketsOwnOrOnTheBaseURLsOrigin(t *testing.T) {
 }
 
 func TestATokenSourceThatFailsIsRetried(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	n := 0
 	c := newClient(t, srv.base(), pipelines.WithTokenSource(tokenSource(func() (*oauth2.Token, error) {
 		if n++; n == 1 {
@@ -189,7 +189,7 @@ func (f *forgetful) issue(w http.ResponseWriter, req *http.Request) {
 	f.issued++
 	n := f.issued
 	f.mu.Unlock()
-	answerJSON(fmt.Sprintf(`{"access_token":"token-%d","token_type":"bearer","expires_in":7200}`, n))(w, req)
+	serveJSON(fmt.Sprintf(`{"access_token":"token-%d","token_type":"bearer","expires_in":7200}`, n))(w, req)
 }
 
 func (f *forgetful) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -206,10 +206,10 @@ func (f *forgetful) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	f.mu.Unlock()
 	if !good {
-		answer(401, "application/json", `{"type":"error","error":{"message":"Access token expired."}}`)(w, req)
+		serve(401, "application/json", `{"type":"error","error":{"message":"Access token expired."}}`)(w, req)
 		return
 	}
-	answer(201, "application/json", `{"uuid":"{u}","build_number":1}`)(w, req)
+	serve(201, "application/json", `{"uuid":"{u}","build_number":1}`)(w, req)
 }
 
 func (f *forgetful) client(t *testing.T, opts ...pipelines.Option) *pipelines.Client {
@@ -264,7 +264,7 @@ func TestATokenSourceThatReturnsTheSameTokenEndsUnauthorized(t *testing.T) {
 				asked++
 				return &oauth2.Token{AccessToken: "same", Expiry: expiry}, nil
 			})
-			srv := record(t, answer(401, "application/json", `{"error":{"message":"no"}}`))
+			srv := record(t, serve(401, "application/json", `{"error":{"message":"no"}}`))
 			c := newClient(t, srv.base(), pipelines.WithTokenSource(source))
 			_, err := c.Pipelines.Get(t.Context(), repo, "1")
 			require.ErrorIs(t, err, pipelines.ErrUnauthorized)
@@ -279,7 +279,7 @@ func TestCredentialsThatNeverChangeAreNotRepeated(t *testing.T) {
 		"a token": pipelines.WithToken("t0ken"), "Basic": pipelines.WithBasicAuth("ada@example.com", "t0ken"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := record(t, answer(401, "application/json", `{"error":{"message":"no"}}`))
+			srv := record(t, serve(401, "application/json", `{"error":{"message":"no"}}`))
 			_, err := newClient(t, srv.base(), option).Pipelines.Get(t.Context(), repo, "1")
 			require.ErrorIs(t, err, pipelines.ErrUnauthorized)
 			srv.requireSent(t, 1)
@@ -292,12 +292,12 @@ func TestANewTokenThatCannotBeGotIsTheReason(t *testing.T) {
 	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 		switch {
 		case req.URL.Path != "/site/oauth2/access_token":
-			answer(401, "text/plain", "")(w, req)
+			serve(401, "text/plain", "")(w, req)
 		case issued > 0:
-			answer(400, "application/json", `{"error":"invalid_client","error_description":"The consumer was deleted."}`)(w, req)
+			serve(400, "application/json", `{"error":"invalid_client","error_description":"The consumer was deleted."}`)(w, req)
 		default:
 			issued++
-			answerJSON(tokenAnswer)(w, req)
+			serveJSON(tokenResponse)(w, req)
 		}
 	})
 	c := newClient(t, srv.base(), pipelines.WithClientCredentials("id", "s3cret"))
@@ -312,12 +312,12 @@ func TestTooManySchedulesAreDistinguishedFromADeadToken(t *testing.T) {
 		switch {
 		case req.URL.Path == "/site/oauth2/access_token":
 			issued++
-			answerJSON(fmt.Sprintf(`{"access_token":"token-%d","token_type":"bearer","expires_in":7200}`, issued))(w, req)
+			serveJSON(fmt.Sprintf(`{"access_token":"token-%d","token_type":"bearer","expires_in":7200}`, issued))(w, req)
 		case req.Method == http.MethodPost:
 			posted++
-			answer(401, "application/json", `{"error":{"message":"limit"}}`)(w, req)
+			serve(401, "application/json", `{"error":{"message":"limit"}}`)(w, req)
 		default:
-			answerJSON(`{"values":[{"uuid":"{s}"}],"size":1}`)(w, req)
+			serveJSON(`{"values":[{"uuid":"{s}"}],"size":1}`)(w, req)
 		}
 	})
 	c := newClient(t, srv.base(), pipelines.WithClientCredentials("id", "s3cret"))
@@ -362,7 +362,7 @@ func TestTokenSourceIsCalledForFreshTokens(t *testing.T) {
 		"each time for one that expires shortly": {time.Second, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := record(t, answerJSON(`{}`))
+			srv := record(t, serveJSON(`{}`))
 			source := &countingSource{expiry: tc.expiry}
 			c := newClient(t, srv.base(), pipelines.WithTokenSource(source))
 			for range 3 {
@@ -383,7 +383,7 @@ func TestAHangingTokenSourceIsCalledOnce(t *testing.T) {
 		<-release
 		return &oauth2.Token{AccessToken: "a"}, nil
 	})
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	c := newClient(t, srv.base(), pipelines.WithTokenSource(source))
 	for range 20 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -398,7 +398,7 @@ func TestAHangingTokenSourceIsCalledOnce(t *testing.T) {
 }
 
 func TestNoRedirectOfATokenEndpointIsFollowed(t *testing.T) {
-	elsewhere := record(t, answerJSON(tokenAnswer))
+	elsewhere := record(t, serveJSON(tokenResponse))
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for name, to := range map[string]string{"to itself": "/token", "to elsewhere": elsewhere.URL + "/token", "to a file": "file:///etc/passwd"} {
 			t.Run(fmt.Sprint(status, " ", name), func(t *testing.T) {

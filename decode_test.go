@@ -24,7 +24,7 @@ func TestDecodeIsTolerant(t *testing.T) {
 		"a byte more of space": " \n{\"build_number\":2,\"state\":{\"name\":\"COMPLETED\"}}\n ",
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := record(t, answer(200, "text/plain", body))
+			srv := record(t, serve(200, "text/plain", body))
 			p, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "1")
 			require.NoError(t, err)
 			require.Equal(t, 2, p.BuildNumber)
@@ -441,7 +441,7 @@ func TestDecodeSkipsAByteOrderMark(t *testing.T) {
 }
 
 func TestDecodeReadsJSONThatIsNoUTF8AsFarAsItIs(t *testing.T) {
-	srv := record(t, answerJSON("{\"uuid\":\"a\xffb\xc3\",\"\xfe\":1,\"next\":\"\xff\",\"values\":[{\"uuid\":\"\xed\xa0\x80\"}]}"))
+	srv := record(t, serveJSON("{\"uuid\":\"a\xffb\xc3\",\"\xfe\":1,\"next\":\"\xff\",\"values\":[{\"uuid\":\"\xed\xa0\x80\"}]}"))
 	c := newClient(t, srv.base())
 	p, err := c.Pipelines.Get(t.Context(), repo, "1")
 	require.NoError(t, err)
@@ -454,7 +454,7 @@ func TestDecodeReadsJSONThatIsNoUTF8AsFarAsItIs(t *testing.T) {
 }
 
 func TestDecodeTakesNoWebPageForSuccess(t *testing.T) {
-	srv := record(t, answer(200, "text/html; charset=utf-8", "<html>Sign in to the network"))
+	srv := record(t, serve(200, "text/html; charset=utf-8", "<html>Sign in to the network"))
 	c := newClient(t, srv.base())
 	require.ErrorContains(t, c.Pipelines.Stop(t.Context(), repo, "1"), "it is a web page")
 	require.ErrorContains(t, c.Caches.Delete(t.Context(), repo, "{c}"), "it is a web page")

@@ -18,7 +18,7 @@ func TestDeploymentStateMethods(t *testing.T) {
 }
 
 func TestDeploymentFiltersAreSent(t *testing.T) {
-	srv := record(t, answerJSON(`{"values":[]}`))
+	srv := record(t, serveJSON(`{"values":[]}`))
 	_, err := newClient(t, srv.base()).Deployments.List(t.Context(), repo, &pipelines.ListDeploymentsOptions{
 		Sort: pipelines.SortLastStarted, Environment: "11111111-2222-4333-8444-555555555555", State: pipelines.StateInProgress, PageLen: 50,
 	}).Collect()

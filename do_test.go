@@ -53,7 +53,7 @@ type embedded struct {
 }
 
 func TestDoEncodesAsEncodingJSONDoes(t *testing.T) {
-	srv := record(t, answer(http.StatusNoContent, "", ""))
+	srv := record(t, serve(http.StatusNoContent, "", ""))
 	c := newClient(t, srv.base())
 	for _, body := range []any{
 		everyday{},
@@ -177,7 +177,7 @@ func TestDoReadsTheModelsOfThePackageAsTheirMethodsDo(t *testing.T) {
 }
 
 func TestDoSendsTheModelsOfThePackageAsTheirMethodsDo(t *testing.T) {
-	srv := record(t, answer(http.StatusNoContent, "", ""))
+	srv := record(t, serve(http.StatusNoContent, "", ""))
 	c := newClient(t, srv.base())
 	secured := pipelines.VariableRequest{Key: "K", Value: "v<", Secured: new(true)}
 	for _, body := range []any{secured, &secured, []pipelines.VariableRequest{secured}, map[string]*pipelines.VariableRequest{"a": &secured}, pipelines.RunRequest{
@@ -224,7 +224,7 @@ func TestDoBoundsWhatAResponseBecomes(t *testing.T) {
 }
 
 func TestDoRefusesPathsThatLeaveTheBaseURL(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	c := newClient(t, srv.base())
 	for _, path := range []string{
 		"", "/", "//evil.example/x", "..", "/../x", "/a/../b", "/a/%2e%2e/b", "/a//b", "/a/./b", "/a#b", "/a/%zz", "/a?b=%zz", "/a?b;c",
@@ -243,7 +243,7 @@ func TestDoSendsAnythingBelowTheBaseURL(t *testing.T) {
 	type thing struct {
 		Name string `json:"name"`
 	}
-	srv := record(t, answerJSON(`{"name":"x"}`))
+	srv := record(t, serveJSON(`{"name":"x"}`))
 	c := newClient(t, srv.base())
 	var out thing
 	require.NoError(t, c.Do(t.Context(), http.MethodPost, "repositories/acme/a%20b/things/?q=1", thing{"in"}, &out, pipelines.WithQuery("p", "2")))
@@ -256,7 +256,7 @@ func TestDoSendsAnythingBelowTheBaseURL(t *testing.T) {
 }
 
 func TestDoTakesBytesAsTheyAre(t *testing.T) {
-	srv := record(t, answer(http.StatusOK, "text/plain", "raw"))
+	srv := record(t, serve(http.StatusOK, "text/plain", "raw"))
 	c := newClient(t, srv.base())
 	var out []byte
 	require.NoError(t, c.Do(t.Context(), http.MethodPut, "/a", []byte("a: 1"), &out, pipelines.WithHeader("content-type", "application/yaml")))
@@ -285,13 +285,13 @@ func TestDoTakesAResponseThatDoesNotClaimToHaveContent(t *testing.T) {
 			require.NoError(t, newClient(t, srv.base()).Do(t.Context(), method, "/a", nil, &out))
 		}
 	}
-	head := record(t, answerJSON(`{"a":1}`))
+	head := record(t, serveJSON(`{"a":1}`))
 	require.NoError(t, newClient(t, head.base()).Do(t.Context(), "HEAD", "/a", nil, &out))
 	require.Equal(t, map[string]any{"kept": true}, out)
 }
 
 func TestDoRefusesWhatItCannotEncodeOrDecodeInto(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	c := newClient(t, srv.base())
 	for name, err := range map[string]error{
 		"a channel":     c.Do(t.Context(), http.MethodPost, "/a", make(chan int), nil),
@@ -304,7 +304,7 @@ func TestDoRefusesWhatItCannotEncodeOrDecodeInto(t *testing.T) {
 }
 
 func TestDoSendsANilPointerToARequest(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	c := newClient(t, srv.base())
 	require.NotPanics(t, func() {
 		_ = c.Do(t.Context(), "POST", "/x", (*pipelines.VariableRequest)(nil), nil)
@@ -314,7 +314,7 @@ func TestDoSendsANilPointerToARequest(t *testing.T) {
 }
 
 func TestDoSendsAnEmptyBodyWithoutAContentType(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	c := newClient(t, srv.base())
 	require.NoError(t, c.Do(t.Context(), http.MethodPost, "/x", []byte{}, nil))
 	require.NoError(t, c.Do(t.Context(), http.MethodPost, "/x", nil, nil))

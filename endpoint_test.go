@@ -33,7 +33,7 @@ func TestOperationPathElementsAreEscapedOrRefused(t *testing.T) {
 		"{0de2bcf3-2b9c-4a3c-9b6e-1c5d0a7f8e21}": "%7B0de2bcf3-2b9c-4a3c-9b6e-1c5d0a7f8e21%7D",
 	} {
 		t.Run(element[:min(len(element), 40)], func(t *testing.T) {
-			srv := record(t, answerJSON(`{}`))
+			srv := record(t, serveJSON(`{}`))
 			c := newClient(t, srv.base())
 			_, err := c.Pipelines.Get(t.Context(), repo, element)
 			if strings.HasPrefix(want, "pipeline_uuid") {

@@ -42,7 +42,7 @@ func newAPIError(at endpoint, attempts int, resp *http.Response, mask *redact.Ma
 	e := &APIError{
 		Operation: at.op.Name, Method: at.op.Method, Path: at.path, Attempts: attempts,
 		StatusCode: resp.StatusCode, RequestID: requestID(resp.Header), RetryAfter: header.RetryAfter(resp.Header),
-		Body: []byte(shown[:min(len(shown), maxErrorKept)]),
+		Body: []byte(truncate(shown, maxErrorKept)),
 	}
 	switch {
 	case foreign:

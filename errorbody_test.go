@@ -19,7 +19,7 @@ import (
 )
 
 func TestAnErrorShowsTheArgumentsOfItsData(t *testing.T) {
-	srv := record(t, answer(400, "application/json", `{"error":{"message":"Bad request","detail":"The request body contains invalid properties",
+	srv := record(t, serve(400, "application/json", `{"error":{"message":"Bad request","detail":"The request body contains invalid properties",
 		"data":{"key":"variable-service.request.validation-error","arguments":{"secured-required":"Property secured is required"}}}}`))
 	_, err := newClient(t, srv.base()).Variables.InRepository(repo).Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: "v"})
 	require.EqualError(t, err, "pipelines: Variables.Create: POST /repositories/acme/site/pipelines_config/variables: 400 Bad Request: "+
@@ -343,6 +343,8 @@ func TestALongErrorBodyIsCut(t *testing.T) {
 	e := apiError(t, 500, http.Header{"Content-Type": {"text/plain"}}, strings.Repeat("ä", 1<<20))
 	require.Len(t, e.Body, 4<<10)
 	require.Less(t, len(e.Error()), 1000)
+	e = apiError(t, 500, http.Header{"Content-Type": {"text/plain"}}, "a"+strings.Repeat("ä", 1<<20))
+	require.Len(t, e.Body, 4<<10-1, "no character is cut in two")
 }
 
 func TestErrorsAreUTF8WhateverTheServiceSends(t *testing.T) {
@@ -360,7 +362,7 @@ func TestErrorsAreUTF8WhateverTheServiceSends(t *testing.T) {
 					for _, header := range []string{"X-Request-Id", "Atl-Traceid", "Retry-After", "Location", "X-\xff"} {
 						w.Header().Set(header, junk)
 					}
-					answer(422, tc.contentType, tc.body)(w, req)
+					serve(422, tc.contentType, tc.body)(w, req)
 				})
 				err := v.call(t, srv.URL)
 				var e *pipelines.APIError

@@ -60,7 +60,8 @@ var (
 	// ErrEmptyList says that a list has no items. It is not an ErrNotFound. See Pager.First.
 	ErrEmptyList = errors.New("the list is empty")
 
-	// ErrResponseTooLarge says that a JSON response has more than 32 MiB or more than 262,144 objects.
+	// ErrResponseTooLarge says that a JSON response has more than 32 MiB, or more than 524,288 values. Objects, arrays
+	// and nulls count twice.
 	ErrResponseTooLarge = errors.New("response too large")
 )
 
@@ -243,12 +244,20 @@ const maxLine = 500
 
 // oneLine makes text from the service printable and shortens it to maxLine.
 func oneLine(s string) string {
-	if s = redact.Printable(s); len(s) <= maxLine {
+	s = redact.Printable(s)
+	if len(s) <= maxLine {
 		return s
 	}
-	cut := maxLine
-	for !utf8.RuneStart(s[cut]) {
-		cut--
+	return truncate(s, maxLine) + "…"
+}
+
+// truncate returns the beginning of s, of n bytes at most. It cuts no character in two.
+func truncate(s string, n int) string {
+	if len(s) <= n {
+		return s
 	}
-	return s[:cut] + "…"
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }

@@ -87,7 +87,7 @@ func TestAnErrorSaysWhatWasNotFound(t *testing.T) {
 		`<html>`: "",
 	} {
 		t.Run(body, func(t *testing.T) {
-			c := newClient(t, record(t, answer(404, "application/json", body)).base())
+			c := newClient(t, record(t, serve(404, "application/json", body)).base())
 			_, err := c.Pipelines.Get(t.Context(), repo, "1")
 			var e *pipelines.APIError
 			require.ErrorAs(t, err, &e)

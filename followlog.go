@@ -44,7 +44,7 @@ func (s *StepsService) FollowLog(
 	}
 	budget, err := newBudget(ctx, o.RequestsPerHour, watchRequestsPerHour)
 	if err == nil {
-		err = LogOptions{Offset: o.Offset}.check()
+		err = LogOptions{Offset: o.Offset}.validate()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pipelines: Steps.FollowLog: %w", err)

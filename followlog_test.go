@@ -26,12 +26,12 @@ func TestFollowLogOfNothingIsNotFound(t *testing.T) {
 		after  time.Duration
 		most   int
 	}{
-		"of a step that does not exist":               {answer(404, "application/json", `{"error":{"message":"no"}}`), pipelines.ErrNotFound, 10 * time.Second, 7},
+		"of a step that does not exist":               {serve(404, "application/json", `{"error":{"message":"no"}}`), pipelines.ErrNotFound, 10 * time.Second, 7},
 		"of a step that was skipped":                  {noLog(neverRan), pipelines.ErrNotFound, 0, 3},
 		"of a step that was stopped before it ran":    {noLog(stopped), pipelines.ErrNotFound, 0, 3},
 		"of a step that has run and has none":         {noLog(ranStep), pipelines.ErrNotFound, time.Minute, 12},
-		"of a step that the credentials may not see":  {answer(403, "text/plain", ""), pipelines.ErrForbidden, 0, 1},
-		"of a step that exists but may not be looked": {sequence(answer(404, "text/plain", ""), answer(403, "text/plain", "")), pipelines.ErrForbidden, 0, 2},
+		"of a step that the credentials may not see":  {serve(403, "text/plain", ""), pipelines.ErrForbidden, 0, 1},
+		"of a step that exists but may not be looked": {sequence(serve(404, "text/plain", ""), serve(403, "text/plain", "")), pipelines.ErrForbidden, 0, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, tc.handle, func(t *testing.T, c *pipelines.Client, asked func() int) {
@@ -50,7 +50,7 @@ func TestFollowLogFindsAStepThatIsNotFoundAtFirst(t *testing.T) {
 	start := time.Time{}
 	inBubble(t, func(w http.ResponseWriter, req *http.Request) {
 		if time.Since(start) < 9*time.Second {
-			answer(404, "text/html", "<html>")(w, req)
+			serve(404, "text/html", "<html>")(w, req)
 			return
 		}
 		stubborn(ranStep, 1, "all")(w, req)
@@ -143,9 +143,9 @@ func replaced(start *time.Time, log http.HandlerFunc) http.HandlerFunc {
 		case strings.HasSuffix(req.URL.Path, "/log"):
 			log(w, req)
 		case time.Since(*start) < time.Minute:
-			answerJSON(`{"uuid":"{s}","state":{"name":"IN_PROGRESS"}}`)(w, req)
+			serveJSON(`{"uuid":"{s}","state":{"name":"IN_PROGRESS"}}`)(w, req)
 		default:
-			answerJSON(ranStep)(w, req)
+			serveJSON(ranStep)(w, req)
 		}
 	}
 }
@@ -253,16 +253,16 @@ func (g *growing) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	g.requests = append(g.requests, fmt.Sprintf("%s %v", map[bool]string{true: "log", false: "step"}[isLog], age))
 	switch {
 	case !isLog && age < g.begins:
-		answerJSON(`{"state":{"name":"PENDING"}}`)(w, req)
+		serveJSON(`{"state":{"name":"PENDING"}}`)(w, req)
 	case !isLog && age < g.ends:
-		answerJSON(`{"state":{"name":"IN_PROGRESS"}}`)(w, req)
+		serveJSON(`{"state":{"name":"IN_PROGRESS"}}`)(w, req)
 	case !isLog:
-		answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`)(w, req)
+		serveJSON(`{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`)(w, req)
 	case age < g.begins:
-		answer(404, "application/json", `{"error":{"message":"no log"}}`)(w, req)
+		serve(404, "application/json", `{"error":{"message":"no log"}}`)(w, req)
 	case g.lost > 0 && age > g.begins:
 		g.lost--
-		answer(404, "application/json", `{"error":{"message":"no log"}}`)(w, req)
+		serve(404, "application/json", `{"error":{"message":"no log"}}`)(w, req)
 	default:
 		n := min(len(g.content), int((min(age, g.ends)-g.begins)/time.Second))
 		counter := &countingWriter{ResponseWriter: w}
@@ -304,11 +304,11 @@ func moving(start *time.Time, content []byte, stored http.HandlerFunc) http.Hand
 		case strings.HasSuffix(req.URL.Path, "/log"):
 			serveLog(content[:len(content)*int(age/time.Second)/60], "")(w, req)
 		case strings.HasSuffix(req.URL.Path, "/steps"):
-			answerJSON(`{"values":[`+step+`]}`)(w, req)
+			serveJSON(`{"values":[`+step+`]}`)(w, req)
 		case strings.Contains(req.URL.Path, "/steps/"):
-			answerJSON(step)(w, req)
+			serveJSON(step)(w, req)
 		default:
-			answerJSON(`{`+state+`}`)(w, req)
+			serveJSON(`{`+state+`}`)(w, req)
 		}
 	}
 }
@@ -443,11 +443,11 @@ func TestFollowLogOfAStepThatEndsWithoutALogIsNotFound(t *testing.T) {
 		hc := &http.Client{Transport: hosts{"http://api.example": func(w http.ResponseWriter, req *http.Request) {
 			switch {
 			case strings.HasSuffix(req.URL.Path, "/log"):
-				answer(404, "text/plain", "")(w, req)
+				serve(404, "text/plain", "")(w, req)
 			case time.Since(begin) < time.Minute:
-				answerJSON(`{"state":{"name":"PENDING"}}`)(w, req)
+				serveJSON(`{"state":{"name":"PENDING"}}`)(w, req)
 			default:
-				answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"STOPPED"}}}`)(w, req)
+				serveJSON(`{"state":{"name":"COMPLETED","result":{"name":"STOPPED"}}}`)(w, req)
 			}
 		}}}
 		r, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Steps.FollowLog(t.Context(), repo, "1", "{s}", nil)
@@ -461,14 +461,14 @@ func TestFollowLogOfAStepThatEndsWithoutALogIsNotFound(t *testing.T) {
 func TestFollowLogOfAFinishedStepOutlastsAMomentsFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const step = `{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`
-		missing, down := answer(404, "text/plain", ""), answer(503, "text/plain", "")
+		missing, down := serve(404, "text/plain", ""), serve(503, "text/plain", "")
 		logs := sequence(missing, down, down, down, serveLog([]byte("all"), ""))
 		hc := &http.Client{Transport: hosts{"http://api.example": func(w http.ResponseWriter, req *http.Request) {
 			if strings.HasSuffix(req.URL.Path, "/log") {
 				logs(w, req)
 				return
 			}
-			answerJSON(step)(w, req)
+			serveJSON(step)(w, req)
 		}}}
 		r, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Steps.FollowLog(t.Context(), repo, "1", "{s}", nil)
 		require.NoError(t, err)

@@ -206,7 +206,7 @@ func TestStrangeFormsAreDecodedAsTheyCome(t *testing.T) {
 
 func TestWhatIsReadLooselyIsKeptAsItCame(t *testing.T) {
 	const payload = `{"message": "m", "moon": [1.50]}`
-	c := newClient(t, record(t, answerJSON(`{"values":[`+payload+`]}`)).base())
+	c := newClient(t, record(t, serveJSON(`{"values":[`+payload+`]}`)).base())
 	reason, err := c.Steps.ListTestCaseReasons(t.Context(), repo, "412", "{s}", "{t}", nil).First()
 	require.NoError(t, err)
 	require.Equal(t, payload, string(reason.Raw))
@@ -229,7 +229,7 @@ func TestAPageIsDecodedWhole(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv := record(t, func(w http.ResponseWriter, req *http.Request) {
-				answerJSON(strings.ReplaceAll(tc.payload, "BASE", "http://"+req.Host+"/2.0"))(w, req)
+				serveJSON(strings.ReplaceAll(tc.payload, "BASE", "http://"+req.Host+"/2.0"))(w, req)
 			})
 			base := srv.base()
 			for page, err := range newClient(t, base).Variables.InRepository(repo).List(t.Context(), nil).Pages() {
@@ -249,7 +249,7 @@ func (m model) decode(t *testing.T, payload string) any {
 	if m.listed {
 		payload = `{"values":[` + payload + `]}`
 	}
-	got, err := m.read(newClient(t, record(t, answerJSON(payload)).base()))
+	got, err := m.read(newClient(t, record(t, serveJSON(payload)).base()))
 	require.NoError(t, err)
 	return settled(got)
 }

@@ -48,7 +48,7 @@ func (b book) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		next := url.URL{Scheme: "http", Host: req.Host, Path: req.URL.Path, RawQuery: q.Encode()}
 		members = append(members, fmt.Sprintf(`"next":%q`, next.String()))
 	}
-	answerJSON("{"+strings.Join(members, ",")+"}")(w, req)
+	serveJSON("{"+strings.Join(members, ",")+"}")(w, req)
 }
 
 func numbers(runs []*pipelines.Pipeline) []int {
@@ -69,16 +69,16 @@ func upTo(n int) []int {
 
 // noPages is what a service has been seen to send, or may send, in the place of a page past the end.
 var noPages = map[string]http.HandlerFunc{
-	"an empty page":                 answerJSON(`{"values":[],"pagelen":0}`),
-	"an empty page that knows size": answerJSON(`{"values":[],"page":2,"pagelen":0,"size":250}`),
-	"null":                          answerJSON(`null`),
-	"an empty object":               answerJSON(`{}`),
-	"another object":                answerJSON(`{"message":"maintenance"}`),
-	"a page without values":         answerJSON(`{"values":null}`),
-	"404":                           answer(404, "application/json", `{"type":"error","error":{"message":"Invalid page"}}`),
-	"404 as a web page":             answer(404, "text/html", `<html></html>`),
-	"no content":                    answer(204, "", ""),
-	"an empty body":                 answerJSON(``),
+	"an empty page":                 serveJSON(`{"values":[],"pagelen":0}`),
+	"an empty page that knows size": serveJSON(`{"values":[],"page":2,"pagelen":0,"size":250}`),
+	"null":                          serveJSON(`null`),
+	"an empty object":               serveJSON(`{}`),
+	"another object":                serveJSON(`{"message":"maintenance"}`),
+	"a page without values":         serveJSON(`{"values":null}`),
+	"404":                           serve(404, "application/json", `{"type":"error","error":{"message":"Invalid page"}}`),
+	"404 as a web page":             serve(404, "text/html", `<html></html>`),
+	"no content":                    serve(204, "", ""),
+	"an empty body":                 serveJSON(``),
 }
 
 // linked is a list of 250 runs whose pages link to the next by a text of the test's own: %d is the number of that page, HOST the
@@ -95,7 +95,7 @@ func (l linked) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	q.Del("page")
 	q.Del("ctx")
 	if l.question != nil && q.Encode() != l.question.Encode() {
-		answerJSON(`{"size":1,"values":[{"build_number":666}]}`)(w, req) // what another question finds
+		serveJSON(`{"size":1,"values":[{"build_number":666}]}`)(w, req) // what another question finds
 		return
 	}
 	var values []string
@@ -110,7 +110,7 @@ func (l linked) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 		next = fmt.Sprintf(`,"next":%q`, link)
 	}
-	answerJSON(fmt.Sprintf(`{"page":%d,"pagelen":100,"size":250,"values":[%s]%s}`, page, strings.Join(values, ","), next))(w, req)
+	serveJSON(fmt.Sprintf(`{"page":%d,"pagelen":100,"size":250,"values":[%s]%s}`, page, strings.Join(values, ","), next))(w, req)
 }
 
 const listPath = "/2.0/repositories/acme/site/pipelines"

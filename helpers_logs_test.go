@@ -87,7 +87,7 @@ func withHeaders(handle http.HandlerFunc, pairs ...string) http.HandlerFunc {
 	}
 }
 
-// pastEnd answers 416; a contentRange that is empty is left out.
+// pastEnd returns a response 416; a contentRange that is empty is left out.
 func pastEnd(contentRange string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if contentRange != "" {
@@ -126,16 +126,16 @@ func stubborn(step string, n int, log string) http.HandlerFunc {
 		switch {
 		case strings.HasSuffix(req.URL.Path, "/log"):
 			if asked++; asked < n {
-				answer(404, "text/plain", "")(w, req)
+				serve(404, "text/plain", "")(w, req)
 				return
 			}
 			serveLog([]byte(log), "")(w, req)
 		case strings.HasSuffix(req.URL.Path, "/steps"):
-			answerJSON(`{"values":[`+step+`]}`)(w, req)
+			serveJSON(`{"values":[`+step+`]}`)(w, req)
 		case strings.Contains(req.URL.Path, "/steps/"):
-			answerJSON(step)(w, req)
+			serveJSON(step)(w, req)
 		default:
-			answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`)(w, req)
+			serveJSON(`{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`)(w, req)
 		}
 	}
 }

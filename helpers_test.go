@@ -98,12 +98,12 @@ func apiError(t *testing.T, status int, header http.Header, body string, opts ..
 }
 
 // inProcess makes a client whose requests go to a function.
-func inProcess(t *testing.T, attempts int, answerTo func(*http.Request) *http.Response) *pipelines.Client {
+func inProcess(t *testing.T, attempts int, respondTo func(*http.Request) *http.Response) *pipelines.Client {
 	t.Helper()
 	policy := quick
 	policy.MaxAttempts = attempts
 	return newClient(t, "http://api.example/2.0", pipelines.WithRetry(policy), pipelines.WithHTTPClient(&http.Client{
-		Transport: roundTripper(func(req *http.Request) (*http.Response, error) { return answerTo(req), nil }),
+		Transport: roundTripper(func(req *http.Request) (*http.Response, error) { return respondTo(req), nil }),
 	}))
 }
 
@@ -204,7 +204,7 @@ func requireRefused(t *testing.T, calls map[string]func(context.Context, *pipeli
 	t.Helper()
 	for says, call := range calls {
 		t.Run(says, func(t *testing.T) {
-			srv := record(t, answerJSON(`{}`))
+			srv := record(t, serveJSON(`{}`))
 			err := call(t.Context(), newClient(t, srv.base()))
 			require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
 			require.ErrorContains(t, err, says)
@@ -228,8 +228,8 @@ func record(t *testing.T, handle http.HandlerFunc) *recorder {
 	return r
 }
 
-// answer is a handler that always sends the same response.
-func answer(status int, contentType, body string) http.HandlerFunc {
+// serve returns a handler that always sends the same response.
+func serve(status int, contentType, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.WriteHeader(status)
@@ -237,7 +237,7 @@ func answer(status int, contentType, body string) http.HandlerFunc {
 	}
 }
 
-func answerJSON(body string) http.HandlerFunc { return answer(http.StatusOK, "application/json", body) }
+func serveJSON(body string) http.HandlerFunc { return serve(http.StatusOK, "application/json", body) }
 
 // drop closes the connection without a response.
 func drop(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
@@ -291,7 +291,7 @@ func victims() []victim {
 		}},
 		{"the token endpoint", func(t *testing.T, base string) error {
 			t.Helper()
-			api := record(t, answerJSON(`{}`))
+			api := record(t, serveJSON(`{}`))
 			err := getFrom(t, api.base(), pipelines.WithClientCredentials("id", "s3cret"), pipelines.WithTokenURL(base+"/token"))
 			api.requireSent(t, 0)
 			return err
@@ -502,7 +502,7 @@ func (s *variableStore) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 				values = append(values, fmt.Sprintf(`{"uuid":%q,"key":%q,"secured":%t}`, v.UUID, v.Key, v.Secured))
 			}
 		}
-		answerJSON(fmt.Sprintf(`{"values":[%s]}`, strings.Join(values, ",")))(w, req)
+		serveJSON(fmt.Sprintf(`{"values":[%s]}`, strings.Join(values, ",")))(w, req)
 	case http.MethodPost:
 		var fault http.HandlerFunc
 		if len(s.faults) > 0 {
@@ -510,7 +510,7 @@ func (s *variableStore) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 		for _, v := range s.variables {
 			if v.Key == in.Key {
-				answer(409, "application/json", `{"error":{"message":"exists"}}`)(w, req)
+				serve(409, "application/json", `{"error":{"message":"exists"}}`)(w, req)
 				return
 			}
 		}
@@ -520,14 +520,14 @@ func (s *variableStore) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			fault(w, req)
 			return
 		}
-		answer(201, "application/json", fmt.Sprintf(`{"uuid":%q,"key":%q,"secured":%t}`, id, in.Key, in.Secured))(w, req)
+		serve(201, "application/json", fmt.Sprintf(`{"uuid":%q,"key":%q,"secured":%t}`, id, in.Key, in.Secured))(w, req)
 	case http.MethodPut:
 		for i := range s.variables {
 			if strings.HasSuffix(req.URL.Path, s.variables[i].UUID) {
 				s.variables[i].Value, s.variables[i].Secured = in.Value, in.Secured
 			}
 		}
-		answerJSON(fmt.Sprintf(`{"key":%q}`, in.Key))(w, req)
+		serveJSON(fmt.Sprintf(`{"key":%q}`, in.Key))(w, req)
 	case http.MethodDelete:
 		s.variables = nil
 		w.WriteHeader(http.StatusNoContent)

@@ -67,10 +67,10 @@ func TestALateVariableWithoutAUUIDIsNotRemembered(t *testing.T) {
 	listed := `{"values":[]}`
 	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 		if req.Method == http.MethodPost {
-			answer(201, "application/json", `{"key":"K","value":"v"}`)(w, req)
+			serve(201, "application/json", `{"key":"K","value":"v"}`)(w, req)
 			return
 		}
-		answerJSON(listed)(w, req)
+		serveJSON(listed)(w, req)
 	})
 	variables := newClient(t, srv.base()).Variables.InEnvironment(repo, "{e}")
 	_, err := variables.Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: "v"})

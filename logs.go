@@ -70,7 +70,7 @@ func (s *StepsService) openLog(
 	if o != nil {
 		part = *o
 	}
-	source, err := s.client.logSource(ctx, at.withError(part.check()), opts)
+	source, err := s.client.logSource(ctx, at.withError(part.validate()), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (c *Client) logSource(ctx context.Context, at endpoint, opts []CallOption) 
 	return k.contentSource(fetch), nil
 }
 
-func (o LogOptions) check() error {
+func (o LogOptions) validate() error {
 	switch {
 	case o.Offset < 0 || o.Length < 0 || o.Tail < 0 || o.TailLines < 0:
 		return invalidArgument("LogOptions has a negative number")

@@ -134,7 +134,7 @@ func TestAContainersLogIsReadByItsUUID(t *testing.T) {
 }
 
 func TestAStepWithoutALogIsNotFound(t *testing.T) {
-	srv := record(t, answer(404, "application/json", `{"error":{"message":"Not Found","detail":"Log in step {s} does not exist."}}`))
+	srv := record(t, serve(404, "application/json", `{"error":{"message":"Not Found","detail":"Log in step {s} does not exist."}}`))
 	_, err := newClient(t, srv.base()).Steps.GetLog(t.Context(), repo, "8", "{s}", nil)
 	require.ErrorIs(t, err, pipelines.ErrNotFound)
 	require.ErrorContains(t, err, "does not exist")
@@ -142,7 +142,7 @@ func TestAStepWithoutALogIsNotFound(t *testing.T) {
 
 func TestAnExpiredStorageLinkIsAskedForAgain(t *testing.T) {
 	content := noise(50_000)
-	expired := answer(403, "application/xml", "<Error><Code>AccessDenied</Code></Error>")
+	expired := serve(403, "application/xml", "<Error><Code>AccessDenied</Code></Error>")
 	storage := record(t, sequence(expired, cut(20_000, serveLog(content, `"v1"`)), expired, serveLog(content, `"v1"`)))
 	api := record(t, func(w http.ResponseWriter, req *http.Request) {
 		http.Redirect(w, req, storage.URL+"/log", http.StatusTemporaryRedirect)

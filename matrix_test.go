@@ -120,9 +120,9 @@ func connectionFaults() []fault {
 func lateFaults() []fault {
 	return []fault{
 		{name: "deadline before the effect", server: &pipelinestest.Fault{Latency: tooLate}, is: context.DeadlineExceeded, deadline: true},
-		{name: "deadline after the effect", wire: answerNever, is: context.DeadlineExceeded, deadline: true, applied: true},
+		{name: "deadline after the effect", wire: withholdResponse, is: context.DeadlineExceeded, deadline: true, applied: true},
 		{name: "silence before the effect", server: &pipelinestest.Fault{Latency: tooLate}, says: "stalled"},
-		{name: "silence after the effect", wire: answerNever, says: "stalled", applied: true},
+		{name: "silence after the effect", wire: withholdResponse, says: "stalled", applied: true},
 	}
 }
 
@@ -183,8 +183,8 @@ func failAfterwards(req *http.Request, next func() (*http.Response, error)) (*ht
 	return respond(req, http.StatusBadGateway, htmlPage), nil
 }
 
-// answerNever lets the server respond, and withholds the response.
-func answerNever(req *http.Request, next func() (*http.Response, error)) (*http.Response, error) {
+// withholdResponse lets the server respond, and withholds the response.
+func withholdResponse(req *http.Request, next func() (*http.Response, error)) (*http.Response, error) {
 	resp, err := next()
 	if err != nil {
 		return nil, err
@@ -456,16 +456,16 @@ func (x *tamperer) RoundTrip(req *http.Request) (*http.Response, error) {
 type row struct {
 	documentedOperation
 	before, after string // states of the server
-	answer        string
+	result        string
 	shared        *world // for an operation that only reads
 }
 
 func newRow(t *testing.T, o documentedOperation) row {
 	t.Helper()
 	w := newWorld(t)
-	answer, err := w.call(t.Context(), o, w.srv.Transport())
+	result, err := w.call(t.Context(), o, w.srv.Transport())
 	require.NoError(t, err)
-	r := row{documentedOperation: o, before: newWorld(t).state(t), answer: encoded(t, answer), shared: w}
+	r := row{documentedOperation: o, before: newWorld(t).state(t), result: encoded(t, result), shared: w}
 	if o.method == http.MethodGet {
 		r.after = r.before
 		return r
@@ -521,7 +521,7 @@ func (c cell) check(t *testing.T) {
 	if c.deadToken {
 		opts = append(opts, newTokens())
 	}
-	answer, err := w.call(ctx, c.documentedOperation, way, opts...)
+	result, err := w.call(ctx, c.documentedOperation, way, opts...)
 	sends, fails := c.expect(c.documentedOperation, c.stays)
 	about := c.report(int(way.sends.Load()), err)
 	require.EqualValues(t, sends, way.sends.Load(), about)
@@ -530,7 +530,7 @@ func (c cell) check(t *testing.T) {
 		c.checkError(t, err, about)
 	} else {
 		require.NoError(t, err, about)
-		require.Equal(t, c.answer, encoded(t, answer), about)
+		require.Equal(t, c.result, encoded(t, result), about)
 	}
 	c.checkState(t, w, about)
 }

@@ -16,10 +16,10 @@ func TestOIDCDocumentsAreRequestedWithoutCredentialsFirst(t *testing.T) {
 		sent     []string // Authorization
 		is       error
 	}{
-		"public":                {[]http.HandlerFunc{answerJSON(`{"issuer":"i","keys":[{"kid":"k"}]}`)}, []string{""}, nil},
-		"refused anonymously":   {[]http.HandlerFunc{answer(401, "text/plain", ""), answerJSON(`{"issuer":"i","keys":[{"kid":"k"}]}`)}, []string{"", "Bearer t0ken"}, nil},
-		"refused to API tokens": {[]http.HandlerFunc{answer(403, "text/plain", "")}, []string{"", "Bearer t0ken"}, pipelines.ErrForbidden},
-		"not used yet":          {[]http.HandlerFunc{answer(404, "text/plain", "")}, []string{""}, pipelines.ErrNotFound},
+		"public":                {[]http.HandlerFunc{serveJSON(`{"issuer":"i","keys":[{"kid":"k"}]}`)}, []string{""}, nil},
+		"refused anonymously":   {[]http.HandlerFunc{serve(401, "text/plain", ""), serveJSON(`{"issuer":"i","keys":[{"kid":"k"}]}`)}, []string{"", "Bearer t0ken"}, nil},
+		"refused to API tokens": {[]http.HandlerFunc{serve(403, "text/plain", "")}, []string{"", "Bearer t0ken"}, pipelines.ErrForbidden},
+		"not used yet":          {[]http.HandlerFunc{serve(404, "text/plain", "")}, []string{""}, pipelines.ErrNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			calls := map[string]func(*pipelines.Client) error{
@@ -52,7 +52,7 @@ func TestOIDCDocumentsAreRequestedWithoutCredentialsFirst(t *testing.T) {
 			}
 		})
 	}
-	anonymous := record(t, answer(403, "text/plain", ""))
+	anonymous := record(t, serve(403, "text/plain", ""))
 	c, err := pipelines.NewClient(pipelines.WithBaseURL(anonymous.base()))
 	require.NoError(t, err)
 	_, err = c.OIDC.GetKeys(t.Context(), "acme")

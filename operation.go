@@ -12,7 +12,7 @@ import (
 type Operation struct {
 	Name    string // such as "Pipelines.Get"
 	Method  string // such as "GET"
-	Path    string // the template of the path below the base URL; empty for Client.Do and List
+	Path    string // the template of the path below the base URL; empty for Client.Do, List and links of the service
 	Storage bool   // the request goes to the storage host that the API redirected to
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 func TestOperationIsOnEveryRequestsContext(t *testing.T) {
-	srv := record(t, answerJSON(`{"access_token":"a","expires_in":7200,"token_type":"bearer"}`))
+	srv := record(t, serveJSON(`{"access_token":"a","expires_in":7200,"token_type":"bearer"}`))
 	var names []string
 	hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
 		o, ok := pipelines.OperationFromContext(req.Context())

@@ -54,8 +54,8 @@ func (f *flood) pour(w io.Writer, drops []byte) {
 	}
 }
 
-// answer is a handler that begins a response of ten GiB.
-func (f *flood) answer(status int, beginning string) http.HandlerFunc {
+// serve returns a handler that begins a response of ten GiB.
+func (f *flood) serve(status int, beginning string) http.HandlerFunc {
 	drops := bytes.Repeat([]byte("a"), 64<<10)
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -97,7 +97,7 @@ func TestTenGiBOfJSONAreLeftUnread(t *testing.T) {
 		}
 		t.Run("of a "+verb.name, func(t *testing.T) {
 			var f flood
-			srv := record(t, f.answer(http.StatusOK, `{"uuid":"`))
+			srv := record(t, f.serve(http.StatusOK, `{"uuid":"`))
 			var err error
 			memory := allocated(func() { err = verb.call(t.Context(), newClient(t, srv.base())) })
 			require.ErrorIs(t, err, pipelines.ErrResponseTooLarge)
@@ -110,7 +110,7 @@ func TestTenGiBOfJSONAreLeftUnread(t *testing.T) {
 	}
 	t.Run("of the token endpoint", func(t *testing.T) {
 		var f flood
-		srv := record(t, f.answer(http.StatusOK, `{"access_token":"`))
+		srv := record(t, f.serve(http.StatusOK, `{"access_token":"`))
 		var err error
 		memory := allocated(func() { err = victims()[2].call(t, srv.URL) })
 		require.ErrorContains(t, err, "credentials")
@@ -125,7 +125,7 @@ func TestTenGiBOfAnErrorsBodyAreLeftUnread(t *testing.T) {
 		for _, status := range []int{400, 503} {
 			t.Run(fmt.Sprint(status, " of ", v.name), func(t *testing.T) {
 				var f flood
-				srv := record(t, f.answer(status, `{"error":{"message":"`))
+				srv := record(t, f.serve(status, `{"error":{"message":"`))
 				var err error
 				memory := allocated(func() { err = v.call(t, srv.URL) })
 				var e *pipelines.APIError
@@ -147,15 +147,15 @@ func TestTenGiBAroundABodyAreLeftUnread(t *testing.T) {
 	const chunked = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
 	line := "X-Flood: " + strings.Repeat("a", 1<<10) + "\r\n"
 	for name, raw := range map[string]struct{ beginning, drops string }{
-		"headers":                    {"HTTP/1.1 200 OK\r\n", line},
-		"one header":                 {"HTTP/1.1 200 OK\r\nX-Flood: ", "a"},
-		"a status line":              {"HTTP/1.1 200 ", "a"},
-		"headers of an error":        {"HTTP/1.1 500 Oops\r\n", line},
-		"headers of a redirect":      {"HTTP/1.1 307 There\r\nLocation: /x\r\n", line},
-		"answers that announce one":  {"", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"},
-		"a trailer":                  {chunked + "Trailer: X-Flood\r\n\r\n2\r\n{}\r\n0\r\n", line},
-		"the extensions of a chunk":  {chunked + "\r\n2;", "a"},
-		"chunks of one byte of JSON": {chunked + "\r\n", "1;" + strings.Repeat("a", 1<<10) + "\r\n \r\n"},
+		"headers":                     {"HTTP/1.1 200 OK\r\n", line},
+		"one header":                  {"HTTP/1.1 200 OK\r\nX-Flood: ", "a"},
+		"a status line":               {"HTTP/1.1 200 ", "a"},
+		"headers of an error":         {"HTTP/1.1 500 Oops\r\n", line},
+		"headers of a redirect":       {"HTTP/1.1 307 There\r\nLocation: /x\r\n", line},
+		"responses that announce one": {"", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"},
+		"a trailer":                   {chunked + "Trailer: X-Flood\r\n\r\n2\r\n{}\r\n0\r\n", line},
+		"the extensions of a chunk":   {chunked + "\r\n2;", "a"},
+		"chunks of one byte of JSON":  {chunked + "\r\n", "1;" + strings.Repeat("a", 1<<10) + "\r\n \r\n"},
 	} {
 		for _, v := range victims() {
 			t.Run(name+" of "+v.name, func(t *testing.T) {
@@ -186,7 +186,7 @@ func squeeze(t *testing.T, beginning string, n int) []byte {
 	return append(piece(beginning), bytes.Repeat(piece(strings.Repeat(" ", 1<<20)), n)...)
 }
 
-func answerGzip(status int, content []byte) http.HandlerFunc {
+func serveGzip(status int, content []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Encoding", "gzip")
@@ -205,7 +205,7 @@ func TestTheBoundOfAResponseCountsWhatItDecodesTo(t *testing.T) {
 		"ten GiB":         {squeeze(t, "{}", tenGiB>>20), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := record(t, answerGzip(200, tc.content))
+			srv := record(t, serveGzip(200, tc.content))
 			var err error
 			memory := allocated(func() { err = getFrom(t, srv.base()) })
 			require.Less(t, memory, doubling)
@@ -223,7 +223,7 @@ func TestACompressedErrorIsReadNoFurtherThanAPlainOne(t *testing.T) {
 	bomb := squeeze(t, `{"error":{"message":"oops"}}`, tenGiB>>20)
 	for _, v := range victims() {
 		t.Run("of "+v.name, func(t *testing.T) {
-			srv := record(t, answerGzip(400, bomb))
+			srv := record(t, serveGzip(400, bomb))
 			var err error
 			memory := allocated(func() { err = v.call(t, srv.URL) })
 			var e *pipelines.APIError
@@ -233,7 +233,7 @@ func TestACompressedErrorIsReadNoFurtherThanAPlainOne(t *testing.T) {
 		})
 	}
 	t.Run("of the token endpoint, with a good status", func(t *testing.T) {
-		srv := record(t, answerGzip(200, bomb))
+		srv := record(t, serveGzip(200, bomb))
 		var err error
 		memory := allocated(func() { err = victims()[2].call(t, srv.URL) })
 		require.ErrorContains(t, err, "credentials")
@@ -244,7 +244,7 @@ func TestACompressedErrorIsReadNoFurtherThanAPlainOne(t *testing.T) {
 func TestALogThatIsCompressedUnaskedIsInflatedAsItIsRead(t *testing.T) {
 	const mib = 1 << 7
 	bomb := squeeze(t, "", mib)
-	storage := record(t, answerGzip(200, bomb))
+	storage := record(t, serveGzip(200, bomb))
 	api := record(t, http.RedirectHandler(storage.URL+"/storage", http.StatusTemporaryRedirect).ServeHTTP)
 	log := openLog(t, newClient(t, api.base()), nil)
 	var n int64
@@ -296,14 +296,14 @@ func TestDeeplyNestedJSONIsRefused(t *testing.T) {
 			"in anything":                  {anything, `{"x":` + value + `}`},
 		} {
 			t.Run(kind+" "+place, func(t *testing.T) {
-				hc := &http.Client{Transport: hosts{"http://api.example": answerJSON(tc.body)}}
+				hc := &http.Client{Transport: hosts{"http://api.example": serveJSON(tc.body)}}
 				err := tc.call(newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)))
 				require.ErrorContains(t, err, "body cannot be read")
 				require.Less(t, len(err.Error()), 1<<10, "it doesn't tell the way down")
 			})
 		}
 		t.Run(kind+" in a token", func(t *testing.T) {
-			srv := record(t, answerJSON(`{"access_token":"t","x":`+value+`}`))
+			srv := record(t, serveJSON(`{"access_token":"t","x":`+value+`}`))
 			require.ErrorContains(t, victims()[2].call(t, srv.URL), "credentials")
 		})
 	}
@@ -324,7 +324,7 @@ func TestDeeplyNestedErrorsAreErrorsAllTheSame(t *testing.T) {
 				"beside all that":             `{"error":{"message":"oops"},"x":` + value + `}`,
 			} {
 				t.Run(fmt.Sprint(depth, " ", kind, " ", place), func(t *testing.T) {
-					hc := &http.Client{Transport: hosts{"http://api.example": answer(400, "application/json", body)}}
+					hc := &http.Client{Transport: hosts{"http://api.example": serve(400, "application/json", body)}}
 					var e *pipelines.APIError
 					require.ErrorAs(t, getFrom(t, "http://api.example", pipelines.WithHTTPClient(hc)), &e)
 					require.Equal(t, 400, e.StatusCode)
@@ -333,7 +333,7 @@ func TestDeeplyNestedErrorsAreErrorsAllTheSame(t *testing.T) {
 				})
 			}
 			t.Run(fmt.Sprint(depth, " ", kind, " in a token's error"), func(t *testing.T) {
-				srv := record(t, answer(400, "application/json", `{"error":`+value+`}`))
+				srv := record(t, serve(400, "application/json", `{"error":`+value+`}`))
 				var e *pipelines.APIError
 				require.ErrorAs(t, victims()[2].call(t, srv.URL), &e)
 				require.Equal(t, 400, e.StatusCode)
@@ -547,7 +547,7 @@ func TestALongNameAboveManyNumbersIsNotReadForEachOfThem(t *testing.T) {
 	name := strings.Repeat("k", 1<<20)
 	for _, labels := range []string{`[1` + strings.Repeat(",1", 100_000) + `]`, `{"a":1` + strings.Repeat(`,"a":1`, 100_000) + `}`} {
 		t.Run("labels that begin with "+labels[:1], func(t *testing.T) {
-			srv := record(t, answerJSON(`{"values":[{"build_number":"1","labels":{"`+name+`":`+labels+`}}]}`))
+			srv := record(t, serveJSON(`{"values":[{"build_number":"1","labels":{"`+name+`":`+labels+`}}]}`))
 			start := time.Now()
 			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Collect()
 			require.NoError(t, err)
@@ -590,7 +590,7 @@ func TestAResponseOfTooManyObjectsIsRefused(t *testing.T) {
 	}
 	for name, body := range bodies {
 		t.Run(name, func(t *testing.T) {
-			srv := record(t, answerJSON(body))
+			srv := record(t, serveJSON(body))
 			c := newClient(t, srv.base())
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)

@@ -133,7 +133,7 @@ func TestAParallelListIsTheSameListWhateverItsLinksAre(t *testing.T) {
 				values = append(values, fmt.Sprintf(`{"build_number":%d}`, page*100+i))
 			}
 			link := strings.ReplaceAll(next[page-1], "%d", strconv.Itoa(page+1))
-			answerJSON(fmt.Sprintf(`{"size":%d,"values":[%s],"next":%q}`, size, strings.Join(values, ","), link))(w, req)
+			serveJSON(fmt.Sprintf(`{"size":%d,"values":[%s],"next":%q}`, size, strings.Join(values, ","), link))(w, req)
 		}}}
 		list := newClient(t, "http://api.example/2.0", pipelines.WithHTTPClient(hc)).Pipelines.List(t.Context(), repo, &pipelines.ListPipelinesOptions{PageLen: 5})
 		want, wantErr := list.Collect()
@@ -153,7 +153,7 @@ func TestAParallelListIsTheSameListWhateverItsLinksAre(t *testing.T) {
 func TestAParallelListFindsALinkToAPageOfLongAgo(t *testing.T) {
 	var n atomic.Int32
 	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
-		answerJSON(fmt.Sprintf(`{"values":[{}],"next":"http://%s/2.0/p?page=%d"}`, req.Host, n.Add(1)%12))(w, req)
+		serveJSON(fmt.Sprintf(`{"values":[{}],"next":"http://%s/2.0/p?page=%d"}`, req.Host, n.Add(1)%12))(w, req)
 	})
 	_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(4).Collect()
 	require.ErrorContains(t, err, "read before")

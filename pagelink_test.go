@@ -64,10 +64,10 @@ func TestALinkKeepsItsOwnQuery(t *testing.T) {
 			srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 				q := req.URL.Query()
 				if q.Get("page") == "" {
-					answerJSON(fmt.Sprintf(`{"size":3,"values":[{"build_number":1},{"build_number":2}],"next":"http://%s%s?page=2&pagelen=2&sort=created_on&status=ERROR&opaque=%%2B%%20"}`, req.Host, listPath))(w, req)
+					serveJSON(fmt.Sprintf(`{"size":3,"values":[{"build_number":1},{"build_number":2}],"next":"http://%s%s?page=2&pagelen=2&sort=created_on&status=ERROR&opaque=%%2B%%20"}`, req.Host, listPath))(w, req)
 					return
 				}
-				answerJSON(`{"size":3,"values":[{"build_number":3}]}`)(w, req)
+				serveJSON(`{"size":3,"values":[{"build_number":3}]}`)(w, req)
 			})
 			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, &pipelines.ListPipelinesOptions{
 				Sort: pipelines.SortNewestFirst, Branch: "main", Status: []pipelines.PipelineStatus{"PASSED", "FAILED"},
@@ -113,7 +113,7 @@ func TestEveryListPutsBackWhatItsLinkLost(t *testing.T) {
 }
 
 func TestALinkToAnotherOriginIsRequestedFromOurOwn(t *testing.T) {
-	foreign := record(t, answerJSON(`{"values":[{"build_number":666}]}`))
+	foreign := record(t, serveJSON(`{"values":[{"build_number":666}]}`))
 	question := url.Values{"pagelen": {"100"}, "sort": {"-created_on"}}
 	for name, next := range map[string]string{
 		"of an inner host":                 "http://bitbucket-pipelines.prod.internal/rest/pipelines?page=%d",
@@ -156,7 +156,7 @@ func TestALinkToAnotherOriginIsRequestedFromOurOwn(t *testing.T) {
 }
 
 func TestALinkThatCannotBeFollowedComesAfterTheItemsOfItsPage(t *testing.T) {
-	foreign := record(t, answerJSON(`{"values":[{"build_number":666}]}`))
+	foreign := record(t, serveJSON(`{"values":[{"build_number":666}]}`))
 	for name, tc := range map[string]struct{ next, says string }{
 		"to another origin, without a page":   {foreign.URL + "/2.0/x?ctx=abc", "another origin"},
 		"to another origin, with no number":   {foreign.URL + "/2.0/x?page=two", "another origin"},
@@ -269,14 +269,14 @@ func TestALinkWithATokenForEachPageIsFollowedAsItIs(t *testing.T) {
 				q := req.URL.Query()
 				page := max(1, len(q.Get("token"))+1)
 				if page > 1 && q.Get("page") != strconv.Itoa(page) {
-					answer(400, "text/plain", "a token of another page")(w, req)
+					serve(400, "text/plain", "a token of another page")(w, req)
 					return
 				}
 				next := ""
 				if page < 5 {
 					next = fmt.Sprintf(`,"next":"http://%s%s?page=%d&token=%s"`, req.Host, listPath, page+1, strings.Repeat("x", page))
 				}
-				answerJSON(fmt.Sprintf(`{"size":5,"page":%d,"values":[{"build_number":%d}]%s}`, page, page, next))(w, req)
+				serveJSON(fmt.Sprintf(`{"size":5,"page":%d,"values":[{"build_number":%d}]%s}`, page, page, next))(w, req)
 			})
 			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
 			require.NoError(t, err)
@@ -286,7 +286,7 @@ func TestALinkWithATokenForEachPageIsFollowedAsItIs(t *testing.T) {
 }
 
 func TestLinksOfTheServiceAreNotTrusted(t *testing.T) {
-	foreign := record(t, answerJSON(`{"values":[{"build_number":666}]}`))
+	foreign := record(t, serveJSON(`{"values":[{"build_number":666}]}`))
 	for name, tc := range map[string]struct{ next, says string }{
 		"to another origin":          {foreign.URL + "/2.0/x", "another origin"},
 		"to another scheme":          {"https://HOST/2.0/x", "another origin"},
@@ -300,7 +300,7 @@ func TestLinksOfTheServiceAreNotTrusted(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, %d at once", name, parallel), func(t *testing.T) {
 				srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 					next := strings.ReplaceAll(tc.next, "HOST", req.Host)
-					answerJSON(fmt.Sprintf(`{"values":[{"build_number":1}],"next":%q}`, next))(w, req)
+					serveJSON(fmt.Sprintf(`{"values":[{"build_number":1}],"next":%q}`, next))(w, req)
 				})
 				_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
 				require.ErrorContains(t, err, tc.says)
@@ -315,7 +315,7 @@ func TestALinkToAPageOfLongAgoIsFound(t *testing.T) {
 	n := 0
 	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 		n++
-		answerJSON(fmt.Sprintf(`{"values":[{}],"next":"http://%s/2.0/p?page=%d"}`, req.Host, n%12))(w, req)
+		serveJSON(fmt.Sprintf(`{"values":[{}],"next":"http://%s/2.0/p?page=%d"}`, req.Host, n%12))(w, req)
 	})
 	_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Collect()
 	require.ErrorContains(t, err, "read before")
@@ -323,7 +323,7 @@ func TestALinkToAPageOfLongAgoIsFound(t *testing.T) {
 }
 
 func TestALinkMayBeRelativeToTheOrigin(t *testing.T) {
-	srv := record(t, sequence(answerJSON(`{"values":[{}],"next":"/2.0/p?page=2"}`), answerJSON(`{"values":[{}]}`)))
+	srv := record(t, sequence(serveJSON(`{"values":[{}],"next":"/2.0/p?page=2"}`), serveJSON(`{"values":[{}]}`)))
 	runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Collect()
 	require.NoError(t, err)
 	require.Len(t, runs, 2)

@@ -41,7 +41,7 @@ func (s shelf) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if s.linked && page < len(s.shown) {
 		next = fmt.Sprintf(`,"next":"?page=%d"`, page+1)
 	}
-	answerJSON(fmt.Sprintf(`{"size":%d,%s"values":[%s]%s}`, s.size, s.members, strings.Join(values, ","), next))(w, req)
+	serveJSON(fmt.Sprintf(`{"size":%d,%s"values":[%s]%s}`, s.size, s.members, strings.Join(values, ","), next))(w, req)
 }
 
 func (s shelf) total() int {
@@ -70,7 +70,7 @@ func TestAListThatEndsAPageOrMoreShortOfItsSizeIsAnError(t *testing.T) {
 				t.Run(fmt.Sprintf("%s, %s, %d at once", name, kind, parallel), func(t *testing.T) {
 					list.beyond = beyond
 					if kind == "an empty page that knows size" {
-						list.beyond = answerJSON(fmt.Sprintf(`{"values":[],"pagelen":0,"size":%d}`, list.size))
+						list.beyond = serveJSON(fmt.Sprintf(`{"values":[],"pagelen":0,"size":%d}`, list.size))
 					}
 					srv := record(t, list.ServeHTTP)
 					pager := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel)
@@ -102,7 +102,7 @@ func TestAListWhoseLastItemsAreHiddenIsComplete(t *testing.T) {
 				t.Run(fmt.Sprintf("%s, %s, %d at once", name, kind, parallel), func(t *testing.T) {
 					list.beyond = beyond
 					if kind == "an empty page that knows size" {
-						list.beyond = answerJSON(fmt.Sprintf(`{"values":[],"pagelen":0,"size":%d}`, list.size))
+						list.beyond = serveJSON(fmt.Sprintf(`{"values":[],"pagelen":0,"size":%d}`, list.size))
 					}
 					srv := record(t, list.ServeHTTP)
 					runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
@@ -136,7 +136,7 @@ func TestAListWhoseLinkedPageIsNotThereIsAnError(t *testing.T) {
 		for _, parallel := range []int{0, 4} {
 			for _, size := range []string{`"size":100,`, `"size":98,`, ``} {
 				t.Run(fmt.Sprintf("%s, %d at once, %s", kind, parallel, size), func(t *testing.T) {
-					srv := record(t, sequence(answerJSON(`{`+size+`"values":[{"build_number":1}],"next":"?page=2"}`), noPages[kind]))
+					srv := record(t, sequence(serveJSON(`{`+size+`"values":[{"build_number":1}],"next":"?page=2"}`), noPages[kind]))
 					runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
 					require.Error(t, err, kind)
 					require.Equal(t, []int{1}, numbers(runs))
@@ -175,7 +175,7 @@ func TestAListGoesByItsNewestSize(t *testing.T) {
 		t.Run(fmt.Sprint(parallel, " at once"), func(t *testing.T) {
 			srv := record(t, sequence(
 				shelf{size: 200, shown: []int{100}}.ServeHTTP,
-				answerJSON(`{"values":[],"size":100}`), // the others have been deleted meanwhile
+				serveJSON(`{"values":[],"size":100}`), // the others have been deleted meanwhile
 			))
 			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
 			require.NoError(t, err)
@@ -191,11 +191,11 @@ func TestAListLosesNothingToASizeThatIsTooSmallOrAbsurd(t *testing.T) {
 				srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 					switch req.URL.Query().Get("page") {
 					case "":
-						answerJSON(`{"size":`+size+`,"values":[{"build_number":1}],"next":"?page=2"}`)(w, req)
+						serveJSON(`{"size":`+size+`,"values":[{"build_number":1}],"next":"?page=2"}`)(w, req)
 					case "2":
-						answerJSON(`{"size":`+size+`,"values":[{"build_number":2}]}`)(w, req)
+						serveJSON(`{"size":`+size+`,"values":[{"build_number":2}]}`)(w, req)
 					default:
-						answerJSON(`{"values":[]}`)(w, req)
+						serveJSON(`{"values":[]}`)(w, req)
 					}
 				})
 				runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
@@ -216,10 +216,10 @@ func TestAListByCursorIsNotRequestedByNumber(t *testing.T) {
 			t.Run(fmt.Sprintf("size %d, %d at once", size, parallel), func(t *testing.T) {
 				srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 					if req.URL.Query().Get("after") == "" { // a service that doesn't know page numbers
-						answerJSON(fmt.Sprintf(`{"size":%d,"values":[{"build_number":1},{"build_number":2}],"next":"?after=x"}`, size))(w, req)
+						serveJSON(fmt.Sprintf(`{"size":%d,"values":[{"build_number":1},{"build_number":2}],"next":"?after=x"}`, size))(w, req)
 						return
 					}
-					answerJSON(fmt.Sprintf(`{"size":%d,"values":[{"build_number":3},{"build_number":4}]}`, size))(w, req)
+					serveJSON(fmt.Sprintf(`{"size":%d,"values":[{"build_number":3},{"build_number":4}]}`, size))(w, req)
 				})
 				runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
 				require.Equal(t, ok, err == nil, "%v", err)
@@ -233,7 +233,7 @@ func TestAListByCursorIsNotRequestedByNumber(t *testing.T) {
 func TestAPartialListWithoutValuesIsOnePage(t *testing.T) {
 	for _, query := range [][2]string{{"fields", "size"}, {"fields", "-values"}, {"pagelen", "0"}} {
 		srv := record(t, func(w http.ResponseWriter, req *http.Request) {
-			answerJSON(fmt.Sprintf(`{"size":250,"next":"http://%s%s?page=2"}`, req.Host, listPath))(w, req)
+			serveJSON(fmt.Sprintf(`{"size":250,"next":"http://%s%s?page=2"}`, req.Host, listPath))(w, req)
 		})
 		n := 0
 		for page, err := range newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, pipelines.WithQuery(query[0], query[1])).Pages() {
@@ -284,7 +284,7 @@ func TestAListCountsItsPagesWhereTheServiceDoesNot(t *testing.T) {
 				if page < 4 {
 					next = fmt.Sprintf(`,"next":"?ctx=%s"`, strings.Repeat("x", page))
 				}
-				answerJSON(fmt.Sprintf(`{"values":[{"build_number":%d}]%s}`, page, next))(w, req)
+				serveJSON(fmt.Sprintf(`{"values":[{"build_number":%d}]%s}`, page, next))(w, req)
 			})
 			n := 0
 			for page, err := range newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Pages() {
@@ -301,13 +301,13 @@ func TestListsThatLeadNowhereEnd(t *testing.T) {
 	n := 0
 	empty := record(t, func(w http.ResponseWriter, req *http.Request) {
 		n++
-		answerJSON(fmt.Sprintf(`{"values":[],"next":"http://%s/2.0/p?page=%d"}`, req.Host, n))(w, req)
+		serveJSON(fmt.Sprintf(`{"values":[],"next":"http://%s/2.0/p?page=%d"}`, req.Host, n))(w, req)
 	})
 	_, err := newClient(t, empty.base()).Pipelines.List(t.Context(), repo, nil).Collect()
 	require.ErrorContains(t, err, "have no items")
 	for page := range map[string]bool{"": true, `"page":-1,`: true} {
 		t.Run(fmt.Sprintf("%q", page), func(t *testing.T) {
-			same := record(t, answerJSON(`{`+page+`"size":6,"values":[{"build_number":1},{"build_number":2}]}`))
+			same := record(t, serveJSON(`{`+page+`"size":6,"values":[{"build_number":1},{"build_number":2}]}`))
 			runs, err := newClient(t, same.base()).Pipelines.List(t.Context(), repo, nil).Collect()
 			require.ErrorContains(t, err, "the one before came again")
 			require.Len(t, runs, 2)

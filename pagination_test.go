@@ -71,7 +71,7 @@ func TestListPagesHaveWhatTheServiceSent(t *testing.T) {
 	require.Contains(t, pages[0].Next, "page=2")
 	require.Empty(t, pages[2].Next)
 
-	bare := record(t, answerJSON(`{"values":[null,{"build_number":1},null],"size":null}`))
+	bare := record(t, serveJSON(`{"values":[null,{"build_number":1},null],"size":null}`))
 	for page, err := range newClient(t, bare.base()).Pipelines.List(t.Context(), repo, nil).Pages() {
 		require.NoError(t, err)
 		require.Equal(t, []int{1}, numbers(page.Values))
@@ -86,7 +86,7 @@ func TestAnErrorOnALaterPageIsYieldedOnceAndEndsTheList(t *testing.T) {
 			b := book{n: 500}
 			srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 				if req.URL.Query().Get("page") == "2" {
-					answer(403, "text/plain", "no")(w, req)
+					serve(403, "text/plain", "no")(w, req)
 					return
 				}
 				b.ServeHTTP(w, req)
@@ -137,7 +137,7 @@ func TestListFirstRequestsOneItem(t *testing.T) {
 	require.NotErrorIs(t, err, pipelines.ErrNotFound)
 	require.Nil(t, run)
 
-	failing := newClient(t, record(t, answer(403, "text/plain", "")).base())
+	failing := newClient(t, record(t, serve(403, "text/plain", "")).base())
 	_, err = failing.Pipelines.List(t.Context(), repo, nil).First()
 	require.ErrorIs(t, err, pipelines.ErrForbidden)
 }
@@ -215,7 +215,7 @@ func TestAnyPagedPathCanBeListed(t *testing.T) {
 		if page == "1" {
 			next = `,"next":"http://` + req.Host + req.URL.Path + `?page=2"`
 		}
-		answerJSON(`{"values":[{"nickname":"m`+page+`","since":5}]`+next+`}`)(w, req)
+		serveJSON(`{"values":[{"nickname":"m`+page+`","since":5}]`+next+`}`)(w, req)
 	})
 	c := newClient(t, srv.base())
 	all, err := pipelines.List[member](t.Context(), c, "/workspaces/acme/members?q=x", pipelines.WithHeader("X-Team", "blue")).Collect()
@@ -228,7 +228,7 @@ func TestAnyPagedPathCanBeListed(t *testing.T) {
 	_, err = pipelines.List[member](t.Context(), c, "https://elsewhere.example/x").Collect()
 	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
 	require.ErrorContains(t, err, "path is a URL")
-	repos, err := pipelines.List[pipelines.Repository](t.Context(), newClient(t, record(t, answerJSON(`{"values":[{"full_name":"acme/site"}]}`)).base()), "/repositories/acme").First()
+	repos, err := pipelines.List[pipelines.Repository](t.Context(), newClient(t, record(t, serveJSON(`{"values":[{"full_name":"acme/site"}]}`)).base()), "/repositories/acme").First()
 	require.NoError(t, err)
 	require.Equal(t, "acme/site", repos.FullName)
 }

@@ -34,7 +34,7 @@ func TestPipelineListSendsItsFilters(t *testing.T) {
 		"of unknown words":   {&pipelines.ListPipelinesOptions{Status: []pipelines.PipelineStatus{"DREAMING"}}, "pagelen=100&status=DREAMING"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := record(t, answerJSON(`{"values":[]}`))
+			srv := record(t, serveJSON(`{"values":[]}`))
 			_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, tc.q).Collect()
 			require.NoError(t, err)
 			got, err := url.QueryUnescape(srv.only(t).Query)
@@ -46,7 +46,7 @@ func TestPipelineListSendsItsFilters(t *testing.T) {
 }
 
 func TestPipelineListRefusesFiltersThatFindNothing(t *testing.T) {
-	srv := record(t, answerJSON(`{"values":[]}`))
+	srv := record(t, serveJSON(`{"values":[]}`))
 	for says, q := range map[string]*pipelines.ListPipelinesOptions{
 		"StatusPassed":       {Status: []pipelines.PipelineStatus{"SUCCESSFUL"}},
 		"StatusBuilding":     {Status: []pipelines.PipelineStatus{pipelines.StatusFailed, "IN_PROGRESS"}},

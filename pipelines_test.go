@@ -9,7 +9,7 @@ import (
 )
 
 func TestStopSendsNoBody(t *testing.T) {
-	srv := record(t, answer(204, "", ""))
+	srv := record(t, serve(204, "", ""))
 	require.NoError(t, newClient(t, srv.base()).Pipelines.Stop(t.Context(), repo, "8"))
 	got := srv.only(t)
 	require.Equal(t, "POST /2.0/repositories/acme/site/pipelines/8/stopPipeline", got.Method+" "+got.Path)
@@ -25,10 +25,10 @@ func TestWebURLIsThePageOfTheRun(t *testing.T) {
 }
 
 func TestAStopWhoseResponseWasLostHasSucceeded(t *testing.T) {
-	refused := answer(400, "application/json", `{"error":{"message":"Bad request","detail":"already complete"}}`)
+	refused := serve(400, "application/json", `{"error":{"message":"Bad request","detail":"already complete"}}`)
 	for state, succeeds := range map[string]bool{"STOPPED": true, "SUCCESSFUL": false} {
 		t.Run(state, func(t *testing.T) {
-			get := answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"` + state + `"}}}`)
+			get := serveJSON(`{"state":{"name":"COMPLETED","result":{"name":"` + state + `"}}}`)
 			srv := record(t, sequence(drop, refused, get))
 			err := newClient(t, srv.base()).Pipelines.Stop(t.Context(), repo, "1")
 			require.Equal(t, succeeds, err == nil, err)

@@ -33,7 +33,7 @@ func proxied(t *testing.T, proxy http.HandlerFunc) (*pipelines.Client, *atomic.I
 func TestAProxyThatRefusesToConnectIsNotRetried(t *testing.T) {
 	for _, status := range []int{403, 407, 405, 404, 429, 502, 503} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
-			c, asked := proxied(t, answer(status, "text/plain", ""))
+			c, asked := proxied(t, serve(status, "text/plain", ""))
 			_, err := c.Pipelines.Run(t.Context(), repo, mainBranch)
 			require.ErrorContains(t, err, "proxy refuses the connection: "+http.StatusText(status))
 			require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
@@ -65,7 +65,7 @@ func TestAProxyThatFailsIsNoUnknownOutcome(t *testing.T) {
 	require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 
 	source := tokenSource(func() (*oauth2.Token, error) { return &oauth2.Token{AccessToken: "a", TokenType: "x\ny"}, nil })
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	_, err = newClient(t, srv.base(), pipelines.WithTokenSource(source)).Pipelines.Run(t.Context(), repo, mainBranch)
 	require.ErrorContains(t, err, "type is not a word")
 	require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)

@@ -54,7 +54,7 @@ func downloadFrom(t *testing.T, handle http.HandlerFunc, w io.Writer) (int64, er
 	links := 0
 	api := record(t, func(w http.ResponseWriter, req *http.Request) {
 		links++
-		answerJSON(fmt.Sprintf(`{"uri":"%s/c?sig=%d"}`, storage.URL, links))(w, req)
+		serveJSON(fmt.Sprintf(`{"uri":"%s/c?sig=%d"}`, storage.URL, links))(w, req)
 	})
 	return newClient(t, api.base()).Caches.Download(t.Context(), repo, "{c}", w)
 }
@@ -489,7 +489,7 @@ func TestAWriterThatPanicsLeavesNoConnectionBehind(t *testing.T) {
 			var srv *recorder
 			srv = record(t, func(w http.ResponseWriter, req *http.Request) {
 				if strings.HasSuffix(req.URL.Path, "/content-uri") {
-					answerJSON(`{"uri":"`+srv.URL+`/content"}`)(w, req)
+					serveJSON(`{"uri":"`+srv.URL+`/content"}`)(w, req)
 					return
 				}
 				_, _ = w.Write([]byte("abc"))

@@ -25,7 +25,7 @@ import (
 // createError is the error of creating a secured variable, which the service refuses so.
 func createError(t *testing.T, value, contentType, body string, opts ...pipelines.Option) *pipelines.APIError {
 	t.Helper()
-	srv := record(t, answer(400, contentType, body))
+	srv := record(t, serve(400, contentType, body))
 	_, err := newClient(t, srv.base(), opts...).Variables.InRepository(repo).Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: value, Secured: new(true)})
 	var e *pipelines.APIError
 	require.ErrorAs(t, err, &e)
@@ -293,7 +293,7 @@ func TestErrorsNeverRepeatWhatTheRequestKeptSecret(t *testing.T) {
 	} {
 		for name, call := range calls {
 			t.Run(name+" "+echo, func(t *testing.T) {
-				srv := record(t, answer(400, "application/json", body))
+				srv := record(t, serve(400, "application/json", body))
 				err := call(newClient(t, srv.base()))
 				var e *pipelines.APIError
 				require.ErrorAs(t, err, &e)
@@ -313,7 +313,7 @@ func TestCredentialsAreMaskedInEverySpelling(t *testing.T) {
 }
 
 func TestASecretThatBeginsLikeAnotherIsMaskedWhole(t *testing.T) {
-	srv := record(t, answer(400, "application/json", `{"error":{"message":"bad hunter2-and-more"}}`))
+	srv := record(t, serve(400, "application/json", `{"error":{"message":"bad hunter2-and-more"}}`))
 	_, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, pipelines.RunRequest{
 		Target: pipelines.BranchTarget("main"),
 		Variables: []pipelines.VariableRequest{
@@ -375,7 +375,7 @@ func TestNoSecretOfASignedLinkShows(t *testing.T) {
 	})
 	t.Run("that the storage host repeats", func(t *testing.T) {
 		storage := record(t, func(w http.ResponseWriter, req *http.Request) {
-			answer(403, "text/plain", "The link "+req.URL.String()+" has expired")(w, req)
+			serve(403, "text/plain", "The link "+req.URL.String()+" has expired")(w, req)
 		})
 		srv := record(t, redirectTo(storage.URL+"/x?Signature=S3CRET"))
 		_, err := newClient(t, srv.base(), logger).Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
@@ -396,7 +396,7 @@ func TestNoSecretOfASignedLinkShows(t *testing.T) {
 }
 
 func TestNoSecretShowsWhereAStorageHostQuotesTheSignature(t *testing.T) {
-	storage := record(t, answer(403, "application/xml", "<Error><SignatureProvided>S3CRET/SIGNATURE=</SignatureProvided></Error>"))
+	storage := record(t, serve(403, "application/xml", "<Error><SignatureProvided>S3CRET/SIGNATURE=</SignatureProvided></Error>"))
 	srv := record(t, http.RedirectHandler(storage.URL+"/x?Expires=9&Signature=S3CRET%2FSIGNATURE%3D", http.StatusTemporaryRedirect).ServeHTTP)
 	_, err := newClient(t, srv.base()).Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
 	var e *pipelines.APIError

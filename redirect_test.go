@@ -84,7 +84,7 @@ func TestRedirectsKeepCredentialsAtTheirOrigin(t *testing.T) {
 }
 
 func TestRedirectsOverRealPortsLoseTheCredentials(t *testing.T) {
-	storage := record(t, answerJSON(`{"build_number":9}`))
+	storage := record(t, serveJSON(`{"build_number":9}`))
 	api := record(t, func(w http.ResponseWriter, req *http.Request) {
 		http.Redirect(w, req, storage.URL+"/x", http.StatusTemporaryRedirect)
 	})
@@ -98,7 +98,7 @@ func TestRedirectsOfWritesAreNotFollowed(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for _, verb := range verbs[1:] {
 			t.Run(fmt.Sprint(status, " of ", verb.name), func(t *testing.T) {
-				elsewhere := record(t, answerJSON(`{}`))
+				elsewhere := record(t, serveJSON(`{}`))
 				srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 					http.Redirect(w, req, elsewhere.URL, status)
 				})

@@ -183,7 +183,7 @@ func TestAServerThatKnowsOnlyTheDocumentedOperationsServesEachCall(t *testing.T)
 }
 
 func TestRequestsSayWhatIsFalseOrEmpty(t *testing.T) {
-	srv := record(t, answer(201, "application/json", `{"uuid":"{u}","key":"K","name":"N"}`))
+	srv := record(t, serve(201, "application/json", `{"uuid":"{u}","key":"K","name":"N"}`))
 	c := newClient(t, srv.base())
 	vars := c.Variables.InRepository(repo)
 	for want, call := range map[string]func() error{

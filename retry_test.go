@@ -142,7 +142,7 @@ func TestARetryAfterDateCountsFromTheResponsesOwnDate(t *testing.T) {
 }
 
 func TestARequestTimeoutIsRetriedWhereTheRequestMayBeRepeated(t *testing.T) {
-	srv := record(t, answer(408, "text/plain", "Request Timeout"))
+	srv := record(t, serve(408, "text/plain", "Request Timeout"))
 	c := newClient(t, srv.base())
 	_, err := c.Pipelines.Get(t.Context(), repo, "1")
 	var e *pipelines.APIError
@@ -156,7 +156,7 @@ func TestARequestTimeoutIsRetriedWhereTheRequestMayBeRepeated(t *testing.T) {
 }
 
 func TestPlainHTTPWhereTLSWasExpectedIsNotRetried(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	conns := 0
 	hc := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conns++
@@ -190,7 +190,7 @@ func TestAClientTimeoutBeforeAnythingIsSentIsNoUnknownOutcome(t *testing.T) {
 }
 
 func TestAKeptConnectionThatIsDeadAndARefusedDialAreNoUnknownOutcome(t *testing.T) {
-	srv := httptest.NewServer(answerJSON(`{"build_number":1}`))
+	srv := httptest.NewServer(serveJSON(`{"build_number":1}`))
 	defer srv.Close()
 	refuse := false
 	dialed := 0
@@ -253,20 +253,20 @@ func TestRetryTable(t *testing.T) {
 		needsBody bool  // a call that reads no response doesn't meet the fault
 		stalls    bool
 	}{
-		{name: "429", handle: answer(429, "text/plain", "Rate limit for this resource has been exceeded"), refused: true, is: pipelines.ErrRateLimited},
-		{name: "500", handle: answer(500, "application/json", `{"error":{"message":"oops","id":"f00"}}`), is: pipelines.ErrServer},
-		{name: "502", handle: answer(502, "text/html", "<html>"), is: pipelines.ErrServer},
-		{name: "503", handle: answer(503, "text/plain", ""), is: pipelines.ErrServer},
-		{name: "504", handle: answer(504, "text/plain", ""), is: pipelines.ErrServer},
+		{name: "429", handle: serve(429, "text/plain", "Rate limit for this resource has been exceeded"), refused: true, is: pipelines.ErrRateLimited},
+		{name: "500", handle: serve(500, "application/json", `{"error":{"message":"oops","id":"f00"}}`), is: pipelines.ErrServer},
+		{name: "502", handle: serve(502, "text/html", "<html>"), is: pipelines.ErrServer},
+		{name: "503", handle: serve(503, "text/plain", ""), is: pipelines.ErrServer},
+		{name: "504", handle: serve(504, "text/plain", ""), is: pipelines.ErrServer},
 		{name: "dropped connection", handle: drop, is: io.EOF},
 		{name: "body cut off", handle: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, `{"build_`)
 		}, is: io.ErrUnexpectedEOF},
-		{name: "body that is not JSON", handle: answer(200, "text/html", "<html>"), needsBody: true},
-		{name: "body that ends early", handle: answer(200, "application/json", `{"a":`), needsBody: true},
-		{name: "empty body", handle: answer(200, "application/json", ""), needsBody: true},
-		{name: "answer that never comes", handle: func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }, stalls: true},
+		{name: "body that is not JSON", handle: serve(200, "text/html", "<html>"), needsBody: true},
+		{name: "body that ends early", handle: serve(200, "application/json", `{"a":`), needsBody: true},
+		{name: "empty body", handle: serve(200, "application/json", ""), needsBody: true},
+		{name: "response that never comes", handle: func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }, stalls: true},
 		{name: "body that stalls", handle: func(w http.ResponseWriter, req *http.Request) {
 			_, _ = io.WriteString(w, `{"a":`)
 			_ = http.NewResponseController(w).Flush()
@@ -343,7 +343,7 @@ func TestOtherStatusesAreNotRetried(t *testing.T) {
 	} {
 		for _, verb := range verbs {
 			t.Run(fmt.Sprint(status, " of ", verb.name), func(t *testing.T) {
-				srv := record(t, answer(status, "text/plain", ""))
+				srv := record(t, serve(status, "text/plain", ""))
 				err := verb.call(t.Context(), newClient(t, srv.base()))
 				var e *pipelines.APIError
 				require.ErrorAs(t, err, &e)
@@ -372,7 +372,7 @@ func TestACertificateThatIsNotTrustedIsNotRetried(t *testing.T) {
 }
 
 func TestARetryThatSucceedsIsNoError(t *testing.T) {
-	srv := record(t, sequence(drop, answer(503, "text/html", "<html>"), answerJSON(`{"build_number":5}`)))
+	srv := record(t, sequence(drop, serve(503, "text/html", "<html>"), serveJSON(`{"build_number":5}`)))
 	p, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "5")
 	require.NoError(t, err)
 	require.Equal(t, 5, p.BuildNumber)
@@ -380,14 +380,14 @@ func TestARetryThatSucceedsIsNoError(t *testing.T) {
 }
 
 func TestARetryStartsDecodingFromNothing(t *testing.T) {
-	srv := record(t, sequence(answerJSON(`{"uuid":"{stale}","build_number":4,`), answerJSON(`{"build_number":5}`)))
+	srv := record(t, sequence(serveJSON(`{"uuid":"{stale}","build_number":4,`), serveJSON(`{"build_number":5}`)))
 	p, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "5")
 	require.NoError(t, err)
 	require.Equal(t, &pipelines.Pipeline{BuildNumber: 5}, p)
 }
 
 func TestARetrySendsTheWholeBodyAgain(t *testing.T) {
-	srv := record(t, sequence(answer(429, "text/plain", ""), answer(201, "application/json", `{"build_number":1}`)))
+	srv := record(t, sequence(serve(429, "text/plain", ""), serve(201, "application/json", `{"build_number":1}`)))
 	_, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
 	require.NoError(t, err)
 	seen := srv.seen()
@@ -540,7 +540,7 @@ func TestOutcomeIsUnknownWhereATransportDoesNotTrace(t *testing.T) {
 }
 
 func TestOutcomeIsUnknownWhereATransportSendsToAnotherHostAfterTheResponse(t *testing.T) {
-	srv := record(t, answer(http.StatusCreated, "application/json", `{"uuid":"{u}","build_number":1}`))
+	srv := record(t, serve(http.StatusCreated, "application/json", `{"uuid":"{u}","build_number":1}`))
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {

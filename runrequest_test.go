@@ -40,7 +40,7 @@ func TestRunSendsItsTargetAndVariables(t *testing.T) {
 		"a target of a type to come": {pipelines.RunRequest{Target: pipelines.Target{Type: "pipeline_moon_target"}}, `{"target":{"type":"pipeline_moon_target"}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := record(t, answer(201, "application/json", `{"build_number":8,"state":{"name":"PARSING"}}`))
+			srv := record(t, serve(201, "application/json", `{"build_number":8,"state":{"name":"PARSING"}}`))
 			p, err := newClient(t, srv.base()).Pipelines.Run(t.Context(), repo, tc.run)
 			require.NoError(t, err)
 			require.Equal(t, 8, p.BuildNumber)
@@ -53,7 +53,7 @@ func TestRunSendsItsTargetAndVariables(t *testing.T) {
 }
 
 func TestAnOnDemandRunSendsItsYAMLAndTheRestInTheQuery(t *testing.T) {
-	srv := record(t, answer(201, "application/json", `{"build_number":8}`))
+	srv := record(t, serve(201, "application/json", `{"build_number":8}`))
 	c := newClient(t, srv.base())
 	_, err := c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{
 		RunRequest: pipelines.RunRequest{
@@ -83,7 +83,7 @@ func TestAnOnDemandRunSendsItsYAMLAndTheRestInTheQuery(t *testing.T) {
 }
 
 func TestRunsThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
-	srv := record(t, answer(201, "application/json", `{}`))
+	srv := record(t, serve(201, "application/json", `{}`))
 	c := newClient(t, srv.base())
 	without := func(change func(*pipelines.PullRequestRef)) pipelines.Target {
 		pr := pullRequest

@@ -16,7 +16,7 @@ func TestAScheduleThatIsToBeDisabledIsDisabledAfterwards(t *testing.T) {
 	request.Enabled = new(false)
 	enabled, disabled := `{"uuid":"{s}","enabled":true}`, `{"uuid":"{s}","enabled":false}`
 
-	srv := record(t, sequence(answer(201, "application/json", enabled), answerJSON(disabled)))
+	srv := record(t, sequence(serve(201, "application/json", enabled), serveJSON(disabled)))
 	schedule, err := newClient(t, srv.base()).Schedules.Create(t.Context(), repo, request)
 	require.NoError(t, err)
 	require.False(t, schedule.Enabled)
@@ -25,12 +25,12 @@ func TestAScheduleThatIsToBeDisabledIsDisabledAfterwards(t *testing.T) {
 	require.Equal(t, "PUT /2.0/repositories/acme/site/pipelines_config/schedules/%7Bs%7D", seen[1].Method+" "+seen[1].Path)
 	require.Equal(t, `{"enabled":false}`, seen[1].Body)
 
-	obeys := record(t, answer(201, "application/json", disabled))
+	obeys := record(t, serve(201, "application/json", disabled))
 	_, err = newClient(t, obeys.base()).Schedules.Create(t.Context(), repo, request)
 	require.NoError(t, err)
 	obeys.requireSent(t, 1, "a service that does as it is told needs no second request")
 
-	half := record(t, sequence(answer(201, "application/json", enabled), answer(403, "text/plain", "no")))
+	half := record(t, sequence(serve(201, "application/json", enabled), serve(403, "text/plain", "no")))
 	schedule, err = newClient(t, half.base()).Schedules.Create(t.Context(), repo, request)
 	require.ErrorIs(t, err, pipelines.ErrForbidden)
 	require.ErrorContains(t, err, "was created, but it is enabled")
@@ -38,8 +38,8 @@ func TestAScheduleThatIsToBeDisabledIsDisabledAfterwards(t *testing.T) {
 }
 
 func TestA401ForAScheduleHasTwoMeanings(t *testing.T) {
-	refused := answer(401, "application/json", `{"error":{"message":"limit"}}`)
-	full := record(t, sequence(refused, answerJSON(`{"values":[{}]}`)))
+	refused := serve(401, "application/json", `{"error":{"message":"limit"}}`)
+	full := record(t, sequence(refused, serveJSON(`{"values":[{}]}`)))
 	_, err := newClient(t, full.base()).Schedules.Create(t.Context(), repo, noon)
 	require.ErrorIs(t, err, pipelines.ErrTooManySchedules)
 	full.requireSent(t, 2)
@@ -51,7 +51,7 @@ func TestA401ForAScheduleHasTwoMeanings(t *testing.T) {
 }
 
 func TestSchedulesThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	c := newClient(t, srv.base())
 	for says, request := range map[string]pipelines.ScheduleRequest{
 		"has 0 fields":         {Target: noon.Target},
@@ -73,7 +73,7 @@ func TestSchedulesThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
 }
 
 func TestScheduleExecutionsAreReadInEveryPlausibleForm(t *testing.T) {
-	srv := record(t, answerJSON(`{"values":[
+	srv := record(t, serveJSON(`{"values":[
 		{"type":"pipeline_schedule_execution_executed","pipeline":{"uuid":"{p}","build_number":7}},
 		{"type":"pipeline_schedule_execution_errored","error":{"key":"k","message":"no branch"}},
 		{"type":"pipeline_schedule_execution_executed","pipeline":"{q}"},

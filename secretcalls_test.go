@@ -90,12 +90,12 @@ func echoJSON(status int) http.HandlerFunc {
 }
 
 func echoText(status int, contentType string) http.HandlerFunc {
-	return func(w http.ResponseWriter, req *http.Request) { answer(status, contentType, echo(req))(w, req) }
+	return func(w http.ResponseWriter, req *http.Request) { serve(status, contentType, echo(req))(w, req) }
 }
 
 // tokenServer issues the canary as a token.
 func tokenServer(t *testing.T) string {
-	return record(t, answerJSON(`{"access_token":"`+secretCanary+`","token_type":"bearer","expires_in":3600}`)).URL + "/token"
+	return record(t, serveJSON(`{"access_token":"`+secretCanary+`","token_type":"bearer","expires_in":3600}`)).URL + "/token"
 }
 
 // assertRequestSilent checks the request of a response that the package returns.
@@ -161,7 +161,7 @@ func TestNoFailingCallShowsASecret(t *testing.T) {
 		"502 that echoes as a page": echoText(http.StatusBadGateway, "text/html"),
 		"429 that echoes":           echoText(http.StatusTooManyRequests, "text/plain"),
 		"200 that echoes as text":   echoText(http.StatusOK, "application/json"),
-		"200 of another shape":      func(w http.ResponseWriter, req *http.Request) { answerJSON(fmt.Sprintf(`[%q]`, echo(req)))(w, req) },
+		"200 of another shape":      func(w http.ResponseWriter, req *http.Request) { serveJSON(fmt.Sprintf(`[%q]`, echo(req)))(w, req) },
 		"dropped connection":        drop,
 		"redirect to another host": func(w http.ResponseWriter, req *http.Request) {
 			http.Redirect(w, req, foreign.URL+"/x?sig="+secretCanary, http.StatusFound)
@@ -182,13 +182,13 @@ func TestNoFailingCallShowsASecret(t *testing.T) {
 			w.WriteHeader(http.StatusFound)
 		},
 		"401 that echoes in the names": func(w http.ResponseWriter, req *http.Request) {
-			answer(401, "application/json", fmt.Sprintf(`{"error":{"message":"m","fields":{%[1]q:["bad"]},"data":{"a":{%[1]q:1}}}}`, echo(req)))(w, req)
+			serve(401, "application/json", fmt.Sprintf(`{"error":{"message":"m","fields":{%[1]q:["bad"]},"data":{"a":{%[1]q:1}}}}`, echo(req)))(w, req)
 		},
 		"500 that echoes in the request's ID": func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("X-Request-Id", echo(req))
-			answer(500, "text/plain", "")(w, req)
+			serve(500, "text/plain", "")(w, req)
 		},
-		"malformed answer that echoes": func(w http.ResponseWriter, req *http.Request) {
+		"malformed response that echoes": func(w http.ResponseWriter, req *http.Request) {
 			said := strings.ReplaceAll(echo(req), "\n", " ")
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if !assert.NoError(t, err) {
@@ -198,10 +198,10 @@ func TestNoFailingCallShowsASecret(t *testing.T) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nsecret "+said+"\r\n\r\n")
 		},
 		"next page on another origin": func(w http.ResponseWriter, req *http.Request) {
-			answerJSON(fmt.Sprintf(`{"values":[{}],"next":"http://%s@x/"}`, secretCanary))(w, req)
+			serveJSON(fmt.Sprintf(`{"values":[{}],"next":"http://%s@x/"}`, secretCanary))(w, req)
 		},
 		"next page that is malformed": func(w http.ResponseWriter, req *http.Request) {
-			answerJSON(fmt.Sprintf(`{"values":[{}],"next":"http://[%s"}`, secretCanary))(w, req)
+			serveJSON(fmt.Sprintf(`{"values":[{}],"next":"http://[%s"}`, secretCanary))(w, req)
 		},
 	} {
 		t.Run(failure, func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestNoHalfOfASecretIsLeftWhereATextIsCut(t *testing.T) {
 
 // What the user's own code panics with comes out as it is, and nothing of the package's is added.
 func TestPanicsOfTheUsersCodeShowNoSecret(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	for name, opt := range map[string]pipelines.Option{
 		"transport": pipelines.WithHTTPClient(&http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { panic("mine") })}),
 		"observer":  pipelines.WithObserver(func(pipelines.Attempt) { panic("mine") }),
@@ -258,7 +258,7 @@ var crashes = map[string]func(t *testing.T){
 		panic(err)
 	},
 	"token source": func(t *testing.T) {
-		srv := record(t, answerJSON(`{}`))
+		srv := record(t, serveJSON(`{}`))
 		source := tokenSource(func() (*oauth2.Token, error) { panic("mine") })
 		c := newClient(t, srv.base(), pipelines.WithTokenSource(source))
 		_, err := c.Variables.InRepository(repo).Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: secretCanary, Secured: new(true)})

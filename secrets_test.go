@@ -368,7 +368,7 @@ func TestNoExportedTypeShowsItsSecrets(t *testing.T) {
 }
 
 func TestNothingOfAClientShowsItsCredentials(t *testing.T) {
-	srv := record(t, answerJSON(`{"uuid":"{1}","access_token":"`+secretCanary+`","token_type":"bearer","expires_in":3600}`))
+	srv := record(t, serveJSON(`{"uuid":"{1}","access_token":"`+secretCanary+`","token_type":"bearer","expires_in":3600}`))
 	for name, opts := range credentials(t) {
 		t.Run(name, func(t *testing.T) {
 			c := newClient(t, srv.base(), append(opts, pipelines.WithUserAgent("me/1"), pipelines.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {

@@ -34,7 +34,7 @@ func TestADeadHTTP2ConnectionIsReplacedAfterAStall(t *testing.T) {
 		if req.ProtoMajor != 2 {
 			w.WriteHeader(http.StatusTeapot)
 		}
-		answer(http.StatusCreated, "application/json", `{"uuid":"{u}","build_number":1}`)(w, req)
+		serve(http.StatusCreated, "application/json", `{"uuid":"{u}","build_number":1}`)(w, req)
 	})
 	_, err := c.Pipelines.Get(t.Context(), repo, "1")
 	require.NoError(t, err)
@@ -53,7 +53,7 @@ func TestADeadHTTP2ConnectionIsReplacedAfterAStall(t *testing.T) {
 }
 
 func TestManyCallsOnADeadHTTP2ConnectionAllGoOn(t *testing.T) {
-	c, proxy := overHTTP2(t, answerJSON(`{"build_number":1}`))
+	c, proxy := overHTTP2(t, serveJSON(`{"build_number":1}`))
 	_, err := c.Pipelines.Get(t.Context(), repo, "1")
 	require.NoError(t, err)
 	proxy.fallSilent()
@@ -203,7 +203,7 @@ func TestATrickledErrorBodyEndsWithTheStallTimeout(t *testing.T) {
 }
 
 func TestTheClientsOwnTransportReplacesADeadHTTP2Connection(t *testing.T) {
-	trusting, proxy := silentServer(t, answerJSON(`{"build_number":1}`))
+	trusting, proxy := silentServer(t, serveJSON(`{"build_number":1}`))
 	standard := http.DefaultTransport
 	http.DefaultTransport = trusting // which the client's own is made of
 	c, err := pipelines.NewClient(pipelines.WithBaseURL("https://"+proxy.Addr().String()+"/2.0"), pipelines.WithStallTimeout(time.Second))

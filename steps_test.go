@@ -7,7 +7,7 @@ import (
 )
 
 func TestStepsAreListedOfAPipeline(t *testing.T) {
-	srv := record(t, answerJSON(`{"values":[{"name":"Build"},{"name":"Test"}],"size":2}`))
+	srv := record(t, serveJSON(`{"values":[{"name":"Build"},{"name":"Test"}],"size":2}`))
 	steps, err := newClient(t, srv.base()).Steps.List(t.Context(), repo, "8", nil).Collect()
 	require.NoError(t, err)
 	require.Len(t, steps, 2)

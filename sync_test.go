@@ -124,7 +124,7 @@ func TestAPlanIsADiffWithSecuredValuesMasked(t *testing.T) {
 }
 
 func TestInvalidPlansAreRefused(t *testing.T) {
-	srv := record(t, answerJSON(`{"values":[]}`))
+	srv := record(t, serveJSON(`{"values":[]}`))
 	c := newClient(t, srv.base())
 	set := c.Variables.InRepository(repo)
 	_, err := set.Plan(t.Context(), []pipelines.VariableRequest{{Value: "1"}}, nil)
@@ -189,8 +189,8 @@ func requireValues(t *testing.T, want []pipelines.VariableRequest, have []pipeli
 
 func TestApplyCreatesNoKeyTwice(t *testing.T) {
 	for name, fault := range map[string]pipelinestest.Fault{
-		"whose answer is lost":    {Drop: pipelinestest.DropAfter},
-		"whose answer is cut off": {Cut: true, After: 1},
+		"whose response is lost":    {Drop: pipelinestest.DropAfter},
+		"whose response is cut off": {Cut: true, After: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -356,7 +356,7 @@ func TestASecretThatIsCreatedAfterThePlanIsNotOpened(t *testing.T) {
 }
 
 func TestPlanDeletesNoVariableWhoseKeyCannotBeRead(t *testing.T) {
-	srv := record(t, answerJSON(`{"values":[{"uuid":"{1}","key":"A"},{"uuid":"{2}","key":{"name":"B"}}]}`))
+	srv := record(t, serveJSON(`{"values":[{"uuid":"{1}","key":"A"},{"uuid":"{2}","key":{"name":"B"}}]}`))
 	variables := newClient(t, srv.base()).Variables.InRepository(repo)
 	all, err := variables.List(t.Context(), nil).Collect()
 	require.NoError(t, err)
@@ -368,10 +368,10 @@ func TestPlanDeletesNoVariableWhoseKeyCannotBeRead(t *testing.T) {
 func TestASyncErrorShowsNoControlCharacters(t *testing.T) {
 	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
 		if req.Method == http.MethodGet {
-			answerJSON(`{"values":[]}`)(w, req)
+			serveJSON(`{"values":[]}`)(w, req)
 			return
 		}
-		answer(400, "text/plain", "no\x1b[2J\nway")(w, req)
+		serve(400, "text/plain", "no\x1b[2J\nway")(w, req)
 	})
 	variables := newClient(t, srv.base()).Variables.InRepository(repo)
 	plan, err := variables.Plan(t.Context(), []pipelines.VariableRequest{{Key: "K\x1b[2J\n\u202eX", Value: "v"}}, nil)

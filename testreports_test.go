@@ -12,7 +12,7 @@ import (
 )
 
 func TestATestReportThatIsEmptyIsNotFound(t *testing.T) {
-	for name, handle := range map[string]http.HandlerFunc{"as documented": answer(404, "text/plain", ""), "as reported": answerJSON(" ")} {
+	for name, handle := range map[string]http.HandlerFunc{"as documented": serve(404, "text/plain", ""), "as reported": serveJSON(" ")} {
 		t.Run(name, func(t *testing.T) {
 			srv := record(t, handle)
 			_, err := newClient(t, srv.base()).Steps.GetTestReport(t.Context(), repo, "8", "{s}")
@@ -29,7 +29,7 @@ func TestTestReportReadsTheDurationsOfTestCases(t *testing.T) {
 		`""`: 0, `"soon"`: 0, `"P"`: 0, `"P1Y"`: 0, `"PT1D"`: 0, `"PTT1S"`: 0, `"PT1"`: 0, `"PTS"`: 0, `"PT1.2.3S"`: 0, `"PT99999999999999999999S"`: 0, `1e300`: 0, `{}`: 0, `[1]`: 0,
 	} {
 		t.Run(text, func(t *testing.T) {
-			srv := record(t, answerJSON(`{"values":[{"name":"a","duration":`+text+`}]}`))
+			srv := record(t, serveJSON(`{"values":[{"name":"a","duration":`+text+`}]}`))
 			one, err := newClient(t, srv.base()).Steps.ListTestCases(t.Context(), repo, "8", "{s}", nil).First()
 			require.NoError(t, err)
 			require.Equal(t, want, one.Duration, text)
@@ -48,7 +48,7 @@ func TestTestReportReadsReasonsInEveryPlausibleForm(t *testing.T) {
 		"a stack trace of lines": `{"values":[{"message":"m","stack_trace":["s"]}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := record(t, answerJSON(body))
+			srv := record(t, serveJSON(body))
 			got, err := newClient(t, srv.base()).Steps.ListTestCaseReasons(t.Context(), repo, "8", "{s}", "{c}", nil).Collect()
 			require.NoError(t, err)
 			require.Len(t, got, 1)
@@ -59,13 +59,13 @@ func TestTestReportReadsReasonsInEveryPlausibleForm(t *testing.T) {
 	}
 	for name, body := range map[string]string{"an empty page": `{"page":1,"values":[],"size":0,"pagelen":0}`, "an empty list": `[]`, "nothing": ""} {
 		t.Run(name, func(t *testing.T) {
-			srv := record(t, answerJSON(body))
+			srv := record(t, serveJSON(body))
 			got, err := newClient(t, srv.base()).Steps.ListTestCaseReasons(t.Context(), repo, "8", "{s}", "{c}", nil).Collect()
 			require.NoError(t, err)
 			require.Empty(t, got)
 		})
 	}
-	text := record(t, answerJSON(`["it broke", 7]`))
+	text := record(t, serveJSON(`["it broke", 7]`))
 	got, err := newClient(t, text.base()).Steps.ListTestCaseReasons(t.Context(), repo, "8", "{s}", "{c}", nil).Collect()
 	require.NoError(t, err)
 	require.Equal(t, "it broke", got[0].Message)
@@ -96,7 +96,7 @@ func TestTestReportsAndReasonsComeInOtherShapes(t *testing.T) {
 
 func TestTestReportHasNoTestCasesWhereTheBodyIsEmpty(t *testing.T) {
 	for name, empty := range map[string]http.HandlerFunc{
-		"200": answerJSON(""), "200 without a type": answer(200, "", ""), "200 with spaces": answerJSON(" \r\n"), "204": answer(204, "", ""),
+		"200": serveJSON(""), "200 without a type": serve(200, "", ""), "200 with spaces": serveJSON(" \r\n"), "204": serve(204, "", ""),
 	} {
 		srv := record(t, empty)
 		c := newClient(t, srv.base())

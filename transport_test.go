@@ -30,7 +30,7 @@ func TestATransportWithoutABodyDoesNoHarm(t *testing.T) {
 
 func TestLimiterIsCalledBeforeEveryAttempt(t *testing.T) {
 	asked := 0
-	srv := record(t, answer(http.StatusServiceUnavailable, "text/plain", ""))
+	srv := record(t, serve(http.StatusServiceUnavailable, "text/plain", ""))
 	c := newClient(t, srv.base(), pipelines.WithLimiter(limiterFunc(func(context.Context) error { asked++; return nil })))
 	_, err := c.Pipelines.Get(t.Context(), repo, "1")
 	require.ErrorIs(t, err, pipelines.ErrServer)
@@ -40,7 +40,7 @@ func TestLimiterIsCalledBeforeEveryAttempt(t *testing.T) {
 
 func TestLimiterThatFailsIsCalledAgainForWritesToo(t *testing.T) {
 	asked := 0
-	srv := record(t, answer(http.StatusCreated, "application/json", `{"uuid":"{1}"}`))
+	srv := record(t, serve(http.StatusCreated, "application/json", `{"uuid":"{1}"}`))
 	c := newClient(t, srv.base(), pipelines.WithLimiter(limiterFunc(func(context.Context) error {
 		if asked++; asked < 3 {
 			return fmt.Errorf("limiter is away")
@@ -53,7 +53,7 @@ func TestLimiterThatFailsIsCalledAgainForWritesToo(t *testing.T) {
 }
 
 func TestLimiterHonoursTheContext(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	ctx, cancel := context.WithCancel(t.Context())
 	c := newClient(t, srv.base(), pipelines.WithLimiter(limiterFunc(func(ctx context.Context) error {
 		cancel()
@@ -72,10 +72,10 @@ func TestAnObserverSeesEveryAttempt(t *testing.T) {
 		n++
 		w.Header().Set("X-RateLimit-NearLimit", fmt.Sprint(n))
 		if n == 1 {
-			answer(http.StatusTooManyRequests, "text/plain", "Rate limit")(w, req)
+			serve(http.StatusTooManyRequests, "text/plain", "Rate limit")(w, req)
 			return
 		}
-		answerJSON(`{"build_number":1}`)(w, req)
+		serveJSON(`{"build_number":1}`)(w, req)
 	})
 	var seen []string
 	c := newClient(t, srv.base(), pipelines.WithObserver(func(a pipelines.Attempt) {
@@ -192,10 +192,10 @@ func TestLoggerLogsEachAttemptAndNothingSecret(t *testing.T) {
 		w.Header().Set("X-Request-Id", "r-1")
 		if !failed {
 			failed = true
-			answer(http.StatusBadGateway, "text/html", "<html>")(w, req)
+			serve(http.StatusBadGateway, "text/html", "<html>")(w, req)
 			return
 		}
-		answerJSON(`{}`)(w, req)
+		serveJSON(`{}`)(w, req)
 	})
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))

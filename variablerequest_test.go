@@ -153,7 +153,7 @@ func TestASecretThatIsDeletedMeanwhileIsNotCreatedInTheClear(t *testing.T) {
 }
 
 func TestUnsecuredVariablesAreCreatedAsSuch(t *testing.T) {
-	srv := record(t, answer(201, "application/json", `{"uuid":"{u}","key":"K"}`))
+	srv := record(t, serve(201, "application/json", `{"uuid":"{u}","key":"K"}`))
 	c := newClient(t, srv.base())
 	for _, set := range []*pipelines.VariableSet{
 		c.Variables.InRepository(repo), c.Variables.InWorkspace("acme"), c.Variables.InTeam("acme"), c.Variables.InUser("acme"),

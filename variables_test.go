@@ -22,8 +22,8 @@ func TestSetCreatesOrUpdates(t *testing.T) {
 	}{
 		"a variable that shows at once":                       {},
 		"a variable that shows late":                          {late: 5 * time.Second},
-		"after a creation of unknown outcome":                 {faults: []http.HandlerFunc{answer(502, "text/html", "")}},
-		"after a creation of unknown outcome that shows late": {late: 5 * time.Second, faults: []http.HandlerFunc{answer(502, "text/html", "")}},
+		"after a creation of unknown outcome":                 {faults: []http.HandlerFunc{serve(502, "text/html", "")}},
+		"after a creation of unknown outcome that shows late": {late: 5 * time.Second, faults: []http.HandlerFunc{serve(502, "text/html", "")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -61,7 +61,7 @@ func TestSetByTwoClientsAtOnceCreatesOne(t *testing.T) {
 
 func TestSetSaysWhereNothingCanBeKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &variableStore{late: time.Hour, faults: []http.HandlerFunc{answer(502, "text/html", "")}}
+		store := &variableStore{late: time.Hour, faults: []http.HandlerFunc{serve(502, "text/html", "")}}
 		hc := &http.Client{Transport: hosts{"http://api.example": store.ServeHTTP}}
 		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
 		start := time.Now()
@@ -81,7 +81,7 @@ func TestSetSaysWhereNothingCanBeKnown(t *testing.T) {
 }
 
 func TestSetReturnsAnUnknownOutcomeWhereItCannotListEither(t *testing.T) {
-	srv := record(t, sequence(answerJSON(`{"values":[]}`), answer(502, "text/html", ""), answer(403, "text/plain", "")))
+	srv := record(t, sequence(serveJSON(`{"values":[]}`), serve(502, "text/html", ""), serve(403, "text/plain", "")))
 	_, err := newClient(t, srv.base()).Variables.InRepository(repo).Set(t.Context(), pipelines.VariableRequest{Key: "K", Value: "1"})
 	require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 	require.ErrorIs(t, err, pipelines.ErrForbidden)
@@ -89,7 +89,7 @@ func TestSetReturnsAnUnknownOutcomeWhereItCannotListEither(t *testing.T) {
 }
 
 func TestInvalidVariablesAreRefused(t *testing.T) {
-	srv := record(t, answerJSON(`{}`))
+	srv := record(t, serveJSON(`{}`))
 	c := newClient(t, srv.base())
 	set := c.Variables.InRepository(repo)
 	calls := map[string]func() error{
@@ -123,7 +123,7 @@ func TestVariableUpdatesSendWhatTheyChange(t *testing.T) {
 		`{"secured":false}`:            {Secured: new(false)},
 	} {
 		t.Run(want, func(t *testing.T) {
-			srv := record(t, answerJSON(`{"key":"K"}`))
+			srv := record(t, serveJSON(`{"key":"K"}`))
 			v, err := newClient(t, srv.base()).Variables.InWorkspace("acme").Update(t.Context(), "{v}", update)
 			require.NoError(t, err)
 			require.Equal(t, "K", v.Key)
@@ -152,11 +152,11 @@ func TestASecondPageThatIsNotThereDoesNotMakeAVariableAbsent(t *testing.T) {
 		switch {
 		case req.Method != http.MethodGet:
 			wrote = true
-			answerJSON(`{"uuid":"{1}","key":"B"}`)(w, req)
+			serveJSON(`{"uuid":"{1}","key":"B"}`)(w, req)
 		case req.URL.Query().Get("page") == "2":
 			noPages["404"](w, req)
 		default:
-			answerJSON(`{"size":2,"values":[{"uuid":"{0}","key":"A"}]}`)(w, req)
+			serveJSON(`{"size":2,"values":[{"uuid":"{0}","key":"A"}]}`)(w, req)
 		}
 	})
 	set := newClient(t, srv.base()).Variables.InRepository(repo)

@@ -46,7 +46,7 @@ func waysToWait() map[string]func(*testing.T, *pipelines.Client) error {
 	}
 }
 
-// lateRun serves a run that has ended and isn't found until late has passed, then so many answers of 200 and 404 by turns.
+// lateRun serves a run that has ended and isn't found until late has passed, then so many responses of 200 and 404 by turns.
 func lateRun(start *time.Time, late time.Duration, missing http.HandlerFunc) http.HandlerFunc {
 	const ended = `"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}`
 	return func(w http.ResponseWriter, req *http.Request) {
@@ -54,17 +54,17 @@ func lateRun(start *time.Time, late time.Duration, missing http.HandlerFunc) htt
 		case time.Since(*start) < late:
 			missing(w, req)
 		case strings.HasSuffix(req.URL.Path, "/pipelines"):
-			answerJSON(`{"values":[]}`)(w, req)
+			serveJSON(`{"values":[]}`)(w, req)
 		case strings.HasSuffix(req.URL.Path, "/steps"):
-			answerJSON(`{"values":[]}`)(w, req)
+			serveJSON(`{"values":[]}`)(w, req)
 		default:
-			answerJSON(`{`+ended+`}`)(w, req)
+			serveJSON(`{`+ended+`}`)(w, req)
 		}
 	}
 }
 
 func TestARunThatIsNotFoundAtFirstIsWaitedForTenSeconds(t *testing.T) {
-	gone := answer(404, "application/json", `{"error":{"message":"Not found"}}`)
+	gone := serve(404, "application/json", `{"error":{"message":"Not found"}}`)
 	for name, wait := range waysToWait() {
 		for late, tc := range map[string]struct {
 			after   time.Duration
@@ -77,9 +77,9 @@ func TestARunThatIsNotFoundAtFirstIsWaitedForTenSeconds(t *testing.T) {
 			"found after nine seconds":   {9 * time.Second, gone, 10 * time.Second, nil},
 			"found after eleven seconds": {11 * time.Second, gone, 10 * time.Second, pipelines.ErrNotFound},
 			"never found":                {time.Hour, gone, 10 * time.Second, pipelines.ErrNotFound},
-			"never found, says a page":   {time.Hour, answer(404, "text/html", "<html>"), 10 * time.Second, pipelines.ErrNotFound},
-			"not to be seen":             {time.Hour, answer(403, "text/plain", ""), 0, pipelines.ErrForbidden},
-			"gone":                       {time.Hour, answer(410, "text/plain", ""), 0, pipelines.ErrGone},
+			"never found, says a page":   {time.Hour, serve(404, "text/html", "<html>"), 10 * time.Second, pipelines.ErrNotFound},
+			"not to be seen":             {time.Hour, serve(403, "text/plain", ""), 0, pipelines.ErrForbidden},
+			"gone":                       {time.Hour, serve(410, "text/plain", ""), 0, pipelines.ErrGone},
 		} {
 			t.Run(name+", "+late, func(t *testing.T) {
 				var start time.Time
@@ -103,9 +103,9 @@ func TestARunThatIsNotFoundForAMomentIsWaitedFor(t *testing.T) {
 				age := time.Since(start)
 				switch {
 				case age == 0 && strings.HasSuffix(req.URL.Path, "/1"):
-					answerJSON(`{"build_number":1,"state":{"name":"IN_PROGRESS"}}`)(w, req)
+					serveJSON(`{"build_number":1,"state":{"name":"IN_PROGRESS"}}`)(w, req)
 				case age < 5*time.Second: // a replica that lags behind
-					answer(404, "text/plain", "")(w, req)
+					serve(404, "text/plain", "")(w, req)
 				default:
 					lateRun(&start, 0, nil)(w, req)
 				}
@@ -119,10 +119,10 @@ func TestARunThatIsNotFoundForAMomentIsWaitedFor(t *testing.T) {
 }
 
 func TestTenSecondsAreOnlyForRunsThatAreNotFound(t *testing.T) {
-	inBubble(t, answer(404, "text/plain", ""), func(t *testing.T, _ *pipelines.Client, asked func() int) {
+	inBubble(t, serve(404, "text/plain", ""), func(t *testing.T, _ *pipelines.Client, asked func() int) {
 		start := time.Now()
 		c, err := pipelines.NewClient(pipelines.WithBaseURL("http://api.example"), pipelines.WithTokenURL("http://api.example/token"),
-			pipelines.WithClientCredentials("id", "s3cret"), pipelines.WithHTTPClient(&http.Client{Transport: hosts{"http://api.example": answer(404, "text/plain", "")}}))
+			pipelines.WithClientCredentials("id", "s3cret"), pipelines.WithHTTPClient(&http.Client{Transport: hosts{"http://api.example": serve(404, "text/plain", "")}}))
 		require.NoError(t, err)
 		_, err = c.Pipelines.Wait(t.Context(), repo, "1", nil)
 		require.ErrorContains(t, err, "credentials", "it is the token endpoint that isn't found")
@@ -135,11 +135,11 @@ func TestWaitAllSeesTheOthersThoughOneRunIsNotFound(t *testing.T) {
 	inBubble(t, func(w http.ResponseWriter, req *http.Request) {
 		switch {
 		case strings.HasSuffix(req.URL.Path, "/pipelines"):
-			answerJSON(`{"values":[]}`)(w, req)
+			serveJSON(`{"values":[]}`)(w, req)
 		case strings.HasSuffix(req.URL.Path, "/1"):
-			answer(404, "text/plain", "")(w, req)
+			serve(404, "text/plain", "")(w, req)
 		default:
-			answerJSON(`{"build_number":2,"state":{"name":"IN_PROGRESS"}}`)(w, req)
+			serveJSON(`{"build_number":2,"state":{"name":"IN_PROGRESS"}}`)(w, req)
 		}
 	}, func(t *testing.T, c *pipelines.Client, _ func() int) {
 		start := time.Now()

@@ -224,11 +224,11 @@ func TestWatchWaitsForStepsThatEndLaterThanTheirPipeline(t *testing.T) {
 			case strings.HasSuffix(req.URL.Path, "/log"):
 				serveLog([]byte("all"), "")(w, req)
 			case strings.HasSuffix(req.URL.Path, "/steps") && late:
-				answerJSON(`{"values":[{"uuid":"{s}","name":"A","state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}]}`)(w, req)
+				serveJSON(`{"values":[{"uuid":"{s}","name":"A","state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}]}`)(w, req)
 			case strings.HasSuffix(req.URL.Path, "/steps"):
-				answerJSON(`{"values":[{"uuid":"{s}","name":"A","state":{"name":"IN_PROGRESS"}}]}`)(w, req)
+				serveJSON(`{"values":[{"uuid":"{s}","name":"A","state":{"name":"IN_PROGRESS"}}]}`)(w, req)
 			default:
-				answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`)(w, req)
+				serveJSON(`{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`)(w, req)
 			}
 		}}}
 		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
@@ -366,11 +366,11 @@ func paused(begin time.Time, stage, lag string, besides bool) http.HandlerFunc {
 			if besides {
 				steps += `,{"uuid":"{B}","name":"B",` + state(`{"name":"IN_PROGRESS"}`) + `}`
 			}
-			answerJSON(`{"values":[`+steps+`]}`)(w, req)
+			serveJSON(`{"values":[`+steps+`]}`)(w, req)
 		case age >= 10*time.Second:
-			answerJSON(`{"state":{"name":"IN_PROGRESS","stage":{"name":"`+stage+`"}}}`)(w, req)
+			serveJSON(`{"state":{"name":"IN_PROGRESS","stage":{"name":"`+stage+`"}}}`)(w, req)
 		default:
-			answerJSON(`{"state":{"name":"IN_PROGRESS","stage":{"name":"RUNNING"}}}`)(w, req)
+			serveJSON(`{"state":{"name":"IN_PROGRESS","stage":{"name":"RUNNING"}}}`)(w, req)
 		}
 	}
 }
@@ -513,13 +513,13 @@ func TestWatchIsNotKeptFromOtherStepsByALogThatCannotBeRead(t *testing.T) {
 	inBubble(t, func(w http.ResponseWriter, req *http.Request) {
 		switch {
 		case strings.Contains(req.URL.Path, "A}/log") && time.Since(begin) < 20*time.Second:
-			answer(503, "text/plain", "")(w, req)
+			serve(503, "text/plain", "")(w, req)
 		case strings.HasSuffix(req.URL.Path, "/log"):
 			serveLog([]byte("all\n"), "")(w, req)
 		case strings.HasSuffix(req.URL.Path, "/steps"):
-			answerJSON(`{"values":[{"uuid":"{A}","name":"A",`+ended+`},{"uuid":"{B}","name":"B",`+ended+`}]}`)(w, req)
+			serveJSON(`{"values":[{"uuid":"{A}","name":"A",`+ended+`},{"uuid":"{B}","name":"B",`+ended+`}]}`)(w, req)
 		default:
-			answerJSON(`{`+ended+`}`)(w, req)
+			serveJSON(`{`+ended+`}`)(w, req)
 		}
 	}, func(t *testing.T, c *pipelines.Client, _ func() int) {
 		begin = time.Now()
@@ -588,11 +588,11 @@ func TestWatchReadsTheLogOfAStepThatRunsAgain(t *testing.T) {
 			case strings.HasSuffix(req.URL.Path, "/log"):
 				serveLog([]byte(log), "")(w, req)
 			case strings.HasSuffix(req.URL.Path, "/steps"):
-				answerJSON(fmt.Sprintf(`{"values":[{"uuid":"{s}","name":"A","run_number":%d,"state":{"name":%q%s}}]}`, run, state, result))(w, req)
+				serveJSON(fmt.Sprintf(`{"values":[{"uuid":"{s}","name":"A","run_number":%d,"state":{"name":%q%s}}]}`, run, state, result))(w, req)
 			case age > 40*time.Second:
-				answerJSON(`{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`)(w, req)
+				serveJSON(`{"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`)(w, req)
 			default:
-				answerJSON(`{"state":{"name":"IN_PROGRESS"}}`)(w, req)
+				serveJSON(`{"state":{"name":"IN_PROGRESS"}}`)(w, req)
 			}
 		}}}
 		seen, err := collect(t, t.Context(), newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)), "1")

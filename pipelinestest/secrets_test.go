@@ -165,7 +165,7 @@ func TestNoResponseContainsASecret(t *testing.T) {
 		}
 		a := f.get(path, bearer...)
 		visited[path] = a.StatusCode
-		assertAnswerSilent(t, path, a)
+		assertResponseSilent(t, path, a)
 		if !strings.HasPrefix(a.text, "{") {
 			continue
 		}
@@ -206,12 +206,12 @@ func TestNoResponseContainsASecret(t *testing.T) {
 		{http.MethodPost, site + "/pipelines", `{"target":` + mainBranch + `,"variables":[{"key":"K","value":"` + canary + `","secured":true}]}`},
 		{http.MethodPost, site + "/pipelines", `{"target":{"type":"x"},"variables":[{"key":"K","value":"` + canary + `","secured":true}]}`},
 	} {
-		assertAnswerSilent(t, sent[0]+" "+sent[1], f.send(sent[0], sent[1], sent[2], append(bearer, "Content-Type", "application/json")...))
+		assertResponseSilent(t, sent[0]+" "+sent[1], f.send(sent[0], sent[1], sent[2], append(bearer, "Content-Type", "application/json")...))
 	}
-	assertAnswerSilent(t, "unknown credentials", f.get(site+"/pipelines", "Authorization", "Bearer x"+canary))
+	assertResponseSilent(t, "unknown credentials", f.get(site+"/pipelines", "Authorization", "Bearer x"+canary))
 }
 
-func assertAnswerSilent(t *testing.T, of string, a response) {
+func assertResponseSilent(t *testing.T, of string, a response) {
 	t.Helper()
 	assert.NotContains(t, a.text, canary, of)
 	assert.NotContains(t, a.text, base64.StdEncoding.EncodeToString([]byte(canary)), of)

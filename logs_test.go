@@ -64,7 +64,7 @@ func TestALogIsReadWhole(t *testing.T) {
 	}
 }
 
-func TestALostConnectionIsResumedWhereItBroke(t *testing.T) {
+func TestALogResumesWhereItsConnectionWasLost(t *testing.T) {
 	content := noise(10_000)
 	srv := record(t, sequence(cut(4_000, serveLog(content, `"v1"`)), serveLog(content, `"v1"`)))
 	var got bytes.Buffer
@@ -140,7 +140,7 @@ func TestAStepWithoutALogIsNotFound(t *testing.T) {
 	require.ErrorContains(t, err, "does not exist")
 }
 
-func TestAnExpiredStorageLinkIsAskedForAgain(t *testing.T) {
+func TestALogRequestsAnotherLinkWhenItsLinkHasExpired(t *testing.T) {
 	content := noise(50_000)
 	expired := serve(403, "application/xml", "<Error><Code>AccessDenied</Code></Error>")
 	storage := record(t, sequence(expired, cut(20_000, serveLog(content, `"v1"`)), expired, serveLog(content, `"v1"`)))
@@ -186,7 +186,7 @@ func TestALogThatGrewWhileTheConnectionWasLostIsReadOn(t *testing.T) {
 	require.True(t, bytes.Equal(content, got))
 }
 
-func TestServersThatLieAboutRangesAreFoundOut(t *testing.T) {
+func TestLogsDetectServersThatLieAboutRanges(t *testing.T) {
 	content := noise(1_000)
 	partial := func(contentRange string, body []byte) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -328,7 +328,7 @@ func (w *failingWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestAWriterThatFailsEndsTheCopy(t *testing.T) {
+func TestALogStopsAtAWriterThatFails(t *testing.T) {
 	srv := record(t, serveLog(noise(1_000_000), ""))
 	n, err := io.Copy(&failingWriter{n: 200_000}, openLog(t, newClient(t, srv.base()), nil))
 	require.ErrorIs(t, err, errDiskFull)

@@ -118,7 +118,7 @@ func TestARunThatIsNotFoundForAMomentIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestTenSecondsAreOnlyForRunsThatAreNotFound(t *testing.T) {
+func TestWaitAllowsTenSecondsOnlyForRunsThatAreNotFound(t *testing.T) {
 	inBubble(t, serve(404, "text/plain", ""), func(t *testing.T, _ *pipelines.Client, asked func() int) {
 		start := time.Now()
 		c, err := pipelines.NewClient(pipelines.WithBaseURL("http://api.example"), pipelines.WithTokenURL("http://api.example/token"),

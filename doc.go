@@ -130,12 +130,12 @@
 //
 // # Following a run
 //
+// Four methods poll, within a budget of requests per hour:
+//
 //   - [PipelinesService.Wait]: returns a run once it has ended, or is paused
 //   - [PipelinesService.WaitAll]: does so for several runs of a repository
 //   - [PipelinesService.Watch]: yields each change of a run and its steps, and their logs
 //   - [StepsService.FollowLog]: reads a log while it grows
-//
-// They poll within a budget of requests per hour.
 //
 // # Testing
 //

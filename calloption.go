@@ -37,8 +37,12 @@ func WithQuery(key, value string) CallOption {
 // them, and would carry such a request out twice.
 var idempotencyKeys = []string{"Idempotency-Key", "X-Idempotency-Key"}
 
+// unsentHeaders are the headers that net/http doesn't send: it makes its own of them.
+var unsentHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Trailer"}
+
 // WithHeader sets a header of the request, in place of the package's own. It is sent to the API, not to storage hosts.
-// Authorization is an [ErrInvalidArgument]: credentials are options of [NewClient].
+// Authorization is an [ErrInvalidArgument], because credentials are options of [NewClient], and so are headers that net/http makes
+// itself, such as Host.
 func WithHeader(key, value string) CallOption {
 	key = http.CanonicalHeaderKey(key)
 	return callOption(func(k *call) error {
@@ -47,6 +51,8 @@ func WithHeader(key, value string) CallOption {
 			return invalidArgument("WithHeader: %q is not a header's name", key)
 		case !header.ValidValue(value):
 			return invalidArgument("WithHeader: the value of %s has control characters", key)
+		case slices.Contains(unsentHeaders, key):
+			return invalidArgument("WithHeader: net/http doesn't send %s", key)
 		case key == "Authorization":
 			return invalidArgument("WithHeader: credentials are an option of the client")
 		case k.at.op.safety == once && slices.Contains(idempotencyKeys, key):

@@ -269,3 +269,15 @@ func TestWithHeaderSendsARefererOfTheUser(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "https://tool.example", srv.only(t).Header.Get("Referer"))
 }
+
+func TestWithHeaderRefusesWhatNetHTTPDoesNotSend(t *testing.T) {
+	srv := record(t, serveJSON(`{}`))
+	for _, name := range []string{"Host", "content-length", "Transfer-Encoding", "Trailer"} {
+		t.Run(name, func(t *testing.T) {
+			_, err := newClient(t, srv.base()).Pipelines.Get(t.Context(), repo, "1", pipelines.WithHeader(name, "x"))
+			require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+			require.ErrorContains(t, err, http.CanonicalHeaderKey(name))
+		})
+	}
+	srv.requireSent(t, 0)
+}

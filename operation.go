@@ -37,9 +37,12 @@ func OperationFromContext(ctx context.Context) (op Operation, ok bool) {
 		return Operation{}, false
 	}
 	op = info.operation
-	op.Storage = ctx.Value(storageKey{}) != nil
+	op.Storage = isStorage(ctx)
 	return op, true
 }
+
+// isStorage reports whether ctx belongs to a request to a storage host.
+func isStorage(ctx context.Context) bool { return ctx.Value(storageKey{}) != nil }
 
 // AttemptFromContext returns the number of the attempt, counted from 1, that a request's context belongs to, for tracing and
 // metrics in an [http.RoundTripper]. A request that follows a redirect has the number of its attempt.

@@ -26,10 +26,10 @@ type RetryPolicy struct {
 	// MaxWait bounds every wait after a failure. The default is 30s, or MinWait if that is longer.
 	MaxWait time.Duration
 	// MaxRetryAfter is the longest Retry-After to wait for. A longer one ends the call at once. The default
-	// is 1m; a negative one means that no Retry-After is waited for.
+	// is 1m, or MaxQuotaWait if that is longer. A negative one means that no Retry-After is waited for.
 	MaxRetryAfter time.Duration
-	// MaxQuotaWait is how long one call waits after 429s in all, in steps that grow to 30s. The default is
-	// 1m.
+	// MaxQuotaWait is how long one call waits after 429s in all, in steps that grow to 30s. A 429 whose
+	// Retry-After doesn't fit ends the call at once. The default is 1m, or MaxRetryAfter if that is longer.
 	MaxQuotaWait time.Duration
 }
 
@@ -48,9 +48,9 @@ func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
 	p.MaxAttempts = cmp.Or(p.MaxAttempts, 5)
 	p.MinWait = cmp.Or(p.MinWait, 500*time.Millisecond)
 	p.MaxWait = cmp.Or(p.MaxWait, max(30*time.Second, p.MinWait))
-	p.MaxRetryAfter = cmp.Or(p.MaxRetryAfter, time.Minute)
-	p.MaxRetryAfter = max(0, p.MaxRetryAfter)
-	p.MaxQuotaWait = cmp.Or(p.MaxQuotaWait, time.Minute)
+	retryAfter, quotaWait := p.MaxRetryAfter, p.MaxQuotaWait
+	p.MaxRetryAfter = max(0, cmp.Or(retryAfter, max(time.Minute, quotaWait)))
+	p.MaxQuotaWait = cmp.Or(quotaWait, max(time.Minute, retryAfter))
 	if p.MinWait > p.MaxWait {
 		return p, fmt.Errorf("RetryPolicy.MinWait %v is longer than MaxWait %v", p.MinWait, p.MaxWait)
 	}

@@ -459,6 +459,43 @@ func TestARetryAfterThatIsInvalidIsIgnored(t *testing.T) {
 	}
 }
 
+func TestALongerQuotaWaitAlsoWaitsForLongerRetryAfters(t *testing.T) {
+	for _, tc := range []struct {
+		name       string
+		policy     pipelines.RetryPolicy
+		retryAfter string
+		want       time.Duration // until the call succeeds; 0: it fails at once
+	}{
+		{"defaults, a minute", pipelines.RetryPolicy{}, "60", time.Minute},
+		{"defaults, longer", pipelines.RetryPolicy{}, "61", 0},
+		{"MaxQuotaWait alone", pipelines.RetryPolicy{MaxQuotaWait: 5 * time.Minute}, "120", 2 * time.Minute},
+		{"MaxRetryAfter alone", pipelines.RetryPolicy{MaxRetryAfter: 10 * time.Minute}, "300", 5 * time.Minute},
+		{"a shorter MaxRetryAfter", pipelines.RetryPolicy{MaxQuotaWait: 5 * time.Minute, MaxRetryAfter: time.Minute}, "120", 0},
+		{"a shorter MaxQuotaWait", pipelines.RetryPolicy{MaxQuotaWait: time.Minute, MaxRetryAfter: 5 * time.Minute}, "120", 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start, sent := time.Now(), 0
+				c := viaFunc(t, func(req *http.Request) (*http.Response, error) {
+					if sent++; sent > 1 {
+						return respond(req, 200, "{}"), nil
+					}
+					resp := respond(req, 429, "")
+					resp.Header.Set("Retry-After", tc.retryAfter)
+					return resp, nil
+				}, pipelines.WithRetry(tc.policy))
+				_, err := c.Pipelines.Get(t.Context(), repo, "1")
+				require.Equal(t, tc.want, time.Since(start))
+				if tc.want == 0 {
+					require.ErrorIs(t, err, pipelines.ErrRateLimited)
+					return
+				}
+				require.NoError(t, err)
+			})
+		})
+	}
+}
+
 func TestANegativeMaxRetryAfterWaitsForNone(t *testing.T) {
 	for _, status := range []int{429, 503} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {

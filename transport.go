@@ -173,7 +173,7 @@ func (k *call) log(ctx context.Context, resp *http.Response, err error, took tim
 	}
 	attrs := []slog.Attr{
 		slog.String("operation", k.at.op.Name), slog.String("method", k.at.op.Method), slog.String("path", k.at.op.Path),
-		slog.Int("attempt", int(k.info.attempts.Load())), slog.Duration("duration", took),
+		slog.Bool("storage", isStorage(ctx)), slog.Int("attempt", int(k.info.attempts.Load())), slog.Duration("duration", took),
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", k.maskError(stripURL(err)).Error()))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptrace"
@@ -207,7 +208,7 @@ func TestLoggerLogsEachAttemptAndNothingSecret(t *testing.T) {
 	require.Error(t, err)
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 	require.Len(t, lines, 5)
-	require.Contains(t, lines[0], "operation=Pipelines.Get method=GET path=/repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid} attempt=1")
+	require.Contains(t, lines[0], "operation=Pipelines.Get method=GET path=/repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid} storage=false attempt=1")
 	require.Contains(t, lines[0], "status=502 request_id=r-1")
 	require.Contains(t, lines[1], "attempt=2")
 	require.Contains(t, lines[1], "status=200")
@@ -244,4 +245,18 @@ func TestTransportsThatMisbehaveDoNoHarm(t *testing.T) {
 		require.Error(t, err)
 		require.Equal(t, []string{"Bearer t0ken", "Bearer t0ken", "Bearer t0ken"}, seen)
 	})
+}
+
+func TestLoggerTellsRequestsToStorageHosts(t *testing.T) {
+	storage := record(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a log\n") })
+	api := record(t, http.RedirectHandler(storage.base()+"/log", http.StatusTemporaryRedirect).ServeHTTP)
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	stream, err := newClient(t, api.base(), pipelines.WithLogger(logger)).Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
+	require.NoError(t, err)
+	require.NoError(t, stream.Close())
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	require.Len(t, lines, 2)
+	require.Contains(t, lines[0], "storage=false")
+	require.Contains(t, lines[1], "storage=true")
 }

@@ -330,7 +330,7 @@ func (cfg *config) client() (*Client, error) {
 		stall: cfg.stall, guard: exchange.NewGuard(cfg.stall),
 	}
 	if !cfg.noCircuit && cfg.policy.MaxAttempts > 1 { // else no call waits for anything
-		t.circuit = circuit.New(cfg.policy.quotaBackoff, cfg.policy.MaxRetryAfter, errHeldBack)
+		t.circuit = circuit.New(cfg.policy.quotaBackoff, cfg.policy.quotaRetryAfter, errHeldBack)
 	}
 	if cfg.credentials != nil {
 		t.credentials = cfg.credentials(cfg)

@@ -345,6 +345,8 @@ func TestALongErrorBodyIsCut(t *testing.T) {
 	require.Less(t, len(e.Error()), 1000)
 	e = apiError(t, 500, http.Header{"Content-Type": {"text/plain"}}, "a"+strings.Repeat("ä", 1<<20))
 	require.Len(t, e.Body, 4<<10-1, "no character is cut in two")
+	e = apiError(t, 500, http.Header{"Content-Type": {"application/octet-stream"}}, strings.Repeat("\x80", 5000))
+	require.Len(t, e.Body, 4<<10, "what is no UTF-8")
 }
 
 func TestErrorsAreUTF8WhateverTheServiceSends(t *testing.T) {

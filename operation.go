@@ -22,7 +22,8 @@ type requestInfo struct {
 	attempts  atomic.Int32 // begun
 }
 
-// infoKey is the key of a request's *requestInfo in its context. storageKey is set in the contexts of requests to storage hosts.
+// infoKey is the key of a request's *requestInfo in its context. The same is under
+// storageKey in the contexts of requests to storage hosts.
 type (
 	infoKey    struct{}
 	storageKey struct{}
@@ -42,7 +43,10 @@ func OperationFromContext(ctx context.Context) (op Operation, ok bool) {
 }
 
 // isStorage reports whether ctx belongs to a request to a storage host.
-func isStorage(ctx context.Context) bool { return ctx.Value(storageKey{}) != nil }
+func isStorage(ctx context.Context) bool {
+	info := ctx.Value(storageKey{})
+	return info != nil && info == ctx.Value(infoKey{})
+}
 
 // AttemptFromContext returns the number of the attempt, counted from 1, that a request's context belongs to, for tracing and
 // metrics in an [http.RoundTripper]. A request that follows a redirect has the number of its attempt.

@@ -25,7 +25,7 @@ func proxyFailure(transport http.RoundTripper, req *http.Request, x *exchange.Ex
 	}
 	proxy, failed := inner.Proxy(req)
 	switch {
-	case failed != nil && !x.AskedForConnection(): // net/http asks for the proxy before it asks for a connection
+	case failed != nil && err.Error() == failed.Error() && !x.AskedForConnection(): // net/http asks for the proxy first
 		if strings.Contains(failed.Error(), "@") { // it quotes an address with a password that net/http can't parse
 			failed = errors.New("its address can't be used")
 		}

@@ -26,11 +26,14 @@ type RetryPolicy struct {
 	// MaxWait bounds every wait after a failure. The default is 30s, or MinWait if that is longer.
 	MaxWait time.Duration
 	// MaxRetryAfter is the longest Retry-After to wait for. A longer one ends the call at once. The default
-	// is 1m, or MaxQuotaWait if that is longer. A negative one means that no Retry-After is waited for.
+	// is 1m, and for a 429 MaxQuotaWait if that is longer. A negative one means that no Retry-After is waited
+	// for.
 	MaxRetryAfter time.Duration
 	// MaxQuotaWait is how long one call waits after 429s in all, in steps that grow to 30s. A 429 whose
 	// Retry-After doesn't fit ends the call at once. The default is 1m, or MaxRetryAfter if that is longer.
 	MaxQuotaWait time.Duration
+
+	quotaRetryAfter time.Duration // MaxRetryAfter of a 429
 }
 
 func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
@@ -49,8 +52,12 @@ func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
 	p.MinWait = cmp.Or(p.MinWait, 500*time.Millisecond)
 	p.MaxWait = cmp.Or(p.MaxWait, max(30*time.Second, p.MinWait))
 	retryAfter, quotaWait := p.MaxRetryAfter, p.MaxQuotaWait
-	p.MaxRetryAfter = max(0, cmp.Or(retryAfter, max(time.Minute, quotaWait)))
+	p.MaxRetryAfter = max(0, cmp.Or(retryAfter, time.Minute))
 	p.MaxQuotaWait = cmp.Or(quotaWait, max(time.Minute, retryAfter))
+	p.quotaRetryAfter = p.MaxRetryAfter
+	if retryAfter == 0 {
+		p.quotaRetryAfter = max(p.MaxRetryAfter, p.MaxQuotaWait)
+	}
 	if p.MinWait > p.MaxWait {
 		return p, fmt.Errorf("RetryPolicy.MinWait %v is longer than MaxWait %v", p.MinWait, p.MaxWait)
 	}
@@ -61,18 +68,18 @@ func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
 // bound that doubles, so that clients which failed together don't retry together. If the service asks for less than a second, the
 // random time counts too.
 func (p RetryPolicy) backoff(n int, asked time.Duration) time.Duration {
-	return p.growing(n, asked, p.MaxWait)
+	return p.growing(n, min(asked, p.MaxRetryAfter), p.MaxWait)
 }
 
 // quotaBackoff returns how long to wait after a 429 that follows n others. Its bound grows beyond a short MaxWait, because 429s don't
 // use up attempts.
 func (p RetryPolicy) quotaBackoff(n int, asked time.Duration) time.Duration {
-	return p.growing(n, asked, max(p.MaxWait, 30*time.Second))
+	return p.growing(n, min(asked, p.quotaRetryAfter), max(p.MaxWait, 30*time.Second))
 }
 
 func (p RetryPolicy) growing(n int, asked, bound time.Duration) time.Duration {
 	if asked >= time.Second {
-		return min(asked, p.MaxRetryAfter)
+		return asked
 	}
 	if d := p.MinWait << min(n, 40); d > 0 && d>>min(n, 40) == p.MinWait && d < bound {
 		bound = d
@@ -207,7 +214,7 @@ func (k *call) retryVerdict(ctx context.Context, err error, asked time.Duration)
 func (k *call) quotaVerdict(ctx context.Context, e *APIError) verdict {
 	k.quota.Refusals++
 	left := k.quota.Left()
-	if !k.quota.CanWait() || ctx.Err() != nil || e.RetryAfter > min(k.policy.MaxRetryAfter, left) {
+	if !k.quota.CanWait() || ctx.Err() != nil || e.RetryAfter > min(k.policy.quotaRetryAfter, left) {
 		return verdict{err: e}
 	}
 	wait := k.policy.quotaBackoff(k.quota.Refusals-1, e.RetryAfter)

@@ -496,6 +496,18 @@ func TestALongerQuotaWaitAlsoWaitsForLongerRetryAfters(t *testing.T) {
 	}
 }
 
+func TestALongerQuotaWaitIsForTheQuotaOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent, err := waits(t, pipelines.RetryPolicy{MaxQuotaWait: 5 * time.Minute}, func(_ int, req *http.Request) *http.Response {
+			resp := respond(req, 503, "")
+			resp.Header.Set("Retry-After", "120")
+			return resp
+		})
+		require.ErrorIs(t, err, pipelines.ErrServer)
+		require.Len(t, sent, 1)
+	})
+}
+
 func TestANegativeMaxRetryAfterWaitsForNone(t *testing.T) {
 	for _, status := range []int{429, 503} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {

@@ -67,9 +67,15 @@ func (k *call) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // roundTripForeign sends a request to a storage host: without credentials, limiter and circuit.
 func (k *call) roundTripForeign(req *http.Request) (*http.Response, error) {
-	ctx := context.WithValue(req.Context(), storageKey{}, true)
+	ctx := context.WithValue(req.Context(), storageKey{}, &k.info)
+	foreign := req.WithContext(ctx)
+	foreign.Header = foreignHeader(req.Header)
+	if req.Body != nil { // which a redirect with 307 or 308 takes along
+		req.Body.Close()
+		foreign.Body, foreign.GetBody, foreign.ContentLength = nil, nil, 0
+	}
 	start := time.Now()
-	resp, err := k.sendOne(req.WithContext(ctx), foreignHeader(req.Header))
+	resp, err := k.sendOne(foreign, foreign.Header)
 	if k.client.transport.logger != nil {
 		k.log(ctx, resp, err, time.Since(start))
 	}
@@ -125,6 +131,9 @@ func (k *call) ownHeader(req *http.Request) (http.Header, error) {
 	if err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
+	if k.authorization != "" && k.authorization != value { // an error may show the token before too
+		k.secrets = append(k.secrets, credentialSecrets(k.authorization)...)
+	}
 	k.authorization = value
 	header.Set("Authorization", value)
 	return header, nil
@@ -144,12 +153,20 @@ func foreignHeader(header http.Header) http.Header {
 // sendOne sends a request with the header that its host is to see, and gives it up when nothing arrives for too long.
 func (k *call) sendOne(req *http.Request, header http.Header) (*http.Response, error) {
 	t := k.client.transport
-	x := t.guard.Start(req.Context(), k.at.op.Method)
+	x := t.guard.Start(req.Context(), k.at.op.Method, k.at.op.safety == once)
 	k.exchange = x
+	returned := false
+	defer func() {
+		if !returned { // the transport has panicked
+			_ = x.Fail(nil)
+		}
+	}()
 	out := req.WithContext(x.Context()) //nolint:contextcheck // it is made of the request's own
 	u := *req.URL
 	out.Header, out.URL = header, &u // the transport may take them for its own
+	x.GuardBody(out)
 	resp, err := t.inner.RoundTrip(out)
+	returned = true
 	if resp == nil && err == nil {
 		err = errors.New("the transport returned neither a response nor an error")
 	}

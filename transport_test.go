@@ -3,14 +3,18 @@ package pipelines_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -259,4 +263,127 @@ func TestLoggerTellsRequestsToStorageHosts(t *testing.T) {
 	require.Len(t, lines, 2)
 	require.Contains(t, lines[0], "storage=false")
 	require.Contains(t, lines[1], "storage=true")
+}
+
+// resettingServer is an HTTP/2 server that reads each request to its end and then resets the stream with PROTOCOL_ERROR, as gateways do
+// that can't read a response. net/http takes that for a request that wasn't processed. It returns the number of requests.
+func resettingServer(t *testing.T) (base string, transport *http.Transport, requests *atomic.Int32) {
+	t.Helper()
+	certified := httptest.NewTLSServer(nil)
+	transport = certified.Client().Transport.(*http.Transport).Clone()
+	transport.ForceAttemptHTTP2 = true
+	certified.Close()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}})
+	require.NoError(t, err)
+	t.Cleanup(func() { listener.Close(); transport.CloseIdleConnections() })
+	requests = new(atomic.Int32)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go resetStreams(conn, requests)
+		}
+	}()
+	return "https://" + listener.Addr().String() + "/2.0", transport, requests
+}
+
+// resetStreams speaks as much HTTP/2 as it takes to receive requests.
+func resetStreams(conn net.Conn, requests *atomic.Int32) {
+	defer conn.Close()
+	const data, headers, reset, settings = 0, 1, 3, 4 // types of frames
+	const ack, endOfStream = 1, 1                     // flags
+	write := func(kind, flags byte, stream, payload []byte) {
+		frame := append([]byte{0, 0, byte(len(payload)), kind, flags}, stream...)
+		_, _ = conn.Write(append(frame, payload...))
+	}
+	preface, header, control := make([]byte, 24), make([]byte, 9), make([]byte, 4)
+	if _, err := io.ReadFull(conn, preface); err != nil {
+		return
+	}
+	write(settings, 0, control, nil)
+	for {
+		if _, err := io.ReadFull(conn, header); err != nil {
+			return
+		}
+		length := int64(header[0])<<16 | int64(header[1])<<8 | int64(header[2])
+		if _, err := io.CopyN(io.Discard, conn, length); err != nil {
+			return
+		}
+		switch kind, flags := header[3], header[4]; {
+		case kind == settings && flags&ack == 0:
+			write(settings, ack, control, nil)
+		case (kind == data || kind == headers) && flags&endOfStream != 0:
+			requests.Add(1)
+			write(reset, 0, bytes.Clone(header[5:]), []byte{0, 0, 0, 1}) // PROTOCOL_ERROR
+		}
+	}
+}
+
+func TestAnHTTP2ServerThatResetsEachStreamDoesNotGetAWriteTwice(t *testing.T) {
+	base, transport, requests := resettingServer(t)
+	observed := 0
+	c := newClient(t, base, pipelines.WithHTTPClient(&http.Client{Transport: transport}),
+		pipelines.WithObserver(func(pipelines.Attempt) { observed++ }))
+	for range 2 { // on a new connection, and on a kept one
+		requests.Store(0)
+		_, err := c.Pipelines.Run(t.Context(), repo, mainBranch)
+		require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+		require.EqualValues(t, 1, requests.Load(), "requests")
+	}
+	require.Equal(t, 2, observed, "attempts")
+}
+
+func TestAnHTTP2ServerThatResetsEachStreamGetsFewReads(t *testing.T) {
+	base, transport, requests := resettingServer(t)
+	c := newClient(t, base, pipelines.WithHTTPClient(&http.Client{Transport: transport}))
+	_, err := c.Pipelines.Get(t.Context(), repo, "1")
+	require.ErrorContains(t, err, "after 3 attempts")
+	require.LessOrEqual(t, requests.Load(), int32(3*5), "requests")
+	requests.Store(0)
+	err = c.Do(t.Context(), http.MethodPost, "/refresh", nil, nil)
+	require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+	require.LessOrEqual(t, requests.Load(), int32(3), "requests without a body")
+}
+
+func TestARedirectToAnotherHostTakesNoBodyAlong(t *testing.T) {
+	var foreign []byte
+	c := viaFunc(t, func(req *http.Request) (*http.Response, error) {
+		if req.URL.Host == "storage.example" {
+			if req.Body != nil {
+				foreign, _ = io.ReadAll(req.Body)
+			}
+			return respond(req, 200, "{}"), nil
+		}
+		resp := respond(req, 307, "")
+		resp.Header.Set("Location", "https://storage.example/")
+		return resp, nil
+	})
+	body := pipelines.VariableRequest{Key: "K", Value: "s3cret-value", Secured: new(true)}
+	require.NoError(t, c.Do(t.Context(), http.MethodGet, "/search", body, nil))
+	require.Empty(t, foreign)
+}
+
+func TestARequestWithTheContextOfAStorageRequestIsNone(t *testing.T) {
+	var storage []bool
+	var c *pipelines.Client
+	c = viaFunc(t, func(req *http.Request) (*http.Response, error) {
+		o, _ := pipelines.OperationFromContext(req.Context())
+		storage = append(storage, o.Storage)
+		switch {
+		case req.URL.Host == "storage.example":
+			_, err := c.Pipelines.Get(req.Context(), repo, "1")
+			return respond(req, 200, "a log"), err
+		case o.Name == "Pipelines.Get":
+			return respond(req, 200, "{}"), nil
+		}
+		resp := respond(req, 307, "")
+		resp.Header.Set("Location", "https://storage.example/")
+		return resp, nil
+	})
+	log, err := c.Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
+	require.NoError(t, err)
+	require.NoError(t, log.Close())
+	require.Equal(t, []bool{false, true, false}, storage)
 }

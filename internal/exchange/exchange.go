@@ -45,9 +45,10 @@ type Exchange struct {
 	ended bool
 }
 
-// Start begins an exchange, before its request has a connection.
-func (g *Guard) Start(ctx context.Context, method string) *Exchange {
+// Start begins an exchange, before its request has a connection. once says that the request must not be sent twice.
+func (g *Guard) Start(ctx context.Context, method string, once bool) *Exchange {
 	x := &Exchange{guard: g}
+	x.once = once
 	ctx, x.cancel = context.WithCancel(ctx)
 	x.ctx = x.trace(ctx, method != http.MethodGet)
 	x.since.Store(time.Now().UnixNano())
@@ -58,12 +59,15 @@ func (g *Guard) Start(ctx context.Context, method string) *Exchange {
 // Context is the context to send the request with. It ends when the exchange is given up or ended.
 func (x *Exchange) Context() context.Context { return x.ctx }
 
-// Fail ends an exchange that got no response, and returns err, or [ErrStalled] if the exchange was given up.
+// Fail ends an exchange that got no response, and returns err, or [ErrStalled] or [ErrRepeated] if the exchange was given up.
 func (x *Exchange) Fail(err error) error {
 	x.timer.Stop()
 	x.end()
-	if x.stalled.Load() {
+	switch {
+	case x.stalled.Load():
 		return ErrStalled
+	case x.repeated.Load():
+		return ErrRepeated
 	}
 	return err
 }

@@ -32,7 +32,7 @@ func closed(conn net.Conn) bool {
 func TestAnExchangeWithoutAConnectionIsCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet)
+		x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet, false)
 		<-x.Context().Done()
 		require.Equal(t, time.Minute, time.Since(start))
 		require.ErrorIs(t, x.Fail(context.Canceled), exchange.ErrStalled)
@@ -43,7 +43,7 @@ func TestASilentConnectionIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn, peer := net.Pipe()
 		defer peer.Close()
-		x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet)
+		x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet, false)
 		gotConn(x, conn, true)
 		<-x.Context().Done()
 		require.True(t, closed(conn))
@@ -57,7 +57,7 @@ func TestAConnectionThatAnotherExchangeHearsFromStaysOpen(t *testing.T) {
 		defer conn.Close()
 		defer peer.Close()
 		guard := exchange.NewGuard(time.Minute)
-		silent, heard := guard.Start(t.Context(), http.MethodGet), guard.Start(t.Context(), http.MethodGet)
+		silent, heard := guard.Start(t.Context(), http.MethodGet, false), guard.Start(t.Context(), http.MethodGet, false)
 		gotConn(silent, conn, true)
 		gotConn(heard, conn, true)
 		time.Sleep(30 * time.Second)
@@ -74,7 +74,7 @@ func TestAFreshConnectionWasHeardWhenItWasMade(t *testing.T) {
 		conn, peer := net.Pipe()
 		defer conn.Close()
 		defer peer.Close()
-		x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet)
+		x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet, false)
 		time.Sleep(50 * time.Second) // a slow handshake
 		gotConn(x, conn, false)
 		<-x.Context().Done()
@@ -85,7 +85,7 @@ func TestAFreshConnectionWasHeardWhenItWasMade(t *testing.T) {
 
 func TestTheTimeBetweenTwoReadsDoesNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet)
+		x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet, false)
 		r, w := io.Pipe()
 		body := x.Body(r, unchanged)
 		defer body.Close()
@@ -107,7 +107,7 @@ func TestTheTimeBetweenTwoReadsDoesNotCount(t *testing.T) {
 }
 
 func TestAnErrorThatIsNoStallPassesUnchanged(t *testing.T) {
-	x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet)
+	x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet, false)
 	require.Equal(t, io.ErrUnexpectedEOF, x.Fail(io.ErrUnexpectedEOF))
 	require.Error(t, x.Context().Err(), "the exchange has ended")
 }

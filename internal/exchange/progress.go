@@ -3,29 +3,48 @@ package exchange
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
 )
 
+// ErrRepeated is the error of an exchange whose transport was about to send the whole request again.
+var ErrRepeated = errors.New("the transport was about to send the request again by itself")
+
+// maxRepeats is how often the transport may send a whole request again that is safe to repeat. It does so on dead connections, and
+// without end where a server resets each HTTP/2 stream.
+const maxRepeats = 3
+
 // progress is how far a request has got. The transport's goroutines report it by [httptrace].
 type progress struct {
-	asked     atomic.Bool // the transport has asked for a connection, so it supports httptrace
-	connected atomic.Bool // and got one
-	reused    atomic.Bool // which was used before
-	written   atomic.Bool // part of the request may have been sent
-	heard     atomic.Bool // part of a response came
-	answered  bool        // a response came
+	once bool // the request must not be sent twice
+
+	asked     atomic.Bool  // the transport has asked for a connection, so it supports httptrace
+	connected atomic.Bool  // and got one
+	reused    atomic.Bool  // which was used before
+	written   atomic.Bool  // part of the request may have been sent
+	whole     atomic.Bool  // all of it was written
+	repeats   atomic.Int32 // attempts of the transport to send it again after that
+	repeated  atomic.Bool  // which were too many
+	heard     atomic.Bool  // part of a response came
+	answered  bool         // a response came
 }
 
 // trace returns a context whose hooks record the progress. The earliest sign of a write counts, because a header in a buffer may
-// have been sent. Without writes only connections are recorded.
+// have been sent. Without writes only connections and whole requests are recorded.
 func (x *Exchange) trace(ctx context.Context, writes bool) context.Context {
 	x.hooks.GetConn = func(string) { x.getConn() }
 	x.hooks.GotConn = func(info httptrace.GotConnInfo) {
 		x.connected.Store(true)
 		x.reused.Store(info.Reused)
 		x.use(info)
+	}
+	x.hooks.WroteRequest = func(info httptrace.WroteRequestInfo) {
+		if info.Err == nil {
+			x.whole.Store(true)
+		}
 	}
 	if writes {
 		x.hooks.WroteHeaderField = func(string, []string) { x.written.Store(true) }
@@ -35,13 +54,41 @@ func (x *Exchange) trace(ctx context.Context, writes bool) context.Context {
 	return httptrace.WithClientTrace(ctx, &x.hooks)
 }
 
-// getConn records that the transport asks for a connection. If it asks again after a reused one, that one was dead and nothing was
-// sent on it: otherwise net/http would not take another. After a response, though, the user's transport asks for a request of its
-// own.
-func (p *progress) getConn() {
-	p.asked.Store(true)
-	if p.reused.Load() && !p.heard.Load() {
-		p.written.Store(false)
+// getConn records that the transport asks for a connection. If it asks again after a reused one and hasn't written the whole request,
+// that one was dead and nothing was sent on it: otherwise net/http would not take another. After a response, though, the user's
+// transport asks for a request of its own.
+func (x *Exchange) getConn() {
+	x.asked.Store(true)
+	switch {
+	case x.heard.Load() || x.answered:
+	case x.whole.Load():
+		_ = x.repeat()
+	case x.reused.Load():
+		x.written.Store(false)
+	}
+}
+
+// repeat ends the exchange if the request must not be sent again.
+func (x *Exchange) repeat() error {
+	if !x.once && x.repeats.Add(1) <= maxRepeats {
+		return nil
+	}
+	x.repeated.Store(true)
+	x.cancel()
+	return ErrRepeated
+}
+
+// GuardBody keeps the transport from reading the body of req again for a request that must not be sent twice.
+func (x *Exchange) GuardBody(req *http.Request) {
+	getBody := req.GetBody
+	if !x.once || getBody == nil {
+		return
+	}
+	req.GetBody = func() (io.ReadCloser, error) {
+		if x.whole.Load() {
+			return nil, x.repeat()
+		}
+		return getBody()
 	}
 }
 
@@ -56,7 +103,7 @@ func (p *progress) Connected() bool { return p.connected.Load() }
 func (p *progress) NothingSent(err error) bool {
 	var dial *net.OpError
 	switch {
-	case p.answered || p.written.Load():
+	case p.answered || p.written.Load() || p.repeated.Load():
 		return false
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return true

@@ -146,7 +146,7 @@ func TestCircuitEndsACallThatItHoldsBackWithItsContext(t *testing.T) {
 		start := time.Now()
 		_, err := c.Pipelines.Run(ctx, repo, mainBranch)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, "held back")
+		require.ErrorContains(t, err, "while waiting for quota after another request got 429")
 		require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 		require.Equal(t, 2*time.Second, time.Since(start))
 		require.Len(t, q.refused, 1)

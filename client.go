@@ -148,7 +148,7 @@ func WithClientCredentials(clientID, clientSecret string) Option {
 func WithTokenURL(u string) Option {
 	return option(func(c *config) error {
 		if _, err := parseBaseURL(u); err != nil {
-			return fmt.Errorf("token URL: %w", err)
+			return fmt.Errorf("token URL %w", err)
 		}
 		c.tokenURL = u
 		return nil
@@ -166,8 +166,8 @@ func WithTokenURL(u string) Option {
 func WithEnv() Option {
 	return option(func(c *config) error {
 		if u := os.Getenv("BITBUCKET_BASE_URL"); u != "" {
-			if err := WithBaseURL(u).configure(c); err != nil {
-				return fmt.Errorf("BITBUCKET_BASE_URL as %w", err)
+			if err := c.setBaseURL("BITBUCKET_BASE_URL", u); err != nil {
+				return err
 			}
 		}
 		if token := os.Getenv("BITBUCKET_TOKEN"); token != "" {
@@ -196,13 +196,16 @@ func WithEnv() Option {
 // WithBaseURL sets the URL that every path is below. The default is https://api.bitbucket.org/2.0. Credentials go to its origin
 // only.
 func WithBaseURL(u string) Option {
-	return option(func(c *config) error {
-		if _, err := parseBaseURL(u); err != nil {
-			return fmt.Errorf("base URL: %w", err)
-		}
-		c.baseURL = u
-		return nil
-	})
+	return option(func(c *config) error { return c.setBaseURL("base URL", u) })
+}
+
+// setBaseURL sets the base URL. name is what errors call it.
+func (cfg *config) setBaseURL(name, u string) error {
+	if _, err := parseBaseURL(u); err != nil {
+		return fmt.Errorf("%s %w", name, err)
+	}
+	cfg.baseURL = u
+	return nil
 }
 
 // WithHTTPClient sends requests through a copy of hc, for a proxy, timeouts or TLS of your own. Its Transport becomes the innermost
@@ -317,7 +320,7 @@ func NewClient(opts ...Option) (*Client, error) {
 func (cfg *config) client() (*Client, error) {
 	base, err := parseBaseURL(cfg.baseURL)
 	if err != nil {
-		return nil, fmt.Errorf("pipelines: %w: base URL: %w", ErrInvalidArgument, err)
+		return nil, fmt.Errorf("pipelines: %w: base URL %w", ErrInvalidArgument, err)
 	}
 	if cfg.httpClient.Transport == nil {
 		cfg.httpClient.Transport = newHTTPTransport()

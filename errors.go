@@ -94,22 +94,35 @@ type APIError struct {
 
 // Error returns operation, method, path, status and the service's messages on one line.
 func (e *APIError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "pipelines: %s: %s %s: %d %s", e.Operation, e.Method, e.Path, e.StatusCode, http.StatusText(e.StatusCode))
-	if e.Message != "" && !strings.EqualFold(e.Message, http.StatusText(e.StatusCode)) {
-		b.WriteString(": " + oneLine(e.Message))
+	status := http.StatusText(e.StatusCode)
+	text := fmt.Sprintf("pipelines: %s: %s %s: %d %s", e.Operation, e.Method, plainBraces.Replace(e.Path), e.StatusCode, status)
+	if e.Message != "" && !strings.EqualFold(e.Message, status) {
+		text += ": " + oneLine(e.Message)
 	}
 	if e.Detail != "" {
-		b.WriteString(": " + oneLine(e.Detail))
+		text = withoutStop(text) + ": " + oneLine(e.Detail)
 	}
-	b.WriteString(e.reasons())
+	if reasons := e.reasons(); reasons != "" {
+		text = withoutStop(text) + reasons
+	}
 	if e.RetryAfter > 0 {
-		b.WriteString("; retry after " + e.RetryAfter.String())
+		text = withoutStop(text) + "; retry after " + e.RetryAfter.String()
 	}
 	if e.Attempts > 1 {
-		b.WriteString(" (after " + strconv.Itoa(e.Attempts) + " attempts)")
+		text = withoutStop(text) + " (after " + strconv.Itoa(e.Attempts) + " attempts)"
 	}
-	return b.String()
+	return text
+}
+
+// plainBraces shows the braces of UUIDs in an escaped path.
+var plainBraces = strings.NewReplacer("%7B", "{", "%7D", "}")
+
+// withoutStop removes the full stop at the end of a text, but leaves an ellipsis.
+func withoutStop(text string) string {
+	if strings.HasSuffix(text, "..") {
+		return text
+	}
+	return strings.TrimSuffix(text, ".")
 }
 
 // reasons formats the messages in Fields and Data.

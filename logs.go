@@ -102,7 +102,7 @@ func (o LogOptions) validate() error {
 	case o.Offset < 0 || o.Length < 0 || o.Tail < 0 || o.TailLines < 0:
 		return invalidArgument("LogOptions has a negative number")
 	case o.Offset > math.MaxInt64-o.Length:
-		return invalidArgument("LogOptions.Offset and Length are more than any log has")
+		return invalidArgument("LogOptions.Offset plus Length overflows int64")
 	case o.Tail > 0 && (o.Offset > 0 || o.Length > 0):
 		return invalidArgument("LogOptions has both Tail and Offset or Length")
 	case o.TailLines > 0 && (o.Offset > 0 || o.Length > 0 || o.Tail > 0):

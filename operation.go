@@ -77,7 +77,7 @@ type operation struct {
 	emptyOK  bool     // a 2xx response may have an empty body
 	bareOK   bool     // a list's response may be an array or one item instead of a page
 	literals []string // what stands around the parameters
-	params   []string // their names
+	params   []string // the arguments that fill them in, as errors name them
 }
 
 func op(name, method, path string, s safety) *operation {
@@ -90,9 +90,27 @@ func op(name, method, path string, s safety) *operation {
 			return o
 		}
 		param, after, _ := strings.Cut(after, "}")
-		o.params = append(o.params, param)
+		o.params = append(o.params, argument(path, param))
 		rest = after
 	}
+}
+
+// argument returns what errors call the argument for a parameter of a path, in the words of the methods' signatures.
+func argument(path, param string) string {
+	switch param {
+	case "workspace":
+		if strings.HasPrefix(path, "/repositories/") {
+			return "Repo.Workspace"
+		}
+	case "repo_slug":
+		return "Repo.Slug"
+	case "selected_user":
+		return "user"
+	}
+	if resource, ok := strings.CutSuffix(param, "_uuid"); ok {
+		return strings.ReplaceAll(resource, "_", " ") + " ID"
+	}
+	return param
 }
 
 // orEmpty declares that a 2xx response of the operation may have an empty body.

@@ -38,7 +38,7 @@ func (r VariableRequest) validate(existing *Variable) error {
 	case r.Key == "":
 		return invalidArgument("variable has no key")
 	case r.Value == "" && r.secured(existing):
-		return invalidArgument("variable %q is secured and its value is empty: a secured value can't be read, so a variable that was read has none to write", r.Key)
+		return invalidArgument("secured variable %q has no value: what was read of it can't be written back", r.Key)
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func (u VariableUpdate) validate() error {
 	case u == VariableUpdate{}:
 		return invalidArgument("update changes nothing")
 	case u.Value != nil && *u.Value == "" && u.Secured != nil && *u.Secured:
-		return invalidArgument("update makes the value of a secured variable empty: a secured value can't be read, so a variable that was read has none to write")
+		return invalidArgument("update of a secured variable has no value: what was read of it can't be written back")
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func (s *PipelinesService) WaitAll(
 	}
 	budget, err := newBudget(ctx, o.RequestsPerHour, waitRequestsPerHour)
 	if err == nil && slices.Contains(ids, "") {
-		err = invalidArgument("a pipeline's ID is empty")
+		err = invalidArgument("pipeline ID is empty")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pipelines: Pipelines.WaitAll: %w", err)

@@ -29,8 +29,8 @@ type (
 )
 
 // OperationFromContext returns the operation that a request's context belongs to, for tracing and metrics in an
-// [http.RoundTripper]. ok is false if the request is none of this package's. Besides the services' methods there are "OAuth.Token",
-// which gets an access token, and "Do" and "List", which are [Client.Do] and [List].
+// [http.RoundTripper]. ok is false if the request was not sent by this package. Besides the services' methods there are
+// "OAuth.Token", which gets an access token, and "Do" and "List", which are [Client.Do] and [List].
 func OperationFromContext(ctx context.Context) (op Operation, ok bool) {
 	info, ok := ctx.Value(infoKey{}).(*requestInfo)
 	if !ok {

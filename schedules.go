@@ -169,7 +169,7 @@ func (s *SchedulesService) Get(
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines_config/schedules
 //
-// Scope: pipeline:write.
+// Scope: pipeline:write; API tokens need read:pipeline:bitbucket and write:pipeline:bitbucket.
 func (s *SchedulesService) Create(
 	ctx context.Context, repo Repo, schedule ScheduleRequest, opts ...CallOption,
 ) (*Schedule, error) {
@@ -211,7 +211,7 @@ func (e *tooManySchedulesError) Unwrap() []error { return []error{ErrTooManySche
 //
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}
 //
-// Scope: pipeline:write.
+// Scope: pipeline:write; API tokens need read:pipeline:bitbucket and write:pipeline:bitbucket.
 func (s *SchedulesService) Update(
 	ctx context.Context, repo Repo, id string, update ScheduleUpdate, opts ...CallOption,
 ) (*Schedule, error) {

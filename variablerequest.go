@@ -8,8 +8,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// VariableRequest is a variable to create or set. It is a type of its own so that a [Variable], which lacks its secured value, can't
-// be written back by mistake.
+// VariableRequest is a variable to create or set. It is a separate type, so that a [Variable] read without its secured value can't
+// be written back.
+//
+// This package compares keys exactly. The service is reported to ignore case when it refuses a duplicate: then the creation of
+// "key" is an [ErrConflict] if "KEY" exists.
 //
 // Unless Secured points to false, printing the request masks the value, and JSON omits it.
 type VariableRequest struct {

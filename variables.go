@@ -253,15 +253,15 @@ func (v *VariableSet) Delete(ctx context.Context, id string, opts ...CallOption)
 	return err
 }
 
-// Set creates the variable, or updates the one with the same key. A secured variable stays secured unless variable.Secured points
-// to false. An empty value for a secured variable is an [ErrInvalidArgument].
+// Set creates the variable, or updates the one with exactly the same key. A secured variable stays secured unless variable.Secured
+// points to false. An empty value for a secured variable is an [ErrInvalidArgument].
 //
 // Set is safe to repeat. If the outcome of a creation is unknown, it lists the variables again and returns an
 // [ErrOutcomeUnknown] only if the variable is missing. For several variables, [VariableSet.Plan] needs fewer requests.
 //
 // API: as [VariableSet.List], [VariableSet.Create] and [VariableSet.Update].
 //
-// Scope: pipeline:variable.
+// Scope: pipeline:variable; API tokens need read:pipeline:bitbucket and admin:pipeline:bitbucket.
 func (v *VariableSet) Set(
 	ctx context.Context, variable VariableRequest, opts ...CallOption,
 ) (*Variable, error) {

@@ -62,8 +62,8 @@ func (s *CachesService) Delete(ctx context.Context, repo Repo, id string, opts .
 	return exec(ctx, s.client, opCachesDelete.at(repo.Workspace, repo.Slug, id), nil, opts)
 }
 
-// DeleteByName deletes every version of the cache with a name. For a name that doesn't exist the service documents an
-// [ErrNotFound], but it may also return no error.
+// DeleteByName deletes every version of the cache with a name. For a name that doesn't exist the service documents a 404, which is
+// an [ErrNotFound], but it may also return no error.
 //
 // API: DELETE /repositories/{workspace}/{repo_slug}/pipelines-config/caches
 //

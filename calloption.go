@@ -63,7 +63,7 @@ func WithHeader(key, value string) CallOption {
 	})
 }
 
-// WithResponse stores the call's last response in *into, also if the call fails, for its status and headers. The body is empty.
+// WithResponse stores the call's last response in *into, even if the call fails, for its status and headers. The body is empty.
 // *into is nil if there was no response.
 func WithResponse(into **http.Response) CallOption {
 	return callOption(func(k *call) error {
@@ -75,8 +75,9 @@ func WithResponse(into **http.Response) CallOption {
 	})
 }
 
-// WithMaxAttempts sets [RetryPolicy].MaxAttempts for this call. With 1 the request is sent once, and a 429 ends the call. An n
-// below 1 is an [ErrInvalidArgument].
+// WithMaxAttempts sets [RetryPolicy].MaxAttempts for this call. With 1 the request is sent once and doesn't wait for the quota: a
+// 429 ends the call. [PipelinesService.Wait], WaitAll, Watch and [StepsService.FollowLog] still poll again. An n below 1 is an
+// [ErrInvalidArgument].
 func WithMaxAttempts(n int) CallOption {
 	return callOption(func(k *call) error {
 		if n < 1 {
@@ -87,8 +88,8 @@ func WithMaxAttempts(n int) CallOption {
 	})
 }
 
-// WithRawBody stores the body of the call's last 2xx response in *into, as it came: for members that the models have no field
-// for. *into is nil if there was no such response, and for logs and caches, which are not read into memory.
+// WithRawBody stores the body of the call's last 2xx response in *into, unchanged, for members without a field. *into is nil if
+// there was no such response, and for logs and caches, which are not read into memory.
 func WithRawBody(into *[]byte) CallOption {
 	return callOption(func(k *call) error {
 		if into == nil {

@@ -80,9 +80,16 @@ func sweep(t *testing.T, c *pipelines.Client, n int) []error {
 func TestCircuitProbesAUsedUpQuotaOnceForAllCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quota{usedUp: true}
+		held := 0
 		for _, err := range sweep(t, quotaClient(t, q), 64) {
 			require.ErrorIs(t, err, pipelines.ErrRateLimited)
+			var apiErr *pipelines.APIError
+			if !errors.As(err, &apiErr) {
+				held++
+				require.ErrorContains(t, err, "waiting for quota after another request got 429: rate limited")
+			}
 		}
+		require.Positive(t, held, "calls that got no 429 themselves")
 		require.LessOrEqual(t, len(q.refused), 20, "one request at a time asks for 65 calls that each wait a minute")
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -146,7 +153,7 @@ func TestCircuitEndsACallThatItHoldsBackWithItsContext(t *testing.T) {
 		start := time.Now()
 		_, err := c.Pipelines.Run(ctx, repo, mainBranch)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, "held back")
+		require.ErrorContains(t, err, "while waiting for quota after another request got 429")
 		require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 		require.Equal(t, 2*time.Second, time.Since(start))
 		require.Len(t, q.refused, 1)

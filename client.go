@@ -109,9 +109,10 @@ func WithBasicAuth(username, password string) Option {
 	})
 }
 
-// WithTokenSource takes OAuth access tokens from ts. The client keeps a token until shortly before its expiry; it asks for one
-// without an expiry on every request. If the API refuses a token with 401, the client asks ts for another and repeats the call
-// once. If ts returns the same token again, the call ends with an [ErrUnauthorized]. A call waits for ts until its context ends.
+// WithTokenSource takes OAuth access tokens from ts. The client keeps a token until shortly before its expiry. A token without an
+// expiry is not cached: ts is asked before every request. If the API refuses a token with 401, the client asks ts for another and
+// repeats the call once. If ts returns the same token again, the call ends with an [ErrUnauthorized]. A call waits for ts until its
+// context ends.
 func WithTokenSource(ts oauth2.TokenSource) Option {
 	return option(func(c *config) error {
 		if ts == nil {
@@ -125,7 +126,8 @@ func WithTokenSource(ts oauth2.TokenSource) Option {
 }
 
 // WithClientCredentials gets access tokens as an OAuth consumer from Bitbucket's token endpoint, when they are needed and one at
-// a time. A token that the API refuses with 401 is replaced, and the call repeated once.
+// a time. Each token request has 30 seconds. A token that the API refuses with 401 is replaced, and the call repeated once. A token
+// without an expiry is not cached: the client requests one before every request.
 //
 // With a base URL other than Bitbucket's own, the endpoint is /site/oauth2/access_token on that URL's origin, so that the secret
 // goes to no host that wasn't named. [WithTokenURL] sets another.
@@ -148,7 +150,7 @@ func WithClientCredentials(clientID, clientSecret string) Option {
 func WithTokenURL(u string) Option {
 	return option(func(c *config) error {
 		if _, err := parseBaseURL(u); err != nil {
-			return fmt.Errorf("token URL: %w", err)
+			return fmt.Errorf("token URL %w", err)
 		}
 		c.tokenURL = u
 		return nil
@@ -166,8 +168,8 @@ func WithTokenURL(u string) Option {
 func WithEnv() Option {
 	return option(func(c *config) error {
 		if u := os.Getenv("BITBUCKET_BASE_URL"); u != "" {
-			if err := WithBaseURL(u).configure(c); err != nil {
-				return fmt.Errorf("BITBUCKET_BASE_URL as %w", err)
+			if err := c.setBaseURL("BITBUCKET_BASE_URL", u); err != nil {
+				return err
 			}
 		}
 		if token := os.Getenv("BITBUCKET_TOKEN"); token != "" {
@@ -193,16 +195,19 @@ func WithEnv() Option {
 	})
 }
 
-// WithBaseURL sets the URL that every path is below. The default is https://api.bitbucket.org/2.0. Credentials go to its origin
-// only.
+// WithBaseURL sets the URL that every path is below. The default is https://api.bitbucket.org/2.0. Tokens and passwords go only to
+// its origin, and the secret of [WithClientCredentials] only to the token endpoint.
 func WithBaseURL(u string) Option {
-	return option(func(c *config) error {
-		if _, err := parseBaseURL(u); err != nil {
-			return fmt.Errorf("base URL: %w", err)
-		}
-		c.baseURL = u
-		return nil
-	})
+	return option(func(c *config) error { return c.setBaseURL("base URL", u) })
+}
+
+// setBaseURL sets the base URL. name is what errors call it.
+func (cfg *config) setBaseURL(name, u string) error {
+	if _, err := parseBaseURL(u); err != nil {
+		return fmt.Errorf("%s %w", name, err)
+	}
+	cfg.baseURL = u
+	return nil
 }
 
 // WithHTTPClient sends requests through a copy of hc, for a proxy, timeouts or TLS of your own. Its Transport becomes the innermost
@@ -248,10 +253,11 @@ func WithLimiter(l Limiter) Option {
 	})
 }
 
-// WithoutQuotaCircuit makes each call find out for itself that the quota is used up, which costs requests that may count.
+// WithoutQuotaCircuit turns off the shared wait after a 429. Each call then finds out for itself that the quota is used up, which
+// costs requests that may count.
 //
 // By default a 429 holds back all requests of the client, for as long as the refused call waits. Then one of them probes the
-// service. After another 429 they wait again; after any other result, or none, all are sent. A call waits for
+// service. After another 429 they wait again; after any other result they are sent. A call waits for
 // [RetryPolicy].MaxQuotaWait in all and then ends with an [ErrRateLimited]. 429s don't count against MaxAttempts. A Retry-After
 // longer than MaxRetryAfter holds back no other request, and neither does anything if MaxAttempts is 1.
 func WithoutQuotaCircuit() Option {
@@ -261,8 +267,9 @@ func WithoutQuotaCircuit() Option {
 	})
 }
 
-// WithLogger logs each attempt at debug level: operation, method, path template, status, attempt, duration and request ID,
-// never headers, queries or bodies. Without it nothing is logged.
+// WithLogger logs each request that was sent, at debug level, with the attributes operation, method, path (the template), storage
+// (whether it went to a storage host), attempt, duration, and either status and request_id or error. It never logs headers,
+// queries or bodies. Without it nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	return option(func(c *config) error {
 		if l == nil {
@@ -274,8 +281,7 @@ func WithLogger(l *slog.Logger) Option {
 }
 
 // WithObserver calls f at the end of every attempt to send a request to the API, for metrics and quota headers: an attempt may
-// end in a response or in an error. Many goroutines may call f at once. f may call the client. The request's call goes on when
-// f returns.
+// end in a response or in an error. Many goroutines may call f at once. f may call the client. The call blocks until f returns.
 func WithObserver(f func(Attempt)) Option {
 	return option(func(c *config) error {
 		if f == nil {
@@ -299,7 +305,7 @@ func WithStallTimeout(d time.Duration) Option {
 }
 
 // NewClient makes a client. It sends nothing. An option that can't work is an [ErrInvalidArgument]. Without credentials the
-// client is anonymous, which is enough to read public repositories.
+// client is anonymous, which is enough to read public repositories, with 60 requests an hour.
 func NewClient(opts ...Option) (*Client, error) {
 	cfg := config{baseURL: defaultBaseURL, userAgent: defaultUserAgent, stall: defaultStall}
 	cfg.policy, _ = RetryPolicy{}.withDefaults()
@@ -317,7 +323,7 @@ func NewClient(opts ...Option) (*Client, error) {
 func (cfg *config) client() (*Client, error) {
 	base, err := parseBaseURL(cfg.baseURL)
 	if err != nil {
-		return nil, fmt.Errorf("pipelines: %w: base URL: %w", ErrInvalidArgument, err)
+		return nil, fmt.Errorf("pipelines: %w: base URL %w", ErrInvalidArgument, err)
 	}
 	if cfg.httpClient.Transport == nil {
 		cfg.httpClient.Transport = newHTTPTransport()

@@ -80,7 +80,7 @@ func TestWithEnvReadsCredentials(t *testing.T) {
 		"e-mail alone":         {env: map[string]string{"EMAIL": "a@b.c"}, fail: true, want: "BITBUCKET_API_TOKEN belong together"},
 		"half of each pair":    {env: map[string]string{"API_TOKEN": "x", "CLIENT_ID": "id"}, fail: true, want: "BITBUCKET_EMAIL and"},
 		"client secret alone":  {env: map[string]string{"CLIENT_SECRET": "x"}, fail: true, want: "BITBUCKET_CLIENT_ID and"},
-		"a bad base URL":       {env: map[string]string{"TOKEN": "abc", "BASE_URL": "nonsense"}, fail: true, want: "BITBUCKET_BASE_URL"},
+		"a bad base URL":       {env: map[string]string{"TOKEN": "abc", "BASE_URL": "nonsense"}, fail: true, want: "BITBUCKET_BASE_URL is not an absolute http or https URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			clearEnv(t)
@@ -129,12 +129,12 @@ func TestHTTPClientOfTheUserIsCopiedAndNeverChanged(t *testing.T) {
 
 func TestNewClientNamesTheArgumentThatIsWrong(t *testing.T) {
 	for says, opt := range map[string]pipelines.Option{
-		"RetryPolicy.MaxAttempts is negative":                      pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: -1}),
-		"RetryPolicy.MaxQuotaWait is negative":                     pipelines.WithRetry(pipelines.RetryPolicy{MaxQuotaWait: -1}),
-		`base URL: "ftp://x" is not an absolute http or https URL`: pipelines.WithBaseURL("ftp://x"),
-		`base URL: "https://" has no host`:                         pipelines.WithBaseURL("https://"),
-		`base URL: "https://x/2.0" has a query or a fragment`:      pipelines.WithBaseURL("https://x/2.0?token=s3cret"),
-		"base URL: contains credentials: give them by an option":   pipelines.WithBaseURL("https://u:s3cret@x"),
+		"RetryPolicy.MaxAttempts is negative":                     pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: -1}),
+		"RetryPolicy.MaxQuotaWait is negative":                    pipelines.WithRetry(pipelines.RetryPolicy{MaxQuotaWait: -1}),
+		`base URL "ftp://x" is not an absolute http or https URL`: pipelines.WithBaseURL("ftp://x"),
+		`base URL "https://" has no host`:                         pipelines.WithBaseURL("https://"),
+		`base URL "https://x/2.0" has a query or a fragment`:      pipelines.WithBaseURL("https://x/2.0?token=s3cret"),
+		"base URL contains credentials: give them by an option":   pipelines.WithBaseURL("https://u:s3cret@x"),
 	} {
 		t.Run(says, func(t *testing.T) {
 			_, err := pipelines.NewClient(opt)

@@ -9,7 +9,7 @@ func (k *call) checkCreated() error {
 	if !ok || created.identified() || k.leavesOutNames() {
 		return nil
 	}
-	return &shapeError{"it names nothing that was created", nil}
+	return &shapeError{"response identifies no created resource", nil}
 }
 
 // leavesOutNames reports whether the caller asks for a partial response without the fields that name a resource.

@@ -55,6 +55,9 @@ func TestACreationWhoseResponseNamesNothingIsUnknown(t *testing.T) {
 					got, err := create(t.Context(), c)
 					require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown, "%s %s", name, body)
 					require.ErrorContains(t, err, fmt.Sprint("answered ", status))
+					if body == `{}` {
+						require.ErrorContains(t, err, "response identifies no created resource")
+					}
 					require.Nil(t, got)
 					require.Equal(t, 1, sent, "requests sent")
 				})

@@ -57,7 +57,7 @@ func (c tokenCredentials) authorize(ctx context.Context) (string, error) {
 		return "", errors.New("the access token " + err.Error())
 	}
 	if !header.ValidName(token.Type()) {
-		return "", errors.New("the access token's type is not a word")
+		return "", errors.New("invalid token type")
 	}
 	return headerValue(token), nil
 }

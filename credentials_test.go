@@ -139,7 +139,7 @@ func TestATokenSourceThatFailsIsRetried(t *testing.T) {
 
 	none := newClient(t, srv.base(), pipelines.WithTokenSource(tokenSource(func() (*oauth2.Token, error) { return nil, nil }))) //nolint:nilnil // a mistake that users make
 	_, err = none.Pipelines.Get(t.Context(), repo, "1")
-	require.ErrorContains(t, err, "gave no token")
+	require.ErrorContains(t, err, "token source returned a nil token")
 }
 
 func TestWaitingForATokenEndsWithTheCallAndTheRequestWithTheLastWhoWaits(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -156,7 +157,7 @@ func (k *call) unmarshal(body []byte) error {
 // may not have forwarded the request.
 func (k *call) checkPage(resp *http.Response) error {
 	if !k.at.op.custom && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
-		return errors.New("it is a web page")
+		return errors.New("it is a web page, not JSON")
 	}
 	return nil
 }
@@ -199,5 +200,28 @@ func notJSON(body []byte, offset int64) error {
 	if jsonsize.Depth(body) > maxJSONDepth {
 		return &shapeError{fmt.Sprintf("JSON nested more than %d levels deep", maxJSONDepth), nil}
 	}
+	switch text := bytes.TrimSpace(body); {
+	case len(text) == 0:
+	case text[0] == '<':
+		return &notJSONError{"it is a web page, not JSON"}
+	case !beginsAsJSON(text):
+		return &notJSONError{"it is text, not JSON"}
+	}
 	return fmt.Errorf("not JSON after %d bytes: %w", offset, io.ErrUnexpectedEOF)
 }
+
+func beginsAsJSON(text []byte) bool {
+	if strings.IndexByte(`{["-0123456789`, text[0]) >= 0 {
+		return true
+	}
+	return slices.ContainsFunc([]string{"true", "false", "null"}, func(literal string) bool {
+		return bytes.HasPrefix(text, []byte(literal))
+	})
+}
+
+// notJSONError is the error of a body that doesn't even begin as JSON. It is an [io.ErrUnexpectedEOF], as that of one that is cut off.
+type notJSONError struct{ text string }
+
+func (e *notJSONError) Error() string { return e.text }
+
+func (e *notJSONError) Unwrap() error { return io.ErrUnexpectedEOF }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -424,6 +425,31 @@ func TestDecodeRetriesWhatIsNoJSON(t *testing.T) {
 			_, err := c.Pipelines.Get(t.Context(), repo, "1")
 			require.Error(t, err)
 			require.Equal(t, 3, sent, body)
+		})
+	}
+}
+
+func TestDecodeSaysWhatABodyIsInsteadOfJSON(t *testing.T) {
+	for body, says := range map[string]string{
+		" \n<!DOCTYPE html><title>s3cret</title>": "it is a web page, not JSON",
+		"no such host as s3cret":                  "it is text, not JSON",
+		"the s3cret":                              "it is text, not JSON",
+		`{"uuid":"{1}","s3cret`:                   "not JSON after 21 bytes: unexpected EOF",
+		"true s3cret":                             "not JSON after 5 bytes: unexpected EOF",
+	} {
+		t.Run(body, func(t *testing.T) {
+			c := inProcess(t, 1, func(req *http.Request) *http.Response { return respond(req, 200, body) })
+			for name, call := range map[string]func() error{
+				"Get": func() error { _, err := c.Pipelines.Get(t.Context(), repo, "1"); return err },
+				"Do":  func() error { return c.Do(t.Context(), http.MethodGet, "/a", nil, new(any)) },
+			} {
+				err := call()
+				require.ErrorIs(t, err, io.ErrUnexpectedEOF, name)
+				require.NotContains(t, err.Error(), "s3cret", name)
+				if name == "Get" {
+					require.ErrorContains(t, err, "its body cannot be read: "+says)
+				}
+			}
 		})
 	}
 }

@@ -23,7 +23,8 @@
 //   - [WithTokenSource]: any token source of golang.org/x/oauth2
 //   - [WithEnv]: any of these, from environment variables
 //
-// The client sends credentials only to the origin of the base URL. The API redirects requests for logs and caches to storage
+// Tokens and passwords go only to the origin of the base URL. The secret of an OAuth consumer goes only to the token endpoint, on
+// bitbucket.org or the host that [WithBaseURL] or [WithTokenURL] names. The API redirects requests for logs and caches to storage
 // hosts, which get neither credentials nor the headers of [WithHeader].
 //
 // In the documentation of a method, "API:" lists the requests that it sends, and "Scope:" the scope that the credentials need, in
@@ -35,14 +36,14 @@
 //   - runner, runner:write: read:runner:bitbucket, write:runner:bitbucket
 //   - repository:admin: admin:repository:bitbucket
 //
-// A method that needs others says so. A method that writes may also need the scope for reading. If a scope is missing, the error
-// is an [ErrForbidden], and [APIError].Data lists the scopes under "required" and "granted".
+// A method that needs others, such as those for reading and writing, says so. If a scope is missing, the error is an
+// [ErrForbidden], and [APIError].Data lists the scopes under "required" and "granted".
 //
 // # Names and arguments
 //
 // A [Repo] is a workspace and a slug. Each may be a UUID instead, with or without braces. A pipeline's ID may be its UUID or its
 // build number. Every element of a path is escaped. An empty element, ".", ".." and other arguments that the service is known to
-// reject are an [ErrInvalidArgument], and nothing is sent.
+// reject are an [ErrInvalidArgument], and the request is not sent.
 //
 // # Models
 //
@@ -71,15 +72,15 @@
 //
 // # Errors
 //
-// A response other than 2xx is an [*APIError], with status, message, request ID and the start of the body. Use [errors.Is] for the
-// kind of an error:
+// Every response other than 2xx is an [*APIError], with status, message, request ID and the start of the body, except a redirect
+// that is refused. Use [errors.Is] for the kind of an error:
 //
 //   - [ErrNotFound], [ErrRepositoryNotFound], [ErrGone]: the resource doesn't exist, or is hidden from these credentials;
 //     [APIError.NotFound] names what is missing, if the service does
 //   - [ErrUnauthorized], [ErrForbidden]: credentials or scopes are missing
 //   - [ErrConflict], [ErrInvalidRequest], [ErrTooManySchedules]: the service rejects the request
-//   - [ErrInvalidArgument]: this package rejects the request, and has sent nothing
-//   - [ErrRateLimited], [ErrServer]: the service failed, after retries
+//   - [ErrInvalidArgument]: this package rejects the request, and has not sent it
+//   - [ErrRateLimited], [ErrServer]: the quota is used up, or the service failed, after retries
 //   - [ErrOutcomeUnknown]: a request that is not safe to repeat may have taken effect
 //   - [ErrEmptyList]: [Pager.First] found no item
 //   - [ErrResponseTooLarge]: the response is too large to read into memory
@@ -89,10 +90,10 @@
 //
 // # Retries
 //
-// A request is sent again if it failed before it was sent, and after a 429. After a 5xx, a lost connection or an unreadable
-// response, only a request that is safe to repeat is sent again. Reading, replacing, deleting and stopping are safe. Starting a
-// pipeline and creating a resource are not: they return an [OutcomeUnknownError]. List the resources before you try again. After
-// such a failure of a DELETE, a 404 counts as success.
+// A request is sent again if it failed before it was sent, and after a 429. After a 5xx other than 501 and 505, a lost connection
+// or an unreadable response, only a request that is safe to repeat is sent again. Reading, replacing, deleting and stopping are
+// safe. Starting a pipeline and creating a resource are not: they return an [OutcomeUnknownError]. List the resources before you
+// try again. After such a failure of a DELETE, a 404 counts as success.
 //
 // Waits grow exponentially with jitter. A Retry-After header is obeyed up to a limit. Set the numbers with [RetryPolicy] and
 // [WithRetry], or for one call with [WithMaxAttempts].
@@ -112,7 +113,7 @@
 //
 // The client uses the proxy of the environment (HTTPS_PROXY, HTTP_PROXY and NO_PROXY), as [http.DefaultTransport] does. For
 // another proxy, TLS settings or connection limits, pass an [http.Client] with your own [http.Transport] to [WithHTTPClient]. If
-// a proxy refuses to connect, the call fails without a retry.
+// the proxy's response to CONNECT is an error status, the call fails without a retry (with an [*http.Transport]).
 //
 // # Concurrency
 //
@@ -123,14 +124,15 @@
 //
 // # Observing
 //
-// [WithLogger] logs each attempt, and [WithObserver] calls a function after it. An [http.RoundTripper] of [WithHTTPClient] finds
-// the [Operation] of a request with [OperationFromContext]: a method of this package such as "Pipelines.Get", "Do" for
-// [Client.Do], "List" for [List], or "OAuth.Token" for a request to the token endpoint. A request to a storage host has the
-// operation of its call, with Storage set.
+// [WithLogger] logs each request that was sent, and [WithObserver] calls a function after each attempt. An [http.RoundTripper] of
+// [WithHTTPClient] finds the [Operation] of a request with [OperationFromContext]: a method of this package such as
+// "Pipelines.Get", "Do" for [Client.Do], "List" for [List], or "OAuth.Token" for a request to the token endpoint. A request to a
+// storage host has the operation of its call, with Storage set.
 //
 // # Following a run
 //
-// Four methods poll, within a budget of requests per hour:
+// Four methods poll, within a budget of requests per hour. They wait for a used-up quota, but a Retry-After of more than two hours
+// ends them.
 //
 //   - [PipelinesService.Wait]: returns a run once it has ended, or is paused
 //   - [PipelinesService.WaitAll]: does so for several runs of a repository

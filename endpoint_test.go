@@ -9,11 +9,30 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
+func TestAnEmptyPathElementIsNamedAsTheArgument(t *testing.T) {
+	srv := record(t, serveJSON(`{}`))
+	c := newClient(t, srv.base())
+	get := func(_ any, err error) error { return err }
+	for want, err := range map[string]error{
+		"Repo.Workspace is empty": get(c.Pipelines.Get(t.Context(), pipelines.Repo{Slug: "site"}, "1")),
+		"Repo.Slug is empty":      get(c.Pipelines.Get(t.Context(), pipelines.Repo{Workspace: "acme"}, "1")),
+		"step ID is empty":        get(c.Steps.Get(t.Context(), repo, "1", "")),
+		"known host ID is empty":  get(c.SSH.GetKnownHost(t.Context(), repo, "")),
+		"workspace is empty":      get(c.Variables.InWorkspace("").GetByKey(t.Context(), "K")),
+		"variable ID is empty":    get(c.Variables.InEnvironment(repo, "{e}").Get(t.Context(), "")),
+		"pipeline ID is empty":    get(c.Pipelines.WaitAll(t.Context(), repo, []string{""}, nil)),
+	} {
+		require.ErrorIs(t, err, pipelines.ErrInvalidArgument, want)
+		require.ErrorContains(t, err, "invalid argument: "+want)
+	}
+	srv.requireSent(t, 0)
+}
+
 func TestOperationPathElementsAreEscapedOrRefused(t *testing.T) {
 	for element, want := range map[string]string{
-		"":                                       "pipeline_uuid is empty",
-		".":                                      `pipeline_uuid is "."`,
-		"..":                                     `pipeline_uuid is ".."`,
+		"":                                       "pipeline ID is empty",
+		".":                                      `pipeline ID is "."`,
+		"..":                                     `pipeline ID is ".."`,
 		"a/b":                                    "a%2Fb",
 		"../x":                                   "..%2Fx",
 		"?q=1":                                   "%3Fq=1",
@@ -36,7 +55,7 @@ func TestOperationPathElementsAreEscapedOrRefused(t *testing.T) {
 			srv := record(t, serveJSON(`{}`))
 			c := newClient(t, srv.base())
 			_, err := c.Pipelines.Get(t.Context(), repo, element)
-			if strings.HasPrefix(want, "pipeline_uuid") {
+			if strings.HasPrefix(want, "pipeline ID") {
 				require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
 				require.EqualError(t, err, "pipelines: Pipelines.Get: invalid argument: "+want)
 				srv.requireSent(t, 0)

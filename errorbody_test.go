@@ -261,7 +261,7 @@ func TestEveryFormOfErrorBodyIsRead(t *testing.T) {
 				Message: "Bad request", Detail: "Nope.", Key: "result-service.pipeline-id.not-found",
 				Data: map[string]any{"key": "result-service.pipeline-id.not-found", "arguments": map[string]any{"id": "7"}},
 			},
-			"400 Bad Request: Nope.; id: 7",
+			"400 Bad Request: Nope; id: 7",
 		},
 		"with the key as its message": {
 			400, jsonType, `{"error":{"message":"hostname-not-allowed"}}`,
@@ -277,7 +277,7 @@ func TestEveryFormOfErrorBodyIsRead(t *testing.T) {
 				Message: "Your credentials lack one or more required privilege scopes.", Detail: "required scopes: pipeline:write; granted: pipeline",
 				Data: map[string]any{"required": []string{"pipeline:write"}, "granted": []string{"pipeline"}},
 			},
-			"403 Forbidden: Your credentials lack one or more required privilege scopes.: required scopes: pipeline:write; granted: pipeline",
+			"403 Forbidden: Your credentials lack one or more required privilege scopes: required scopes: pipeline:write; granted: pipeline",
 		},
 		"with a detail of another shape": {
 			403, jsonType, `{"error":{"message":"No","detail":{"why":1}}}`,
@@ -327,6 +327,17 @@ func TestEveryFormOfErrorBodyIsRead(t *testing.T) {
 			429, http.Header{"Content-Type": {"text/plain"}, "Retry-After": {"90"}}, "Slow down",
 			pipelines.APIError{Message: "Slow down", RetryAfter: 90 * time.Second}, "429 Too Many Requests: Slow down; retry after 1m30s",
 		},
+		"with a full stop and a Retry-After": {
+			429, http.Header{"Content-Type": {"text/plain"}, "Retry-After": {"90"}}, "Slow down.",
+			pipelines.APIError{Message: "Slow down.", RetryAfter: 90 * time.Second}, "429 Too Many Requests: Slow down; retry after 1m30s",
+		},
+		"with an ellipsis and a Retry-After": {
+			429, http.Header{"Content-Type": {"text/plain"}, "Retry-After": {"90"}}, "Wait...",
+			pipelines.APIError{Message: "Wait...", RetryAfter: 90 * time.Second}, "429 Too Many Requests: Wait...; retry after 1m30s",
+		},
+		"with a full stop at the end": {
+			429, http.Header{"Content-Type": {"text/plain"}}, "Slow down.", pipelines.APIError{Message: "Slow down."}, "429 Too Many Requests: Slow down.",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := apiError(t, tc.status, tc.header, tc.body)
@@ -337,6 +348,15 @@ func TestEveryFormOfErrorBodyIsRead(t *testing.T) {
 			require.EqualError(t, got, "pipelines: Pipelines.Get: GET /repositories/acme/site/pipelines/7: "+tc.text)
 		})
 	}
+}
+
+func TestAnErrorShowsTheBracesOfAUUID(t *testing.T) {
+	c := newClient(t, record(t, serve(404, "text/plain", "")).base())
+	err := c.Schedules.Delete(t.Context(), repo, "{a}/b")
+	require.EqualError(t, err, "pipelines: Schedules.Delete: DELETE /repositories/acme/site/pipelines_config/schedules/{a}%2Fb: 404 Not Found")
+	var apiErr *pipelines.APIError
+	require.ErrorAs(t, err, &apiErr)
+	require.Equal(t, "/repositories/acme/site/pipelines_config/schedules/%7Ba%7D%2Fb", apiErr.Path)
 }
 
 func TestALongErrorBodyIsCut(t *testing.T) {

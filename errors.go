@@ -42,19 +42,22 @@ var (
 	// ErrGone is a 410.
 	ErrGone = errors.New("gone")
 
-	// ErrRateLimited is a 429, after the waits that RetryPolicy allows.
+	// ErrRateLimited is a 429, after the waits that RetryPolicy allows. A call that was held back because
+	// another got a 429 ends with it too; then there is no APIError.
 	ErrRateLimited = errors.New("rate limited")
 
 	// ErrServer is a 5xx.
 	ErrServer = errors.New("server error")
 
-	// ErrTooManySchedules says that the repository has as many schedules as the service allows.
+	// ErrTooManySchedules says that the repository has as many schedules as the service allows. The error is
+	// also an ErrUnauthorized: test for ErrTooManySchedules first.
 	ErrTooManySchedules = errors.New("too many schedules")
 
 	// ErrOutcomeUnknown says that a request may have taken effect. See OutcomeUnknownError.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 
-	// ErrInvalidArgument says that an argument is invalid. Nothing was sent.
+	// ErrInvalidArgument says that an argument is invalid. The rejected change was not sent. VariableSet.Set
+	// and VariableSet.Plan may have listed the variables before.
 	ErrInvalidArgument = errors.New("invalid argument")
 
 	// ErrEmptyList says that a list has no items. It is not an ErrNotFound. See Pager.First.
@@ -71,6 +74,9 @@ func invalidArgument(format string, args ...any) error {
 
 // APIError is a response other than 2xx, whether its body is JSON, text or HTML. [errors.Is] matches it with the Err… values of
 // this package by its status.
+//
+// Operation is that of the request, which may be another than the method that was called: [PipelinesService.Wait] sends
+// Pipelines.Get, and [VariableSet.Set] sends Variables.List and Variables.Create.
 type APIError struct {
 	Operation  string // such as "Pipelines.Get"
 	Method     string
@@ -94,22 +100,35 @@ type APIError struct {
 
 // Error returns operation, method, path, status and the service's messages on one line.
 func (e *APIError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "pipelines: %s: %s %s: %d %s", e.Operation, e.Method, e.Path, e.StatusCode, http.StatusText(e.StatusCode))
-	if e.Message != "" && !strings.EqualFold(e.Message, http.StatusText(e.StatusCode)) {
-		b.WriteString(": " + oneLine(e.Message))
+	status := http.StatusText(e.StatusCode)
+	text := fmt.Sprintf("pipelines: %s: %s %s: %d %s", e.Operation, e.Method, plainBraces.Replace(e.Path), e.StatusCode, status)
+	if e.Message != "" && !strings.EqualFold(e.Message, status) {
+		text += ": " + oneLine(e.Message)
 	}
 	if e.Detail != "" {
-		b.WriteString(": " + oneLine(e.Detail))
+		text = withoutStop(text) + ": " + oneLine(e.Detail)
 	}
-	b.WriteString(e.reasons())
+	if reasons := e.reasons(); reasons != "" {
+		text = withoutStop(text) + reasons
+	}
 	if e.RetryAfter > 0 {
-		b.WriteString("; retry after " + e.RetryAfter.String())
+		text = withoutStop(text) + "; retry after " + e.RetryAfter.String()
 	}
 	if e.Attempts > 1 {
-		b.WriteString(" (after " + strconv.Itoa(e.Attempts) + " attempts)")
+		text = withoutStop(text) + " (after " + strconv.Itoa(e.Attempts) + " attempts)"
 	}
-	return b.String()
+	return text
+}
+
+// plainBraces shows the braces of UUIDs in an escaped path.
+var plainBraces = strings.NewReplacer("%7B", "{", "%7D", "}")
+
+// withoutStop removes the full stop at the end of a text, but leaves an ellipsis.
+func withoutStop(text string) string {
+	if strings.HasSuffix(text, "..") {
+		return text
+	}
+	return strings.TrimSuffix(text, ".")
 }
 
 // reasons formats the messages in Fields and Data.

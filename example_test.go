@@ -269,9 +269,9 @@ func ExampleAPIError() {
 	defer srv.Close()
 
 	_, err := client.Pipelines.Get(context.Background(), pipelines.Repo{Workspace: "acme", Slug: "site"}, "99")
-	var refused *pipelines.APIError
-	if errors.As(err, &refused) {
-		fmt.Println(refused.StatusCode, refused.Key, errors.Is(err, pipelines.ErrNotFound))
+	var apiErr *pipelines.APIError
+	if errors.As(err, &apiErr) {
+		fmt.Println(apiErr.StatusCode, apiErr.Key, errors.Is(err, pipelines.ErrNotFound))
 	}
 	// Output: 404 result-service.pipeline-id.not-found true
 }

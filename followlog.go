@@ -15,7 +15,7 @@ import (
 // FollowOptions are the options of [StepsService.FollowLog]. Zero fields have their defaults.
 type FollowOptions struct {
 	Offset          int64 // bytes to skip at the beginning
-	RequestsPerHour int   // at most, and 60 more in the first hour; default 240
+	RequestsPerHour int   // on average; up to 60 more in one hour; default 240
 }
 
 // followedFields are the fields of the step that FollowLog asks for.
@@ -29,7 +29,8 @@ const followedFields = "uuid,name,state,started_on"
 // running, or if it isn't found for ten seconds: a new run may not be found at first.
 //
 // Each byte is transferred once, unless the service's storage compresses the log. Each poll is one request: for the log while it
-// grows, for the step's state while it doesn't.
+// grows, for the step's state while it doesn't. After the first request, failed polls and a used-up quota end the reading only as
+// they end [PipelinesService.Wait].
 //
 // API:
 //   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log

@@ -39,8 +39,8 @@ type Log struct{ reader *rangereader.Reader }
 // GetLog opens the log of a step as it is now: the log of a running step ends with what has been written so far.
 // [StepsService.FollowLog] waits for more. o may be nil, for the whole log. An Offset at or past the end is an empty log.
 //
-// The error is an [ErrNotFound] if the step has no log, because it hasn't started or was skipped. It also is if the step, the
-// pipeline or the repository doesn't exist, or if the log has expired.
+// The error is an [ErrNotFound] if the step has no log, because it hasn't started or was skipped. The error is also an ErrNotFound
+// if the step, the pipeline or the repository doesn't exist, or if the log has expired.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log
 //
@@ -102,7 +102,7 @@ func (o LogOptions) validate() error {
 	case o.Offset < 0 || o.Length < 0 || o.Tail < 0 || o.TailLines < 0:
 		return invalidArgument("LogOptions has a negative number")
 	case o.Offset > math.MaxInt64-o.Length:
-		return invalidArgument("LogOptions.Offset and Length are more than any log has")
+		return invalidArgument("LogOptions.Offset plus Length overflows int64")
 	case o.Tail > 0 && (o.Offset > 0 || o.Length > 0):
 		return invalidArgument("LogOptions has both Tail and Offset or Length")
 	case o.TailLines > 0 && (o.Offset > 0 || o.Length > 0 || o.Tail > 0):
@@ -120,6 +120,6 @@ func (l *Log) WriteTo(w io.Writer) (int64, error) { return l.reader.WriteTo(w) }
 // Close ends the reading and releases the connection. A Read that is blocked returns [fs.ErrClosed].
 func (l *Log) Close() error { return l.reader.Close() }
 
-// Size returns the size in bytes of the whole log, whichever part is read, by the last response that has it. It is often unknown
-// while the step runs, and if the log is compressed.
+// Size returns the size of the whole log, if a response stated it, in bytes and whichever part is read. It is often unknown while
+// the step runs, and if the log is compressed.
 func (l *Log) Size() (n int64, known bool) { return l.reader.Size() }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -113,7 +114,9 @@ func TestLogOptionsThatCannotWorkAreRefused(t *testing.T) {
 		_, err := c.Steps.GetLog(t.Context(), repo, "8", "{s}", &o)
 		assert.ErrorIs(t, err, pipelines.ErrInvalidArgument)
 	}
-	_, err := c.Steps.GetLog(nil, repo, "8", "{s}", nil) //nolint:staticcheck // a mistake that users make
+	_, err := c.Steps.GetLog(t.Context(), repo, "8", "{s}", &pipelines.LogOptions{Offset: math.MaxInt64, Length: 1})
+	require.EqualError(t, err, "pipelines: Steps.GetLog: invalid argument: LogOptions.Offset plus Length overflows int64")
+	_, err = c.Steps.GetLog(nil, repo, "8", "{s}", nil) //nolint:staticcheck // a mistake that users make
 	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
 	_, err = c.Steps.FollowLog(t.Context(), repo, "8", "{s}", &pipelines.FollowOptions{Offset: -1})
 	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)

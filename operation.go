@@ -30,8 +30,8 @@ type (
 )
 
 // OperationFromContext returns the operation that a request's context belongs to, for tracing and metrics in an
-// [http.RoundTripper]. ok is false if the request is none of this package's. Besides the services' methods there are "OAuth.Token",
-// which gets an access token, and "Do" and "List", which are [Client.Do] and [List].
+// [http.RoundTripper]. ok is false if the request was not sent by this package. Besides the services' methods there are
+// "OAuth.Token", which gets an access token, and "Do" and "List", which are [Client.Do] and [List].
 func OperationFromContext(ctx context.Context) (op Operation, ok bool) {
 	info, ok := ctx.Value(infoKey{}).(*requestInfo)
 	if !ok {
@@ -84,7 +84,7 @@ type operation struct {
 	emptyOK  bool     // a 2xx response may have an empty body
 	bareOK   bool     // a list's response may be an array or one item instead of a page
 	literals []string // what stands around the parameters
-	params   []string // their names
+	params   []string // the arguments that fill them in, as errors name them
 }
 
 func op(name, method, path string, s safety) *operation {
@@ -97,9 +97,27 @@ func op(name, method, path string, s safety) *operation {
 			return o
 		}
 		param, after, _ := strings.Cut(after, "}")
-		o.params = append(o.params, param)
+		o.params = append(o.params, argument(path, param))
 		rest = after
 	}
+}
+
+// argument returns what errors call the argument for a parameter of a path, in the words of the methods' signatures.
+func argument(path, param string) string {
+	switch param {
+	case "workspace":
+		if strings.HasPrefix(path, "/repositories/") {
+			return "Repo.Workspace"
+		}
+	case "repo_slug":
+		return "Repo.Slug"
+	case "selected_user":
+		return "user"
+	}
+	if resource, ok := strings.CutSuffix(param, "_uuid"); ok {
+		return strings.ReplaceAll(resource, "_", " ") + " ID"
+	}
+	return param
 }
 
 // orEmpty declares that a 2xx response of the operation may have an empty body.

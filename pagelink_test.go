@@ -256,7 +256,7 @@ func TestAPageThatComesAgainBehindALinkIsFoundOut(t *testing.T) {
 		t.Run(fmt.Sprint(parallel, " at once"), func(t *testing.T) {
 			srv := record(t, book{n: 250, ignores: true}.ServeHTTP)
 			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
-			require.ErrorContains(t, err, "came again")
+			require.ErrorContains(t, err, "got the one before again")
 			require.Equal(t, upTo(100), numbers(runs), "nothing comes twice")
 		})
 	}

@@ -91,9 +91,9 @@ func (w *walk[T]) verify(page *Page[T], link pageLink) error {
 	case len(page.Values) == 0 || link.number == 0 || link.number == page.Number:
 		return nil
 	case page.Number > 0 && link.built:
-		return w.errorf("page %d was asked for and page %d came", link.number, page.Number)
+		return w.errorf("requested page %d, got page %d", link.number, page.Number)
 	case (page.Number > 0 || link.built) && reflect.DeepEqual(page.Values, w.last.Values):
-		return w.errorf("page %d was asked for and the one before came again", link.number)
+		return w.errorf("requested page %d, got the one before again", link.number)
 	}
 	return nil
 }

@@ -309,7 +309,7 @@ func TestListsThatLeadNowhereEnd(t *testing.T) {
 		t.Run(fmt.Sprintf("%q", page), func(t *testing.T) {
 			same := record(t, serveJSON(`{`+page+`"size":6,"values":[{"build_number":1},{"build_number":2}]}`))
 			runs, err := newClient(t, same.base()).Pipelines.List(t.Context(), repo, nil).Collect()
-			require.ErrorContains(t, err, "the one before came again")
+			require.ErrorContains(t, err, "got the one before again")
 			require.Len(t, runs, 2)
 		})
 	}
@@ -318,6 +318,6 @@ func TestListsThatLeadNowhereEnd(t *testing.T) {
 func TestAListThatAlwaysServesItsFirstPageIsFoundOut(t *testing.T) {
 	srv := record(t, book{n: 250, noNext: true, ignores: true}.ServeHTTP)
 	_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Collect()
-	require.ErrorContains(t, err, "page 2 was asked for and page 1 came")
+	require.ErrorContains(t, err, "requested page 2, got page 1")
 	srv.requireSent(t, 2)
 }

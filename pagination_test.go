@@ -154,7 +154,7 @@ func TestInvalidListOptionsAreRefused(t *testing.T) {
 		})
 	}
 	_, err := c.Pipelines.List(t.Context(), pipelines.Repo{Workspace: "acme"}, nil).First()
-	require.EqualError(t, err, "pipelines: Pipelines.List: invalid argument: repo_slug is empty")
+	require.EqualError(t, err, "pipelines: Pipelines.List: invalid argument: Repo.Slug is empty")
 	srv.requireSent(t, 0)
 }
 

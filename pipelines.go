@@ -42,9 +42,9 @@ type Pipeline struct {
 	Repository           *Repository           `json:"repository,omitzero"`
 	CreatedOn            time.Time             `json:"created_on,omitzero"`
 	RunCreationDate      time.Time             `json:"run_creation_date,omitzero"`
-	CompletedOn          time.Time             `json:"completed_on,omitzero"`        // zero until the run ends
-	DurationInSeconds    int                   `json:"duration_in_seconds,omitzero"` // seconds
-	BuildSecondsUsed     int                   `json:"build_seconds_used,omitzero"`  // sum over the steps
+	CompletedOn          time.Time             `json:"completed_on,omitzero"` // zero until the run ends
+	DurationInSeconds    int                   `json:"duration_in_seconds,omitzero"`
+	BuildSecondsUsed     int                   `json:"build_seconds_used,omitzero"` // sum over the steps
 	FirstSuccessful      bool                  `json:"first_successful,omitzero"`
 	Expired              bool                  `json:"expired,omitzero"`       // the run is old and has no logs
 	HasVariables         bool                  `json:"has_variables,omitzero"` // not reliable

@@ -67,7 +67,7 @@ func TestAProxyThatFailsIsNoUnknownOutcome(t *testing.T) {
 	source := tokenSource(func() (*oauth2.Token, error) { return &oauth2.Token{AccessToken: "a", TokenType: "x\ny"}, nil })
 	srv := record(t, serveJSON(`{}`))
 	_, err = newClient(t, srv.base(), pipelines.WithTokenSource(source)).Pipelines.Run(t.Context(), repo, mainBranch)
-	require.ErrorContains(t, err, "type is not a word")
+	require.ErrorContains(t, err, "invalid token type")
 	require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
 	srv.requireSent(t, 0)
 }

@@ -284,7 +284,7 @@ func (k *call) neverSent(err error) bool {
 }
 
 // errHeldBack ends a call that can't wait for the quota any longer.
-var errHeldBack = fmt.Errorf("held back, as the service has refused another request: %w", ErrRateLimited)
+var errHeldBack = fmt.Errorf("waiting for quota after another request got 429: %w", ErrRateLimited)
 
 // permanent reports whether another attempt would only bring the same error again.
 func permanent(err error) bool {

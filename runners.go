@@ -195,7 +195,7 @@ func (r *RunnerSet) Get(ctx context.Context, id string, opts ...CallOption) (*Ru
 //   - POST /repositories/{workspace}/{repo_slug}/pipelines-config/runners
 //   - POST /workspaces/{workspace}/pipelines-config/runners
 //
-// Scope: runner:write.
+// Scope: runner:write; API tokens need read:runner:bitbucket and write:runner:bitbucket.
 func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...CallOption) (*Runner, error) {
 	return send[Runner](ctx, r.client, r.at(r.ops.create).withError(runner.validate()), runner, opts)
 }
@@ -207,7 +207,7 @@ func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...Ca
 //   - PUT /repositories/{workspace}/{repo_slug}/pipelines-config/runners/{runner_uuid}
 //   - PUT /workspaces/{workspace}/pipelines-config/runners/{runner_uuid}
 //
-// Scope: runner:write.
+// Scope: runner:write; API tokens need read:runner:bitbucket and write:runner:bitbucket.
 func (r *RunnerSet) Update(
 	ctx context.Context, id string, update RunnerUpdate, opts ...CallOption,
 ) (*Runner, error) {

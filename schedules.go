@@ -169,7 +169,7 @@ func (s *SchedulesService) Get(
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines_config/schedules
 //
-// Scope: pipeline:write.
+// Scope: pipeline:write; API tokens need read:pipeline:bitbucket and write:pipeline:bitbucket.
 func (s *SchedulesService) Create(
 	ctx context.Context, repo Repo, schedule ScheduleRequest, opts ...CallOption,
 ) (*Schedule, error) {
@@ -194,14 +194,24 @@ func (s *SchedulesService) explainUnauthorized(ctx context.Context, repo Repo, e
 	if _, listErr := s.List(ctx, repo, nil).First(); listErr != nil {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ErrTooManySchedules, err)
+	return &tooManySchedulesError{err}
 }
+
+// tooManySchedulesError is the 401 of a repository that has as many schedules as the service allows.
+type tooManySchedulesError struct{ err error }
+
+func (e *tooManySchedulesError) Error() string {
+	const prefix = "pipelines: Schedules.Create: "
+	return prefix + ErrTooManySchedules.Error() + ": " + strings.TrimPrefix(e.err.Error(), prefix)
+}
+
+func (e *tooManySchedulesError) Unwrap() []error { return []error{ErrTooManySchedules, e.err} }
 
 // Update enables or disables a schedule. If there is none, the error is an [ErrNotFound].
 //
 // API: PUT /repositories/{workspace}/{repo_slug}/pipelines_config/schedules/{schedule_uuid}
 //
-// Scope: pipeline:write.
+// Scope: pipeline:write; API tokens need read:pipeline:bitbucket and write:pipeline:bitbucket.
 func (s *SchedulesService) Update(
 	ctx context.Context, repo Repo, id string, update ScheduleUpdate, opts ...CallOption,
 ) (*Schedule, error) {

@@ -42,6 +42,9 @@ func TestA401ForAScheduleHasTwoMeanings(t *testing.T) {
 	full := record(t, sequence(refused, serveJSON(`{"values":[{}]}`)))
 	_, err := newClient(t, full.base()).Schedules.Create(t.Context(), repo, noon)
 	require.ErrorIs(t, err, pipelines.ErrTooManySchedules)
+	require.ErrorIs(t, err, pipelines.ErrUnauthorized)
+	require.EqualError(t, err,
+		"pipelines: Schedules.Create: too many schedules: POST /repositories/acme/site/pipelines_config/schedules: 401 Unauthorized: limit")
 	full.requireSent(t, 2)
 
 	expired := record(t, refused)

@@ -35,11 +35,11 @@ type Step struct {
 	SetupCommands     []Command    `json:"setup_commands,omitzero"`
 	ScriptCommands    []Command    `json:"script_commands,omitzero"`
 	TeardownCommands  []Command    `json:"teardown_commands,omitzero"`
-	StartedOn         time.Time    `json:"started_on,omitzero"`          // zero until the step starts
-	CompletedOn       time.Time    `json:"completed_on,omitzero"`        // zero until the step ends
-	DurationInSeconds int          `json:"duration_in_seconds,omitzero"` // seconds
-	BuildSecondsUsed  int          `json:"build_seconds_used,omitzero"`  // seconds that are billed
-	MaxTime           int          `json:"maxTime,omitzero"`             // minutes
+	StartedOn         time.Time    `json:"started_on,omitzero"`   // zero until the step starts
+	CompletedOn       time.Time    `json:"completed_on,omitzero"` // zero until the step ends
+	DurationInSeconds int          `json:"duration_in_seconds,omitzero"`
+	BuildSecondsUsed  int          `json:"build_seconds_used,omitzero"` // seconds that are billed
+	MaxTime           int          `json:"maxTime,omitzero"`            // minutes
 	Pipeline          *PipelineRef `json:"pipeline,omitzero"`
 }
 

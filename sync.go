@@ -111,8 +111,8 @@ func (c VariableChange) shown() string {
 	return fmt.Sprintf("%q -> %q", c.Before.Value, c.After.Value)
 }
 
-// Plan compares the wanted variables with the existing ones, by key, and returns what [VariableSet.Apply] would change. It only
-// reads, with one request for each hundred variables. o may be nil.
+// Plan compares the wanted variables with the existing ones, by their exact keys, and returns what [VariableSet.Apply] would
+// change. It only reads, with one request for each hundred variables. o may be nil.
 //
 // A wanted variable without a key, a key that is wanted twice, and an empty value for a secured variable are an
 // [ErrInvalidArgument]. With [SecuredIfMissing], the value for an existing secured variable may be empty.
@@ -234,7 +234,7 @@ func (e *SyncError) Unwrap() error { return e.Err }
 //
 // API: as [VariableSet.Create], [VariableSet.Update], [VariableSet.Delete] and [VariableSet.List].
 //
-// Scope: pipeline:variable.
+// Scope: pipeline:variable; API tokens need read:pipeline:bitbucket and admin:pipeline:bitbucket.
 func (v *VariableSet) Apply(ctx context.Context, plan *SyncPlan, opts ...CallOption) error {
 	switch {
 	case plan == nil:

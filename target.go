@@ -72,7 +72,7 @@ func CommitTarget(hash string) Target {
 	return Target{Type: TargetCommit, Commit: commitRef(hash)}
 }
 
-// PullRequestRef identifies a pull request and what it merges. All five fields are required, since the service looks none up.
+// PullRequestRef identifies a pull request and what it merges. All five fields are required, since the service doesn't look them up.
 type PullRequestRef struct {
 	ID                int    `json:"id"`
 	Source            string `json:"source"`             // branch

@@ -214,7 +214,7 @@ func (s *StepsService) GetTestReport(
 }
 
 // ListTestCases lists the test cases of a step that did not pass. The service leaves out those that passed. For a step without
-// a report the service documents an [ErrNotFound], but may return an empty list.
+// a report the service documents a 404, which is an [ErrNotFound], but it may return an empty list.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/test_reports/test_cases
 //

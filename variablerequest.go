@@ -8,8 +8,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// VariableRequest is a variable to create or set. It is a type of its own so that a [Variable], which lacks its secured value, can't
-// be written back by mistake.
+// VariableRequest is a variable to create or set. It is a separate type, so that a [Variable] read without its secured value can't
+// be written back.
+//
+// This package compares keys exactly. The service is reported to ignore case when it refuses a duplicate: then the creation of
+// "key" is an [ErrConflict] if "KEY" exists.
 //
 // Unless Secured points to false, printing the request masks the value, and JSON omits it.
 type VariableRequest struct {
@@ -38,7 +41,7 @@ func (r VariableRequest) validate(existing *Variable) error {
 	case r.Key == "":
 		return invalidArgument("variable has no key")
 	case r.Value == "" && r.secured(existing):
-		return invalidArgument("variable %q is secured and its value is empty: a secured value can't be read, so a variable that was read has none to write", r.Key)
+		return invalidArgument("secured variable %q has no value: what was read of it can't be written back", r.Key)
 	}
 	return nil
 }
@@ -110,7 +113,7 @@ func (u VariableUpdate) validate() error {
 	case u == VariableUpdate{}:
 		return invalidArgument("update changes nothing")
 	case u.Value != nil && *u.Value == "" && u.Secured != nil && *u.Secured:
-		return invalidArgument("update makes the value of a secured variable empty: a secured value can't be read, so a variable that was read has none to write")
+		return invalidArgument("update of a secured variable has no value: what was read of it can't be written back")
 	}
 	return nil
 }

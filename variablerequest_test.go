@@ -75,7 +75,7 @@ func TestAnEmptyValueForASecuredVariableIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			err := write()
 			require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
-			require.ErrorContains(t, err, "is secured and its value is empty")
+			require.ErrorContains(t, err, "has no value")
 			require.Len(t, r.Variables(), 1)
 			require.Equal(t, "s3cret", r.Variables()[0].Value)
 		})

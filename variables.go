@@ -158,9 +158,9 @@ func (v *VariableSet) Get(ctx context.Context, id string, opts ...CallOption) (*
 		return send[Variable](ctx, v.client, v.at(v.ops.get, id), nil, opts)
 	}
 	if err := checkElement(id); err != nil {
-		return nil, fmt.Errorf("pipelines: Variables.Get: %w", invalidArgument("variable_uuid %w", err))
+		return nil, fmt.Errorf("pipelines: Variables.Get: %w", invalidArgument("variable ID %w", err))
 	}
-	return v.find(ctx, "Variables.Get", func(one *Variable) bool { return one.UUID == braced(id) }, opts)
+	return v.find(ctx, "Variables.Get", id, func(one *Variable) bool { return one.UUID == braced(id) }, opts)
 }
 
 // GetByKey returns the variable with a key. It lists the variables, since the service has no filter. If there is none, the error
@@ -173,13 +173,16 @@ func (v *VariableSet) GetByKey(ctx context.Context, key string, opts ...CallOpti
 	if key == "" {
 		return nil, fmt.Errorf("pipelines: Variables.GetByKey: %w", invalidArgument("key is empty"))
 	}
-	return v.find(ctx, "Variables.GetByKey", func(one *Variable) bool { return one.Key == key }, opts)
+	return v.find(ctx, "Variables.GetByKey", key, func(one *Variable) bool { return one.Key == key }, opts)
 }
 
 // errNotListed says that the whole list was read and lacks the variable. A 404 of the list itself is another error.
-var errNotListed = fmt.Errorf("there is no such variable: %w", ErrNotFound)
+var errNotListed = fmt.Errorf("%w", ErrNotFound)
 
-func (v *VariableSet) find(ctx context.Context, method string, match func(*Variable) bool, opts []CallOption) (*Variable, error) {
+// find returns the variable that matches. name is its UUID or key, for the error.
+func (v *VariableSet) find(
+	ctx context.Context, method, name string, match func(*Variable) bool, opts []CallOption,
+) (*Variable, error) {
 	one, err := v.List(ctx, nil, opts...).find(match)
 	if err != nil || one != nil {
 		return one, err
@@ -187,7 +190,7 @@ func (v *VariableSet) find(ctx context.Context, method string, match func(*Varia
 	if one := v.created().find(match); one != nil {
 		return one, nil
 	}
-	return nil, fmt.Errorf("pipelines: %s: %w", method, errNotListed)
+	return nil, fmt.Errorf("pipelines: %s: variable %q: %w", method, name, errNotListed)
 }
 
 // Create creates a variable. It is secured only if variable.Secured points to true. If the key exists, the error is an
@@ -250,15 +253,15 @@ func (v *VariableSet) Delete(ctx context.Context, id string, opts ...CallOption)
 	return err
 }
 
-// Set creates the variable, or updates the one with the same key. A secured variable stays secured unless variable.Secured points
-// to false. An empty value for a secured variable is an [ErrInvalidArgument].
+// Set creates the variable, or updates the one with exactly the same key. A secured variable stays secured unless variable.Secured
+// points to false. An empty value for a secured variable is an [ErrInvalidArgument].
 //
 // Set is safe to repeat. If the outcome of a creation is unknown, it lists the variables again and returns an
 // [ErrOutcomeUnknown] only if the variable is missing. For several variables, [VariableSet.Plan] needs fewer requests.
 //
 // API: as [VariableSet.List], [VariableSet.Create] and [VariableSet.Update].
 //
-// Scope: pipeline:variable.
+// Scope: pipeline:variable; API tokens need read:pipeline:bitbucket and admin:pipeline:bitbucket.
 func (v *VariableSet) Set(
 	ctx context.Context, variable VariableRequest, opts ...CallOption,
 ) (*Variable, error) {

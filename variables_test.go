@@ -115,6 +115,16 @@ func TestInvalidVariablesAreRefused(t *testing.T) {
 	srv.requireSent(t, 0)
 }
 
+func TestAVariableThatIsNotListedIsNamed(t *testing.T) {
+	c := newClient(t, record(t, serveJSON(`{"values":[{"uuid":"{0}","key":"A"}]}`)).base())
+	_, err := c.Variables.InRepository(repo).GetByKey(t.Context(), "B")
+	require.ErrorIs(t, err, pipelines.ErrNotFound)
+	require.EqualError(t, err, `pipelines: Variables.GetByKey: variable "B": not found`)
+	_, err = c.Variables.InEnvironment(repo, "{e}").Get(t.Context(), "{1}")
+	require.ErrorIs(t, err, pipelines.ErrNotFound)
+	require.EqualError(t, err, `pipelines: Variables.Get: variable "{1}": not found`)
+}
+
 func TestVariableUpdatesSendWhatTheyChange(t *testing.T) {
 	for want, update := range map[string]pipelines.VariableUpdate{
 		`{"key":"K"}`:                  {Key: "K"},

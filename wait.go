@@ -18,7 +18,7 @@ var waitInterval = poll.Interval{Idle: 30 * time.Second, Max: 30 * time.Second}
 // WaitOptions are the options of [PipelinesService.Wait] and [PipelinesService.WaitAll]. Zero fields have their defaults.
 type WaitOptions struct {
 	ThroughPause    bool // go on waiting while a run waits for a person
-	RequestsPerHour int  // at most, and 60 more in the first hour; default 120
+	RequestsPerHour int  // on average; up to 60 more in one hour; default 120
 }
 
 // reached reports whether the run is in a state that is waited for.
@@ -30,9 +30,9 @@ func (o *WaitOptions) reached(p *Pipeline) bool {
 // failed is not an error: see [PipelineState.Succeeded]. If there is an error, Wait also returns the pipeline as last polled,
 // or nil. The end of ctx is an error.
 //
-// Wait polls soon after a change and less often later, by default at most 180 times in the first hour and 120 times in each
-// further one. Five failed polls in a row end it, each of which includes retries; it waits for a used-up quota. A run that isn't
-// found is an [ErrNotFound] after ten seconds, because a new run may not be found at first.
+// Wait polls soon after a change and less often later, by default with at most 180 requests in any hour, 120 an hour on average.
+// Five failed polls in a row end it, each of which includes retries, and so does a Retry-After of more than two hours. It waits for
+// a used-up quota. A run that isn't found is an [ErrNotFound] after ten seconds, because a new run may not be found at first.
 //
 // API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
 //
@@ -90,7 +90,7 @@ func (s *PipelinesService) WaitAll(
 	}
 	budget, err := newBudget(ctx, o.RequestsPerHour, waitRequestsPerHour)
 	if err == nil && slices.Contains(ids, "") {
-		err = invalidArgument("a pipeline's ID is empty")
+		err = invalidArgument("pipeline ID is empty")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pipelines: Pipelines.WaitAll: %w", err)

@@ -17,7 +17,7 @@ const watchRequestsPerHour = 240
 
 // WatchOptions are the options of [PipelinesService.Watch]. Zero fields have their defaults.
 type WatchOptions struct {
-	RequestsPerHour int // at most, and 60 more in the first hour; default 240
+	RequestsPerHour int // on average; up to 60 more in one hour; default 240
 }
 
 // Watch polls a pipeline to its end and yields an [Event] for each change of its state or a step's, and for each piece of log.
@@ -28,11 +28,11 @@ type WatchOptions struct {
 // and the end of the pipeline last. A pause comes after everything that happened before it. Watch goes on while a pipeline waits
 // for a person: break out of the loop to stop.
 //
-// By default Watch sends at most 300 requests in the first hour and 240 in each further one, however many steps there are and
-// however fast their logs grow. Each byte of a log is transferred once, unless the service's storage compresses it. Five failed
-// polls in a row end it, each of which includes retries; it waits for a used-up quota. A run that isn't found is an [ErrNotFound]
-// after ten seconds, because a new run may not be found at first. If a step has run and ended, Watch waits for its log for up
-// to a minute, and yields everything else meanwhile.
+// By default Watch sends at most 300 requests in any hour, 240 an hour on average, however many steps there are and however fast
+// their logs grow. Each byte of a log is transferred once, unless the service's storage compresses it. Failed polls and a used-up
+// quota end it only as they end [PipelinesService.Wait]. A run that isn't found is an [ErrNotFound] after ten seconds, because a
+// new run may not be found at first. If a step has run and ended, Watch waits for its log for up to a minute, and yields everything
+// else meanwhile.
 //
 // API:
 //   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}

@@ -145,7 +145,7 @@ func TestASecuredVariableStaysSecuredUnlessItsValueIsEmpty(t *testing.T) {
 
 	fleet(t, cli.Success, "", "forget", "-campaign", "c")
 	out := fleet(t, cli.Failure, "acme/r1\n", append(append([]string{"run"}, fastFlags...), "variable", "K", "")...)
-	require.Regexp(t, `acme/r1 +variable "K" is secured and its value is empty`, out)
+	require.Regexp(t, `acme/r1 +secured variable "K" has no value`, out)
 	require.Equal(t, "old", repos[1].Variables()[0].Value)
 }
 

@@ -139,7 +139,7 @@ func TestAnEmptyValueForASecuredVariableIsRefused(t *testing.T) {
 	file := write(t, ".env", "TOKEN=\nOTHER=1\n")
 	status, _, stderr := call(t, "apply", "-repo", "acme/site", "-file", file)
 	require.Equal(t, cli.Trouble, status)
-	require.Contains(t, stderr, `variables: variable "TOKEN" is secured and its value is empty`)
+	require.Contains(t, stderr, `variables: secured variable "TOKEN" has no value`)
 	require.Len(t, srv.Requests(), 1, "the list, and no change")
 
 	status, _, stderr = call(t, "apply", "-repo", "acme/site", "-file", file, "-keep-secured")

@@ -68,7 +68,7 @@ func (c *Circuit) wait(ctx context.Context, w *Waiter, enters bool) (probe bool,
 		known = s.refusals
 		if err := w.wait(ctx, s.wait, s.returned); err != nil {
 			w.HeldBack = true
-			return false, fmt.Errorf("%w while held back, as the service has refused another request", err)
+			return false, fmt.Errorf("%w while waiting for quota after another request got 429", err)
 		}
 	}
 }

@@ -208,7 +208,7 @@ func TestTheEndOfTheContextEndsTheWait(t *testing.T) {
 		defer cancel()
 		err := c.Hold(ctx, w)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, "while held back")
+		require.ErrorContains(t, err, "while waiting for quota")
 		require.True(t, w.HeldBack)
 		require.Equal(t, 7*time.Second, w.Waited)
 		require.Equal(t, 53*time.Second, w.Left())

@@ -81,7 +81,7 @@ func (c *Cache) start(ctx context.Context) *flight {
 // land hands the token to the callers who wait for it.
 func (c *Cache) land(f *flight) {
 	if f.err == nil && f.token == nil {
-		f.err = errors.New("the token source gave no token")
+		f.err = errors.New("token source returned a nil token")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -116,7 +116,7 @@ func TestASourceWithoutATokenIsAnError(t *testing.T) {
 		"a goroutine that ends":   func(context.Context) (*oauth2.Token, error) { runtime.Goexit(); return nil, nil },
 	} {
 		_, err := tokencache.New(fetch, true).Get(t.Context())
-		require.EqualError(t, err, "the token source gave no token", name)
+		require.EqualError(t, err, "token source returned a nil token", name)
 	}
 	failure := errors.New("no network")
 	_, err := tokencache.New(func(context.Context) (*oauth2.Token, error) { return nil, failure }, true).Get(t.Context())

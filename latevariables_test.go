@@ -157,3 +157,26 @@ func TestAPlanComparesALateVariableWithWhatWasRequested(t *testing.T) {
 		require.NoError(t, err)
 	}
 }
+
+// A variable that was created without its UUID being read could not be told from another one in the list.
+func TestALateVariableIsNotCreatedByAResponseWithoutItsUUID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := &variableStore{late: 5 * time.Second}
+		hc := &http.Client{Transport: hosts{"http://api.example": srv.ServeHTTP}}
+		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
+		set := c.Variables.InEnvironment(repo, "{e}")
+		request := pipelines.VariableRequest{Key: "K", Value: "1"}
+		plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{request}, nil)
+		require.NoError(t, err)
+		partial := pipelines.WithQuery("fields", "values.uuid,values.key,values.secured")
+		_, err = set.Set(t.Context(), request, partial)
+		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+		require.ErrorContains(t, err, "leaves uuid out")
+		require.ErrorIs(t, set.Apply(t.Context(), plan, partial), pipelines.ErrInvalidArgument)
+		require.NotContains(t, srv.requests, http.MethodPost)
+
+		_, err = set.Set(t.Context(), request, partial, pipelines.WithQuery("fields", "uuid"))
+		require.NoError(t, err)
+		require.Equal(t, []string{"K=1"}, srv.values())
+	})
+}

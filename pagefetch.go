@@ -191,25 +191,27 @@ func omitsValues(query url.Values) bool {
 	return limited
 }
 
-// requires returns an error if the caller's options leave the items out of the list, or one of these members out of the items.
+// requires returns an error if the caller's options leave one of these members out of the pages.
 func (p *Pager[T]) requires(members ...string) error {
 	k, err := p.newCall(p.ctx, pageLink{})
 	if err != nil {
 		return err
 	}
+	return k.requires(members...)
+}
+
+// requires returns an error if the query leaves one of these members out of the response.
+func (k *call) requires(members ...string) error {
 	query := mergeQuery(k.at.query, k.extraQuery)
-	if omitsValues(query) {
-		return k.wrap(invalidArgument("the query asks for pages without their items"))
-	}
 	for _, member := range members {
-		if leavesOut(query, "values."+member) {
-			return k.wrap(invalidArgument("fields leaves out values.%s", member))
+		if member == "values" && omitsValues(query) || member != "values" && leavesOut(query, member) {
+			return k.wrap(invalidArgument("the query leaves %s out of the response", member))
 		}
 	}
 	return nil
 }
 
-// collectWith returns all items, or an error if the caller's options leave one of these members out of them.
+// collectWith returns all items, or an error if the caller's options leave one of these members out of the pages.
 func (p *Pager[T]) collectWith(members ...string) ([]*T, error) {
 	if err := p.requires(members...); err != nil {
 		return nil, err

@@ -115,7 +115,8 @@ func (c VariableChange) shown() string {
 // reads, with one request for each hundred variables. o may be nil.
 //
 // A wanted variable without a key, a key that is wanted twice, and an empty value for a secured variable are an
-// [ErrInvalidArgument]. With [SecuredIfMissing], the value for an existing secured variable may be empty.
+// [ErrInvalidArgument]. With [SecuredIfMissing], the value for an existing secured variable may be empty. Partial responses must
+// have values.uuid, values.key, values.value and values.secured; otherwise the error is an [ErrInvalidArgument] too.
 //
 // API: as [VariableSet.List].
 //
@@ -129,7 +130,7 @@ func (v *VariableSet) Plan(
 	if err := validateWanted(wanted); err != nil {
 		return nil, fmt.Errorf("pipelines: Variables.Plan: %w", err)
 	}
-	existing, err := v.List(ctx, nil, opts...).collectWith("uuid", "key", "value", "secured")
+	existing, err := v.List(ctx, nil, opts...).collectWith("values", "values.uuid", "values.key", "values.value", "values.secured")
 	if err != nil {
 		return nil, err
 	}
@@ -318,7 +319,7 @@ func (a *applier) delete(id string) error {
 }
 
 func (a *applier) list() error {
-	existing, err := a.set.List(a.ctx, nil, a.opts...).collectWith("uuid")
+	existing, err := a.set.List(a.ctx, nil, a.opts...).collectWith("values", "values.uuid")
 	if err != nil {
 		return err
 	}

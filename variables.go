@@ -165,7 +165,8 @@ func (v *VariableSet) Get(ctx context.Context, id string, opts ...CallOption) (*
 }
 
 // GetByKey returns the variable with a key. It lists the variables, since the service has no filter. If there is none, the error
-// is an [ErrNotFound]. GetByKey finds a variable that this client created even if the service doesn't list it yet.
+// is an [ErrNotFound]. GetByKey finds a variable that this client created even if the service doesn't list it yet. With a partial
+// response that lacks the keys, the error is not an ErrNotFound.
 //
 // API: as [VariableSet.List].
 //
@@ -192,7 +193,7 @@ func (v *VariableSet) find(
 	ctx context.Context, method string, member variableMember, value string, opts []CallOption,
 ) (*Variable, error) {
 	pager := v.List(ctx, nil, opts...)
-	if err := pager.requires(); err != nil {
+	if err := pager.requires("values"); err != nil {
 		return nil, err
 	}
 	match := func(one *Variable) bool { return member.of(one) == value }
@@ -220,10 +221,12 @@ func listedWithout(member string, one *Variable) error {
 }
 
 // findToOverwrite returns the variable that a request overwrites.
-func (v *VariableSet) findToOverwrite(ctx context.Context, variable VariableRequest, opts []CallOption) (*Variable, error) {
-	required := []string{"uuid", "key"}
+func (v *VariableSet) findToOverwrite(
+	ctx context.Context, variable VariableRequest, opts []CallOption,
+) (*Variable, error) {
+	required := []string{"values.uuid", "values.key"}
 	if variable.Secured == nil { // it stays as it is
-		required = append(required, "secured")
+		required = append(required, "values.secured")
 	}
 	if err := v.List(ctx, nil, opts...).requires(required...); err != nil {
 		return nil, err
@@ -297,6 +300,9 @@ func (v *VariableSet) Delete(ctx context.Context, id string, opts ...CallOption)
 // Set is safe to repeat. If the outcome of a creation is unknown, it lists the variables again and returns an
 // [ErrOutcomeUnknown] only if the variable is missing. For several variables, [VariableSet.Plan] needs fewer requests.
 //
+// Partial responses must have the members that Set goes by: values.uuid, values.key and, if variable.Secured is nil,
+// values.secured; for an environment's variable also uuid. Otherwise the error is an [ErrInvalidArgument].
+//
 // API: as [VariableSet.List], [VariableSet.Create] and [VariableSet.Update].
 //
 // Scope: pipeline:variable.
@@ -324,6 +330,9 @@ func (v *VariableSet) Set(
 
 // createOrOverwrite creates a variable, or overwrites one that was created meanwhile.
 func (v *VariableSet) createOrOverwrite(ctx context.Context, variable VariableRequest, opts []CallOption) (*Variable, error) {
+	if err := v.checkRemembered(ctx, opts); err != nil {
+		return nil, err
+	}
 	created, err := v.Create(ctx, variable, opts...)
 	if err == nil {
 		return created, nil
@@ -333,6 +342,19 @@ func (v *VariableSet) createOrOverwrite(ctx context.Context, variable VariableRe
 		return nil, err
 	}
 	return v.overwrite(ctx, existing, variable, opts)
+}
+
+// checkRemembered returns an error if a variable that is listed late would be created without reading its UUID. It could not be
+// remembered then, and would be created again.
+func (v *VariableSet) checkRemembered(ctx context.Context, opts []CallOption) error {
+	if !v.ops.late {
+		return nil
+	}
+	k, err := v.client.newCall(ctx, v.at(v.ops.create), nil, opts)
+	if err != nil {
+		return err
+	}
+	return k.requires("uuid")
 }
 
 // overwrite updates an existing variable. It always sends Secured, since the service's default in an update is unknown.

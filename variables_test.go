@@ -222,7 +222,7 @@ func TestAPartialListOpensNoSecuredVariable(t *testing.T) {
 	set := newClient(t, srv.base()).Variables.InRepository(repo)
 	_, err := set.Set(t.Context(), request, partial)
 	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
-	require.ErrorContains(t, err, "fields leaves out values.secured")
+	require.ErrorContains(t, err, "leaves values.secured out")
 	_, err = set.Plan(t.Context(), []pipelines.VariableRequest{request}, nil, partial)
 	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
 	srv.requireSent(t, 0)

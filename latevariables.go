@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -36,18 +37,21 @@ func (v *VariableSet) created() createdInSet {
 	return createdInSet{&v.client.created, v.at(v.ops.list).path, v.ops.late}
 }
 
-// add remembers a variable, unless it lacks the UUID by which the list identifies it.
-func (c createdInSet) add(v *Variable) {
+// add remembers a variable as requested and created, unless the response lacks the UUID by which the list identifies it.
+func (c createdInSet) add(r VariableRequest, v *Variable) {
 	if !c.late || v.UUID == "" {
 		return
 	}
+	one := createdVariable{at: time.Now()}
+	one.change(VariableUpdate{Key: r.Key, Value: &r.Value, Secured: new(r.secured(nil))}, v)
+	one.UUID = v.UUID
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.all == nil {
 		c.all = make(map[string][]createdVariable)
 	}
 	c.expire()
-	c.all[c.path] = append(c.all[c.path], createdVariable{*v, time.Now()})
+	c.all[c.path] = append(c.all[c.path], one)
 }
 
 // expire forgets the variables that the service lists by now. The caller holds the lock.
@@ -88,15 +92,31 @@ func (c createdInSet) appendUnlisted(listed []*Variable) []*Variable {
 	return listed
 }
 
-// update replaces a remembered variable after an update. The response may lack the UUID.
-func (c createdInSet) update(id string, v *Variable) {
+// update changes a remembered variable after an update.
+func (c createdInSet) update(id string, u VariableUpdate, v *Variable) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.all[c.path] {
-		if c.all[c.path][i].UUID == id {
-			c.all[c.path][i].Variable = *v
-			c.all[c.path][i].UUID = id
+		if one := &c.all[c.path][i]; one.UUID == id {
+			one.change(u, v)
 		}
+	}
+}
+
+// change changes a variable as requested and as the response says, which may be partial. A secured variable stays secured unless
+// the request says otherwise: a response without the member looks like one of a variable that isn't secured.
+func (v *createdVariable) change(u VariableUpdate, response *Variable) {
+	v.Type = cmp.Or(response.Type, v.Type)
+	v.Key = cmp.Or(response.Key, u.Key, v.Key)
+	if u.Secured != nil {
+		v.Secured = *u.Secured
+	}
+	if u.Value != nil {
+		v.Value = *u.Value
+	}
+	v.Value = cmp.Or(response.Value, v.Value)
+	if v.Secured = v.Secured || response.Secured; v.Secured {
+		v.Value = "" // as in a list
 	}
 }
 

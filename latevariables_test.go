@@ -96,3 +96,87 @@ func TestALateVariableIsInAPlan(t *testing.T) {
 		require.Equal(t, []string{"K=1"}, store.values())
 	})
 }
+
+func TestAPartialResponseLeavesNothingOutOfALateVariable(t *testing.T) {
+	partial := pipelines.WithQuery("fields", "uuid")
+	request := pipelines.VariableRequest{Key: "K", Value: "1", Secured: new(true)}
+	for name, write := range map[string]func(*pipelines.VariableSet) error{
+		"of a creation": func(set *pipelines.VariableSet) error { return second(set.Create(t.Context(), request, partial)) },
+		"of an update": func(set *pipelines.VariableSet) error {
+			created, err := set.Create(t.Context(), request)
+			require.NoError(t, err)
+			return second(set.Update(t.Context(), created.UUID, pipelines.VariableUpdate{Value: new("2")}, partial))
+		},
+		"of an update of everything": func(set *pipelines.VariableSet) error {
+			created, err := set.Create(t.Context(), pipelines.VariableRequest{Key: "J", Value: "1"})
+			require.NoError(t, err)
+			update := pipelines.VariableUpdate{Key: "K", Value: new("2"), Secured: new(true)}
+			return second(set.Update(t.Context(), created.UUID, update, partial))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+				switch {
+				case req.Method == http.MethodGet:
+					serveJSON(`{"values":[],"size":0}`)(w, req)
+				case req.URL.Query().Has("fields"):
+					serveJSON(`{"uuid":"{1}"}`)(w, req)
+				default:
+					serveJSON(`{"uuid":"{1}","key":"K","secured":true}`)(w, req)
+				}
+			})
+			set := newClient(t, srv.base()).Variables.InEnvironment(repo, "{e}")
+			require.NoError(t, write(set))
+			_, err := set.Set(t.Context(), pipelines.VariableRequest{Key: "K", Value: "3"})
+			require.NoError(t, err)
+			seen := srv.seen()
+			last := seen[len(seen)-1]
+			require.Equal(t, http.MethodPut, last.Method, "it exists already")
+			require.Contains(t, last.Body, `"secured":true`, "the secret stays one")
+		})
+	}
+}
+
+func TestAPlanComparesALateVariableWithWhatWasRequested(t *testing.T) {
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodGet {
+			serveJSON(`{"values":[],"size":0}`)(w, req)
+			return
+		}
+		serveJSON(`{"uuid":"{1}"}`)(w, req)
+	})
+	set := newClient(t, srv.base()).Variables.InEnvironment(repo, "{e}")
+	partial := pipelines.WithQuery("fields", "uuid")
+	_, err := set.Create(t.Context(), pipelines.VariableRequest{Key: "K", Value: "1"}, partial)
+	require.NoError(t, err)
+	for _, value := range []string{"1", ""} {
+		plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{{Key: "K", Value: value}}, nil)
+		require.NoError(t, err)
+		require.Len(t, plan.Unchanged, 1, "value %q", value)
+		_, err = set.Update(t.Context(), "{1}", pipelines.VariableUpdate{Value: new("")}, partial)
+		require.NoError(t, err)
+	}
+}
+
+// A variable that was created without its UUID being read could not be told from another one in the list.
+func TestALateVariableIsNotCreatedByAResponseWithoutItsUUID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := &variableStore{late: 5 * time.Second}
+		hc := &http.Client{Transport: hosts{"http://api.example": srv.ServeHTTP}}
+		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc))
+		set := c.Variables.InEnvironment(repo, "{e}")
+		request := pipelines.VariableRequest{Key: "K", Value: "1"}
+		plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{request}, nil)
+		require.NoError(t, err)
+		partial := pipelines.WithQuery("fields", "values.uuid,values.key,values.secured")
+		_, err = set.Set(t.Context(), request, partial)
+		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+		require.ErrorContains(t, err, "leaves uuid out")
+		require.ErrorIs(t, set.Apply(t.Context(), plan, partial), pipelines.ErrInvalidArgument)
+		require.NotContains(t, srv.requests, http.MethodPost)
+
+		_, err = set.Set(t.Context(), request, partial, pipelines.WithQuery("fields", "uuid"))
+		require.NoError(t, err)
+		require.Equal(t, []string{"K=1"}, srv.values())
+	})
+}

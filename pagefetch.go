@@ -79,6 +79,9 @@ func (p *Pager[T]) newCall(ctx context.Context, link pageLink) (*call, error) {
 		return nil, err
 	}
 	addPagingFields(k.extraQuery)
+	if !k.extraQuery.Has("fields") {
+		addPagingFields(k.at.query)
+	}
 	if link.url != nil { // it has the parameters of the options already
 		k.url, k.extraQuery = link.url, nil
 	}
@@ -130,21 +133,42 @@ func (b *bareBody[T]) UnmarshalJSON(data []byte) error {
 	return err
 }
 
+// pagingFields are the members that lead to the next page.
+var pagingFields = []string{"next", "size", "page"}
+
 // addPagingFields asks for the members that lead to the next page, if the parameter fields would leave them out of a partial
-// response. It reports whether it changed the query.
+// response. It reports whether it changed the query. It doesn't change the query's slices, which a Pager's calls share.
 func addPagingFields(query url.Values) bool {
-	fields := fieldsOf(query)
-	if !slices.ContainsFunc(fields, namesField) {
-		return false
-	}
-	changed := false
-	for _, member := range []string{"next", "size", "page"} {
-		if !slices.Contains(fields, member) && !slices.Contains(fields, "*") {
-			query["fields"][0] += "," + member
-			changed = true
+	values := make([]string, 0, len(query["fields"]))
+	for _, value := range query["fields"] {
+		if value = keepPagingFields(value); value != "" {
+			values = append(values, value)
 		}
 	}
-	return changed
+	fields := strings.Split(strings.Join(values, ","), ",")
+	if slices.ContainsFunc(fields, namesField) {
+		for _, member := range pagingFields {
+			if !slices.Contains(fields, member) && !slices.Contains(fields, "*") {
+				values[0] += "," + member
+			}
+		}
+	}
+	if slices.Equal(values, query["fields"]) {
+		return false
+	}
+	if query["fields"] = values; len(values) == 0 {
+		query.Del("fields")
+	}
+	return true
+}
+
+// keepPagingFields drops the elements of fields that remove what leads to the next page.
+func keepPagingFields(fields string) string {
+	all := slices.DeleteFunc(strings.Split(fields, ","), func(field string) bool {
+		member, removed := strings.CutPrefix(strings.TrimSpace(field), "-")
+		return removed && slices.Contains(pagingFields, member)
+	})
+	return strings.Join(all, ",")
 }
 
 // omitsValues reports whether a query asks for pages without their items.
@@ -165,6 +189,55 @@ func omitsValues(query url.Values) bool {
 		}
 	}
 	return limited
+}
+
+// requires returns an error if the caller's options leave one of these members out of the pages.
+func (p *Pager[T]) requires(members ...string) error {
+	k, err := p.newCall(p.ctx, pageLink{})
+	if err != nil {
+		return err
+	}
+	return k.requires(members...)
+}
+
+// requires returns an error if the query leaves one of these members out of the response.
+func (k *call) requires(members ...string) error {
+	query := mergeQuery(k.at.query, k.extraQuery)
+	for _, member := range members {
+		if member == "values" && omitsValues(query) || member != "values" && leavesOut(query, member) {
+			return k.wrap(invalidArgument("the query leaves %s out of the response", member))
+		}
+	}
+	return nil
+}
+
+// collectWith returns all items, or an error if the caller's options leave one of these members out of the pages.
+func (p *Pager[T]) collectWith(members ...string) ([]*T, error) {
+	if err := p.requires(members...); err != nil {
+		return nil, err
+	}
+	return p.Collect()
+}
+
+// leavesOut reports whether the parameter fields leaves a member out of a partial response.
+func leavesOut(query url.Values, member string) bool {
+	limited, named := false, false
+	for _, field := range fieldsOf(query) {
+		field = strings.TrimSpace(field)
+		removed, isRemoved := strings.CutPrefix(field, "-")
+		if isRemoved && covers(removed, member) {
+			return true
+		}
+		limited = limited || namesField(field)
+		named = named || covers(strings.TrimPrefix(field, "+"), member)
+	}
+	return limited && !named
+}
+
+// covers reports whether an element of the parameter fields includes a member: by its name, or as part of another.
+func covers(field, member string) bool {
+	field = strings.TrimSuffix(field, ".*")
+	return field == "*" || field == member || strings.HasPrefix(member, field+".")
 }
 
 // fieldsOf returns the elements of the parameter fields.

@@ -167,6 +167,9 @@ func (p *Pager[T]) First() (*T, error) {
 	for value, err := range one.All() {
 		return value, err
 	}
+	if err := one.requires("values"); err != nil {
+		return nil, err
+	}
 	return nil, fmt.Errorf("pipelines: %s: %w", p.at.op.Name, ErrEmptyList)
 }
 

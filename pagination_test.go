@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -261,4 +264,52 @@ func TestAnEmptyListIsNoMissingPipeline(t *testing.T) {
 	_, err = c.Steps.List(t.Context(), repo, "4711", nil).First()
 	require.ErrorIs(t, err, pipelines.ErrNotFound)
 	require.NotErrorIs(t, err, pipelines.ErrEmptyList)
+}
+
+func TestAPartialListOfAPathKeepsWhatLeadsToItsNextPage(t *testing.T) {
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		fields := req.URL.Query().Get("fields")
+		next := ""
+		if req.URL.Query().Get("page") == "" && strings.Contains(fields, "next") {
+			next = fmt.Sprintf(`,"next":"http://%s%s?page=2"`, req.Host, req.URL.Path)
+		}
+		serveJSON(`{"values":[{"full_name":"a"},{"full_name":"b"}]`+next+`}`)(w, req)
+	})
+	c := newClient(t, srv.base())
+	pager := pipelines.List[pipelines.Repository](t.Context(), c, "/repositories/acme?fields=values.full_name")
+	var group sync.WaitGroup
+	for range 4 { // several goroutines may use one Pager
+		group.Go(func() {
+			repos, err := pager.Collect()
+			assert.NoError(t, err)
+			assert.Len(t, repos, 4)
+		})
+	}
+	group.Wait()
+	repos, err := pipelines.List[pipelines.Repository](t.Context(), c, "/repositories/acme?fields=values.uuid",
+		pipelines.WithQuery("fields", "values.full_name")).Collect()
+	require.NoError(t, err)
+	require.Len(t, repos, 4, "an option's fields replace the path's")
+	for _, req := range srv.seen() {
+		q, err := url.ParseQuery(req.Query)
+		require.NoError(t, err)
+		require.Equal(t, []string{"values.full_name,next,size,page"}, q["fields"])
+	}
+}
+
+func TestAnUnseenItemIsNoEmptyList(t *testing.T) {
+	srv := record(t, serveJSON(`{"size":250}`))
+	_, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, pipelines.WithQuery("fields", "size")).First()
+	require.Error(t, err)
+	require.NotErrorIs(t, err, pipelines.ErrEmptyList)
+}
+
+func TestAListThatLeavesItsLinksOutIsComplete(t *testing.T) {
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		fields := strings.Split(req.URL.Query().Get("fields"), ",")
+		book{n: 250, noNext: slices.Contains(fields, "-next"), noSize: slices.Contains(fields, "-size")}.ServeHTTP(w, req)
+	})
+	runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, pipelines.WithQuery("fields", "-next,-size,-values.links")).Collect()
+	require.NoError(t, err)
+	require.Len(t, runs, 250)
 }

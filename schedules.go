@@ -174,18 +174,44 @@ func (s *SchedulesService) Create(
 	ctx context.Context, repo Repo, schedule ScheduleRequest, opts ...CallOption,
 ) (*Schedule, error) {
 	at := opSchedulesCreate.at(repo.Workspace, repo.Slug).withError(schedule.validate())
-	created, err := send[Schedule](ctx, s.client, at, schedule.body(), opts)
+	response, err := send[createdSchedule](ctx, s.client, at, schedule.body(), opts)
 	if errors.Is(err, ErrUnauthorized) {
 		return nil, s.explainUnauthorized(ctx, repo, err)
 	}
-	if err != nil || schedule.Enabled == nil || *schedule.Enabled || !created.Enabled {
-		return created, err
+	if err != nil {
+		return nil, err
 	}
-	disabled, err := s.Update(ctx, repo, created.UUID, ScheduleUpdate{Enabled: schedule.Enabled})
+	created := response.schedule()
+	if schedule.Enabled == nil || *schedule.Enabled || response.isDisabled() {
+		return created, nil
+	}
+	disabled, err := s.disable(ctx, repo, created.UUID)
 	if err != nil {
 		return created, fmt.Errorf("pipelines: Schedules.Create: schedule %s was created, but it is enabled: %w", oneLine(created.UUID), err)
 	}
 	return disabled, nil
+}
+
+// createdSchedule is a Schedule that distinguishes a partial response without Enabled from one that says false.
+type createdSchedule struct {
+	Schedule
+
+	Enabled *bool `json:"enabled"`
+}
+
+func (s *createdSchedule) schedule() *Schedule {
+	s.Schedule.Enabled = s.Enabled != nil && *s.Enabled
+	return &s.Schedule
+}
+
+func (s *createdSchedule) isDisabled() bool { return s.Enabled != nil && !*s.Enabled }
+
+// disable disables a schedule that was just created. Its UUID is empty if the caller asked for a response without it.
+func (s *SchedulesService) disable(ctx context.Context, repo Repo, id string) (*Schedule, error) {
+	if id == "" {
+		return nil, errors.New("the response has no UUID by which to disable it")
+	}
+	return s.Update(ctx, repo, id, ScheduleUpdate{Enabled: new(false)})
 }
 
 // explainUnauthorized distinguishes the two meanings of a 401. The service sends it also for one schedule too many: then the same

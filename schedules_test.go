@@ -93,3 +93,29 @@ func TestScheduleExecutionsAreReadInEveryPlausibleForm(t *testing.T) {
 	require.Nil(t, all[4].Error)
 	require.Contains(t, string(all[4].Raw), `"moon":"full"`, "nothing is lost")
 }
+
+func TestAScheduleIsDisabledUnlessTheResponseShowsThatItIs(t *testing.T) {
+	request := noon
+	request.Enabled = new(false)
+	for fields, tc := range map[string]struct {
+		created string
+		sent    int
+	}{
+		"uuid":         {`{"uuid":"{s}"}`, 2},
+		"":             {`{"uuid":"{s}","enabled":"?"}`, 2},
+		"uuid,enabled": {`{"uuid":"{s}","enabled":false}`, 1},
+	} {
+		srv := record(t, sequence(serve(201, "application/json", tc.created), serveJSON(`{"uuid":"{s}","enabled":false}`)))
+		got, err := newClient(t, srv.base()).Schedules.Create(t.Context(), repo, request, pipelines.WithQuery("fields", fields))
+		require.NoError(t, err, fields)
+		require.Equal(t, "{s}", got.UUID, fields)
+		srv.requireSent(t, tc.sent, fields)
+	}
+
+	srv := record(t, serve(201, "application/json", `{"cron_pattern":"0 0 12 * * ? *"}`))
+	got, err := newClient(t, srv.base()).Schedules.Create(t.Context(), repo, request, pipelines.WithQuery("fields", "cron_pattern"))
+	require.ErrorContains(t, err, "was created, but it is enabled: the response has no UUID")
+	require.NotErrorIs(t, err, pipelines.ErrInvalidArgument, "it was sent")
+	require.Equal(t, noon.CronPattern, got.CronPattern)
+	srv.only(t)
+}

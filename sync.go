@@ -115,7 +115,8 @@ func (c VariableChange) shown() string {
 // change. It only reads, with one request for each hundred variables. o may be nil.
 //
 // A wanted variable without a key, a key that is wanted twice, and an empty value for a secured variable are an
-// [ErrInvalidArgument]. With [SecuredIfMissing], the value for an existing secured variable may be empty.
+// [ErrInvalidArgument]. With [SecuredIfMissing], the value for an existing secured variable may be empty. Partial responses must
+// have values.uuid, values.key, values.value and values.secured; otherwise the error is an [ErrInvalidArgument] too.
 //
 // API: as [VariableSet.List].
 //
@@ -129,13 +130,13 @@ func (v *VariableSet) Plan(
 	if err := validateWanted(wanted); err != nil {
 		return nil, fmt.Errorf("pipelines: Variables.Plan: %w", err)
 	}
-	existing, err := v.List(ctx, nil, opts...).Collect()
+	existing, err := v.List(ctx, nil, opts...).collectWith("values", "values.uuid", "values.key", "values.value", "values.secured")
 	if err != nil {
 		return nil, err
 	}
 	for _, one := range existing {
 		if one.Key == "" { // Prune would delete it
-			return nil, fmt.Errorf("pipelines: Variables.Plan: variable %q is listed without a key that can be read", one.UUID)
+			return nil, fmt.Errorf("pipelines: Variables.Plan: %w", listedWithout("key", one))
 		}
 	}
 	plan := &SyncPlan{listPath: v.at(v.ops.list).path, keepProtection: make(map[string]bool)}
@@ -318,14 +319,14 @@ func (a *applier) delete(id string) error {
 }
 
 func (a *applier) list() error {
-	existing, err := a.set.List(a.ctx, nil, a.opts...).Collect()
+	existing, err := a.set.List(a.ctx, nil, a.opts...).collectWith("values", "values.uuid")
 	if err != nil {
 		return err
 	}
 	a.listed = make(map[string]bool, len(existing))
 	for _, one := range existing {
 		if one.UUID == "" { // it may be the one to delete
-			return fmt.Errorf("pipelines: Variables.Apply: variable %q is listed without a UUID that can be read", one.Key)
+			return fmt.Errorf("pipelines: Variables.Apply: %w", listedWithout("UUID", one))
 		}
 		a.listed[one.UUID] = true
 	}

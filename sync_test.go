@@ -386,3 +386,40 @@ func TestASyncErrorShowsNoControlCharacters(t *testing.T) {
 	long := &pipelines.SyncError{Done: []string{"create " + strings.Repeat("A", 700), "create B\r"}, Failed: "create C\x00", Err: errors.Join(errors.New("one"), errors.New("two"))}
 	require.Equal(t, "pipelines: Variables.Apply: create C : one two (done before: create "+strings.Repeat("A", 700)+", create B ; 0 not tried)", long.Error())
 }
+
+func TestAPlanNeedsTheMembersThatItCompares(t *testing.T) {
+	srv := record(t, serveJSON(`{"values":[{"uuid":"{1}","key":"K"}],"size":1}`))
+	set := newClient(t, srv.base()).Variables.InRepository(repo)
+	for fields, sent := range map[string]int{
+		"values.uuid,values.key,values.secured": 0, "-values.value": 0, "values.key": 0, "size": 0, "-values": 0,
+		"values": 1, "*": 1, "values.*": 1, "+values.x": 1, "values.uuid,values.key, values.value,values.secured": 1, "-values.type": 1,
+	} {
+		before := len(srv.seen())
+		_, err := set.Plan(t.Context(), []pipelines.VariableRequest{{Key: "K"}}, nil, pipelines.WithQuery("fields", fields))
+		if sent == 0 {
+			require.ErrorIs(t, err, pipelines.ErrInvalidArgument, fields)
+		} else {
+			require.NoError(t, err, fields)
+		}
+		require.Len(t, srv.seen(), before+sent, fields)
+	}
+}
+
+func TestApplySeesNoDeletionInAListWithoutItems(t *testing.T) {
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case req.Method == http.MethodDelete:
+			serve(404, "text/plain", "Not Found")(w, req)
+		case req.URL.Query().Has("fields"):
+			serveJSON(`{"size":1}`)(w, req)
+		default:
+			serveJSON(`{"values":[{"uuid":"{1}","key":"A","value":"1"}],"size":1}`)(w, req)
+		}
+	})
+	set := newClient(t, srv.base()).Variables.InRepository(repo)
+	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
+	require.NoError(t, err)
+	err = set.Apply(t.Context(), plan, pipelines.WithQuery("fields", "size"))
+	require.ErrorIs(t, err, pipelines.ErrNotFound)
+	require.ErrorContains(t, err, "whether the variable is gone is unknown")
+}

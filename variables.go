@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -160,11 +161,12 @@ func (v *VariableSet) Get(ctx context.Context, id string, opts ...CallOption) (*
 	if err := checkElement(id); err != nil {
 		return nil, fmt.Errorf("pipelines: Variables.Get: %w", invalidArgument("variable ID %w", err))
 	}
-	return v.find(ctx, "Variables.Get", id, func(one *Variable) bool { return one.UUID == braced(id) }, opts)
+	return v.find(ctx, "Variables.Get", variableMember{"UUID", func(one *Variable) string { return one.UUID }}, braced(id), opts)
 }
 
 // GetByKey returns the variable with a key. It lists the variables, since the service has no filter. If there is none, the error
-// is an [ErrNotFound]. GetByKey finds a variable that this client created even if the service doesn't list it yet.
+// is an [ErrNotFound]. GetByKey finds a variable that this client created even if the service doesn't list it yet. With a partial
+// response that lacks the keys, the error is not an ErrNotFound.
 //
 // API: as [VariableSet.List].
 //
@@ -173,24 +175,63 @@ func (v *VariableSet) GetByKey(ctx context.Context, key string, opts ...CallOpti
 	if key == "" {
 		return nil, fmt.Errorf("pipelines: Variables.GetByKey: %w", invalidArgument("key is empty"))
 	}
-	return v.find(ctx, "Variables.GetByKey", key, func(one *Variable) bool { return one.Key == key }, opts)
+	return v.find(ctx, "Variables.GetByKey", variableMember{"key", func(one *Variable) string { return one.Key }}, key, opts)
 }
 
 // errNotListed says that the whole list was read and lacks the variable. A 404 of the list itself is another error.
 var errNotListed = fmt.Errorf("%w", ErrNotFound)
 
-// find returns the variable that matches. name is its UUID or key, for the error.
+// variableMember is a member by which a variable is found in a list.
+type variableMember struct {
+	name string
+	of   func(*Variable) string
+}
+
+// find returns the variable whose member has a value. If a listed one lacks the member, it may be the one, and is not taken for
+// another.
 func (v *VariableSet) find(
-	ctx context.Context, method, name string, match func(*Variable) bool, opts []CallOption,
+	ctx context.Context, method string, member variableMember, value string, opts []CallOption,
 ) (*Variable, error) {
-	one, err := v.List(ctx, nil, opts...).find(match)
-	if err != nil || one != nil {
-		return one, err
+	pager := v.List(ctx, nil, opts...)
+	if err := pager.requires("values"); err != nil {
+		return nil, err
+	}
+	match := func(one *Variable) bool { return member.of(one) == value }
+	var unknown *Variable
+	for one, err := range pager.All() {
+		switch {
+		case err != nil || match(one):
+			return one, err
+		case member.of(one) == "":
+			unknown = one
+		}
 	}
 	if one := v.created().find(match); one != nil {
 		return one, nil
 	}
-	return nil, fmt.Errorf("pipelines: %s: variable %q: %w", method, name, errNotListed)
+	if unknown != nil {
+		return nil, fmt.Errorf("pipelines: %s: %w", method, listedWithout(member.name, unknown))
+	}
+	return nil, fmt.Errorf("pipelines: %s: variable %q: %w", method, value, errNotListed)
+}
+
+// listedWithout says that a list doesn't tell which variable one is.
+func listedWithout(member string, one *Variable) error {
+	return fmt.Errorf("variable %q is listed without a %s that can be read", cmp.Or(one.UUID, one.Key), member)
+}
+
+// findToOverwrite returns the variable that a request overwrites.
+func (v *VariableSet) findToOverwrite(
+	ctx context.Context, variable VariableRequest, opts []CallOption,
+) (*Variable, error) {
+	required := []string{"values.uuid", "values.key"}
+	if variable.Secured == nil { // it stays as it is
+		required = append(required, "values.secured")
+	}
+	if err := v.List(ctx, nil, opts...).requires(required...); err != nil {
+		return nil, err
+	}
+	return v.GetByKey(ctx, variable.Key, opts...)
 }
 
 // Create creates a variable. It is secured only if variable.Secured points to true. If the key exists, the error is an
@@ -210,7 +251,7 @@ func (v *VariableSet) Create(
 ) (*Variable, error) {
 	one, err := send[Variable](ctx, v.client, v.at(v.ops.create).withError(variable.validate(nil)), variable, opts)
 	if err == nil {
-		v.created().add(one)
+		v.created().add(variable, one)
 	}
 	return one, err
 }
@@ -230,7 +271,7 @@ func (v *VariableSet) Update(
 ) (*Variable, error) {
 	one, err := send[Variable](ctx, v.client, v.at(v.ops.update, id).withError(update.validate()), update, opts)
 	if err == nil {
-		v.created().update(braced(id), one)
+		v.created().update(braced(id), update, one)
 	}
 	return one, err
 }
@@ -259,6 +300,9 @@ func (v *VariableSet) Delete(ctx context.Context, id string, opts ...CallOption)
 // Set is safe to repeat. If the outcome of a creation is unknown, it lists the variables again and returns an
 // [ErrOutcomeUnknown] only if the variable is missing. For several variables, [VariableSet.Plan] needs fewer requests.
 //
+// Partial responses must have the members that Set goes by: values.uuid, values.key and, if variable.Secured is nil,
+// values.secured; for an environment's variable also uuid. Otherwise the error is an [ErrInvalidArgument].
+//
 // API: as [VariableSet.List], [VariableSet.Create] and [VariableSet.Update].
 //
 // Scope: pipeline:variable; API tokens need read:pipeline:bitbucket and admin:pipeline:bitbucket.
@@ -268,7 +312,7 @@ func (v *VariableSet) Set(
 	if err := variable.validate(nil); err != nil {
 		return nil, fmt.Errorf("pipelines: Variables.Set: %w", err)
 	}
-	existing, err := v.GetByKey(ctx, variable.Key, opts...)
+	existing, err := v.findToOverwrite(ctx, variable, opts)
 	if err == nil {
 		updated, err := v.overwrite(ctx, existing, variable, opts)
 		if !errors.Is(err, ErrNotFound) {
@@ -286,15 +330,31 @@ func (v *VariableSet) Set(
 
 // createOrOverwrite creates a variable, or overwrites one that was created meanwhile.
 func (v *VariableSet) createOrOverwrite(ctx context.Context, variable VariableRequest, opts []CallOption) (*Variable, error) {
+	if err := v.checkRemembered(ctx, opts); err != nil {
+		return nil, err
+	}
 	created, err := v.Create(ctx, variable, opts...)
 	if err == nil {
 		return created, nil
 	}
-	existing, err := v.findAfterCreate(ctx, variable.Key, err, opts)
+	existing, err := v.findAfterCreate(ctx, variable, err, opts)
 	if err != nil {
 		return nil, err
 	}
 	return v.overwrite(ctx, existing, variable, opts)
+}
+
+// checkRemembered returns an error if a variable that is listed late would be created without reading its UUID. It could not be
+// remembered then, and would be created again.
+func (v *VariableSet) checkRemembered(ctx context.Context, opts []CallOption) error {
+	if !v.ops.late {
+		return nil
+	}
+	k, err := v.client.newCall(ctx, v.at(v.ops.create), nil, opts)
+	if err != nil {
+		return err
+	}
+	return k.requires("uuid")
 }
 
 // overwrite updates an existing variable. It always sends Secured, since the service's default in an update is unknown.
@@ -308,12 +368,14 @@ func (v *VariableSet) overwrite(ctx context.Context, existing *Variable, variabl
 
 // findAfterCreate finds a variable after a creation failed with cause, which may mean that it exists. It waits for one that the
 // service lists late.
-func (v *VariableSet) findAfterCreate(ctx context.Context, key string, cause error, opts []CallOption) (*Variable, error) {
+func (v *VariableSet) findAfterCreate(
+	ctx context.Context, variable VariableRequest, cause error, opts []CallOption,
+) (*Variable, error) {
 	if !errors.Is(cause, ErrConflict) && !errors.Is(cause, ErrOutcomeUnknown) {
 		return nil, cause
 	}
 	for waited := time.Duration(0); ; waited += listInterval {
-		existing, err := v.GetByKey(ctx, key, opts...)
+		existing, err := v.findToOverwrite(ctx, variable, opts)
 		if err == nil {
 			return existing, nil
 		}

@@ -181,3 +181,73 @@ func TestASecondPageThatIsNotThereDoesNotMakeAVariableAbsent(t *testing.T) {
 	_, err = set.Plan(t.Context(), []pipelines.VariableRequest{{Key: "B", Value: "x"}}, nil)
 	require.Error(t, err)
 }
+
+func TestAListWithoutKeysDoesNotMakeAVariableAbsent(t *testing.T) {
+	for name, tc := range map[string]struct{ fields, body string }{
+		"a partial list":          {"values.uuid", `{"values":[{"uuid":"{1}"}],"size":1}`},
+		"without keys":            {"-values.key", `{"values":[{"uuid":"{1}","value":"1"}],"size":1}`},
+		"without items":           {"uuid", `{"size":1}`},
+		"a key that is not a key": {"", `{"values":[{"uuid":"{1}","key":[7]}],"size":1}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, serveJSON(tc.body))
+			set := newClient(t, srv.base()).Variables.InRepository(repo)
+			var opts []pipelines.CallOption
+			if tc.fields != "" {
+				opts = append(opts, pipelines.WithQuery("fields", tc.fields))
+			}
+			_, getErr := set.GetByKey(t.Context(), "K", opts...)
+			_, setErr := set.Set(t.Context(), pipelines.VariableRequest{Key: "K", Value: "2"}, opts...)
+			_, planErr := set.Plan(t.Context(), []pipelines.VariableRequest{{Key: "K", Value: "2"}}, nil, opts...)
+			for _, err := range []error{getErr, setErr, planErr} {
+				require.Error(t, err)
+				require.NotErrorIs(t, err, pipelines.ErrNotFound)
+			}
+			for _, req := range srv.seen() {
+				require.Equal(t, http.MethodGet, req.Method)
+			}
+		})
+	}
+	odd := `{"values":[{"uuid":"{1}","key":[7]},{"uuid":"{2}","key":"K"}],"size":2}`
+	found, err := newClient(t, record(t, serveJSON(odd)).base()).Variables.InRepository(repo).GetByKey(t.Context(), "K")
+	require.NoError(t, err, "another one's key doesn't matter")
+	require.Equal(t, "{2}", found.UUID)
+}
+
+func TestGetOfAnEnvironmentsVariableNeedsListedUUIDs(t *testing.T) {
+	srv := record(t, serveJSON(`{"values":[{"key":"K"}],"size":1}`))
+	set := newClient(t, srv.base()).Variables.InEnvironment(repo, "{e}")
+	_, err := set.Get(t.Context(), "{1}", pipelines.WithQuery("fields", "values.key"))
+	require.ErrorContains(t, err, `variable "K" is listed without a UUID`)
+	require.NotErrorIs(t, err, pipelines.ErrNotFound)
+}
+
+// A partial response without the member looks like one of a variable that isn't secured.
+func TestAPartialListOpensNoSecuredVariable(t *testing.T) {
+	partial := pipelines.WithQuery("fields", "values.uuid,values.key,uuid")
+	list := `{"values":[{"uuid":"{1}","key":"K"}],"size":1}`
+	request := pipelines.VariableRequest{Key: "K", Value: "2"}
+
+	srv := record(t, serveJSON(list))
+	set := newClient(t, srv.base()).Variables.InRepository(repo)
+	_, err := set.Set(t.Context(), request, partial)
+	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+	require.ErrorContains(t, err, "leaves values.secured out")
+	_, err = set.Plan(t.Context(), []pipelines.VariableRequest{request}, nil, partial)
+	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+	srv.requireSent(t, 0)
+
+	conflict := serve(409, "application/json", `{"error":{"message":"exists"}}`)
+	srv = record(t, sequence(serveJSON(`{"values":[],"size":0}`), conflict, serveJSON(list)))
+	set = newClient(t, srv.base()).Variables.InRepository(repo)
+	plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{request}, nil)
+	require.NoError(t, err)
+	require.ErrorIs(t, set.Apply(t.Context(), plan, partial), pipelines.ErrConflict)
+	srv.requireSent(t, 2)
+
+	request.Secured = new(true)
+	srv = record(t, sequence(serveJSON(list), serveJSON(`{"uuid":"{1}"}`)))
+	_, err = newClient(t, srv.base()).Variables.InRepository(repo).Set(t.Context(), request, partial)
+	require.NoError(t, err, "a request that says it needs no list that does")
+	srv.requireSent(t, 2)
+}

@@ -58,6 +58,7 @@ type Reader struct {
 	failures failures
 
 	part          part    // the last response that was accepted
+	announced     int64   // the largest size that a response had in its header
 	finished      version // of the content that was last read to its end
 	decoded       int64   // length of the longest decoded body that ended with its connection; -1: none
 	whole         bool    // request everything, because ranges don't work
@@ -167,6 +168,8 @@ func (r *Reader) afterBody(err error) error {
 func (r *Reader) afterEOF() error {
 	progress := r.Offset() > r.failures.resumed
 	switch p := r.part; {
+	case p.size < 0 && p.end < 0 && r.endIsSure() && r.Offset() < r.announced:
+		return r.Wrap(ErrChanged)
 	case p.size >= 0 && r.Offset() >= p.size, p.size < 0 && p.end < 0 && r.endIsSure():
 		r.finished = p.version
 		return io.EOF

@@ -99,7 +99,7 @@ func (r *Reader) rangeSpec() string {
 func (r *Reader) pastEnd(past *NotSatisfiableError) error {
 	unread := r.read.empty()
 	switch size := past.size; {
-	case size == r.Offset() && size >= r.part.size,
+	case size == r.Offset() && size >= r.announced,
 		size < 0 && (r.polling || (r.part.end >= 0 && r.Offset() >= r.part.end)),
 		unread && r.polling && size >= r.part.size && size < r.Offset():
 		r.part.size = size

@@ -46,7 +46,7 @@ func (r *Reader) accept(p part) error {
 	case differs, p.size >= 0 && p.size < least:
 		return ErrChanged
 	}
-	r.part = p
+	r.part, r.announced = p, max(r.announced, p.size)
 	return nil
 }
 

@@ -22,7 +22,8 @@ type LogOptions struct {
 	// Length is the number of bytes to read at most. 0 is no limit, so a length that was computed as 0
 	// reads all.
 	Length int64
-	// Tail is the number of bytes to read at the end; 0: all.
+	// Tail is the number of bytes to read at the end; 0: all. GetLog keeps these bytes in memory if the
+	// service's storage compresses the log or doesn't tell its length.
 	Tail int64
 	// TailLines is the number of lines to read at the end; 0: all. If they have more than 64 KiB, finding
 	// them takes more requests, for parts of the log.

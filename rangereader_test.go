@@ -613,3 +613,76 @@ func TestATransportThatDecodesAndLeavesTheLengthIsNotTakenAtItsWord(t *testing.T
 	_, known := log.Size()
 	require.False(t, known)
 }
+
+func TestARangePastTheEndOfLessThanTheLengthIsNoEnd(t *testing.T) {
+	content := noise(100)
+	for kind, read := range readers() {
+		t.Run(kind, func(t *testing.T) {
+			got, err := read(t, sequence(cut(60, whole(content, true)), pastEnd("bytes */60")))
+			require.ErrorContains(t, err, "has changed since its beginning was read")
+			require.Equal(t, content[:60], got)
+		})
+	}
+}
+
+func TestAnOffsetThatAServerWronglyCallsPastTheEndIsReadWithoutALength(t *testing.T) {
+	content := text(200)
+	for _, empty := range []bool{false, true} {
+		for _, o := range []pipelines.LogOptions{{Offset: 100}, {Offset: 100, Length: 50}, {Tail: 50}, {TailLines: 1_000}} {
+			want := content[o.Offset:]
+			switch {
+			case empty:
+				want = nil
+			case o.Length > 0 || o.Tail > 0:
+				want = want[:50]
+			}
+			if o.Tail > 0 && !empty {
+				want = content[150:]
+			}
+			srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+				switch {
+				case req.Header.Get("Range") != "":
+					pastEnd("")(w, req)
+				case empty:
+					whole(nil, false)(w, req)
+				default:
+					whole(content, false)(w, req)
+				}
+			})
+			got, err := io.ReadAll(openLog(t, newClient(t, srv.base()), &o))
+			require.NoError(t, err)
+			require.Equal(t, string(want), string(got), "%+v", o)
+		}
+	}
+}
+
+func TestCompressedContentThatEndsWithItsConnectionMayBeCut(t *testing.T) {
+	content := text(10_000)
+	first := string(zip(t, content[:4_000], 1))
+	stored := first + string(zip(t, content[4_000:], 1))
+	ending := func(body string) func(*http.Request) (string, string) {
+		return func(*http.Request) (string, string) {
+			return "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close", body
+		}
+	}
+	for name, cut := range map[string]string{"before its first byte": "", "in a member": first[:len(first)/2], "between two members": first} {
+		t.Run(name, func(t *testing.T) {
+			for _, o := range []pipelines.LogOptions{{}, {Offset: 5_000}, {Tail: 10}, {TailLines: 2}} {
+				base, _ := unframed(t, ending(cut), ending(stored))
+				got, err := io.ReadAll(openLog(t, newClient(t, base), &o))
+				require.NoError(t, err)
+				require.True(t, bytes.HasSuffix(content, got), "%+v: got other bytes than the last ones", o)
+				require.NotEmpty(t, got)
+				if o.TailLines == 0 && o.Tail == 0 {
+					require.Len(t, got, 10_000-int(o.Offset))
+				}
+			}
+		})
+	}
+	t.Run("before its first byte each time", func(t *testing.T) {
+		base, _ := unframed(t, ending(""))
+		c := newClient(t, base, pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 2}))
+		_, err := io.ReadAll(openLog(t, c, nil))
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	})
+}

@@ -40,7 +40,7 @@ func (p part) decode(encoding string) (part, error) {
 	case "":
 		encoding = "gzip" // the only one that net/http decodes
 	case "gzip", "x-gzip":
-		p.body = &gunzip{body: p.body}
+		p.body = &gunzip{body: p.body, framed: p.framed}
 	default:
 		return p, &EncodingError{encoding, errors.New("only gzip can be decoded")}
 	}
@@ -53,14 +53,18 @@ func (p part) decode(encoding string) (part, error) {
 
 // gunzip decodes a body.
 type gunzip struct {
-	body io.ReadCloser
-	zip  *gzip.Reader // nil before the first read
+	body   io.ReadCloser
+	framed bool         // an empty body is an empty content, and not one that was cut
+	zip    *gzip.Reader // nil before the first read
 }
 
 func (g *gunzip) Read(p []byte) (n int, err error) {
 	if g.zip == nil {
 		if g.zip, err = gzip.NewReader(g.body); err != nil {
 			g.zip = nil
+			if IsEOF(err) && !g.framed {
+				err = io.ErrUnexpectedEOF
+			}
 			return 0, gzipError(err) // io.EOF if the body is empty
 		}
 	}
@@ -77,4 +81,38 @@ func gzipError(err error) error {
 		return &EncodingError{"gzip", err}
 	}
 	return err
+}
+
+// unframedBody is a decoded body that ends with its connection. Gzip has an end, but another gzip stream may follow. So the end is
+// believed once a second body has it.
+type unframedBody struct {
+	io.ReadCloser
+	n     int64  // bytes that were read
+	ended *int64 // length of the longest body before
+	err   error  // that Read returns from now on
+}
+
+func (b *unframedBody) Read(p []byte) (n int, err error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err = b.ReadCloser.Read(p)
+	b.n += int64(n)
+	if IsEOF(err) {
+		err = b.afterEOF()
+	}
+	b.err = err
+	return n, err
+}
+
+// afterEOF returns io.EOF if another body ended here too, and errUnconfirmed if none was as long.
+func (b *unframedBody) afterEOF() error {
+	switch {
+	case b.n < *b.ended:
+		return io.ErrUnexpectedEOF
+	case b.n > *b.ended:
+		*b.ended = b.n
+		return errUnconfirmed
+	}
+	return io.EOF
 }

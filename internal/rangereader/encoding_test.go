@@ -2,6 +2,7 @@ package rangereader_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"testing"
@@ -125,4 +126,92 @@ func TestGzipThatIsCutIsReadAgain(t *testing.T) {
 	require.Equal(t, []string{"", ""}, s.ranges(), "ranges count the bytes of the stored form")
 	_, err = read(t, serving(whole(stored[:len(stored)-4], "Content-Encoding", "gzip")), rangereader.Range{})
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+}
+
+func TestGzipWhoseConnectionIsItsEndMayBeCut(t *testing.T) {
+	content := lines(2_000)
+	stored := append(zip(content[:50_000]), zip(content[50_000:])...)
+	first := len(zip(content[:50_000]))
+	ending := func(n int) func(http.Header) (*http.Response, error) {
+		return closeDelimited(whole(stored[:n], "Content-Encoding", "gzip"))
+	}
+	decoded := func(n int) func(http.Header) (*http.Response, error) {
+		return closeDelimited(uncompressed(content[:n]))
+	}
+	for name, responses := range map[string][]func(http.Header) (*http.Response, error){
+		"before its first byte":                            {ending(0), ending(len(stored))},
+		"before its first byte, twice":                     {ending(0), ending(0), ending(len(stored))},
+		"in a member":                                      {ending(first / 2), ending(len(stored))},
+		"between two members":                              {ending(first), ending(len(stored))},
+		"between two members, after another cut":           {ending(first / 2), ending(first), ending(len(stored))},
+		"between two members that net/http decodes":        {decoded(50_000), decoded(len(content))},
+		"before its first byte, where net/http decodes it": {decoded(0), decoded(len(content))},
+		"between two members, framed then":                 {ending(first), whole(stored, "Content-Encoding", "gzip")},
+	} {
+		end := int64(len(content))
+		for part, want := range map[rangereader.Range][]byte{
+			{}:                content,
+			{Offset: 60_000}:  content[60_000:],
+			{Offset: end}:     nil,
+			{Offset: end + 1}: nil,
+			{Tail: 10}:        content[end-10:],
+		} {
+			t.Run(name, func(t *testing.T) {
+				got, err := read(t, serving(responses...), part)
+				require.NoError(t, err, "%+v", part)
+				equal(t, want, got)
+			})
+		}
+	}
+	t.Run("each time", func(t *testing.T) {
+		_, err := read(t, serving(ending(0)), rangereader.Range{})
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	})
+	t.Run("which is no retry", func(t *testing.T) {
+		s := serving(ending(len(stored)))
+		once := source(s.fetch)
+		once.MaxAttempts = 1
+		r, err := rangereader.Open(t.Context(), once, rangereader.Range{})
+		require.NoError(t, err)
+		defer r.Close()
+		got, err := io.ReadAll(r)
+		require.NoError(t, err)
+		equal(t, content, got)
+		require.Len(t, s.requests, 2)
+	})
+}
+
+func TestAPollOfGzipWhoseConnectionIsItsEndMayBeCut(t *testing.T) {
+	content := lines(200)
+	stored := append(zip(content[:5_000]), zip(content[5_000:])...)
+	half := closeDelimited(whole(zip(content[:5_000]), "Content-Encoding", "gzip"))
+	all := closeDelimited(whole(stored, "Content-Encoding", "gzip"))
+	s := serving(half, half, half, all)
+	r := rangereader.New(t.Context(), source(s.fetch), 0)
+	defer r.Close()
+	var got bytes.Buffer
+	for _, final := range []bool{false, true} {
+		require.NoError(t, r.Poll(final))
+		_, err := r.WriteTo(&got)
+		require.NoError(t, err)
+	}
+	equal(t, content, got.Bytes())
+}
+
+func TestARangeThatTheTransportDecodesIsReadToItsEnd(t *testing.T) {
+	content := lines(100)
+	size := len(zip(content))
+	decoding := func(header http.Header) (*http.Response, error) {
+		resp, err := uncompressed(content)(header)
+		if header.Get("Range") != "" {
+			resp.StatusCode = http.StatusPartialContent
+			resp.Header.Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", size-1, size))
+		}
+		return resp, err
+	}
+	for _, part := range []rangereader.Range{{Tail: 1 << 20}, {Offset: 1}} {
+		got, err := read(t, serving(decoding), part)
+		require.NoError(t, err)
+		equal(t, content[part.Offset:], got)
+	}
 }

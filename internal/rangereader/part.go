@@ -20,7 +20,7 @@ type part struct {
 	end     int64 // offset after its last byte; -1: unknown
 	size    int64 // of the whole content; -1: unknown
 	version version
-	framed  bool // the body has an end of its own, so that a lost connection shows
+	framed  bool // the body has an end of its own, or is decoded, so that a lost connection shows
 	encoded bool // the body was compressed, so that ranges and lengths don't count the bytes that are read
 }
 
@@ -36,7 +36,9 @@ func readPart(resp *http.Response) (part, error) {
 			return p, errors.New("a response 206 without a valid Content-Range")
 		}
 		p.partial = true
-		p.body = readCloser{io.LimitReader(resp.Body, p.end-p.from), resp.Body}
+		if !resp.Uncompressed { // else the range counts other bytes
+			p.body = readCloser{io.LimitReader(resp.Body, p.end-p.from), resp.Body}
+		}
 	} else if resp.ContentLength >= 0 {
 		p.end, p.size = resp.ContentLength, resp.ContentLength
 	}
@@ -56,7 +58,7 @@ type readCloser struct {
 // framed reports whether the body of a response ends otherwise than with its connection: by its length, by its last chunk, or as
 // HTTP/2 does.
 func framed(resp *http.Response) bool {
-	return !resp.Close || resp.ContentLength >= 0 || resp.Uncompressed || slices.Contains(resp.TransferEncoding, "chunked")
+	return !resp.Close || resp.ContentLength >= 0 || slices.Contains(resp.TransferEncoding, "chunked")
 }
 
 // parseContentRange parses "bytes 0-99/1234": the offsets of the first byte and after the last one, and the size, which is -1 for

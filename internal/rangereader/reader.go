@@ -58,15 +58,17 @@ type Reader struct {
 	failures failures
 
 	part          part    // the last response that was accepted
+	announced     int64   // the largest size that a response had in its header
 	finished      version // of the content that was last read to its end
+	decoded       int64   // length of the longest decoded body that ended with its connection; -1: none
 	whole         bool    // request everything, because ranges don't work
-	unsatisfiable bool    // a 416 said that there is nothing to read at all
+	unsatisfiable bool    // a 416 said that there is nothing to read at all, which a body that ends before confirms
 	polling       bool    // the content may not have grown yet: cleared by the first response with something new
 }
 
 // New returns a Reader of growing content from offset on. It sends no request: call [Reader.Poll] before Read.
 func New(ctx context.Context, source Source, offset int64) *Reader {
-	r := &Reader{source: source, read: history{start: offset, end: offset}, limit: -1, part: unknownPart}
+	r := &Reader{source: source, read: history{start: offset, end: offset}, limit: -1, part: unknownPart, decoded: -1}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	return r
 }
@@ -91,7 +93,7 @@ func Open(ctx context.Context, source Source, part Range) (*Reader, error) {
 // Poll requests what was added since Read returned [io.EOF]. final says that the content doesn't grow any more. After an error Read
 // returns io.EOF until the next Poll.
 func (r *Reader) Poll(final bool) error {
-	r.err, r.failures = nil, failures{}
+	r.err, r.failures, r.unsatisfiable, r.decoded = nil, failures{}, false, -1
 	r.part.version = version{} // each addition makes another one
 	r.polling = !final || !r.read.empty()
 	err := r.start()
@@ -155,6 +157,8 @@ func (r *Reader) afterBody(err error) error {
 		return r.afterEOF()
 	case errors.As(err, &encoding):
 		return r.Wrap(err)
+	case errors.Is(err, errUnconfirmed): // it isn't a failure
+		return r.connect(nil)
 	}
 	return r.connect(err)
 }
@@ -164,7 +168,9 @@ func (r *Reader) afterBody(err error) error {
 func (r *Reader) afterEOF() error {
 	progress := r.Offset() > r.failures.resumed
 	switch p := r.part; {
-	case p.size >= 0 && r.Offset() >= p.size, p.size < 0 && p.end < 0 && p.framed:
+	case p.size < 0 && p.end < 0 && r.endIsSure() && r.Offset() < r.announced:
+		return r.Wrap(ErrChanged)
+	case p.size >= 0 && r.Offset() >= p.size, p.size < 0 && p.end < 0 && r.endIsSure():
 		r.finished = p.version
 		return io.EOF
 	case r.Offset() < p.end:
@@ -178,6 +184,10 @@ func (r *Reader) afterEOF() error {
 	}
 	return r.Wrap(errUnconfirmed)
 }
+
+// endIsSure reports whether a body of unknown length that has ended wasn't cut off: it has an end of its own, or it ended where a
+// 416 said that the content does.
+func (r *Reader) endIsSure() bool { return r.part.framed || (r.unsatisfiable && r.read.empty()) }
 
 // replay makes data, the last bytes that were read, the only ones that Read returns from now on.
 func (r *Reader) replay(data []byte) error {

@@ -94,12 +94,12 @@ func (r *Reader) rangeSpec() string {
 	return ""
 }
 
-// pastEnd decides what a response 416 means. It returns io.EOF if the content ends at the offset: if the response says so, or if
-// nothing is known to be missing.
+// pastEnd decides what a response 416 means. It returns io.EOF if the content ends at the offset: if the response says so, and no
+// other said that there is more, or if nothing is known to be missing.
 func (r *Reader) pastEnd(past *NotSatisfiableError) error {
 	unread := r.read.empty()
 	switch size := past.size; {
-	case size == r.Offset(),
+	case size == r.Offset() && size >= r.announced,
 		size < 0 && (r.polling || (r.part.end >= 0 && r.Offset() >= r.part.end)),
 		unread && r.polling && size >= r.part.size && size < r.Offset():
 		r.part.size = size
@@ -129,6 +129,8 @@ func (r *Reader) judge(err error) (again bool, _ error) {
 		return false, r.Wrap(unfit.err)
 	case errors.Is(err, ErrChanged), errors.As(err, &encoding):
 		return false, r.Wrap(err)
+	case errors.Is(err, errUnconfirmed): // the next response tells, so it isn't a failure
+		return true, nil
 	}
 	return true, err
 }

@@ -116,9 +116,17 @@ func TestA416IsTheEndOnlyIfEverythingWasRead(t *testing.T) {
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 		})
 	}
-	t.Run("of less, though the length was told", func(t *testing.T) {
-		_, err := read(t, serving(cut(3_000, serve(content)), pastEnd("bytes */100")), rangereader.Range{})
-		require.ErrorIs(t, err, rangereader.ErrChanged)
+	for name, contentRange := range map[string]string{"of less": "bytes */100", "of as much as was read": "bytes */3000"} {
+		t.Run(name+", though the length was told", func(t *testing.T) {
+			got, err := read(t, serving(cut(3_000, serve(content)), pastEnd(contentRange)), rangereader.Range{})
+			require.ErrorIs(t, err, rangereader.ErrChanged)
+			equal(t, content[:3_000], got)
+		})
+	}
+	t.Run("of as much as was read, which is wrong", func(t *testing.T) {
+		got, err := read(t, serving(cut(3_000, serve(content)), pastEnd("bytes */3000"), whole(content)), rangereader.Range{})
+		require.NoError(t, err)
+		equal(t, content, got)
 	})
 }
 
@@ -133,11 +141,13 @@ func TestA416ThatIsWrongIsFoundOutByTheWhole(t *testing.T) {
 			"length": {rangereader.Range{Offset: 600, Length: 100}, content[600:700]},
 			"tail":   {rangereader.Range{Tail: 400}, content[600:]},
 		} {
-			s := serving(pastEnd(contentRange), whole(content))
-			got, err := read(t, s, tc.part)
-			require.NoError(t, err)
-			require.True(t, bytes.Equal(tc.want, got), "%q, %s: got %d bytes, want %d", contentRange, name, len(got), len(tc.want))
-			require.Empty(t, s.ranges()[1])
+			for _, then := range []func(http.Header) (*http.Response, error){whole(content), unknownLength(whole(content))} {
+				s := serving(pastEnd(contentRange), then)
+				got, err := read(t, s, tc.part)
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(tc.want, got), "%q, %s: got %d bytes, want %d", contentRange, name, len(got), len(tc.want))
+				require.Empty(t, s.ranges()[1])
+			}
 		}
 	}
 }
@@ -152,7 +162,11 @@ func TestA416IsAnEmptyPart(t *testing.T) {
 		"at the end":                             {serving(pastEnd("bytes */500")), rangereader.Range{Offset: 500}, 1},
 		"past the end":                           {serving(pastEnd("bytes */500"), whole(content)), rangereader.Range{Offset: 600}, 2},
 		"past the end, by the whole":             {serving(pastEnd(""), whole(content)), rangereader.Range{Offset: 600}, 2},
-		"past the end, confirmed without a size": {serving(pastEnd(""), unknownLength(whole(content))), rangereader.Range{Offset: 100}, 2},
+		"past the end, confirmed without a size": {serving(pastEnd(""), unknownLength(whole(content))), rangereader.Range{Offset: 600}, 2},
+		"at the end, confirmed without a size":   {serving(pastEnd(""), unknownLength(whole(content))), rangereader.Range{Offset: 500}, 2},
+		"past the end, though nothing is framed": {serving(pastEnd(""), closeDelimited(whole(content))), rangereader.Range{Offset: 600}, 2},
+		"at the end, though nothing is framed":   {serving(pastEnd(""), closeDelimited(whole(content))), rangereader.Range{Offset: 500}, 2},
+		"of empty content, without a size":       {serving(pastEnd(""), unknownLength(whole(nil))), rangereader.Range{Tail: 10}, 2},
 		"of empty content":                       {serving(pastEnd("bytes */0")), rangereader.Range{Tail: 10}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,6 +10,9 @@ import (
 func (r *Reader) attach(resp *http.Response) error {
 	last := r.part
 	p, err := readPart(resp)
+	if p.encoded && !framed(resp) {
+		p.body = &unframedBody{ReadCloser: p.body, ended: &r.decoded}
+	}
 	if err == nil {
 		err = r.accept(p)
 	}
@@ -23,7 +26,7 @@ func (r *Reader) attach(resp *http.Response) error {
 		r.part = last // its version is that of the bytes that were read
 		return err
 	}
-	r.whole, r.unsatisfiable, r.tail = p.encoded, false, 0
+	r.whole, r.unsatisfiable, r.tail = p.encoded, r.unsatisfiable && !p.framed, 0
 	if err != nil {
 		return err
 	}
@@ -43,17 +46,14 @@ func (r *Reader) accept(p part) error {
 	case differs, p.size >= 0 && p.size < least:
 		return ErrChanged
 	}
-	r.part = p
+	r.part, r.announced = p, max(r.announced, p.size)
 	return nil
 }
 
 // seek reads up to the first byte to read. It returns io.EOF if there is none.
 func (r *Reader) seek(p *part) error {
-	switch {
-	case r.tail > 0:
+	if r.tail > 0 {
 		return r.seekTail(p)
-	case r.unsatisfiable && !p.encoded && p.size < 0: // the 416 was right: it wasn't about a compressed form
-		return io.EOF
 	}
 	return r.seekOffset(p)
 }
@@ -94,7 +94,7 @@ func (r *Reader) shortBody(err error) error {
 	switch {
 	case !IsEOF(err) && err != io.ErrUnexpectedEOF: //nolint:errorlint // not wrapped ones, which are lost connections
 		return err
-	case r.part.size >= r.Offset() || !r.part.framed || !IsEOF(err): // the connection was lost
+	case r.part.size >= r.Offset() || !r.endIsSure() || !IsEOF(err): // the connection was lost
 		return io.ErrUnexpectedEOF
 	case !r.read.empty():
 		return ErrChanged

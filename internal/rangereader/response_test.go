@@ -234,3 +234,15 @@ func TestABodyThatEndsEarlyIsContinued(t *testing.T) {
 	equal(t, content, got)
 	require.Equal(t, []string{"", "bytes=4000-"}, s.ranges())
 }
+
+func TestContentOfLessThanItsLengthIsAnError(t *testing.T) {
+	content := noise(1_000)
+	for _, n := range []int{600, 601, 999} {
+		got, err := read(t, serving(cut(600, whole(content)), unknownLength(whole(content[:n]))), rangereader.Range{})
+		require.ErrorIs(t, err, rangereader.ErrChanged, "%d bytes", n)
+		equal(t, content[:n], got)
+	}
+	got, err := read(t, serving(cut(600, whole(content)), cut(600, unknownLength(whole(content))), pastEnd("bytes */600")), rangereader.Range{})
+	require.ErrorIs(t, err, rangereader.ErrChanged)
+	equal(t, content[:600], got)
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 )
 
 // seekTail reads up to the last r.tail bytes. The content may grow, but they are the last ones of what this response has.
@@ -15,8 +16,8 @@ func (r *Reader) seekTail(p *part) error {
 			return err
 		}
 		p.body.Close()
-		p.body = io.NopCloser(bytes.NewReader(tail))
-		p.from, end = total-int64(len(tail)), total
+		p.body = io.NopCloser(tail)
+		p.from, end = max(0, total-r.tail), total
 		r.part.size, r.part.end = total, total
 	}
 	start := max(p.from, end-r.tail)
@@ -28,24 +29,46 @@ func (r *Reader) seekTail(p *part) error {
 }
 
 // readTail reads a body of unknown length to its end, and returns the last n bytes.
-func readTail(p *part, n int64) (total int64, tail []byte, err error) {
-	buf := make([]byte, bufferSize)
-	for {
-		got, err := p.body.Read(buf)
-		total += int64(got)
-		tail = append(tail, buf[:got]...)
-		if excess := int64(len(tail)) - n; excess > n || (err != nil && excess > 0) {
-			tail = append(tail[:0], tail[excess:]...)
-		}
-		switch {
-		case IsEOF(err) && !p.framed:
-			return 0, nil, &unfitError{errUnconfirmed}
-		case IsEOF(err):
-			return total, tail, nil
-		case err != nil:
-			return 0, nil, err
-		}
+func readTail(p *part, n int64) (total int64, tail io.Reader, err error) {
+	last := lastBytes{n: n}
+	total, err = Copy(&last, p.body)
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case !p.framed:
+		return 0, nil, &unfitError{errUnconfirmed}
 	}
+	_, err = io.CopyN(io.Discard, &last.blocks, max(0, last.kept-n))
+	return total, &last.blocks, err
+}
+
+// lastBytes is a writer that keeps the last n bytes, in blocks, so that it needs no memory for moving them.
+type lastBytes struct {
+	n, kept int64
+	blocks  net.Buffers // of bufferSize bytes, except the last one
+}
+
+func (l *lastBytes) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		if i := len(l.blocks) - 1; i < 0 || len(l.blocks[i]) == bufferSize {
+			l.blocks = append(l.blocks, l.emptyBlock())
+		}
+		last := &l.blocks[len(l.blocks)-1]
+		room := min(len(rest), bufferSize-len(*last))
+		*last = append(*last, rest[:room]...)
+		rest, l.kept = rest[room:], l.kept+int64(room)
+	}
+	return len(p), nil
+}
+
+// emptyBlock returns the first block, if it has none of the last n bytes, and else a new one.
+func (l *lastBytes) emptyBlock() []byte {
+	if l.kept-bufferSize < l.n {
+		return make([]byte, 0, bufferSize)
+	}
+	first := l.blocks[0]
+	l.blocks, l.kept = l.blocks[1:], l.kept-bufferSize
+	return first[:0]
 }
 
 // The sizes in bytes of the parts that are searched for the last lines: the first, and the largest.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -128,11 +130,29 @@ func TestATailThatEndsWithItsConnectionIsNotBelieved(t *testing.T) {
 
 func TestALongTailOfUnknownLengthIsRead(t *testing.T) {
 	content := noise(1_000_000)
-	for _, n := range []int64{1, 70_000, 500_000} {
+	for _, n := range []int64{1, 65_535, 65_536, 65_537, 70_000, 500_000, 999_999, 1_000_000, math.MaxInt64} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			got, err := read(t, serving(unknownLength(whole(content))), rangereader.Range{Tail: n})
 			require.NoError(t, err)
-			equal(t, content[len(content)-int(n):], got)
+			equal(t, content[max(0, int64(len(content))-n):], got)
 		})
 	}
+}
+
+func TestATailOfUnknownLengthNeedsNoMoreMemoryThanItHas(t *testing.T) {
+	const size, n = 64 << 20, 8 << 20
+	s := serving(func(http.Header) (*http.Response, error) {
+		zeros := readerFunc(func(p []byte) (int, error) { clear(p); return len(p), nil })
+		return &http.Response{StatusCode: http.StatusOK, ContentLength: -1, Body: io.NopCloser(io.LimitReader(zeros, size))}, nil
+	})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r, err := rangereader.Open(t.Context(), source(s.fetch), rangereader.Range{Tail: n})
+	require.NoError(t, err)
+	defer r.Close()
+	got, err := io.Copy(io.Discard, r)
+	runtime.ReadMemStats(&after)
+	require.NoError(t, err)
+	require.EqualValues(t, n, got)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(n+1<<20), "all that was ever allocated")
 }

@@ -64,7 +64,7 @@ func WithHeader(key, value string) CallOption {
 }
 
 // WithResponse stores the call's last response in *into, even if the call fails, for its status and headers. The body is empty.
-// *into is nil if there was no response.
+// *into is nil if there was no response, and stays as it was if the call's arguments are invalid.
 func WithResponse(into **http.Response) CallOption {
 	return callOption(func(k *call) error {
 		if into == nil {

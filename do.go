@@ -19,7 +19,7 @@ import (
 // unless [WithHeader] sets another.
 //
 // The response is decoded into out as encoding/json does. out may be nil; a *[]byte gets the body as it is. If the body is empty,
-// out stays as it was, unless the response claims to be JSON. After an error out is zero.
+// out stays as it was, unless the response claims to be JSON. If the body can't be decoded, out is zero.
 //
 // A type of this package, or a list or map of one, is encoded and decoded as by the package's own methods: secrets are sent,
 // and a member of another shape is read or left at zero.

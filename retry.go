@@ -274,7 +274,7 @@ func (k *call) locate(err error) error {
 	if k.at.path == "" {
 		return err
 	}
-	return fmt.Errorf("%s %s: %w", k.at.op.Method, k.at.path, err)
+	return fmt.Errorf("%s %s: %w", k.at.op.Method, plainBraces.Replace(k.at.path), err)
 }
 
 // neverSent reports whether the service can't have seen the request.

@@ -102,7 +102,7 @@ func (v *validator) RoundTrip(req *http.Request) (*http.Response, error) {
 	v.mu.Unlock()
 	w := httptest.NewRecorder()
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.WriteString(`{"uuid":"{1}","values":[],"uri":"https://storage.example/cache"}`)
+	_, _ = w.WriteString(`{"uuid":"{01234567-89ab-cdef-0123-456789abcdef}","values":[],"uri":"https://storage.example/cache"}`)
 	return w.Result(), nil
 }
 

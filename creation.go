@@ -15,7 +15,7 @@ func (k *call) checkCreated() error {
 // leavesOutNames reports whether the caller asks for a partial response without the fields that name a resource.
 func (k *call) leavesOutNames() bool {
 	leavesOut := false
-	for field := range strings.SplitSeq(strings.Join(k.extraQuery["fields"], ","), ",") {
+	for _, field := range fieldsOf(k.extraQuery) {
 		switch field = strings.TrimSpace(field); {
 		case strings.HasPrefix(field, "+"), field == "*", field == "uuid", field == "build_number", field == "key":
 			return false

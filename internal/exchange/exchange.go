@@ -76,7 +76,7 @@ func (x *Exchange) Fail(err error) error {
 // too long. The time between two calls of Read doesn't count. redact gets every other error of Read and returns the one to show.
 func (x *Exchange) Body(body io.ReadCloser, redact func(error) error) io.ReadCloser {
 	x.timer.Stop()
-	x.answered = true
+	x.answered.Store(true)
 	x.heardNow()
 	x.body, x.redact = body, redact
 	return (*guardedBody)(x)

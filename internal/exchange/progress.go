@@ -31,7 +31,7 @@ type progress struct {
 	repeats   atomic.Int32 // attempts of the transport to send it again after that
 	repeated  atomic.Bool  // which were too many
 	heard     atomic.Bool  // part of a response came
-	answered  bool         // a response came
+	answered  atomic.Bool  // a response came
 }
 
 // trace returns a context whose hooks record the progress. The earliest sign of a write counts, because a header in a buffer may
@@ -65,7 +65,7 @@ func (x *Exchange) trace(ctx context.Context, writes bool) context.Context {
 func (x *Exchange) getConn() {
 	x.asked.Store(true)
 	switch {
-	case x.heard.Load() || x.answered:
+	case x.heard.Load() || x.answered.Load():
 	case x.mayRepeat():
 		if x.reused.Load() && !x.sentWhole() {
 			x.written.Store(false)
@@ -122,7 +122,7 @@ func (p *progress) Connected() bool { return p.connected.Load() }
 func (p *progress) NothingSent(err error) bool {
 	var dial *net.OpError
 	switch {
-	case p.answered || p.written.Load() || p.repeated.Load():
+	case p.answered.Load() || p.written.Load() || p.repeated.Load():
 		return false
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return true

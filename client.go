@@ -49,6 +49,7 @@ type Client struct {
 	http      *http.Client
 	policy    RetryPolicy
 	transport *transport
+	following *following
 	created   createdVariables
 }
 
@@ -68,17 +69,19 @@ type option func(*config) error
 func (o option) configure(c *config) error { return o(c) }
 
 type config struct {
-	baseURL     string
-	tokenURL    string
-	userAgent   string
-	httpClient  http.Client
-	policy      RetryPolicy
-	limiter     Limiter
-	logger      *slog.Logger
-	observer    func(Attempt)
-	stall       time.Duration
-	noCircuit   bool
-	credentials func(*config) credentials // made last, because OAuth needs the rest of the configuration
+	baseURL    string
+	tokenURL   string
+	userAgent  string
+	httpClient http.Client
+	policy     RetryPolicy
+	limiter    Limiter
+	logger     *slog.Logger
+	observer   func(Attempt)
+	stall      time.Duration
+	noCircuit  bool
+
+	followBudget int                       // requests an hour; 0: the default
+	credentials  func(*config) credentials // made last, because OAuth needs the rest of the configuration
 }
 
 // WithToken sends a Bearer token: a repository, project or workspace access token, or an OAuth access token.
@@ -343,7 +346,7 @@ func (cfg *config) client() (*Client, error) {
 	}
 	hc := cfg.httpClient
 	hc.CheckRedirect = checkRedirect // call.RoundTrip takes the place of Transport
-	c := &Client{base: base, userAgent: cfg.userAgent, policy: cfg.policy, transport: t, http: &hc}
+	c := &Client{base: base, userAgent: cfg.userAgent, policy: cfg.policy, transport: t, http: &hc, following: newFollowing(cfg.followBudget)}
 	c.Pipelines = &PipelinesService{c}
 	c.Steps = &StepsService{c}
 	c.Variables = &VariablesService{c}

@@ -30,6 +30,8 @@ type credentials interface {
 	authorize(ctx context.Context) (string, error)
 	// renew reports whether there may be another value than the one that the API has refused.
 	renew(ctx context.Context, refused string) bool
+	// renewable reports whether there may ever be another value.
+	renewable() bool
 }
 
 // staticCredentials always return the same value. A function keeps it from being printed.
@@ -40,6 +42,8 @@ func newStaticCredentials(value string) staticCredentials { return func() string
 func (s staticCredentials) authorize(context.Context) (string, error) { return s(), nil }
 
 func (s staticCredentials) renew(context.Context, string) bool { return false }
+
+func (s staticCredentials) renewable() bool { return false }
 
 func basicCredentials(username, password string) staticCredentials {
 	return newStaticCredentials("Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+password)))
@@ -63,6 +67,8 @@ func (c tokenCredentials) authorize(ctx context.Context) (string, error) {
 }
 
 func headerValue(token *oauth2.Token) string { return token.Type() + " " + token.AccessToken }
+
+func (c tokenCredentials) renewable() bool { return true }
 
 // renew drops the refused token, unless another call has replaced it already, and gets another. An error counts as another token: the
 // repeated call then returns it.

@@ -16,6 +16,10 @@ import (
 type FollowOptions struct {
 	Offset          int64 // bytes to skip at the beginning
 	RequestsPerHour int   // on average; up to 60 more in one hour; default 240
+
+	// Tolerate decides whether reading goes on after a failure that may pass, as in [WatchOptions]. By default
+	// it goes on for half an hour, and waits for a used-up quota for two hours.
+	Tolerate func(err error, failingFor time.Duration) bool
 }
 
 // followedFields are the fields of the step that FollowLog asks for.
@@ -43,17 +47,21 @@ func (s *StepsService) FollowLog(
 	if o == nil {
 		o = &FollowOptions{}
 	}
-	budget, err := newBudget(ctx, o.RequestsPerHour, watchRequestsPerHour)
+	err := checkFollowing(ctx, o.RequestsPerHour)
 	if err == nil {
 		err = LogOptions{Offset: o.Offset}.validate()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pipelines: Steps.FollowLog: %w", err)
 	}
-	opts = append(slices.Clip(opts), charge(budget))
-	f := &LogFollower{budget: budget, interval: waitInterval, getStep: func(ctx context.Context) (*Step, error) {
+	f := &LogFollower{
+		line:     s.client.following.pace(o.RequestsPerHour, watchRequestsPerHour, Cursor{}).NewLine(),
+		interval: waitInterval, patience: s.client.newPatience(o.Tolerate),
+	}
+	opts = append(slices.Clip(opts), f.patience.charge(f.line))
+	f.getStep = func(ctx context.Context) (*Step, error) {
 		return s.Get(ctx, repo, pipelineID, stepID, append(opts, WithQuery("fields", followedFields))...)
-	}}
+	}
 	at := opStepsLog.at(repo.Workspace, repo.Slug, pipelineID, stepID)
 	source, err := s.client.logSource(ctx, at, opts)
 	if err != nil {
@@ -72,9 +80,10 @@ func (s *StepsService) FollowLog(
 type LogFollower struct {
 	log      *rangereader.Reader
 	getStep  func(context.Context) (*Step, error)
-	budget   *poll.Budget
+	line     *poll.Line
 	interval poll.Interval
-	failures poll.Failures
+	patience patience
+	last     time.Time // when a poll ended
 
 	step       *Step        // as last polled; nil before
 	found      bool         // the log was found at least once
@@ -122,7 +131,7 @@ func (f *LogFollower) Read(p []byte) (int, error) {
 func (f *LogFollower) afterRead(err error) error {
 	switch {
 	case !rangereader.IsEOF(err):
-		err = tolerate(f.log.Context(), &f.failures, err)
+		err = f.observe(err)
 	case f.complete:
 		return io.EOF
 	default:
@@ -142,19 +151,21 @@ func (f *LogFollower) afterRead(err error) error {
 func (f *LogFollower) poll() error {
 	f.interval.Update(f.grown)
 	pollStep := !f.stepEnded() && (!f.found || !f.polled || (!f.grown && !f.polledStep))
-	delay := f.delay()
+	claim := poll.Claim{Class: poll.State, Due: time.Now().Add(f.delay()), Last: f.last, Interval: f.interval.Next(1)}
 	f.polled, f.polledStep, f.grown = true, pollStep, false
-	if err := f.budget.Wait(f.log.Context(), delay); err != nil {
+	if _, err := f.line.Next(f.log.Context(), nil, claim); err != nil {
 		return f.log.Wrap(err)
 	}
+	defer f.line.Done()
+	f.last = time.Now()
 	if pollStep {
 		step, err := f.getStep(f.log.Context())
 		if err != nil {
-			return tolerate(f.log.Context(), &f.failures, err)
+			return f.observe(err)
 		}
 		f.step = step
 		if !step.State.Done() && (f.found || !isActive(step.State)) { // no news of the log
-			return tolerate(f.log.Context(), &f.failures, nil)
+			return f.observe(nil)
 		}
 	}
 	return f.pollLog()
@@ -162,18 +173,23 @@ func (f *LogFollower) poll() error {
 
 func (f *LogFollower) stepEnded() bool { return f.step != nil && f.step.State.Done() }
 
+// observe takes the result of a poll.
+func (f *LogFollower) observe(err error) error {
+	return f.patience.observe(f.log.Context(), err, f.found || f.step != nil)
+}
+
 // delay returns the time until the next poll.
 func (f *LogFollower) delay() time.Duration {
-	delay := f.failures.Delay()
+	delay := f.patience.failures.Delay()
 	switch {
 	case !f.polled:
 		return delay
 	case f.logAbsence.Lasts():
 		return max(delay, f.logAbsence.Delay(logGrace))
-	case f.failures.NotFound.Lasts():
-		return max(delay, f.failures.NotFound.Delay(newRunGrace))
+	case f.patience.absence.Lasts():
+		return max(delay, f.patience.absence.Delay(newRunGrace))
 	}
-	return max(delay, f.interval.Next(f.budget))
+	return max(delay, f.interval.Next(f.line.Fill()))
 }
 
 // pollLog opens the log at the place where it ended before.
@@ -181,11 +197,11 @@ func (f *LogFollower) pollLog() error {
 	err := f.log.Poll(f.stepEnded())
 	if err == nil {
 		f.found, f.logAbsence, f.complete = true, poll.Absence{}, f.stepEnded()
-		return tolerate(f.log.Context(), &f.failures, nil)
+		return f.observe(nil)
 	}
 	f.complete = false
 	if !isNotFound(err) {
-		return tolerate(f.log.Context(), &f.failures, err)
+		return f.observe(err)
 	}
 	mayCome := f.found || (f.stepEnded() && hasRun(f.step)) // the log may be on its way to storage
 	switch {
@@ -194,7 +210,7 @@ func (f *LogFollower) pollLog() error {
 	case !mayCome && f.stepEnded():
 		return err
 	}
-	return tolerate(f.log.Context(), &f.failures, nil)
+	return f.observe(nil)
 }
 
 // WriteTo implements [io.WriterTo]: it writes to w until the step has ended.

@@ -61,6 +61,7 @@ type seenEvents struct {
 	logs     map[string]*bytes.Buffer
 	last     *pipelines.Event
 	late     []string // log pieces after the step's end
+	problems []*pipelines.Event
 }
 
 // collect watches a pipeline to its end.
@@ -74,6 +75,9 @@ func collect(t *testing.T, ctx context.Context, c *pipelines.Client, id string) 
 			return seen, err
 		}
 		switch {
+		case e.Kind == pipelines.EventProblem:
+			require.Error(t, e.Err)
+			seen.problems = append(seen.problems, e)
 		case e.Log != nil:
 			require.Nil(t, e.Pipeline)
 			if ended[e.Step.Name] {

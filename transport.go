@@ -97,8 +97,8 @@ func (k *call) admit(ctx context.Context) (circuit.Passage, error) {
 			return circuit.Passage{}, fmt.Errorf("limiter: %w", err)
 		}
 	}
-	if k.budget != nil {
-		if err := k.budget.Take(ctx); err != nil {
+	if k.line != nil {
+		if err := k.line.Pay(ctx); err != nil {
 			return circuit.Passage{}, err
 		}
 	}

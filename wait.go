@@ -2,12 +2,12 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
+	"sync"
 	"time"
 
+	"github.com/seed-85ed9bfd/pipelines/internal/ctxtime"
 	"github.com/seed-85ed9bfd/pipelines/internal/poll"
 )
 
@@ -19,63 +19,74 @@ var waitInterval = poll.Interval{Idle: 30 * time.Second, Max: 30 * time.Second}
 type WaitOptions struct {
 	ThroughPause    bool // go on waiting while a run waits for a person
 	RequestsPerHour int  // on average; up to 60 more in one hour; default 120
+
+	// Tolerate decides whether waiting goes on after a failure that may pass, as in [WatchOptions]. By default
+	// it goes on for half an hour, and waits for a used-up quota for two hours.
+	Tolerate func(err error, failingFor time.Duration) bool
 }
 
 // reached reports whether the run is in a state that is waited for.
 func (o *WaitOptions) reached(p *Pipeline) bool {
-	return p != nil && (p.State.Done() || (p.State.Paused() && !o.ThroughPause))
+	return p.State.Done() || (p.State.Paused() && !o.ThroughPause)
 }
 
 // Wait polls a pipeline until it has ended, or is paused and waits for a person, and returns it. o may be nil. A run that
 // failed is not an error: see [PipelineState.Succeeded]. If there is an error, Wait also returns the pipeline as last polled,
 // or nil. The end of ctx is an error.
 //
-// Wait polls soon after a change and less often later, by default with at most 180 requests in any hour, 120 an hour on average.
-// Five failed polls in a row end it, each of which includes retries, and so does a Retry-After of more than two hours. It waits for
-// a used-up quota. A run that isn't found is an [ErrNotFound] after ten seconds, because a new run may not be found at first.
+// Wait polls soon after a change and less often later, by default with at most 180 requests in any hour, 120 an hour on average. All
+// following of a client shares the budget of [WithFollowBudget]. Failures that may pass end it only as o.Tolerate says. A run that
+// isn't found is an [ErrNotFound] after ten seconds, because a new run may not be found at first. If a repository that was found
+// before isn't found for a minute, the error is an [ErrRepositoryNotFound].
 //
-// API: GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
+// API:
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines
+//   - GET /repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}
 //
 // Scope: pipeline.
 func (s *PipelinesService) Wait(
 	ctx context.Context, repo Repo, id string, o *WaitOptions, opts ...CallOption,
 ) (*Pipeline, error) {
+	const method = "Pipelines.Wait"
 	if o == nil {
 		o = &WaitOptions{}
 	}
-	budget, err := newBudget(ctx, o.RequestsPerHour, waitRequestsPerHour)
-	if err != nil {
-		return nil, fmt.Errorf("pipelines: Pipelines.Wait: %w", err)
+	if err := checkFollowing(ctx, o.RequestsPerHour); err != nil {
+		return nil, fmt.Errorf("pipelines: %s: %w", method, err)
 	}
-	opts = append(slices.Clip(opts), charge(budget))
-	var last *Pipeline
-	var failures poll.Failures
-	interval := waitInterval
-	for {
-		p, err := s.Get(ctx, repo, id, opts...)
-		if ended := tolerate(ctx, &failures, err); ended != nil {
-			return last, ended
-		}
-		if err == nil {
-			if o.reached(p) {
-				return p, nil
-			}
-			interval.Update(last == nil || p.State.String() != last.State.String())
-			last = p
-		}
-		if err := budget.Wait(ctx, max(interval.Next(budget), failures.Delay())); err != nil {
-			return last, fmt.Errorf("pipelines: Pipelines.Wait: %w", err)
-		}
+	pace := s.client.following.pace(o.RequestsPerHour, waitRequestsPerHour, Cursor{})
+	w := s.client.newRunFollower(ctx, repo, id, o.followOptions(method, opts), pace, ownBoard(opts), func(*Event) error { return nil })
+	err := w.follow()
+	return w.pipeline, err
+}
+
+func (o *WaitOptions) followOptions(method string, opts []CallOption) followOptions {
+	return followOptions{
+		method: method, withoutSteps: true, interval: waitInterval, tolerate: o.Tolerate, until: o.reached, opts: opts,
 	}
 }
 
+// WaitError is the error of one of several runs that [PipelinesService.WaitAll] waits for.
+type WaitError struct {
+	ID  string // as it was given
+	Err error
+}
+
+func (e *WaitError) Error() string { return "pipeline " + e.ID + ": " + e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *WaitError) Unwrap() error { return e.Err }
+
 // WaitAll waits for several runs of one repository as [PipelinesService.Wait] does for one, and returns them in the order of
 // ids. o may be nil. A run that failed is not an error. If there is an error, WaitAll also returns the runs as last polled:
-// nil for one that was never found, and mostly with only UUID, BuildNumber and State.
+// nil for one that was never found, and mostly with only some fields, such as UUID, BuildNumber and State.
+//
+// An error of one run doesn't end the waiting for the others. The error has a [*WaitError] for each run that couldn't be waited for;
+// [errors.As] finds the first. If credentials are refused, or ctx ends, WaitAll returns at once.
 //
 // The runs share their requests: a page of the repository's newest runs has the states of all that are on it, so that twenty runs
-// take few more requests than one. WaitAll asks for a run by itself if it is not on that page, or is the last one left. The
-// limits are those of Wait, for all the runs together.
+// take few more requests than one. WaitAll asks for a run by itself if it is not on that page, or few are left. The limits are those of
+// Wait, for all the runs together.
 //
 // API:
 //   - GET /repositories/{workspace}/{repo_slug}/pipelines
@@ -85,158 +96,74 @@ func (s *PipelinesService) Wait(
 func (s *PipelinesService) WaitAll(
 	ctx context.Context, repo Repo, ids []string, o *WaitOptions, opts ...CallOption,
 ) ([]*Pipeline, error) {
+	const method = "Pipelines.WaitAll"
 	if o == nil {
 		o = &WaitOptions{}
 	}
-	budget, err := newBudget(ctx, o.RequestsPerHour, waitRequestsPerHour)
-	if err == nil && slices.Contains(ids, "") {
-		err = invalidArgument("pipeline ID is empty")
+	err := checkFollowing(ctx, o.RequestsPerHour)
+	for _, id := range ids {
+		if err == nil {
+			err = opPipelinesGet.at(repo.Workspace, repo.Slug, id).err
+		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("pipelines: Pipelines.WaitAll: %w", err)
+		return nil, fmt.Errorf("pipelines: %s: %w", method, err)
 	}
-	w := &waiter{
-		service: s, repo: repo, ids: ids, options: o, opts: append(slices.Clip(opts), charge(budget)),
-		budget: budget, runs: make([]waitedRun, len(ids)), maxPages: len(ids),
-	}
-	err = w.wait(ctx)
+	options := o.followOptions(method, opts)
+	options.partial = true
+	w := waiter{session: newFollowingSession(ctx)}
+	w.prepare(s.client, repo, ids, options, s.client.following.pace(o.RequestsPerHour, waitRequestsPerHour, Cursor{}))
+	err = w.wait(ctx, method)
 	return w.pipelines(), err
 }
 
 // waiter is one WaitAll.
 type waiter struct {
-	service *PipelinesService
-	repo    Repo
-	ids     []string
-	options *WaitOptions
-	opts    []CallOption // of every request
-
-	budget   *poll.Budget
-	runs     []waitedRun // of ids
-	maxPages int         // of the newest runs, that a poll reads
+	session *followingSession
+	runs    []*runFollower
+	failed  []error
 }
 
-// waitedRun is a run as last polled.
-type waitedRun struct {
-	*Pipeline
-	complete bool // with all fields, not only polledFields
-}
-
-// polledFields are the fields of a run that a poll of the newest runs asks for.
-const polledFields = "values.uuid,values.build_number,values.state"
-
-func (w *waiter) wait(ctx context.Context) error {
-	var failures poll.Failures
-	interval := waitInterval
-	for {
-		indexes, final := w.toPoll()
-		if len(indexes) == 0 {
-			return nil
-		}
-		changed, err := w.poll(ctx, indexes, final)
-		if ended := tolerate(ctx, &failures, err); ended != nil {
-			return ended
-		}
-		if err == nil {
-			interval.Update(changed)
-		}
-		delay := failures.Delay()
-		if _, final := w.toPoll(); !final {
-			delay = max(delay, interval.Next(w.budget))
-		}
-		if err := w.budget.Wait(ctx, delay); err != nil {
-			return fmt.Errorf("pipelines: Pipelines.WaitAll: %w", err)
-		}
+// prepare makes the followers of all runs before the first of them polls, so that they share their first list.
+func (w *waiter) prepare(c *Client, repo Repo, ids []string, o followOptions, pace *poll.Pace) {
+	own := ownBoard(o.opts)
+	if own != nil {
+		o.lock = new(sync.Mutex)
+	}
+	for _, id := range ids {
+		w.runs = append(w.runs, c.newRunFollower(w.session.ctx, repo, id, o, pace, own, func(*Event) error { return nil }))
 	}
 }
 
-// toPoll returns the indexes of the runs that are waited for. Once there are none, it returns those of the runs to get with all
-// fields in a final poll.
-func (w *waiter) toPoll() (indexes []int, final bool) {
-	var incomplete []int
-	for i, run := range w.runs {
-		if !w.options.reached(run.Pipeline) {
-			indexes = append(indexes, i)
+// wait waits for all runs. It returns early where no run can be waited for.
+func (w *waiter) wait(ctx context.Context, method string) error {
+	defer w.session.close()
+	for _, run := range w.runs {
+		w.session.start(run)
+	}
+	for range w.runs {
+		select {
+		case d := <-w.session.deliveries:
+			if d.err != nil && ctx.Err() == nil {
+				w.failed = append(w.failed, &WaitError{ID: d.run.id, Err: d.err})
+			}
+			if isRefusal(d.err) {
+				return errors.Join(w.failed...)
+			}
+		case <-ctx.Done():
 		}
-		if !run.complete {
-			incomplete = append(incomplete, i)
+		if err := ctxtime.Err(ctx); err != nil {
+			return errors.Join(append([]error{fmt.Errorf("pipelines: %s: %w", method, err)}, w.failed...)...)
 		}
 	}
-	if len(indexes) > 0 {
-		return indexes, false
-	}
-	return incomplete, true
+	return errors.Join(w.failed...)
 }
 
-// poll updates some runs: from the list of the newest runs, and one by one if they aren't on it. If a run isn't found, the others
-// are updated all the same.
-func (w *waiter) poll(ctx context.Context, indexes []int, final bool) (changed bool, err error) {
-	if len(indexes) > 1 {
-		if indexes, changed, err = w.pollNewest(ctx, indexes, final); err != nil {
-			return changed, err
-		}
-	}
-	var notFound error
-	for _, i := range indexes {
-		p, err := w.service.Get(ctx, w.repo, w.ids[i], w.opts...)
-		switch {
-		case isNotFound(err):
-			notFound = err
-		case err != nil:
-			return changed, err
-		default:
-			changed = w.update(i, waitedRun{p, true}) || changed
-		}
-	}
-	return changed, notFound
-}
-
-// pollNewest reads pages of the newest runs while that is cheaper than asking for each run, and returns the indexes that are left.
-func (w *waiter) pollNewest(ctx context.Context, indexes []int, final bool) (left []int, changed bool, err error) {
-	opts := slices.Clip(w.opts)
-	if !final {
-		opts = append(opts, WithQuery("fields", polledFields))
-	}
-	pages, lastUseful := 0, 0
-	for page, err := range w.service.List(ctx, w.repo, &ListPipelinesOptions{Sort: SortNewestFirst}, opts...).Pages() {
-		if err != nil {
-			return indexes, changed, err
-		}
-		pages++
-		for _, p := range page.Values {
-			indexes = slices.DeleteFunc(indexes, func(i int) bool {
-				if !hasID(p, w.ids[i]) {
-					return false
-				}
-				lastUseful = pages
-				changed = w.update(i, waitedRun{p, final}) || changed
-				return true
-			})
-		}
-		if len(indexes) <= pages || pages >= w.maxPages {
-			break
-		}
-	}
-	w.maxPages = lastUseful + 1 // newer runs push the others to later pages
-	return indexes, changed, nil
-}
-
-// update stores a run as just polled.
-func (w *waiter) update(i int, run waitedRun) (changed bool) {
-	before := w.runs[i].Pipeline
-	w.runs[i] = run
-	return before == nil || before.State.String() != run.State.String()
-}
-
-// hasID reports whether id is the pipeline's UUID or build number.
-func hasID(p *Pipeline, id string) bool {
-	return strings.EqualFold(p.UUID, braced(id)) || strconv.Itoa(p.BuildNumber) == id
-}
-
+// pipelines returns the runs as last polled.
 func (w *waiter) pipelines() []*Pipeline {
 	all := make([]*Pipeline, len(w.runs))
 	for i, run := range w.runs {
-		all[i] = run.Pipeline
+		all[i] = run.pipeline
 	}
 	return all
 }

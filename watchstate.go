@@ -31,6 +31,9 @@ func (r *watchedRun) summarize() stepSummary {
 	return sum
 }
 
+// stepsEnded reports whether the steps are known, and all of them have ended.
+func (r *watchedRun) stepsEnded() bool { return len(r.steps) > 0 && r.summarize().ended }
+
 // isActive reports whether a step may be writing its log. An unknown state is active.
 func isActive(s StepState) bool {
 	return !s.Done() && !s.Paused() && s.Name != StatePending && s.Name != StateReady
@@ -59,7 +62,7 @@ func (r *watchedRun) stepsChangeFirst() bool {
 func (r *watchedRun) pipelineOutdated() bool {
 	sum, state := r.summarize(), r.pipeline.State
 	switch {
-	case sum.ended && len(r.steps) > 0:
+	case r.stepsEnded():
 		return true
 	case sum.active && state.Name != StateInProgress:
 		return true

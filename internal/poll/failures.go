@@ -2,50 +2,32 @@ package poll
 
 import "time"
 
-const maxFailures = 5 // in a row
+const longestDelay = time.Minute // after a failure
 
-// Failures counts consecutive failed polls and decides when to give up. The zero value has seen none.
+// Failures is a series of failed polls of one thing, which the next success ends. The zero value has none.
 type Failures struct {
-	NotFound Absence // of what is polled
-
 	count int
+	since time.Time
 	delay time.Duration
 }
 
-// Reset forgets all failures, because a poll succeeded.
+// Reset ends the series, because a poll succeeded.
 func (f *Failures) Reset() { *f = Failures{} }
 
-// Postpone delays the next poll after a failure that doesn't count.
-func (f *Failures) Postpone(delay time.Duration) { f.delay = delay }
-
-// Count counts a failure and reports whether the next poll may succeed, or there were too many. The next poll comes after a delay
-// that doubles with each failure and is at least minDelay.
-func (f *Failures) Count(minDelay time.Duration) (again bool) {
+// Add counts a failure. The next poll comes after a delay that doubles with each failure, up to a minute, and is at least minDelay.
+func (f *Failures) Add(minDelay time.Duration) {
+	if f.count == 0 {
+		f.since = time.Now()
+	}
 	f.count++
-	f.delay = max(minDelay, MinInterval<<f.count)
-	return f.count < maxFailures
+	f.delay = max(minDelay, min(MinInterval<<min(f.count, 10), longestDelay))
 }
+
+// Last reports whether the last poll failed.
+func (f *Failures) Last() bool { return f.count > 0 }
+
+// Since returns when the first poll of the series failed.
+func (f *Failures) Since() time.Time { return f.since }
 
 // Delay returns the time that the last failure requires before the next poll.
 func (f *Failures) Delay() time.Duration { return f.delay }
-
-// Absence is the time for which something has been missing that may still appear within a grace period. The zero value is that
-// of something that isn't missing.
-type Absence struct{ since time.Time }
-
-// Observe notes that the thing is missing and reports whether its grace period is over.
-func (a *Absence) Observe(grace time.Duration) (over bool) {
-	if !a.Lasts() {
-		a.since = time.Now()
-	}
-	return time.Since(a.since) >= grace
-}
-
-// Lasts reports whether the thing is missing.
-func (a *Absence) Lasts() bool { return !a.since.IsZero() }
-
-// Delay returns the time until the next poll. It grows with the absence, and the last poll comes when the grace period ends.
-func (a *Absence) Delay(grace time.Duration) time.Duration {
-	missing := time.Since(a.since)
-	return min(max(MinInterval, missing/2), grace-missing)
-}

@@ -10,58 +10,51 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/internal/poll"
 )
 
-func TestFailuresAreTooManyAtTheFifthInARow(t *testing.T) {
-	var f poll.Failures
-	for range 2 {
-		for _, want := range []time.Duration{4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second} {
-			require.True(t, f.Count(0))
-			require.Equal(t, want, f.Delay())
+func TestTheDelayAfterAFailureDoublesUpToAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f poll.Failures
+		for range 2 {
+			require.False(t, f.Last())
+			begin := time.Now()
+			for _, want := range []time.Duration{4, 8, 16, 32, 60, 60} {
+				f.Add(0)
+				require.True(t, f.Last())
+				require.Equal(t, want*time.Second, f.Delay())
+				require.Equal(t, begin, f.Since())
+				time.Sleep(f.Delay())
+			}
+			f.Reset()
+			require.Zero(t, f.Delay())
 		}
-		f.Reset()
-		require.Zero(t, f.Delay())
-	}
-	for range 4 {
-		require.True(t, f.Count(0))
-	}
-	require.False(t, f.Count(0))
+		for range 1000 {
+			f.Add(0)
+		}
+		require.Equal(t, time.Minute, f.Delay())
+	})
 }
 
 func TestADelayThatTheServiceAsksForIsTheLeast(t *testing.T) {
 	var f poll.Failures
-	f.Count(time.Minute)
-	require.Equal(t, time.Minute, f.Delay())
-	f.Count(time.Second)
+	f.Add(2 * time.Minute)
+	require.Equal(t, 2*time.Minute, f.Delay())
+	f.Add(time.Second)
 	require.Equal(t, 8*time.Second, f.Delay())
-}
-
-func TestPostponedPollsDoNotCount(t *testing.T) {
-	var f poll.Failures
-	for range 100 {
-		f.Postpone(5 * time.Minute)
-		require.Equal(t, 5*time.Minute, f.Delay())
-	}
-	for range 4 {
-		require.True(t, f.Count(0))
-		f.Postpone(0)
-		require.Zero(t, f.Delay())
-	}
-	require.False(t, f.Count(0), "and don't separate failures either")
 }
 
 func TestAnAbsenceLastsFromItsFirstObservation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var f poll.Failures
+		var a poll.Absence
 		time.Sleep(time.Hour)
-		require.False(t, f.NotFound.Lasts())
-		require.False(t, f.NotFound.Observe(10*time.Second))
-		require.True(t, f.NotFound.Lasts())
+		require.False(t, a.Lasts())
+		require.False(t, a.Observe(10*time.Second))
+		require.True(t, a.Lasts())
 		time.Sleep(10*time.Second - time.Nanosecond)
-		require.False(t, f.NotFound.Observe(10*time.Second))
+		require.False(t, a.Observe(10*time.Second))
 		time.Sleep(time.Nanosecond)
-		require.True(t, f.NotFound.Observe(10*time.Second))
-		f.Reset()
-		require.False(t, f.NotFound.Lasts(), "it was found")
-		require.False(t, f.NotFound.Observe(10*time.Second), "another absence")
+		require.True(t, a.Observe(10*time.Second))
+		a = poll.Absence{}
+		require.False(t, a.Lasts(), "it was found")
+		require.False(t, a.Observe(10*time.Second), "another absence")
 	})
 }
 

@@ -35,7 +35,7 @@ func (p Priority) stretch(fill float64) float64 {
 	return max(1, 1/(4*fill))
 }
 
-// Update takes the result of a poll.
+// Update takes the result of a poll. A poll that comes late, because others went first, makes the interval grow as several would.
 func (i *Interval) Update(changed bool) {
 	if changed || i.current == 0 {
 		i.current, i.changed = MinInterval, time.Now()
@@ -45,7 +45,13 @@ func (i *Interval) Update(changed bool) {
 	if i.Relax > 0 {
 		idle = max(idle, time.Since(i.changed)/time.Duration(i.Relax))
 	}
-	i.current = min(i.current*3/2, idle)
+	i.current = min(max(i.current*3/2, time.Since(i.changed)/4), idle)
+}
+
+// Become takes the bounds of another interval and stays as long as it is.
+func (i *Interval) Become(other Interval) {
+	other.current, other.changed = i.current, i.changed
+	*i = other
 }
 
 // SetIdle makes the interval as long as if nothing had changed for a while.
@@ -54,8 +60,7 @@ func (i *Interval) SetIdle() { i.current = i.Idle }
 // Reset makes the interval as short as after a change.
 func (i *Interval) Reset() { i.current = MinInterval }
 
-// Next returns the time until the next poll.
-func (i *Interval) Next(b *Budget) time.Duration {
-	fill := max(b.left()/burst, 0.01)
-	return min(time.Duration(float64(max(i.current, MinInterval))*i.Priority.stretch(fill)), i.Max)
+// Next returns the time until the next poll, given how full the budget is, from 0 to 1.
+func (i *Interval) Next(fill float64) time.Duration {
+	return min(time.Duration(float64(max(i.current, MinInterval))*i.Priority.stretch(max(fill, .01))), i.Max)
 }

@@ -1,0 +1,118 @@
+package pipelines
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/poll"
+)
+
+// Following a run goes through these files:
+//
+//	watch.go wait.go follower.go   the methods
+//	following.go                   runs that are followed side by side
+//	runfollower.go steplog.go      one run: what is polled, and what is told
+//	watchstate.go                  what the states of a run and its steps mean for each other
+//	board.go                       the list that runs of a repository share
+//	patience.go                    which failures end it
+//	cursor.go                      what was told, to go on later
+//	internal/poll                  who polls next, within one budget
+
+// following is what all following of a client shares.
+type following struct {
+	scheduler *poll.Scheduler
+	boards    boards
+}
+
+const defaultQuota = 1000 // requests an hour, of a signed-in caller
+
+// WithFollowBudget sets how many requests an hour the client's Wait, WaitAll, Watch, FollowLog and [Follower] send together on
+// average. A few more are allowed at once, 4 or 5 in a hundred. The default is 880, which leaves some of Bitbucket's quota of 1,000 to
+// other calls, and follows the quota that the service tells in X-RateLimit-Limit. A 429 lowers the budget for some hours, the default
+// and this one.
+func WithFollowBudget(requestsPerHour int) Option {
+	return option(func(c *config) error {
+		if requestsPerHour < 1 {
+			return errors.New("follow budget is not positive")
+		}
+		c.followBudget = requestsPerHour
+		return nil
+	})
+}
+
+func newFollowing(perHour int) *following {
+	if perHour > 0 {
+		return &following{scheduler: poll.NewScheduler(perHour, true)}
+	}
+	return &following{scheduler: poll.NewScheduler(poll.ShareOf(defaultQuota), false)}
+}
+
+// followingSession follows several runs side by side, each in a goroutine of its own.
+type followingSession struct {
+	ctx        context.Context //nolint:containedctx // of one range or call
+	cancel     context.CancelFunc
+	deliveries chan delivery
+	wg         sync.WaitGroup
+}
+
+// delivery is an event of a run, or the end of its following.
+type delivery struct {
+	run   *runFollower
+	event *Event
+	err   error // why following has ended; nil where it is the run that has
+}
+
+func newFollowingSession(ctx context.Context) *followingSession {
+	s := &followingSession{deliveries: make(chan delivery)}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	return s
+}
+
+// start follows a run until it ends, or the session does. The emit function of the run must be [followingSession.emitOf]'s.
+func (s *followingSession) start(w *runFollower) {
+	s.wg.Go(func() {
+		if err := w.follow(); !errors.Is(err, errRangeLeft) {
+			_ = s.deliver(w.ctx, delivery{run: w, err: err})
+		}
+	})
+}
+
+// deliver hands something to the session's caller. It fails where ctx ends first.
+func (s *followingSession) deliver(ctx context.Context, d delivery) error {
+	select {
+	case s.deliveries <- d:
+		return nil
+	case <-ctx.Done():
+		return errRangeLeft
+	}
+}
+
+// close ends all following and waits for it.
+func (s *followingSession) close() {
+	s.cancel()
+	s.wg.Wait()
+}
+
+// pace returns what bounds one call. A call that goes on where another process ended gets no requests in advance.
+func (f *following) pace(perHour, byDefault int, after Cursor) *poll.Pace {
+	if !after.IsZero() {
+		f.scheduler.Resume()
+	}
+	return f.scheduler.NewPace(cmp.Or(perHour, byDefault), !after.IsZero())
+}
+
+// ownBoard returns a board for a call with options of its own, which shares nothing with others, and else nil.
+func ownBoard(opts []CallOption) *board {
+	if len(opts) == 0 {
+		return nil
+	}
+	return newBoard()
+}
+
+// isRefusal reports whether err is a refusal of the credentials, which concerns all runs.
+func isRefusal(err error) bool {
+	var apiErr *APIError
+	return errors.Is(err, ErrUnauthorized) || (errors.As(err, &apiErr) && apiErr.Operation == opToken.Name)
+}

@@ -1,0 +1,376 @@
+package poll
+
+import (
+	"context"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/ctxtime"
+)
+
+const (
+	reserve      = 4  // requests that polls leave to more urgent ones
+	debt         = 8  // requests that urgent polls may take before the budget has them
+	maxAdmitting = 4  // polls that wait to be sent at a time, so that what isn't a poll waits for few
+	logWeight    = .1 // of a log's waiting time against a state's
+
+	longestHold = 2 * time.Hour
+)
+
+// Class says which polls come first.
+type Class int
+
+// The classes of polls.
+const (
+	Urgent Class = iota // at once
+	State               // who has waited longest, in intervals of its own
+	Log                 // the same, but gives way to states
+)
+
+// Claim is one of the polls that a [Line] may send next.
+type Claim struct {
+	Class    Class
+	Due      time.Time     // not before
+	Last     time.Time     // of the same thing; zero: never
+	Interval time.Duration // between two polls of the same thing, if the budget allows it
+	Group    any           // claims of one group are all served by one poll; nil: none
+}
+
+// Scheduler decides which of many polls comes next, within one budget of requests an hour. It sends nothing itself, and it is safe
+// for concurrent use.
+type Scheduler struct {
+	mu        sync.Mutex
+	perHour   float64 // before refusals lower it
+	fixed     bool    // perHour doesn't follow the limit that the service tells
+	burst     float64 // that was there at the beginning; 0: nothing that hasn't been earned
+	budget    bucket
+	waiting   []*Line // in the order in which they came
+	admitting int     // lines whose poll is granted, and not yet sent
+	timer     *time.Timer
+
+	held     time.Time // nothing is granted before
+	refusals int       // lately
+	refused  time.Time // the last one
+}
+
+// NewScheduler returns a Scheduler that grants perHour polls an hour and some more at the beginning. Fixed reports whether
+// [Scheduler.Limit] may change that.
+func NewScheduler(perHour int, fixed bool) *Scheduler {
+	s := &Scheduler{perHour: float64(perHour), fixed: fixed}
+	s.burst = burstOf(s.perHour)
+	s.budget = newBucket(s.perHour, s.burst)
+	return s
+}
+
+// burstOf returns how many requests may come at once within a budget.
+func burstOf(perHour float64) float64 { return max(1, math.Round(perHour/22)) }
+
+// ShareOf returns the budget that leaves room for other calls within a quota.
+func ShareOf(quota int) int { return max(1, quota*22/25) }
+
+// Limit takes the quota that the service tells.
+func (s *Scheduler) Limit(quota int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if perHour := float64(ShareOf(quota)); !s.fixed && quota > 0 && perHour != s.perHour {
+		s.perHour = perHour
+		s.adjust(time.Now())
+		s.dispatch()
+	}
+}
+
+// Refused takes a refusal of the service for want of quota. Until then nothing is granted. Without such a time the waiting time grows
+// with each refusal, up to five minutes. The budget is halved, and recovers within hours.
+func (s *Scheduler) Refused(until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if now.Before(s.held) && !until.After(s.held) { // one of many at the same time
+		return
+	}
+	s.adjust(now)
+	s.refusals = min(s.refusals+1, 6)
+	s.refused = now
+	wait := min(15*time.Second<<s.refusals, 5*time.Minute)
+	if d := until.Sub(now); d > wait {
+		wait = min(d, longestHold)
+	}
+	s.held = now.Add(wait)
+	s.adjust(now)
+	s.budget.tokens, s.budget.updated = 1, s.held // for one poll, which finds out whether the quota is back
+	s.dispatch()
+}
+
+// Held returns the time until which nothing is granted, or a time that has passed.
+func (s *Scheduler) Held() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held
+}
+
+// adjust makes the budget as large as refusals allow. An hour without one brings half back of what each has taken.
+func (s *Scheduler) adjust(now time.Time) {
+	s.budget.refill(now)
+	if hours := int(now.Sub(s.refused).Hours()); hours > 0 && s.refusals > 0 {
+		s.refusals = max(0, s.refusals-hours)
+		s.refused = now
+	}
+	perHour := max(s.perHour/math.Pow(2, float64(s.refusals)), min(s.perHour, 30))
+	s.budget.perSecond, s.budget.burst = perHour/3600, burstOf(perHour)
+}
+
+// Resume takes back the requests that were there at the beginning: a program that goes on where another process ended has had them.
+func (s *Scheduler) Resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.burst > 0 {
+		s.budget.refill(time.Now())
+		s.budget.tokens, s.burst = max(min(s.budget.tokens, 1), s.budget.tokens-s.burst), 0
+	}
+}
+
+// Line is one caller's place in the queue. It is for one goroutine at a time.
+type Line struct {
+	scheduler *Scheduler
+	pace      *Pace
+	claims    []Claim
+	granted   chan int // the index of a claim
+	prepaid   bool     // a poll is granted, and not yet sent
+}
+
+// NewLine returns a place in the queue of polls that keep to the pace.
+func (p *Pace) NewLine() *Line {
+	return &Line{scheduler: p.scheduler, pace: p, granted: make(chan int, 1)}
+}
+
+// Woken is what [Line.Next] returns if nothing was granted.
+const Woken = -1
+
+// Next waits until one of the claims is granted and returns its index, or [Woken] if wake is ready first. It returns the error of
+// ctx with its cause if ctx ends first. After a granted poll the caller must call [Line.Done].
+func (l *Line) Next(ctx context.Context, wake <-chan struct{}, claims ...Claim) (int, error) {
+	if err := ctxtime.Err(ctx); err != nil {
+		return Woken, err
+	}
+	l.enqueue(claims)
+	select {
+	case i := <-l.granted:
+		return i, nil
+	case <-wake:
+		return l.leave(), nil
+	case <-ctx.Done():
+		if l.leave() != Woken {
+			l.Done()
+		}
+		return Woken, ctxtime.Err(ctx)
+	}
+}
+
+func (l *Line) enqueue(claims []Claim) {
+	s := l.scheduler
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.claims = claims
+	s.waiting = append(s.waiting, l)
+	s.dispatch()
+}
+
+// leave gives the place up. It returns what was granted meanwhile.
+func (l *Line) leave() int {
+	s := l.scheduler
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case i := <-l.granted:
+		return i
+	default:
+	}
+	s.remove(l)
+	s.dispatch()
+	return Woken
+}
+
+// Pay pays for a request. The first one after a grant is paid already. Others, such as those for further pages, wait as urgent polls
+// do. It returns the error of ctx with its cause if ctx ends first.
+func (l *Line) Pay(ctx context.Context) error {
+	if !l.paid() {
+		if _, err := l.Next(ctx, nil, Claim{Class: Urgent, Last: time.Now()}); err != nil {
+			return err
+		}
+		l.paid()
+	}
+	return nil
+}
+
+// paid reports whether a poll was granted that wasn't sent. From now on it counts as sent.
+func (l *Line) paid() bool {
+	s := l.scheduler
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !l.prepaid {
+		return false
+	}
+	l.prepaid = false
+	s.admitting--
+	s.dispatch()
+	return true
+}
+
+// Done ends a granted poll. If it needed no request, it costs nothing.
+func (l *Line) Done() {
+	s := l.scheduler
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !l.prepaid {
+		return
+	}
+	l.prepaid = false
+	s.admitting--
+	l.take(time.Now(), -1)
+	s.dispatch()
+}
+
+// Fill returns how full the line's pace is, from 0 to 1.
+func (l *Line) Fill() float64 {
+	s := l.scheduler
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.pace.bucket.refill(time.Now())
+	return max(0, l.pace.bucket.tokens/l.pace.bucket.burst)
+}
+
+func (l *Line) take(now time.Time, n float64) {
+	for _, b := range []*bucket{&l.scheduler.budget, &l.pace.bucket} {
+		b.refill(now)
+		b.tokens -= n
+	}
+}
+
+func (s *Scheduler) remove(l *Line) {
+	if i := slices.Index(s.waiting, l); i >= 0 {
+		s.waiting = slices.Delete(s.waiting, i, i+1)
+	}
+}
+
+// dispatch grants what can be granted now, and sets a timer for the next.
+func (s *Scheduler) dispatch() {
+	now := time.Now()
+	s.adjust(now)
+	for s.admitting < maxAdmitting {
+		line, claim := s.best(now)
+		if line == nil {
+			break
+		}
+		s.remove(line)
+		line.prepaid = true
+		s.admitting++
+		line.take(now, 1)
+		line.granted <- claim
+	}
+	s.setTimer(now)
+}
+
+// best returns the poll that comes next, or nil if none can be granted now.
+func (s *Scheduler) best(now time.Time) (line *Line, claim int) {
+	groups := s.groups(now)
+	best := 0.
+	for _, l := range s.waiting {
+		l.pace.bucket.refill(now)
+		for i, c := range l.claims {
+			if s.earliest(l, c).After(now) {
+				continue
+			}
+			value := c.value(now)
+			if c.Group != nil {
+				value = max(value, groups[c.Group])
+			}
+			if line == nil || value > best {
+				line, claim, best = l, i, value
+			}
+		}
+	}
+	return line, claim
+}
+
+// groups returns the value of a poll of each group: the sum of all that it serves.
+func (s *Scheduler) groups(now time.Time) map[any]float64 {
+	var sums map[any]float64
+	for _, l := range s.waiting {
+		for _, c := range l.claims {
+			if c.Group == nil {
+				continue
+			}
+			if sums == nil {
+				sums = make(map[any]float64)
+			}
+			sums[c.Group] += c.value(now)
+		}
+	}
+	return sums
+}
+
+// value is how many intervals a poll has waited since the last one of the same thing.
+func (c Claim) value(now time.Time) float64 {
+	const urgent = 1e9
+	if c.Last.IsZero() {
+		return 2 * urgent
+	}
+	value := now.Sub(c.Last).Seconds() / max(c.Interval, MinInterval).Seconds()
+	switch c.Class {
+	case Urgent:
+		return urgent + value
+	case Log:
+		return logWeight * value
+	}
+	return value
+}
+
+// earliest returns when a claim can be granted, as far as is known.
+func (s *Scheduler) earliest(l *Line, c Claim) time.Time {
+	ofBudget, ofPace := 1., 1.+reserve
+	switch c.Class {
+	case Urgent:
+		ofBudget, ofPace = 1-debt, 1
+	case Log:
+		ofBudget = 1 + reserve
+	}
+	at := latest(latest(c.Due, s.held), s.budget.when(ofBudget))
+	return latest(at, l.pace.bucket.when(ofPace))
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// setTimer dispatches again when the first claim can be granted.
+func (s *Scheduler) setTimer(now time.Time) {
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
+	if len(s.waiting) == 0 || s.admitting >= maxAdmitting {
+		return
+	}
+	var first time.Time
+	for _, l := range s.waiting {
+		l.pace.bucket.refill(now)
+		for _, c := range l.claims {
+			if at := s.earliest(l, c); first.IsZero() || at.Before(first) {
+				first = at
+			}
+		}
+	}
+	if first.IsZero() {
+		return
+	}
+	s.timer = time.AfterFunc(max(first.Sub(now), 1), func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.dispatch()
+	})
+}

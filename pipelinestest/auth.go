@@ -3,7 +3,6 @@ package pipelinestest
 import (
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -13,10 +12,12 @@ var allScopes = []string{readPipeline, writePipeline, writeVariable, readReposit
 
 // access holds the credentials that the server accepts. Credentials without scopes may do everything.
 type access struct {
-	tokens    map[string][]string // scopes by token; empty: any token is accepted
+	anyToken  bool                // any token is accepted unless it was revoked
+	tokens    map[string][]string // scopes by token
 	consumers map[string]consumer // by ID; empty: any consumer is accepted
 	grants    map[string]grant    // by access token
-	refreshes map[string][]string // scopes by refresh token
+	refreshes map[string]grant    // by refresh token; they don't expire
+	revoked   map[string]bool     // tokens of all kinds
 }
 
 type consumer struct {
@@ -24,18 +25,62 @@ type consumer struct {
 	scopes []string
 }
 
-// grant is an access token that the token endpoint has issued.
+// grant is what a token that the token endpoint has issued stands for.
 type grant struct {
-	scopes  []string
-	expires time.Time
+	consumer string // its ID
+	scopes   []string
+	expires  time.Time
 }
 
 func newAccess() access {
-	return access{map[string][]string{}, map[string]consumer{}, map[string]grant{}, map[string][]string{}}
+	return access{
+		anyToken: true, tokens: map[string][]string{}, consumers: map[string]consumer{},
+		grants: map[string]grant{}, refreshes: map[string]grant{}, revoked: map[string]bool{},
+	}
+}
+
+// AddToken makes the server accept a token, like [WithToken], while programs run. A token that was revoked is accepted again, and one that
+// is there gets these scopes. A server that accepts any token continues to. AddToken panics if the token is empty.
+func (s *Server) AddToken(token string, scopes ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	mustBeToken(token)
+	s.access.tokens[token] = scopes
+	delete(s.access.revoked, token)
+}
+
+// RevokeToken makes the server refuse a token, as if a person had revoked it: one of [WithToken] or [Server.AddToken], any token if the
+// server accepts any, or one that the token endpoint has issued, whose consumer can get another. Requests with it get 401.
+// [Server.AddToken] accepts it again. RevokeToken panics if the server has never known the token.
+func (s *Server) RevokeToken(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	mustBeToken(token)
+	if !s.access.knows(token) {
+		panic("pipelinestest: the server has never known the token to revoke")
+	}
+	s.access.revoked[token] = true
+}
+
+func mustBeToken(token string) {
+	if token == "" {
+		panic("pipelinestest: the token is empty")
+	}
+}
+
+// knows reports whether a token is or was accepted.
+func (a *access) knows(token string) bool {
+	_, listed := a.tokens[token]
+	_, issued := a.grants[token]
+	_, refreshes := a.refreshes[token]
+	return a.anyToken || listed || issued || refreshes
 }
 
 // scopes returns the scopes of a token, or the error response for one that is unknown or expired.
 func (a *access) scopes(token string, now time.Time) ([]string, *response) {
+	if a.revoked[token] {
+		return nil, unknownCredentials()
+	}
 	if g, ok := a.grants[token]; ok {
 		if !now.Before(g.expires) {
 			return nil, errorResponse(http.StatusUnauthorized, "Access token expired.", nil)
@@ -43,10 +88,14 @@ func (a *access) scopes(token string, now time.Time) ([]string, *response) {
 		return g.scopes, nil
 	}
 	scopes, ok := a.tokens[token]
-	if token == "" || !ok && len(a.tokens) > 0 {
-		return nil, errorResponse(http.StatusUnauthorized, "The credentials are missing or unknown.", nil)
+	if token == "" || !ok && !a.anyToken {
+		return nil, unknownCredentials()
 	}
 	return scopes, nil
+}
+
+func unknownCredentials() *response {
+	return errorResponse(http.StatusUnauthorized, "The credentials are missing or unknown.", nil)
 }
 
 // The values of X-Credential-Type. They are invented.
@@ -59,6 +108,7 @@ const (
 // caller describes the credentials of a request.
 type caller struct {
 	credential string // type of the credentials
+	name       string // the user, the access token or the ID of the consumer
 	scopes     []string
 }
 
@@ -66,13 +116,14 @@ func (c *call) identify(scopes []string) *caller {
 	if len(scopes) == 0 {
 		scopes = allScopes
 	}
-	if _, _, basic := c.request.BasicAuth(); basic {
-		return &caller{apiToken, scopes}
+	if user, _, basic := c.request.BasicAuth(); basic {
+		return &caller{apiToken, user, scopes}
 	}
-	if _, issued := c.server.access.grants[credential(c.request)]; issued {
-		return &caller{oauthToken, scopes}
+	token := credential(c.request)
+	if g, issued := c.server.access.grants[token]; issued {
+		return &caller{oauthToken, g.consumer, scopes}
 	}
-	return &caller{accessToken, scopes}
+	return &caller{accessToken, token, scopes}
 }
 
 // setCredentialHeaders adds the headers that describe the credentials and, for an access token, the quota.
@@ -85,11 +136,8 @@ func (c *call) setCredentialHeaders(header http.Header, route *route) {
 	if route.scope != "" {
 		header.Set("X-Accepted-Oauth-Scopes", route.scope)
 	}
-	if quota := c.server.quota; quota > 0 && c.caller.credential == accessToken && route.countsAgainstQuota() {
-		left := quota - len(c.recentRequests())
-		header.Set("X-Ratelimit-Limit", strconv.Itoa(quota))
-		header.Set("X-Ratelimit-Resource", "api")
-		header.Set("X-Ratelimit-Nearlimit", strconv.FormatBool(left*5 < quota)) // less than 20 % is left
+	if c.caller.credential == accessToken {
+		c.setQuotaHeaders(header, route)
 	}
 }
 

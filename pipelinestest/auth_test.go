@@ -82,3 +82,42 @@ func TestResponsesDescribeTheCredentials(t *testing.T) {
 		require.Equal(t, c.kind != "", header.Get("X-Accepted-OAuth-Scopes") != "", name)
 	}
 }
+
+func TestARevokedTokenIsRefusedUntilItIsAddedAgain(t *testing.T) {
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("me@example.com:token"))
+	for name, opts := range map[string][]pipelinestest.ServerOption{
+		"the only token": tokens("token"), "one of two": append(tokens("token"), tokens("other")...), "any token is accepted": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := setup(t, opts...)
+			ask := func(authorization string) int {
+				return f.get(site+"/pipelines", "Authorization", authorization).StatusCode
+			}
+			others := ask("Bearer other")
+			f.srv.RevokeToken("token")
+			a := f.get(site + "/pipelines")
+			require.Equal(t, http.StatusUnauthorized, a.StatusCode)
+			require.Equal(t, "error", a.At("type"))
+			require.NotEmpty(t, a.At("error.message"))
+			require.Equal(t, http.StatusUnauthorized, ask(basic))
+			require.Equal(t, others, ask("Bearer other"), "other tokens are as before")
+			_, err := f.srv.Client(pipelines.WithToken("token")).Pipelines.Get(t.Context(), f.repo.Repo(), "1")
+			require.ErrorIs(t, err, pipelines.ErrUnauthorized)
+
+			f.srv.AddToken("token", "pipeline")
+			require.Equal(t, http.StatusOK, ask("Bearer token"))
+			require.Equal(t, http.StatusForbidden, f.send(http.MethodPost, site+"/pipelines/1/stopPipeline", "").StatusCode, "with its new scopes")
+			require.Equal(t, others, ask("Bearer other"), "other tokens are as before")
+		})
+	}
+}
+
+func TestATokenCanBeAdded(t *testing.T) {
+	f := setup(t, tokens("token")...)
+	require.Equal(t, http.StatusUnauthorized, f.get(site+"/pipelines", "Authorization", "Bearer new").StatusCode)
+	f.srv.AddToken("new")
+	require.Equal(t, http.StatusOK, f.get(site+"/pipelines", "Authorization", "Bearer new").StatusCode)
+	require.Panics(t, func() { f.srv.AddToken("") })
+	require.Panics(t, func() { f.srv.RevokeToken("") })
+	require.Panics(t, func() { f.srv.RevokeToken("tokn") }, "a typo")
+}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -103,26 +102,6 @@ func (c *call) checkEmptyJSON(route *route) *response {
 	return nil
 }
 
-// checkQuota counts the request, or refuses it if the quota of the rolling hour is used up.
-func (c *call) checkQuota(route *route) *response {
-	s := c.server
-	if s.quota <= 0 || !route.countsAgainstQuota() {
-		return nil
-	}
-	if len(c.recentRequests()) >= s.quota {
-		return textResponse(http.StatusTooManyRequests, "text/plain", "Rate limit for this resource has been exceeded")
-	}
-	s.counted = append(s.counted, c.now)
-	return nil
-}
-
-// recentRequests returns the times of the requests within the last hour that count against the quota, and drops older ones.
-func (c *call) recentRequests() []time.Time {
-	s := c.server
-	s.counted = slices.DeleteFunc(s.counted, func(t time.Time) bool { return c.now.Sub(t) >= time.Hour })
-	return s.counted
-}
-
 var bareUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
 // checkIdentifiers refuses UUIDs without braces.
@@ -139,11 +118,15 @@ func (c *call) findRepository(route *route) *response {
 	if !route.onRepository() {
 		return nil
 	}
-	c.repo = c.server.findRepository(c.params["workspace"], c.params["repo_slug"])
-	if c.repo == nil {
-		return textResponse(http.StatusNotFound, "text/html; charset=utf-8", notFoundPage)
+	workspace, slug := c.params["workspace"], c.params["repo_slug"]
+	c.repo = c.server.findRepository(workspace, slug)
+	switch {
+	case c.repo != nil:
+		return nil
+	case c.server.isGone(workspace, slug):
+		return errorResponse(http.StatusNotFound, goneMessage, nil)
 	}
-	return nil
+	return textResponse(http.StatusNotFound, "text/html; charset=utf-8", notFoundPage)
 }
 
 // decode decodes the body into v and reports whether it succeeded.

@@ -4,12 +4,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
-	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
 func TestAnUnknownURLIsNotFound(t *testing.T) {
@@ -40,38 +38,6 @@ func TestThePathPrefixIsOptional(t *testing.T) {
 	require.Equal(t, http.StatusOK, a.StatusCode)
 	require.True(t, strings.HasPrefix(a.At("next").(string), bare+"/repositories/"))
 	require.True(t, strings.HasPrefix(a.At("values.0.links.self.href").(string), bare+"/repositories/"))
-}
-
-func TestTheQuotaIsARollingHour(t *testing.T) {
-	f := setup(t, pipelinestest.WithQuota(2))
-	require.Equal(t, http.StatusOK, f.get(site+"/pipelines").StatusCode)
-	f.clock.Advance(30 * time.Minute)
-	require.Equal(t, http.StatusOK, f.get(site+"/pipelines").StatusCode)
-
-	a := f.get(site + "/pipelines")
-	require.Equal(t, http.StatusTooManyRequests, a.StatusCode)
-	require.Equal(t, "Rate limit for this resource has been exceeded", a.text)
-	require.Equal(t, "text/plain", a.Header.Get("Content-Type"))
-	require.Empty(t, a.Header.Get("Retry-After"))
-	require.Equal(t, http.StatusOK, f.token("grant_type=client_credentials", "id", "secret").StatusCode, "other paths don't count")
-
-	f.clock.Advance(30 * time.Minute)
-	require.Equal(t, http.StatusOK, f.get(site+"/pipelines").StatusCode, "the first request was an hour ago")
-	require.Equal(t, http.StatusTooManyRequests, f.get(site+"/pipelines").StatusCode)
-}
-
-func TestResponsesToAnAccessTokenDescribeTheQuota(t *testing.T) {
-	f := setup(t, pipelinestest.WithQuota(10))
-	var near []string
-	for range 11 {
-		header := f.get(site + "/pipelines").Header
-		near = append(near, header.Get("X-RateLimit-NearLimit"))
-		require.Equal(t, "api", header.Get("X-RateLimit-Resource"))
-	}
-	require.Equal(t, strings.Repeat("false ", 8)+"true true true", strings.Join(near, " "), "the last response is a 429")
-	f.clock.Advance(time.Hour)
-	require.Equal(t, "false", f.get(site+"/pipelines").Header.Get("X-RateLimit-NearLimit"))
-	require.Empty(t, setup(t).get(site+"/pipelines").Header.Get("X-RateLimit-NearLimit"), "without a quota")
 }
 
 // Some clients set a Content-Type for all their requests.

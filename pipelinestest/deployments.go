@@ -92,7 +92,7 @@ func (r *run) deployment(s *step, planned span, now time.Time) pipelines.Deploym
 	release := &pipelines.DeploymentRelease{
 		Type: "deployment_release", UUID: s.deployment.release, Name: r.releaseName(), Key: "pipelines-" + r.model.UUID, CreatedOn: r.model.CreatedOn,
 		Commit: r.model.Target.Commit, Pipeline: &pipelines.PipelineRef{Type: "pipeline", UUID: r.model.UUID},
-		URL: r.model.WebURL(r.repo.Repo()),
+		URL: r.model.WebURL(r.repo.repo()),
 	}
 	d := pipelines.Deployment{
 		Type: "deployment", UUID: s.deployment.uuid, Key: "steps-" + s.uuid, Step: &pipelines.StepRef{UUID: s.uuid},

@@ -34,10 +34,16 @@
 //
 // Secrets are masked when printed.
 //
+// # What changes meanwhile
+//
+// A program that runs for long meets what people and administrators do: [Repository.Resume] starts a manual step, [Repository.Rename] and
+// [Repository.Delete] take a repository away, [Server.RevokeToken] and [Server.AddToken] take credentials and give them back, and
+// [Server.SetQuota] changes the quota. [Repository.AddRun] adds a run that somebody else has started.
+//
 // # Names and misuse
 //
 // Every [ServerOption] is called With or Without and what it sets. Methods called Add add a resource, Set replaces the only one, and Clear
-// removes everything that was recorded or injected.
+// removes everything that was recorded or injected. Methods called Set also change a setting of a [ServerOption] while programs run.
 //
 // A function that configures, seeds or inspects the server panics if it is misused, because then the test itself is wrong. The
 // documentation of each function says when it panics. In addition, all functions that take a resource panic if it can't be encoded as JSON,
@@ -82,7 +88,10 @@
 //   - that POST and PUT without a body but with a JSON Content-Type are refused, and DELETE isn't
 //   - the form of storage links, the URLs of avatars, the title of a pull request, the name of a release without a run, and the setup and
 //     teardown commands
-//   - the values of X-Credential-Type and X-RateLimit-Resource
+//   - the values of X-Credential-Type and X-RateLimit-Resource, and that refused requests don't count against a quota
+//   - that the response for a repository is HTML if it never existed, and JSON if it was deleted or renamed: the service sends both
+//   - that nothing redirects from the old slug of a renamed repository, and that storage links of a deleted one work until they expire
+//   - the text of the response to a revoked token
 //   - the limits of [WithScheduleLimit] and [WithRunnerLimit]
 //   - that a step's token is valid for an hour, and that an old signing key stays published
 //   - that a known host may have one key of each type, and that the service knows gitlab.com itself, on any port

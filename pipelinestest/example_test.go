@@ -68,6 +68,39 @@ func ExampleServer_Inject() {
 	// runs: 1
 }
 
+// An administrator revokes the token of a program that continues with a new one.
+func ExampleServer_RevokeToken() {
+	srv := pipelinestest.NewServer(pipelinestest.WithToken("old"))
+	defer srv.Close()
+	repo := srv.AddRepository("acme", "site")
+	repo.AddPipelines(1)
+	ctx, client := context.Background(), srv.Client()
+
+	srv.RevokeToken("old")
+	_, err := client.Pipelines.Get(ctx, repo.Repo(), "1")
+	fmt.Println("revoked:", errors.Is(err, pipelines.ErrUnauthorized))
+	srv.AddToken("new")
+	_, err = srv.Client(pipelines.WithToken("new")).Pipelines.Get(ctx, repo.Repo(), "1")
+	fmt.Println("with the new token:", err)
+	// Output:
+	// revoked: true
+	// with the new token: <nil>
+}
+
+// A person deletes a repository while a program works with it.
+func ExampleRepository_Delete() {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	repo := srv.AddRepository("acme", "site")
+	client := srv.Client()
+
+	repo.Delete()
+	_, err := client.Pipelines.Run(context.Background(), repo.Repo(), pipelines.RunRequest{Target: pipelines.BranchTarget("main")})
+	fmt.Println("deleted:", errors.Is(err, pipelines.ErrRepositoryNotFound))
+	// Output:
+	// deleted: true
+}
+
 // The requests that a program sent, printed without secrets.
 func ExampleServer_Requests() {
 	srv := pipelinestest.NewServer()

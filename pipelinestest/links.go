@@ -32,7 +32,7 @@ func (c *call) pipelineURL(uuid string) string {
 // linkedRepository is the repository within other resources, with its links.
 func (c *call) linkedRepository(r *Repository) *pipelines.Repository {
 	model := r.model()
-	name := "/" + r.Repo().String()
+	name := "/" + r.repo().String()
 	model.Links = &pipelines.Links{
 		Self: c.apiLink("/repositories" + name), HTML: webLink(name),
 		Avatar: &pipelines.Link{Href: "https://bytebucket.org/ravatar/" + escaped(r.uuid) + "?ts=default"},
@@ -42,7 +42,7 @@ func (c *call) linkedRepository(r *Repository) *pipelines.Repository {
 
 func (c *call) linkedCommit(commit *pipelines.Commit) *pipelines.Commit {
 	linked := *commit
-	name := "/" + c.repo.Repo().String()
+	name := "/" + c.repo.repo().String()
 	linked.Type = "commit"
 	linked.Links = &pipelines.Links{
 		Self: c.apiLink("/repositories" + name + "/commit/" + commit.Hash), HTML: webLink(name + "/commits/" + commit.Hash),
@@ -68,7 +68,7 @@ func (c *call) linkedPullRequest(pr *pipelines.PullRequest) *pullRequestJSON {
 		return nil
 	}
 	linked := *pr
-	name, id := "/"+c.repo.Repo().String(), strconv.Itoa(pr.ID)
+	name, id := "/"+c.repo.repo().String(), strconv.Itoa(pr.ID)
 	linked.Links = &pipelines.Links{
 		Self: c.apiLink("/repositories" + name + "/pullrequests/" + id), HTML: webLink(name + "/pull-requests/" + id),
 	}

@@ -16,7 +16,7 @@ var oauthRoutes = []route{
 
 // issueToken is the OAuth token endpoint. It supports the grants that need no browser.
 func (c *call) issueToken() *response {
-	scopes, ok := c.consumerScopes()
+	consumer, ok := c.consumerGrant()
 	if !ok {
 		return oauthError(http.StatusUnauthorized, "invalid_client", "The consumer is unknown, or its secret is wrong.")
 	}
@@ -26,34 +26,34 @@ func (c *call) issueToken() *response {
 	}
 	switch form.Get("grant_type") {
 	case "client_credentials":
-		return c.grant(scopes)
+		return c.grant(consumer)
 	case "refresh_token":
-		scopes, ok := c.server.access.refreshes[form.Get("refresh_token")]
-		if !ok {
+		access, token := c.server.access, form.Get("refresh_token")
+		refreshed, ok := access.refreshes[token]
+		if !ok || access.revoked[token] {
 			return oauthError(http.StatusBadRequest, "invalid_grant", "The refresh token is unknown.")
 		}
-		return c.grant(scopes)
+		return c.grant(refreshed)
 	}
 	return oauthError(http.StatusBadRequest, "unsupported_grant_type", "The grant type is not supported.")
 }
 
-func (c *call) consumerScopes() ([]string, bool) {
+// consumerGrant returns what a token of the request's consumer stands for. It reports whether the consumer is known.
+func (c *call) consumerGrant() (grant, bool) {
 	id, secret, ok := c.request.BasicAuth()
 	if !ok || id == "" || secret == "" {
-		return nil, false
+		return grant{}, false
 	}
+	id = formDecoded(id)
 	consumers := c.server.access.consumers
-	if len(consumers) == 0 {
-		return allScopes, true
-	}
-	known, ok := consumers[formDecoded(id)]
-	if !ok || known.secret != formDecoded(secret) && known.secret != secret {
-		return nil, false
+	known, ok := consumers[id]
+	if len(consumers) > 0 && (!ok || known.secret != formDecoded(secret) && known.secret != secret) {
+		return grant{}, false
 	}
 	if len(known.scopes) == 0 {
-		return allScopes, true
+		return grant{consumer: id, scopes: allScopes}, true
 	}
-	return known.scopes, true
+	return grant{consumer: id, scopes: known.scopes}, true
 }
 
 // formDecoded reverses the form encoding that OAuth 2 requires in Basic credentials.
@@ -64,15 +64,16 @@ func formDecoded(s string) string {
 	return s
 }
 
-func (c *call) grant(scopes []string) *response {
+func (c *call) grant(g grant) *response {
 	access := &c.server.access
 	n := len(access.grants) + 1
 	token, refresh := identifier("access token", n), identifier("refresh token", n)
-	access.grants[token] = grant{scopes, c.now.Add(tokenLifetime)}
-	access.refreshes[refresh] = scopes
+	access.refreshes[refresh] = g
+	g.expires = c.now.Add(tokenLifetime)
+	access.grants[token] = g
 	return jsonResponse(http.StatusOK, map[string]any{
 		"access_token": token, "refresh_token": refresh, "token_type": "bearer",
-		"expires_in": int(tokenLifetime.Seconds()), "scopes": strings.Join(scopes, " "),
+		"expires_in": int(tokenLifetime.Seconds()), "scopes": strings.Join(g.scopes, " "),
 	})
 }
 

@@ -2,6 +2,7 @@ package pipelinestest_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,4 +70,37 @@ func TestTheClientGetsAnOAuthToken(t *testing.T) {
 	all, err := client.Pipelines.List(t.Context(), f.repo.Repo(), &pipelines.ListPipelinesOptions{PageLen: 10}).Collect()
 	require.NoError(t, err)
 	require.Len(t, all, 25)
+}
+
+func TestARevokedOAuthTokenIsRefusedAndItsConsumerGetsAnother(t *testing.T) {
+	f := setup(t, pipelinestest.WithToken("other"), pipelinestest.WithOAuthConsumer("id", "secret"))
+	issued := f.token("grant_type=client_credentials", "id", "secret")
+	token, refresh := issued.At("access_token").(string), issued.At("refresh_token").(string)
+	f.srv.RevokeToken(token)
+	require.Equal(t, http.StatusUnauthorized, f.get(site+"/pipelines", "Authorization", "Bearer "+token).StatusCode)
+
+	another := f.token("grant_type=refresh_token&refresh_token="+refresh, "id", "secret")
+	require.Equal(t, http.StatusOK, another.StatusCode)
+	require.NotEqual(t, token, another.At("access_token"))
+	require.Equal(t, http.StatusOK, f.get(site+"/pipelines", "Authorization", "Bearer "+another.At("access_token").(string)).StatusCode)
+
+	f.srv.RevokeToken(refresh)
+	require.Equal(t, "invalid_grant", f.token("grant_type=refresh_token&refresh_token="+refresh, "id", "secret").At("error"))
+}
+
+func TestTheClientSurvivesTheRevocationOfItsOAuthToken(t *testing.T) {
+	f := setup(t, pipelinestest.WithToken("other"), pipelinestest.WithOAuthConsumer("id", "secret"))
+	f.repo.AddPipelines(1)
+	client := f.srv.Client(pipelines.WithClientCredentials("id", "secret"))
+	for range 2 {
+		_, err := client.Pipelines.Get(t.Context(), f.repo.Repo(), "1")
+		require.NoError(t, err)
+		sent := f.srv.RequestsTo(http.MethodGet, site+"/pipelines/1")
+		f.srv.RevokeToken(strings.TrimPrefix(sent[len(sent)-1].Header.Get("Authorization"), "Bearer "))
+	}
+	var statuses []int
+	for _, r := range f.srv.RequestsTo(http.MethodGet, site+"/pipelines/1") {
+		statuses = append(statuses, r.Status)
+	}
+	require.Equal(t, []int{200, 401, 200}, statuses)
 }

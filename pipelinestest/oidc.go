@@ -107,7 +107,7 @@ func (r *Repository) StepClaims(run, step string) (pipelines.StepClaims, error) 
 	defer r.server.mu.Unlock()
 	found := r.find(run)
 	if found == nil {
-		return pipelines.StepClaims{}, fmt.Errorf("pipelinestest: no pipeline %s in %s", run, r.Repo())
+		return pipelines.StepClaims{}, fmt.Errorf("pipelinestest: no pipeline %s in %s", run, r.repo())
 	}
 	for _, s := range found.steps {
 		if step == s.uuid || step == s.script.Name {

@@ -24,6 +24,7 @@ func WithToken(token string, scopes ...string) ServerOption {
 		if s.clientToken == "" {
 			s.clientToken = token
 		}
+		s.access.anyToken = false
 		s.access.tokens[token] = scopes
 	}
 }
@@ -34,8 +35,12 @@ func WithOAuthConsumer(id, secret string, scopes ...string) ServerOption {
 	return func(s *Server) { s.access.consumers[id] = consumer{secret, scopes} }
 }
 
-// WithQuota makes the server respond with 429 after perHour requests on repositories within an hour. All clients share the quota; 0: none.
-// Responses to access tokens have X-RateLimit headers. An access token is any Bearer token that the token endpoint didn't issue.
+// WithQuota makes the server respond with 429 to a caller's requests on repositories after perHour of them within a rolling hour; 0: never.
+// A caller is the user of Basic authentication, an access token or an OAuth consumer; clients with the same credentials share the quota.
+// Requests to the storage don't count, nor do those that were refused for want of quota or credentials.
+//
+// Responses to access tokens have the headers X-RateLimit-Limit, X-RateLimit-Resource and X-RateLimit-NearLimit. An access token is any
+// Bearer token that the token endpoint didn't issue. [Server.SetQuota] changes the quota later.
 func WithQuota(perHour int) ServerOption {
 	return func(s *Server) { s.quota = perHour }
 }

@@ -112,7 +112,7 @@ func (r *Repository) AddPipeline(p pipelines.Pipeline) *pipelines.Pipeline {
 	r.server.mu.Lock()
 	defer r.server.mu.Unlock()
 	if p.BuildNumber != 0 && r.find(strconv.Itoa(p.BuildNumber)) != nil {
-		panic(fmt.Sprintf("pipelinestest: build number %d is taken in %s", p.BuildNumber, r.Repo()))
+		panic(fmt.Sprintf("pipelinestest: build number %d is taken in %s", p.BuildNumber, r.repo()))
 	}
 	seeded := copyPipeline(p)
 	for i := range seeded.Variables {

@@ -66,6 +66,51 @@ func (s *Server) findRepository(workspace, slug string) *Repository {
 	return nil
 }
 
+// goneName is a slug or a UUID that a repository no longer has.
+type goneName struct {
+	workspace *Workspace
+	name      string
+}
+
+func (s *Server) isGone(workspace, name string) bool {
+	return slices.ContainsFunc(s.gone, func(g goneName) bool { return g.workspace.hasName(workspace) && g.name == name })
+}
+
+// Delete deletes the repository, as a person would in the browser. Responses to requests below its slug or UUID are then an
+// [pipelines.ErrRepositoryNotFound]; links to the storage that were served before stay valid. The methods of the Repository still change
+// and return what it had. [Server.AddRepository] adds another repository of that name, with a UUID of its own. Delete panics if the
+// repository has been deleted.
+func (r *Repository) Delete() {
+	s := r.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.mustExist()
+	s.repositories = slices.DeleteFunc(s.repositories, func(other *Repository) bool { return other == r })
+	s.gone = append(s.gone, goneName{r.workspace, r.slug}, goneName{r.workspace, r.uuid})
+}
+
+// Rename changes the repository's slug, as a person would in the browser. Everything in it stays, and runs continue. Its UUID and the new
+// slug name it from now on; responses to requests below the old slug are an [pipelines.ErrRepositoryNotFound]. Rename panics if the slug is
+// empty or taken in the workspace, or if the repository has been deleted.
+func (r *Repository) Rename(slug string) {
+	s := r.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.mustExist()
+	if other := s.findRepository(r.workspace.slug, slug); slug == "" || other != nil && other != r {
+		panic(fmt.Sprintf("pipelinestest: %s can't be renamed to %q, which is empty or taken", r.repo(), slug))
+	}
+	s.gone = append(s.gone, goneName{r.workspace, r.slug})
+	r.slug = slug
+}
+
+// mustExist panics if the repository has been deleted.
+func (r *Repository) mustExist() {
+	if !slices.Contains(r.server.repositories, r) {
+		panic(fmt.Sprintf("pipelinestest: %s has been deleted", r.repo()))
+	}
+}
+
 // commitHash makes up the commit hash of a branch or tag.
 func commitHash(name string) string {
 	return fmt.Sprintf("%x", sha1.Sum([]byte(name))) //nolint:gosec // as in Git
@@ -73,12 +118,19 @@ func commitHash(name string) string {
 
 // Repo returns the repository's name, as the client's methods take it.
 func (r *Repository) Repo() pipelines.Repo {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	return r.repo()
+}
+
+// repo is [Repository.Repo] with the server's lock held.
+func (r *Repository) repo() pipelines.Repo {
 	return pipelines.Repo{Workspace: r.workspace.slug, Slug: r.slug}
 }
 
 // model is the repository within other resources.
 func (r *Repository) model() *pipelines.Repository {
-	return &pipelines.Repository{Type: "repository", UUID: r.uuid, Name: r.slug, FullName: r.Repo().String()}
+	return &pipelines.Repository{Type: "repository", UUID: r.uuid, Name: r.slug, FullName: r.repo().String()}
 }
 
 // UUID returns the repository's UUID, in braces.
@@ -148,7 +200,7 @@ func (c *call) listRepositories() *response {
 
 func (c *call) encodeRepository(r *Repository) any {
 	model := c.linkedRepository(r)
-	name := r.Repo().String()
+	name := r.repo().String()
 	model.Links.Clone = []pipelines.Link{
 		{Name: "https", Href: "https://bitbucket.org/" + name + ".git"}, {Name: "ssh", Href: "git@bitbucket.org:" + name + ".git"},
 	}

@@ -4,16 +4,18 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-func TestTheResponseForAMissingRepositoryIsHTML(t *testing.T) {
+func TestTheResponseForARepositoryThatNeverExistedIsHTML(t *testing.T) {
 	f := setup(t)
 	for _, path := range []string{"/repositories/acme/other/pipelines", "/repositories/other/site/pipelines", "/repositories/acme/site%2Fpipelines/pipelines"} {
 		a := f.get(path)
@@ -35,6 +37,86 @@ func TestARepositoryIsFoundBySlugAndByUUID(t *testing.T) {
 	other := f.srv.AddRepository("acme", "other")
 	require.NotEqual(t, f.repo.UUID(), other.UUID())
 	require.Equal(t, pipelines.Repo{Workspace: "acme", Slug: "other"}, other.Repo())
+}
+
+func TestADeletedRepositoryIsMissing(t *testing.T) {
+	f := setup(t)
+	params := f.everything()
+	link := f.get(fill(site+"/pipelines/{pipeline_uuid}/steps/{step_uuid}/log", params)).Header.Get("Location")
+	f.repo.Delete()
+	below := 0
+	for _, o := range operations(t) {
+		if !strings.HasPrefix(o.template, "/repositories/") {
+			continue
+		}
+		below++
+		for _, slug := range []string{"site", f.repo.UUID()} {
+			params["repo_slug"] = slug
+			a := f.send(o.method, fill(o.template, params), bodies[o.id])
+			require.Equal(t, http.StatusNotFound, a.StatusCode, o.id)
+			require.Contains(t, a.At("error.message"), "no longer exists", o.id)
+		}
+	}
+	require.Equal(t, 53, below)
+	require.Empty(t, f.get("/repositories/acme").Values("slug"))
+	require.Equal(t, http.StatusOK, f.get(link, "Authorization", "").StatusCode, "a link of the storage is valid until it expires")
+	_, err := f.srv.Client().Pipelines.Get(t.Context(), f.repo.Repo(), "1")
+	require.ErrorIs(t, err, pipelines.ErrRepositoryNotFound)
+
+	require.NotEmpty(t, f.repo.Pipelines(), "a test may still inspect it")
+	require.PanicsWithValue(t, "pipelinestest: acme/site has been deleted", f.repo.Delete)
+	require.Panics(t, func() { f.repo.Rename("other") })
+	another := f.srv.AddRepository("acme", "site")
+	require.NotEqual(t, f.repo.UUID(), another.UUID())
+	require.Empty(t, f.get(site+"/pipelines").Values("uuid"))
+}
+
+func TestARenamedRepositoryHasItsNewSlug(t *testing.T) {
+	f := setup(t)
+	f.repo.Script("main", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Minute}}})
+	f.repo.AddVariable(pipelines.Variable{Key: "TOKEN"})
+	run := f.run(mainBranch).At("uuid").(string)
+	f.srv.AddRepository("acme", "taken")
+	f.srv.AddRepository("elsewhere", "web")
+	f.repo.Rename("web")
+
+	require.Equal(t, pipelines.Repo{Workspace: "acme", Slug: "web"}, f.repo.Repo())
+	old := f.get(site + "/pipelines")
+	require.Equal(t, http.StatusNotFound, old.StatusCode)
+	require.Contains(t, old.At("error.message"), "no longer exists")
+	for _, slug := range []string{"web", escape(f.repo.UUID())} {
+		path := "/repositories/acme/" + slug
+		require.Equal(t, "IN_PROGRESS RUNNING", f.state(path+"/pipelines/"+escape(run)))
+		require.Equal(t, []any{"TOKEN"}, f.get(path+"/pipelines_config/variables").Values("key"))
+	}
+	a := f.get("/repositories/acme/web/pipelines/1")
+	require.Equal(t, "acme/web", a.At("repository.full_name"))
+	require.Equal(t, f.srv.URL()+"/repositories/acme/web", a.At("repository.links.self.href"))
+	require.Equal(t, []any{"web", "taken"}, f.get("/repositories/acme").Values("slug"))
+	f.clock.Advance(time.Minute)
+	require.Equal(t, "COMPLETED SUCCESSFUL", f.state("/repositories/acme/web/pipelines/1"))
+
+	require.Panics(t, func() { f.repo.Rename("") })
+	require.PanicsWithValue(t, `pipelinestest: acme/web can't be renamed to "taken", which is empty or taken`, func() { f.repo.Rename("taken") })
+	require.NotPanics(t, func() { f.repo.Rename("web") })
+	require.NotEqual(t, f.repo.UUID(), f.srv.AddRepository("acme", "site").UUID(), "the old slug is free")
+	require.Equal(t, http.StatusOK, f.get(site+"/pipelines").StatusCode)
+}
+
+func TestARepositoryMayBeRenamedDuringRequests(t *testing.T) {
+	f := setup(t)
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() { f.repo.Rename(fmt.Sprint("site-", i)) })
+		wg.Go(func() { assert.NotEmpty(t, f.repo.Repo().Slug) })
+		wg.Go(func() {
+			resp, err := f.do(t.Context(), http.MethodGet, "/repositories/acme", "")
+			if assert.NoError(t, err) {
+				resp.Body.Close()
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestTheRepositoriesOfAWorkspace(t *testing.T) {

@@ -79,7 +79,11 @@ func invalidRequest(service, detail string) *response {
 	return serviceError(http.StatusBadRequest, service+".request.invalid", detail, map[string]string{})
 }
 
-// notFoundPage is the body of the response for a missing repository: a long HTML page.
+// goneMessage is the message of the response for a repository that was deleted or renamed.
+const goneMessage = "You may not have access to this repository or it no longer exists in this workspace. " +
+	"If you think this repository exists and you have access, make sure you are authenticated."
+
+// notFoundPage is the body of the response for a repository that never existed: a long HTML page.
 var notFoundPage = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><title>Repository not found</title></head>\n<body>\n" +
 	strings.Repeat("<p>We can't let you see this page, or there is nothing to see.</p>\n", 370) + "</body>\n</html>\n"
 

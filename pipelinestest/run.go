@@ -86,7 +86,7 @@ func (r *Repository) Resume(id string) error {
 	defer r.server.mu.Unlock()
 	run := r.find(id)
 	if run == nil {
-		return fmt.Errorf("pipelinestest: no pipeline %s in %s", id, r.Repo())
+		return fmt.Errorf("pipelinestest: no pipeline %s in %s", id, r.repo())
 	}
 	if !run.resume(r.server.now()) {
 		return fmt.Errorf("pipelinestest: pipeline %s is neither paused before a manual step nor halted", id)

@@ -48,7 +48,7 @@ func (r *Repository) FireSchedule(id string) error {
 	s, ok := r.schedules.find(id)
 	switch {
 	case !ok:
-		return fmt.Errorf("pipelinestest: no schedule %s in %s", id, r.Repo())
+		return fmt.Errorf("pipelinestest: no schedule %s in %s", id, r.repo())
 	case !s.Enabled:
 		return fmt.Errorf("pipelinestest: schedule %s is disabled", id)
 	}

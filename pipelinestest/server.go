@@ -40,12 +40,13 @@ type Server struct {
 	ids          int // counts UUIDs
 	arrivals     int // counts requests
 	repositories []*Repository
+	gone         []goneName
 	workspaces   []*Workspace
 	teams, users []*Owner
 	signingKeys  []*rsa.PrivateKey // generated when first used; the last one signs
 	creator      pipelines.Account
 	access       access
-	counted      []time.Time // times of the requests that count against the quota
+	counted      map[quotaOwner][]time.Time // times of the requests that count against a quota
 	objects      map[string]object
 	faults       []*activeFault
 	requests     []*Request
@@ -62,6 +63,7 @@ func NewServer(opts ...ServerOption) *Server {
 		lateEnvironments: defaultLateEnvironments,
 		scheduleLimit:    defaultScheduleLimit,
 		runnerLimit:      defaultRunnerLimit,
+		counted:          map[quotaOwner][]time.Time{},
 		objects:          map[string]object{},
 		access:           newAccess(),
 		added:            http.NewServeMux(),

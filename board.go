@@ -68,6 +68,7 @@ type board struct {
 	mu       sync.Mutex
 	members  map[*member]struct{}
 	maxPages int                   // of the list, that a look reads
+	broken   time.Time             // when the list could not be read
 	newest   map[string]boardEntry // by branch; nil: not kept
 }
 
@@ -91,7 +92,8 @@ type member struct {
 	unlisted time.Time // when it wasn't on a list
 }
 
-// unlistedFor is how long a run that isn't among the newest is asked for by itself. A new one may be missing for a moment.
+// unlistedFor is how long a run that isn't among the newest is asked for by itself, and all of them if the list can't be read. A new
+// run may be missing for a moment.
 const unlistedFor = 5 * time.Minute
 
 // listedFields are the fields that a list of the newest runs asks for: what following needs, and a dashboard.
@@ -141,7 +143,7 @@ func (m *member) notify() {
 func (b *board) shares(m *member) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !m.isListed() {
+	if !m.isListed() || lately(b.broken) {
 		return false
 	}
 	worth := 0
@@ -157,9 +159,10 @@ func (b *board) shares(m *member) bool {
 	return worth >= 4
 }
 
-func (m *member) isListed() bool {
-	return m.unlisted.IsZero() || time.Since(m.unlisted) > unlistedFor
-}
+func (m *member) isListed() bool { return !lately(m.unlisted) }
+
+// lately reports whether t is less than unlistedFor ago.
+func lately(t time.Time) bool { return !t.IsZero() && time.Since(t) < unlistedFor }
 
 // seen returns the run as a list last showed it, whether with all fields, and when.
 func (b *board) seen(m *member) (p *Pipeline, full bool, at time.Time) {
@@ -211,7 +214,11 @@ func (b *board) lookAtList(w *runFollower) (*Pipeline, error) {
 	}
 	begin := time.Now()
 	if err := b.list(w, several); err != nil {
-		return nil, err
+		if w.patience.temporary(err) || isRefusal(err) {
+			return nil, err
+		}
+		b.breaks()      // another run may be what can't be read
+		return nil, nil //nolint:nilnil // documented
 	}
 	p, full, at = b.seen(w.member)
 	if at.Before(begin) || !w.satisfied(p, full) {
@@ -245,6 +252,12 @@ func (b *board) list(w *runFollower, full bool) error {
 	}
 	b.finish(left, lastUseful+1) // newer runs push the others to later pages
 	return nil
+}
+
+func (b *board) breaks() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.broken = time.Now()
 }
 
 func (b *board) listed() (left []*member, maxPages int) {

@@ -377,10 +377,6 @@ func TestDecodeNamesWhatIsActedOnAndDoesNotRetry(t *testing.T) {
 			_, err := c.Pipelines.Wait(ctx, repo, "1", nil)
 			return err
 		}},
-		{"runs that are waited for", `{"values":[{"state":"COMPLETED"}]}`, `"/values/0/state"`, func(ctx context.Context, c *pipelines.Client) error {
-			_, err := c.Pipelines.WaitAll(ctx, repo, []string{"1", "2"}, nil)
-			return err
-		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

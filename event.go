@@ -1,6 +1,9 @@
 package pipelines
 
-import "time"
+import (
+	"log/slog"
+	"time"
+)
 
 // EventKind says what an [Event] is about.
 type EventKind string
@@ -28,6 +31,26 @@ type Event struct {
 	Last         bool      // no other event comes for this pipeline: it has ended, or can't be followed any longer
 
 	Cursor Cursor // what the events up to this one have told
+}
+
+// LogValue implements [slog.LogValuer]. It shows what the event is about, and no part of a log.
+func (e Event) LogValue() slog.Value {
+	attrs := []slog.Attr{
+		slog.String("kind", string(e.Kind)), slog.String("repo", e.Repo.String()), slog.String("pipeline", e.PipelineUUID),
+	}
+	if e.Pipeline != nil {
+		attrs = append(attrs, slog.Int("build_number", e.Pipeline.BuildNumber), slog.String("state", e.Pipeline.State.String()))
+	}
+	if e.Step != nil {
+		attrs = append(attrs, slog.String("step", e.Step.Name), slog.String("step_state", e.Step.State.String()))
+	}
+	if e.Log != nil {
+		attrs = append(attrs, slog.Int("log_bytes", len(e.Log)))
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.Any("error", e.Err), slog.Time("failing_since", e.FailingSince))
+	}
+	return slog.GroupValue(append(attrs, slog.Bool("last", e.Last))...)
 }
 
 // LogSelection says what of the logs is followed: [LogsAll], [LogsNone], or the end of the logs of failed steps by [LogsTail].

@@ -157,6 +157,37 @@ func TestWaitAllWaitsForTheOthersThoughOneRunIsNotFound(t *testing.T) {
 	})
 }
 
+func TestWaitAllAsksForEachRunWhereTheListCannotBeRead(t *testing.T) {
+	for name, list := range map[string]http.HandlerFunc{
+		"another run is strange":  serveJSON(`{"values":[{"uuid":"{9}","state":"COMPLETED"}]}`),
+		"the list is not allowed": serve(403, "text/plain", ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var start time.Time
+			lists := 0
+			inBubble(t, func(w http.ResponseWriter, req *http.Request) {
+				switch {
+				case strings.HasSuffix(req.URL.Path, "/pipelines"):
+					lists++
+					list(w, req)
+				case time.Since(start) < time.Minute:
+					serveJSON(`{"build_number":1,"state":{"name":"IN_PROGRESS"}}`)(w, req)
+				default:
+					serveJSON(`{"build_number":1,"state":{"name":"COMPLETED","result":{"name":"SUCCESSFUL"}}}`)(w, req)
+				}
+			}, func(t *testing.T, c *pipelines.Client, _ func() int) {
+				start = time.Now()
+				runs, err := c.Pipelines.WaitAll(t.Context(), repo, []string{"1", "2", "3"}, nil)
+				require.NoError(t, err)
+				for _, run := range runs {
+					require.True(t, run.State.Succeeded())
+				}
+				require.LessOrEqual(t, lists, 3)
+			})
+		})
+	}
+}
+
 // requestsByKind counts what the API was asked for.
 func requestsByKind(srv *pipelinestest.Server) map[string]int {
 	kinds := map[string]int{}

@@ -29,8 +29,8 @@ type following struct {
 const defaultQuota = 1000 // requests an hour, of a signed-in caller
 
 // WithFollowBudget sets how many requests an hour the client's Wait, WaitAll, Watch, FollowLog and [Follower] send together on
-// average. A few more are allowed at once, 4 or 5 in a hundred. The default is 880, which leaves some of Bitbucket's quota of 1,000 to
-// other calls, and follows the quota that the service tells in X-RateLimit-Limit. A 429 lowers the budget for some hours, the default
+// average. A few more are allowed at once, 4 or 5 in a hundred. The default is 870 and what the client's other calls leave of Bitbucket's
+// quota of 1,000, and follows the quota that the service tells in X-RateLimit-Limit. A 429 lowers the budget for some hours, the default
 // and this one.
 func WithFollowBudget(requestsPerHour int) Option {
 	return option(func(c *config) error {

@@ -101,6 +101,8 @@ func (k *call) admit(ctx context.Context) (circuit.Passage, error) {
 		if err := k.line.Pay(ctx); err != nil {
 			return circuit.Passage{}, err
 		}
+	} else {
+		k.client.following.scheduler.Other()
 	}
 	return t.circuit.Enter(ctx, &k.quota)
 }

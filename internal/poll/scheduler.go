@@ -46,6 +46,8 @@ type Scheduler struct {
 	fixed     bool    // perHour doesn't follow the limit that the service tells
 	burst     float64 // that was there at the beginning; 0: nothing that hasn't been earned
 	budget    bucket
+	room      bucket  // for what isn't a poll
+	owed      float64 // requests that weren't polls, had no room, and are to be taken from the budget
 	waiting   []*Line // in the order in which they came
 	admitting int     // lines whose poll is granted, and not yet sent
 	timer     *time.Timer
@@ -61,14 +63,19 @@ func NewScheduler(perHour int, fixed bool) *Scheduler {
 	s := &Scheduler{perHour: float64(perHour), fixed: fixed}
 	s.burst = burstOf(s.perHour)
 	s.budget = newBucket(s.perHour, s.burst)
+	s.room = newBucket(roomOf(s.perHour), roomOf(s.perHour)/3)
 	return s
 }
 
-// burstOf returns how many requests may come at once within a budget.
+// A quota is divided so that all together stays below it in any hour: 87 % for polls, 4 % for those that come at once, 5.8 % for what
+// isn't a poll, and 1.9 % for that at once.
+
+// ShareOf returns the budget of polls within a quota.
+func ShareOf(quota int) int { return max(1, quota*87/100) }
+
 func burstOf(perHour float64) float64 { return max(1, math.Round(perHour/22)) }
 
-// ShareOf returns the budget that leaves room for other calls within a quota.
-func ShareOf(quota int) int { return max(1, quota*22/25) }
+func roomOf(perHour float64) float64 { return perHour / 15 }
 
 // Limit takes the quota that the service tells.
 func (s *Scheduler) Limit(quota int) {
@@ -103,6 +110,25 @@ func (s *Scheduler) Refused(until time.Time) {
 	s.dispatch()
 }
 
+// Other takes a request that isn't a poll. If there are more of them than there is room for, they use up the budget of polls: some at
+// once, and more over the next hour, so that some polls are left.
+func (s *Scheduler) Other() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	s.adjust(now)
+	s.room.refill(now)
+	switch {
+	case s.fixed:
+	case s.room.tokens >= 1:
+		s.room.tokens--
+	case s.budget.tokens > -s.budget.burst:
+		s.budget.tokens--
+	default:
+		s.owed = min(s.owed+1, s.perHour)
+	}
+}
+
 // Held returns the time until which nothing is granted, or a time that has passed.
 func (s *Scheduler) Held() time.Time {
 	s.mu.Lock()
@@ -112,13 +138,20 @@ func (s *Scheduler) Held() time.Time {
 
 // adjust makes the budget as large as refusals allow. An hour without one brings half back of what each has taken.
 func (s *Scheduler) adjust(now time.Time) {
+	earned := max(0, now.Sub(s.budget.updated).Seconds()) * s.budget.perSecond
 	s.budget.refill(now)
+	if s.owed > 0 { // a third of it in ten minutes, but never all that was earned
+		repaid := min(s.owed*earned/s.perHour*2, .8*earned)
+		s.owed -= repaid
+		s.budget.tokens -= repaid
+	}
 	if hours := int(now.Sub(s.refused).Hours()); hours > 0 && s.refusals > 0 {
 		s.refusals = max(0, s.refusals-hours)
 		s.refused = now
 	}
 	perHour := max(s.perHour/math.Pow(2, float64(s.refusals)), min(s.perHour, 30))
 	s.budget.perSecond, s.budget.burst = perHour/3600, burstOf(perHour)
+	s.room.perSecond, s.room.burst = roomOf(s.perHour)/3600, roomOf(s.perHour)/3
 }
 
 // Resume takes back the requests that were there at the beginning: a program that goes on where another process ended has had them.

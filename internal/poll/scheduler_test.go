@@ -49,7 +49,7 @@ func TestOneLineMaySendItsBurstAndThenItsOwnRate(t *testing.T) {
 
 func TestAllLinesKeepToOneBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := poll.NewScheduler(880, true)
+		s := poll.NewScheduler(870, true)
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		var sent []time.Time
@@ -72,7 +72,7 @@ func TestAllLinesKeepToOneBudget(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		require.InDelta(t, 5*880+40, len(sent), 2)
+		require.InDelta(t, 5*870+40, len(sent), 2)
 		for i, at := range sent {
 			if i >= 921 {
 				require.GreaterOrEqual(t, at.Sub(sent[i-921]), time.Hour-slack, "no more than 920 in any hour")
@@ -245,7 +245,7 @@ func TestARefusalHoldsAllPollsAndHalvesTheBudget(t *testing.T) {
 
 func TestRefusalsWithoutATimeHoldPollsEverLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := poll.NewScheduler(880, false)
+		s := poll.NewScheduler(870, false)
 		l := s.NewPace(240, false).NewLine()
 		var waits []time.Duration
 		for range 6 {
@@ -273,9 +273,9 @@ func TestTheBudgetFollowsTheQuotaThatTheServiceTells(t *testing.T) {
 			}
 			hours := time.Since(start).Hours()
 			if fixed {
-				require.InDelta(t, 10_000./880, hours, .1)
+				require.InDelta(t, 10_000./870, hours, .1)
 			} else {
-				require.InDelta(t, 10_000./8800, hours, .1)
+				require.InDelta(t, 10_000./8700, hours, .1)
 			}
 		})
 	}
@@ -283,7 +283,7 @@ func TestTheBudgetFollowsTheQuotaThatTheServiceTells(t *testing.T) {
 
 func TestAProcessThatGoesOnHasNoBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := poll.NewScheduler(880, false)
+		s := poll.NewScheduler(870, false)
 		s.Resume()
 		s.Resume()
 		p := s.NewPace(240, true)

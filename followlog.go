@@ -90,6 +90,12 @@ type LogFollower struct {
 // still write it.
 func (f *LogFollower) open() error {
 	err := f.log.Poll(false)
+	for heldBack(err) > 0 {
+		if err := f.budget.Wait(f.log.Context(), heldBack(err)); err != nil {
+			return f.log.Wrap(err)
+		}
+		err = f.log.Poll(false)
+	}
 	if !isNotFound(err) {
 		f.found = err == nil
 		return err

@@ -74,6 +74,15 @@ func tolerate(ctx context.Context, failures *poll.Failures, err error) error {
 	return nil
 }
 
+// heldBack returns for how long a request is held back that wasn't sent because another one got a 429, or 0.
+func heldBack(err error) time.Duration {
+	var apiErr *APIError
+	if errors.As(err, &apiErr) && apiErr.Attempts == 0 {
+		return apiErr.RetryAfter
+	}
+	return 0
+}
+
 // isNotFound reports whether err is a 404 of the API or a storage host, but not of the token endpoint.
 func isNotFound(err error) bool {
 	var apiErr *APIError
@@ -88,7 +97,7 @@ func temporary(err error) bool {
 	switch {
 	case errors.As(err, &encoded):
 		return false
-	case errors.As(err, &link), errors.Is(err, errHeldBack):
+	case errors.As(err, &link):
 		return true
 	case errors.As(err, &apiErr):
 		return errors.Is(err, ErrServer) || errors.Is(err, ErrRateLimited)

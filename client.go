@@ -56,7 +56,9 @@ type Client struct {
 // Limiter holds requests back. A *rate.Limiter of golang.org/x/time is one.
 type Limiter interface {
 	// Wait blocks until a request may be sent. The client calls it before every request to the API, retries
-	// included. An error that isn't the context's counts as a failure before sending, which is retried.
+	// included. [OperationFromContext] and [AttemptFromContext] tell which one it is, so that a limiter may
+	// let some pass before others. An error that isn't the context's counts as a failure before sending, which
+	// is retried.
 	Wait(ctx context.Context) error
 }
 

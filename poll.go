@@ -78,7 +78,7 @@ func tolerate(ctx context.Context, failures *poll.Failures, err error) error {
 func heldBack(err error) time.Duration {
 	var apiErr *APIError
 	if errors.As(err, &apiErr) && apiErr.Attempts == 0 {
-		return apiErr.RetryAfter
+		return cmp.Or(apiErr.RetryAfter, quotaDelay)
 	}
 	return 0
 }

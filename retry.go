@@ -346,7 +346,10 @@ func (k *call) heldBack(err error) error {
 	}
 	e := *k.refused
 	e.Attempts = int(k.info.attempts.Load()) - 1
-	e.RetryAfter = max(0, time.Until(held.Until)+time.Millisecond-1).Truncate(time.Millisecond)
+	e.RetryAfter = 0
+	if held.Asked {
+		e.RetryAfter = max(0, time.Until(held.Until)+time.Millisecond-1).Truncate(time.Millisecond)
+	}
 	return &heldBackError{&e}
 }
 

@@ -41,6 +41,7 @@ func New(backoff func(refusals int, asked time.Duration) time.Duration, maxAsked
 // HeldBackError ends a request that can't wait.
 type HeldBackError struct {
 	Until time.Time // the end of the hold; in the past if the result of a probe is missing
+	Asked bool      // the service itself has named that time
 }
 
 func (e *HeldBackError) Error() string { return "held back, because another request was refused" }
@@ -155,17 +156,17 @@ func (c *Circuit) look(r *request) (time.Duration, error) {
 		r.holds = c.holds
 		r.Refusals++
 		if !r.CanWait() {
-			return 0, &HeldBackError{c.until}
+			return 0, &HeldBackError{c.until, c.asked}
 		}
 	}
 	wait, left := max(0, time.Until(c.until)), r.Left()
 	switch {
 	case c.limited && r.Never:
-		return 0, &HeldBackError{c.until}
+		return 0, &HeldBackError{c.until, c.asked}
 	case wait == 0:
 		return 0, nil
 	case r.Impatient, c.asked && wait > min(left, c.maxAsked):
-		return 0, &HeldBackError{c.until}
+		return 0, &HeldBackError{c.until, c.asked}
 	case left > 0:
 		return min(wait, left), nil
 	case c.sent < c.window:

@@ -70,15 +70,18 @@ func (n *quotaNews) take(resp *http.Response, c *circuit.Circuit) {
 
 // read keeps what a response tells, and returns its limit. What it leaves out stays as told before.
 func (n *quotaNews) read(h http.Header) (limit int) {
-	limit = quotaLimit(h.Get("X-Ratelimit-Limit"))
-	resource := oneLine(strings.TrimSpace(h.Get("X-Ratelimit-Resource")))
-	near, err := strconv.ParseBool(strings.ToLower(strings.TrimSpace(h.Get("X-Ratelimit-Nearlimit"))))
+	limitText, resource, nearText := h.Get("X-Ratelimit-Limit"), h.Get("X-Ratelimit-Resource"), h.Get("X-Ratelimit-Nearlimit")
+	if limitText == "" && resource == "" && nearText == "" {
+		return 0
+	}
+	limit, resource = quotaLimit(limitText), oneLine(strings.TrimSpace(resource))
+	near, err := strconv.ParseBool(strings.ToLower(strings.TrimSpace(nearText)))
 	if limit == 0 && resource == "" && err != nil {
 		return 0
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.quota.Told, n.quota.NearLimit = time.Now(), near
+	n.quota.Told, n.quota.NearLimit = time.Now(), near // false, unless it says true
 	if limit > 0 {
 		n.quota.Limit = limit
 	}

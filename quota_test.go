@@ -51,7 +51,7 @@ func TestQuotaReadsOddForms(t *testing.T) {
 		require.Equal(t, want, c.Quota().Limit, "%q", text)
 		require.Equal(t, "r", c.Quota().Resource)
 	}
-	for text, want := range map[string]bool{"true": true, "True": true, "TRUE": true, " true ": true, "1": true, "false": false, "0": false, "": false, "yes?": false} {
+	for text, want := range map[string]bool{"true": true, "True": true, "TRUE": true, "\ttrue\t": true, "1": true, "false": false, "0": false, "": false, "yes?": false} {
 		c := toldQuota(t, 200, http.Header{"X-RateLimit-Limit": {"1000"}, "X-RateLimit-NearLimit": {text}})
 		require.Equal(t, want, c.Quota().NearLimit, "%q", text)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines/internal/circuit"
@@ -160,8 +161,10 @@ func TestAnAbandonedProbeIsFollowedByAnother(t *testing.T) {
 		probe := enter(t, c, waiter())
 		var passed time.Duration
 		go func() {
-			enter(t, c, waiter()).Leave(success())
+			p, err := c.Enter(t.Context(), waiter())
+			assert.NoError(t, err)
 			passed = time.Since(start)
+			p.Leave(success())
 		}()
 		time.Sleep(time.Second)
 		synctest.Wait()

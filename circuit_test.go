@@ -484,6 +484,56 @@ func TestCircuitHoldsNoCallWithMaxAttemptsOfOneBack(t *testing.T) {
 	})
 }
 
+func TestACallOfOneAttemptDoesNotWaitForTheOneThatGoesAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quota{usedUp: true, after: "30"}
+		c := quotaClient(t, q)
+		_, err := c.Pipelines.Get(t.Context(), repo, "1", pipelines.WithMaxAttempts(1))
+		require.ErrorIs(t, err, pipelines.ErrRateLimited)
+		time.Sleep(30 * time.Second)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() { _, _ = c.Pipelines.Get(t.Context(), repo, "1") })
+		synctest.Wait()
+		_, err = c.Pipelines.Get(t.Context(), repo, "1", pipelines.WithMaxAttempts(1))
+		var e *pipelines.APIError
+		require.ErrorAs(t, err, &e)
+		require.Zero(t, e.RetryAfter)
+		require.ErrorContains(t, err, "requests are held back until another has asked again")
+		q.set(false)
+	})
+}
+
+func TestFewAreRefusedWhereTheQuotaComesBackBitByBit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer(pipelinestest.WithQuota(100))
+		defer srv.Close()
+		r := srv.AddRepository("acme", "site")
+		r.AddPipelines(1)
+		c := srv.Client(pipelines.WithRetry(pipelines.RetryPolicy{MaxQuotaWait: 5 * time.Hour}),
+			pipelines.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				time.Sleep(50 * time.Millisecond)
+				return srv.Transport().RoundTrip(req)
+			})}))
+		for range 100 {
+			_, err := c.Pipelines.Get(t.Context(), repo, "1")
+			require.NoError(t, err)
+			time.Sleep(36 * time.Second)
+		}
+		srv.ClearRequests()
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				_, err := c.Pipelines.Get(t.Context(), repo, "1")
+				assert.NoError(t, err)
+			})
+		}
+		wg.Wait()
+		refused := len(srv.Requests()) - 100
+		require.LessOrEqual(t, refused, 600, "those on the way at first, and a few for each that got through")
+	})
+}
+
 // arrivals records which operations arrive, and refuses the first.
 type arrivals struct {
 	mu         sync.Mutex

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
 // toldQuota makes a client and calls once with each of these headers in the response.
@@ -79,4 +80,19 @@ func TestQuotaOfAnotherOriginDoesNotCount(t *testing.T) {
 	})
 	require.NoError(t, readAll(c.Steps.GetLog(t.Context(), repo, "1", "{s}", nil)))
 	require.Zero(t, c.Quota())
+}
+
+func TestQuotaOfAnAccessTokenIsToldNearItsLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer(pipelinestest.WithQuota(10))
+		defer srv.Close()
+		srv.AddRepository("acme", "site").AddPipelines(1)
+		c := srv.Client()
+		for range 9 {
+			require.False(t, c.Quota().NearLimit)
+			_, err := c.Pipelines.Get(t.Context(), repo, "1")
+			require.NoError(t, err)
+		}
+		require.Equal(t, pipelines.Quota{Limit: 10, Resource: "api", NearLimit: true, Told: time.Now()}, c.Quota())
+	})
 }

@@ -338,17 +338,20 @@ func (k *call) heldBack(err error) error {
 	if !errors.As(err, &held) {
 		return err
 	}
-	if k.refused == nil {
-		k.refused = &APIError{
-			Operation: k.at.op.Name, Method: k.at.op.Method, Path: k.at.path, StatusCode: http.StatusTooManyRequests,
-			Message: "nothing was sent, because another request got 429; requests are held back until " + held.Until.UTC().Format(time.RFC3339),
-		}
+	until, left := "another has asked again", time.Until(held.Until)
+	if left > 0 {
+		until = held.Until.UTC().Format(time.RFC3339)
 	}
-	e := *k.refused
-	e.Attempts = int(k.info.attempts.Load()) - 1
-	e.RetryAfter = 0
-	if held.Asked {
-		e.RetryAfter = max(0, time.Until(held.Until)+time.Millisecond-1).Truncate(time.Millisecond)
+	e := APIError{
+		Operation: k.at.op.Name, Method: k.at.op.Method, Path: k.at.path, StatusCode: http.StatusTooManyRequests,
+		Message: "nothing was sent, because another request got 429; requests are held back until " + until,
+	}
+	if k.refused != nil {
+		e = *k.refused
+	}
+	e.Attempts, e.RetryAfter = int(k.info.attempts.Load())-1, 0
+	if held.Asked && left > 0 {
+		e.RetryAfter = (left + time.Millisecond - 1).Truncate(time.Millisecond)
 	}
 	return &heldBackError{&e}
 }

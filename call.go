@@ -44,6 +44,7 @@ type call struct {
 	info          requestInfo // with the number of attempts
 	failures      int         // that count against MaxAttempts
 	quota         circuit.Waiter
+	refused       *APIError          // the last 429; nil: none
 	renewed       bool               // another token was asked for
 	unknown       bool               // an attempt may have taken effect, and its outcome isn't known
 	exchange      *exchange.Exchange // the last one of the current attempt; nil: nothing was handed to the transport
@@ -82,6 +83,9 @@ func (c *Client) newCall(ctx context.Context, at endpoint, body any, opts []Call
 	k.info.operation = at.op.Operation
 	if ctx == nil {
 		return nil, k.wrap(invalidArgument("context is nil"))
+	}
+	if c.readOnly && at.op.changes() {
+		return nil, k.wrap(fmt.Errorf("%w: %s was not sent", ErrReadOnly, at.op.Method))
 	}
 	if at.err != nil {
 		return nil, k.wrap(at.err)
@@ -181,6 +185,9 @@ func (k *call) send(ctx context.Context) (*http.Response, error) {
 		return nil, k.wrap(err)
 	}
 	resp, err := k.sendAttempts(req)
+	if k.verdict.answered {
+		k.client.transport.retries.Succeed()
+	}
 	if k.into != nil {
 		*k.into = withoutBody(cmp.Or(resp, k.refusal))
 	}
@@ -254,6 +261,14 @@ func withoutBody(resp *http.Response) *http.Response {
 
 // failure returns the error of a call that has ended. err is the retry loop's.
 func (k *call) failure(ctx context.Context, err error) error {
+	err = k.lastError(ctx, err)
+	if k.verdict.unpaid {
+		return fmt.Errorf("%w; not retried, because the client's retry budget is used up", err)
+	}
+	return err
+}
+
+func (k *call) lastError(ctx context.Context, err error) error {
 	last := k.verdict.err
 	if last == nil { // the loop ended before it sent anything
 		return k.wrap(stripURL(err))

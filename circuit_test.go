@@ -82,11 +82,12 @@ func TestCircuitProbesAUsedUpQuotaOnceForAllCalls(t *testing.T) {
 		q := &quota{usedUp: true}
 		held := 0
 		for _, err := range sweep(t, quotaClient(t, q), 64) {
-			require.ErrorIs(t, err, pipelines.ErrRateLimited)
 			var apiErr *pipelines.APIError
-			if !errors.As(err, &apiErr) {
+			require.ErrorAs(t, err, &apiErr)
+			require.ErrorIs(t, err, pipelines.ErrRateLimited)
+			if apiErr.Attempts == 0 {
 				held++
-				require.ErrorContains(t, err, "waiting for quota after another request got 429: rate limited")
+				require.ErrorContains(t, err, "nothing was sent, because another request got 429")
 			}
 		}
 		require.Positive(t, held, "calls that got no 429 themselves")
@@ -116,23 +117,73 @@ func TestCircuitLetsAllCallsGoOnWhenTheQuotaIsBack(t *testing.T) {
 				if after != "" {
 					require.GreaterOrEqual(t, q.concluded[0].Sub(start), 3*time.Second)
 				}
-				require.WithinDuration(t, q.concluded[0], q.concluded[64], 100*time.Millisecond, "one goes ahead, all follow at once")
+				require.WithinDuration(t, q.concluded[0], q.concluded[64], 300*time.Millisecond, "one goes ahead, two follow each response")
 			})
 		})
 	}
 }
 
-func TestCircuitHoldsNoCallBackForARetryAfterThatIsTooLong(t *testing.T) {
+func TestCallsEndAtOnceUntilARetryAfterThatIsTooLongIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := &quota{usedUp: true, after: "3600"}
-		start := time.Now()
-		for _, err := range sweep(t, quotaClient(t, q), 8) {
-			var e *pipelines.APIError
+		q := &quota{usedUp: true, after: "1800"}
+		c := quotaClient(t, q)
+		_, err := c.Pipelines.Get(t.Context(), repo, "1")
+		var e *pipelines.APIError
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, 30*time.Minute, e.RetryAfter)
+		require.Equal(t, 1, e.Attempts)
+		over := time.Now().Add(30 * time.Minute)
+		for time.Until(over) > time.Minute {
+			start := time.Now()
+			_, err := c.Pipelines.Run(t.Context(), repo, mainBranch)
+			require.Zero(t, time.Since(start))
 			require.ErrorAs(t, err, &e)
-			require.Equal(t, time.Hour, e.RetryAfter)
+			require.ErrorIs(t, err, pipelines.ErrRateLimited)
+			require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+			require.Equal(t, 429, e.StatusCode)
+			require.Equal(t, "Pipelines.Run", e.Operation)
+			require.Equal(t, time.Until(over), e.RetryAfter)
+			require.Zero(t, e.Attempts)
+			require.ErrorContains(t, err, "nothing was sent, because another request got 429; requests are held back until 2000-01-01T00:30:00Z")
+			time.Sleep(7 * time.Minute)
 		}
-		require.Len(t, q.refused, 9)
-		require.Less(t, time.Since(start), time.Second)
+		require.Len(t, q.refused, 1)
+		time.Sleep(time.Until(over))
+		q.set(false)
+		_, err = c.Pipelines.Get(t.Context(), repo, "1")
+		require.NoError(t, err)
+		require.Len(t, q.refused, 1)
+	})
+}
+
+func TestACallThatMayWaitAsLongAsARetryAfterDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quota{usedUp: true, after: "1800"}
+		c := quotaClient(t, q, pipelines.WithRetry(pipelines.RetryPolicy{MaxQuotaWait: time.Hour}))
+		time.AfterFunc(10*time.Minute, func() { q.set(false) })
+		start := time.Now()
+		for _, err := range sweep(t, c, 8) {
+			require.NoError(t, err)
+		}
+		require.Len(t, q.refused, 1)
+		require.InDelta(t, 30*time.Minute, time.Since(start), float64(time.Second))
+	})
+}
+
+func TestARetryAfterOfYearsHoldsCallsBackForAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quota{usedUp: true, after: "315360000"}
+		c := quotaClient(t, q)
+		for range 24 * 60 {
+			_, err := c.Pipelines.Get(t.Context(), repo, "1")
+			require.ErrorIs(t, err, pipelines.ErrRateLimited)
+			time.Sleep(time.Minute)
+		}
+		require.InDelta(t, 24, len(q.refused), 1, "a day asks once an hour")
+		q.set(false)
+		time.Sleep(time.Hour)
+		_, err := c.Pipelines.Get(t.Context(), repo, "1")
+		require.NoError(t, err)
 	})
 }
 
@@ -213,6 +264,30 @@ func TestCircuitHoldsNoCallBackWhereTheProbeIsLost(t *testing.T) {
 				}
 				wg.Wait()
 				require.GreaterOrEqual(t, succeeded.Load(), int32(7))
+			})
+		})
+	}
+}
+
+func TestManyPollersAskOnceAfterEachHold(t *testing.T) {
+	for after, atMost := range map[string]int{"1800": 60 + 4, "45": 60 + 160, "": 60 + 24} {
+		t.Run("Retry-After "+after, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := &quota{usedUp: true, after: after}
+				time.AfterFunc(2*time.Hour, func() { q.set(false) })
+				c := quotaClient(t, q)
+				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Hour)
+				defer cancel()
+				var wg sync.WaitGroup
+				for range 60 {
+					wg.Go(func() {
+						_, err := c.Pipelines.Wait(ctx, repo, "1", nil)
+						assert.ErrorIs(t, err, context.DeadlineExceeded)
+					})
+				}
+				wg.Wait()
+				require.LessOrEqual(t, len(q.refused), atMost, "60 were on the way when the first was refused")
+				require.Greater(t, len(q.concluded), 60)
 			})
 		})
 	}
@@ -406,5 +481,130 @@ func TestCircuitHoldsNoCallWithMaxAttemptsOfOneBack(t *testing.T) {
 			require.ErrorIs(t, err, pipelines.ErrRateLimited)
 		}
 		require.Zero(t, time.Since(start))
+	})
+}
+
+func TestACallOfOneAttemptDoesNotWaitForTheOneThatGoesAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quota{usedUp: true, after: "30"}
+		c := quotaClient(t, q)
+		_, err := c.Pipelines.Get(t.Context(), repo, "1", pipelines.WithMaxAttempts(1))
+		require.ErrorIs(t, err, pipelines.ErrRateLimited)
+		time.Sleep(30 * time.Second)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() { _, _ = c.Pipelines.Get(t.Context(), repo, "1") })
+		synctest.Wait()
+		_, err = c.Pipelines.Get(t.Context(), repo, "1", pipelines.WithMaxAttempts(1))
+		var e *pipelines.APIError
+		require.ErrorAs(t, err, &e)
+		require.Zero(t, e.RetryAfter)
+		require.ErrorContains(t, err, "requests are held back until another has asked again")
+		q.set(false)
+	})
+}
+
+func TestFewAreRefusedWhereTheQuotaComesBackBitByBit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer(pipelinestest.WithQuota(100))
+		defer srv.Close()
+		r := srv.AddRepository("acme", "site")
+		r.AddPipelines(1)
+		c := srv.Client(pipelines.WithRetry(pipelines.RetryPolicy{MaxQuotaWait: 5 * time.Hour}),
+			pipelines.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				time.Sleep(50 * time.Millisecond)
+				return srv.Transport().RoundTrip(req)
+			})}))
+		for range 100 {
+			_, err := c.Pipelines.Get(t.Context(), repo, "1")
+			require.NoError(t, err)
+			time.Sleep(36 * time.Second)
+		}
+		srv.ClearRequests()
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				_, err := c.Pipelines.Get(t.Context(), repo, "1")
+				assert.NoError(t, err)
+			})
+		}
+		wg.Wait()
+		refused := len(srv.Requests()) - 100
+		require.LessOrEqual(t, refused, 600, "those on the way at first, and a few for each that got through")
+	})
+}
+
+// arrivals records which operations arrive, and refuses the first.
+type arrivals struct {
+	mu         sync.Mutex
+	operations []string
+}
+
+func (a *arrivals) RoundTrip(req *http.Request) (*http.Response, error) {
+	a.mu.Lock()
+	operation, _ := pipelines.OperationFromContext(req.Context())
+	a.operations = append(a.operations, operation.Name)
+	first := len(a.operations) == 1
+	a.mu.Unlock()
+	time.Sleep(50 * time.Millisecond)
+	if first {
+		resp := respond(req, 429, "")
+		resp.Header.Set("Retry-After", "30")
+		return resp, nil
+	}
+	return respond(req, 200, `{}`), nil
+}
+
+func TestWhatChangesSomethingGoesBeforeReadsOnceTheQuotaIsBack(t *testing.T) {
+	get := func(t *testing.T, c *pipelines.Client) { _, _ = c.Pipelines.Get(t.Context(), repo, "1") }
+	stop := func(t *testing.T, c *pipelines.Client) { _ = c.Pipelines.Stop(t.Context(), repo, "1") }
+	for name, calls := range map[string][]func(*testing.T, *pipelines.Client){
+		"stopped last":                    {get, get, get, get, stop},
+		"stopped first, which is refused": {stop, get, get, get, get},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := &arrivals{}
+				c := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: a}), pipelines.WithRetry(pipelines.RetryPolicy{}))
+				var wg sync.WaitGroup
+				for _, call := range calls {
+					wg.Go(func() { call(t, c) })
+					time.Sleep(100 * time.Millisecond)
+				}
+				wg.Wait()
+				require.Len(t, a.operations, 6)
+				require.Equal(t, "Pipelines.Stop", a.operations[1], "the one that goes ahead")
+			})
+		})
+	}
+}
+
+func TestCallsReachTheLimiterInTheOrderOfTheirUrgency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &arrivals{}
+		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: a}),
+			pipelines.WithRetry(pipelines.RetryPolicy{}), pipelines.WithLimiter(&perSecond{}))
+		var wg sync.WaitGroup
+		for i := range 50 {
+			wg.Go(func() {
+				if i < 40 {
+					_, _ = c.Pipelines.Get(t.Context(), repo, "1")
+				} else {
+					_ = c.Pipelines.Stop(t.Context(), repo, "1")
+				}
+			})
+			if i == 0 {
+				time.Sleep(5 * time.Second)
+			}
+			synctest.Wait()
+		}
+		wg.Wait()
+		stops := 0
+		for _, operation := range a.operations[1:21] { // those at the limiter may overtake each other by a hair
+			if operation == "Pipelines.Stop" {
+				stops++
+			}
+		}
+		require.Equal(t, 10, stops)
 	})
 }

@@ -46,6 +46,7 @@ type Client struct {
 
 	base      *url.URL // without a slash at its end
 	userAgent string
+	readOnly  bool
 	http      *http.Client
 	policy    RetryPolicy
 	transport *transport
@@ -56,7 +57,9 @@ type Client struct {
 // Limiter holds requests back. A *rate.Limiter of golang.org/x/time is one.
 type Limiter interface {
 	// Wait blocks until a request may be sent. The client calls it before every request to the API, retries
-	// included. An error that isn't the context's counts as a failure before sending, which is retried.
+	// included. [OperationFromContext] and [AttemptFromContext] tell which one it is, so that a limiter may
+	// let some pass before others. An error that isn't the context's counts as a failure before sending, which
+	// is retried.
 	Wait(ctx context.Context) error
 }
 
@@ -69,17 +72,17 @@ type option func(*config) error
 func (o option) configure(c *config) error { return o(c) }
 
 type config struct {
-	baseURL    string
-	tokenURL   string
-	userAgent  string
-	httpClient http.Client
-	policy     RetryPolicy
-	limiter    Limiter
-	logger     *slog.Logger
-	observer   func(Attempt)
-	stall      time.Duration
-	noCircuit  bool
-
+	baseURL      string
+	tokenURL     string
+	userAgent    string
+	httpClient   http.Client
+	policy       RetryPolicy
+	limiter      Limiter
+	logger       *slog.Logger
+	observer     func(Attempt)
+	stall        time.Duration
+	noCircuit    bool
+	readOnly     bool
 	followBudget int                       // requests an hour; 0: the default
 	credentials  func(*config) credentials // made last, because OAuth needs the rest of the configuration
 }
@@ -256,13 +259,24 @@ func WithLimiter(l Limiter) Option {
 	})
 }
 
+// WithReadOnly makes the client refuse whatever may change something, before anything is sent: every method whose request isn't a
+// GET or HEAD, and [Client.Do] with another method. The error is an [ErrReadOnly]. A method that reads before it writes, such as
+// [VariableSet.Set], may have read. [VariableSet.Plan] works. Tokens are still requested.
+func WithReadOnly() Option {
+	return option(func(c *config) error {
+		c.readOnly = true
+		return nil
+	})
+}
+
 // WithoutQuotaCircuit turns off the shared wait after a 429. Each call then finds out for itself that the quota is used up, which
 // costs requests that may count.
 //
-// By default a 429 holds back all requests of the client, for as long as the refused call waits. Then one of them probes the
-// service. After another 429 they wait again; after any other result they are sent. A call waits for
-// [RetryPolicy].MaxQuotaWait in all and then ends with an [ErrRateLimited]. 429s don't count against MaxAttempts. A Retry-After
-// longer than MaxRetryAfter holds back no other request, and neither does anything if MaxAttempts is 1.
+// By default a 429 holds back all requests of the client until the time that its Retry-After names, at most an hour, or for a
+// while that grows with each 429. Then one of them probes the service. After another 429 they wait again; after any other result
+// they are sent, two more after each response. What changes something goes before reads, and polls go last. A call waits for
+// [RetryPolicy].MaxQuotaWait in all. If that isn't enough, it ends at once with an [APIError] that is an [ErrRateLimited] and has the
+// time that is left in RetryAfter. 429s don't count against MaxAttempts. If MaxAttempts is 1, nothing is held back.
 func WithoutQuotaCircuit() Option {
 	return option(func(c *config) error {
 		c.noCircuit = true
@@ -336,17 +350,21 @@ func (cfg *config) client() (*Client, error) {
 	}
 	t := &transport{
 		inner: cfg.httpClient.Transport, base: base, limiter: cfg.limiter, logger: cfg.logger, observer: cfg.observer,
-		stall: cfg.stall, guard: exchange.NewGuard(cfg.stall),
+		stall: cfg.stall, guard: exchange.NewGuard(cfg.stall), retries: cfg.policy.retryBudget(),
 	}
 	if !cfg.noCircuit && cfg.policy.MaxAttempts > 1 { // else no call waits for anything
-		t.circuit = circuit.New(cfg.policy.quotaBackoff, cfg.policy.quotaRetryAfter, errHeldBack)
+		t.circuit = circuit.New(cfg.policy.quotaBackoff, cfg.policy.quotaRetryAfter, longestHold)
 	}
 	if cfg.credentials != nil {
 		t.credentials = cfg.credentials(cfg)
 	}
 	hc := cfg.httpClient
 	hc.CheckRedirect = checkRedirect // call.RoundTrip takes the place of Transport
-	c := &Client{base: base, userAgent: cfg.userAgent, policy: cfg.policy, transport: t, http: &hc, following: newFollowing(cfg.followBudget)}
+	c := &Client{
+		base: base, userAgent: cfg.userAgent, readOnly: cfg.readOnly, policy: cfg.policy, transport: t, http: &hc,
+		following: newFollowing(cfg.followBudget),
+	}
+	t.quota.limitTold, t.quota.refused = c.following.scheduler.Limit, c.following.scheduler.Refused
 	c.Pipelines = &PipelinesService{c}
 	c.Steps = &StepsService{c}
 	c.Variables = &VariablesService{c}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
 func TestNewClientRefusesInvalidOptions(t *testing.T) {
@@ -159,4 +160,57 @@ func TestHTTPClientWithACookieJarSendsItsCookiesOnceWithEachAttempt(t *testing.T
 	for _, req := range srv.seen() {
 		require.Equal(t, "a=1", req.Header.Get("Cookie"))
 	}
+}
+
+func TestAReadOnlyClientSendsNothingThatChangesSomething(t *testing.T) {
+	for _, o := range documentedOperations(t) {
+		t.Run(o.id, func(t *testing.T) {
+			srv := record(t, o.succeed)
+			unsent := pipelines.WithObserver(func(a pipelines.Attempt) { require.Equal(t, "GET", a.Operation.Method) })
+			err := o.call(t, newClient(t, srv.base(), pipelines.WithReadOnly(), unsent), o.uuids("%s"))
+			if o.method == http.MethodGet {
+				require.NoError(t, err)
+				srv.requireSent(t, 1)
+				return
+			}
+			require.ErrorIs(t, err, pipelines.ErrReadOnly)
+			require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+			require.Regexp(t, `^pipelines: \w+\.\w+: the client is read-only: `+o.method+` was not sent$`, err.Error())
+			srv.requireSent(t, 0)
+		})
+	}
+}
+
+func TestAReadOnlyClientReadsAndPlans(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	r.AddVariable(pipelines.Variable{Key: "LEVEL", Value: "debug"})
+	c := srv.Client(pipelines.WithReadOnly())
+	variables := c.Variables.InRepository(repo)
+	plan, err := variables.Plan(t.Context(), []pipelines.VariableRequest{{Key: "LEVEL", Value: "info"}, {Key: "NEW"}}, nil)
+	require.NoError(t, err)
+	_, err = variables.Set(t.Context(), pipelines.VariableRequest{Key: "LEVEL", Value: "info"})
+	require.ErrorIs(t, err, pipelines.ErrReadOnly)
+	require.ErrorIs(t, variables.Apply(t.Context(), plan), pipelines.ErrReadOnly)
+	_, err = c.Pipelines.RunOnDemand(t.Context(), repo, pipelines.OnDemandRequest{RunRequest: mainBranch, YAML: []byte("pipelines: {}")})
+	require.ErrorIs(t, err, pipelines.ErrReadOnly)
+	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "get"} {
+		require.ErrorIs(t, c.Do(t.Context(), method, "/repositories/acme/site/pipelines", nil, nil), pipelines.ErrReadOnly, method)
+	}
+	for _, method := range []string{"GET", "HEAD"} {
+		require.NoError(t, c.Do(t.Context(), method, "/repositories/acme/site/pipelines", nil, nil), method)
+	}
+	for _, req := range srv.Requests() {
+		require.Contains(t, []string{"GET", "HEAD"}, req.Method)
+	}
+}
+
+func TestAReadOnlyClientRequestsTokens(t *testing.T) {
+	srv := record(t, serveJSON(`{"access_token":"a","expires_in":7200,"token_type":"bearer"}`))
+	c := newClient(t, srv.base(), pipelines.WithReadOnly(), pipelines.WithClientCredentials("id", "s3cret"))
+	_, err := c.Pipelines.Get(t.Context(), repo, "1")
+	require.NoError(t, err)
+	require.Equal(t, "POST", srv.seen()[0].Method)
+	srv.requireSent(t, 2)
 }

@@ -81,6 +81,7 @@
 //   - [ErrConflict], [ErrInvalidRequest], [ErrTooManySchedules]: the service rejects the request
 //   - [ErrInvalidArgument]: this package rejects the request, and has not sent it
 //   - [ErrRateLimited], [ErrServer]: the quota is used up, or the service failed, after retries
+//   - [ErrReadOnly]: a client of [WithReadOnly] has not sent it
 //   - [ErrOutcomeUnknown]: a request that is not safe to repeat may have taken effect
 //   - [ErrEmptyList]: [Pager.First] found no item
 //   - [ErrResponseTooLarge]: the response is too large to read into memory
@@ -95,13 +96,15 @@
 // safe. Starting a pipeline and creating a resource are not: they return an [OutcomeUnknownError]. List the resources before you
 // try again. After such a failure of a DELETE, a 404 counts as success.
 //
-// Waits grow exponentially with jitter. A Retry-After header is obeyed up to a limit. Set the numbers with [RetryPolicy] and
-// [WithRetry], or for one call with [WithMaxAttempts].
+// Waits grow exponentially with jitter. A Retry-After header is obeyed up to a limit. While the service answers no call, all calls
+// of a client share a number of retries, so that an outage isn't met with five times as many requests. Set the numbers with
+// [RetryPolicy] and [WithRetry], or for one call with [WithMaxAttempts].
 //
 // # Rate limits
 //
-// The service allows about 1,000 requests an hour. After a 429 all requests of the client wait, while one of them probes the
-// service: see [WithoutQuotaCircuit]. [WithLimiter] keeps the client below the limit.
+// The service allows about 1,000 requests an hour. After a 429 all requests of the client wait, and then one of them probes the
+// service. If the wait is longer than a call may last, calls end at once with the time that is left: see [WithoutQuotaCircuit].
+// [WithLimiter] keeps the client below the limit. [Client.Quota] returns what the service has told about it.
 //
 // # Timeouts
 //
@@ -154,11 +157,13 @@
 //   - Assume role, ID token, JWT, Verify: [OIDCService.GetKeys], [OIDCService.Issuer], [StepClaims]
 //   - Bool, Ptr, String (pointer helpers): the builtin new, as in new(true)
 //   - Branch, Commit, PullRequest, Tag: [BranchTarget], [CommitTarget], [PullRequestTarget], [TagTarget], [Target.At]
+//   - Circuit breaker, Retry budget: [RetryPolicy].RetryBudget, [WithoutQuotaCircuit]
 //   - Create, Dispatch, Start, Trigger (a run): [PipelinesService.Run]; with your own YAML [PipelinesService.RunOnDemand]
 //   - Cron: [SchedulesService]
 //   - Custom, manual pipeline: [Target.With] and [CustomSelector]
 //   - Debug, Middleware, Trace: [WithObserver], [WithLogger], [OperationFromContext], [WithHTTPClient]
 //   - Deploy key, SSH key: [SSHService.SetKeyPair]; hosts: [ParseKnownHosts], [SSHService.CreateKnownHost]
+//   - Dry run, Read-only: [WithReadOnly], [VariableSet.Plan]
 //   - Enable (Pipelines): [ConfigService.Update]; a schedule: [SchedulesService.Update]
 //   - Env, Secrets: [VariableSet], with [VariableRequest].Secured
 //   - Environments: [DeploymentsService.ListEnvironments], [DeploymentsService.CreateEnvironment]
@@ -172,7 +177,7 @@
 //   - Permissions: not in this API; "Scope:" says what a method needs
 //   - Poll, WaitFor: [PipelinesService.Wait], [PipelinesService.WaitAll]
 //   - Proxy, TLS, Transport: [WithHTTPClient]
-//   - Quota, Rate limit, Throttle: [WithLimiter], [RetryPolicy].MaxQuotaWait, [ErrRateLimited]
+//   - Quota, Rate limit, Throttle: [WithLimiter], [RetryPolicy].MaxQuotaWait, [Client.Quota], [ErrRateLimited]
 //   - Raw, Request: [Client.Do], [WithRawBody], [WithResponse]
 //   - Rerun, Restart, Retry (a run): the API has no such operation; pass the same [Target] to [PipelinesService.Run]
 //   - Repositories, Workspaces: [List], with "/repositories/{workspace}"

@@ -42,8 +42,8 @@ var (
 	// ErrGone is a 410.
 	ErrGone = errors.New("gone")
 
-	// ErrRateLimited is a 429, after the waits that RetryPolicy allows. A call that was held back because
-	// another got a 429 ends with it too; then there is no APIError.
+	// ErrRateLimited is a 429, after the waits that RetryPolicy allows. So is the error of a call that was
+	// held back because another got a 429: its APIError has the time that is left in RetryAfter.
 	ErrRateLimited = errors.New("rate limited")
 
 	// ErrServer is a 5xx.
@@ -59,6 +59,9 @@ var (
 	// ErrInvalidArgument says that an argument is invalid. The rejected change was not sent. VariableSet.Set
 	// and VariableSet.Plan may have listed the variables before.
 	ErrInvalidArgument = errors.New("invalid argument")
+
+	// ErrReadOnly says that a client of WithReadOnly has sent no request that may change something.
+	ErrReadOnly = errors.New("the client is read-only")
 
 	// ErrEmptyList says that a list has no items. It is not an ErrNotFound. See Pager.First.
 	ErrEmptyList = errors.New("the list is empty")
@@ -94,7 +97,7 @@ type APIError struct {
 
 	RequestID  string        // for Bitbucket's support; empty: the response has none
 	RetryAfter time.Duration // from the Retry-After header; 0: the response has none
-	Attempts   int           // how often the request was sent
+	Attempts   int           // how often the request was sent; 0: it was held back after another's 429
 	Body       []byte        // the first 4 KiB of the body, in UTF-8, with secrets masked
 }
 

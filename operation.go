@@ -87,6 +87,9 @@ type operation struct {
 	params   []string // the arguments that fill them in, as errors name them
 }
 
+// changes reports whether the operation may change something. GET and HEAD don't.
+func (o *operation) changes() bool { return o.Method != http.MethodGet && o.Method != http.MethodHead }
+
 func op(name, method, path string, s safety) *operation {
 	o := &operation{Operation: Operation{Name: name, Method: method, Path: path}, safety: s}
 	rest := path

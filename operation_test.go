@@ -1,6 +1,8 @@
 package pipelines_test
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"testing"
@@ -31,6 +33,24 @@ func TestOperationIsOnEveryRequestsContext(t *testing.T) {
 	}, names)
 	_, ok := pipelines.OperationFromContext(t.Context())
 	require.False(t, ok)
+}
+
+func TestALimiterMayAskForOperationAndAttempt(t *testing.T) {
+	srv := record(t, sequence(serve(503, "text/plain", ""), serve(429, "text/plain", ""), serveJSON(`{"uuid":"{u}"}`)))
+	var asked []string
+	limiter := limiterFunc(func(ctx context.Context) error {
+		o, ok := pipelines.OperationFromContext(ctx)
+		assert.True(t, ok)
+		attempt, ok := pipelines.AttemptFromContext(ctx)
+		assert.True(t, ok)
+		asked = append(asked, fmt.Sprint(o.Name, " ", o.Method, " ", attempt))
+		return nil
+	})
+	c := newClient(t, srv.base(), pipelines.WithLimiter(limiter), pipelines.WithRetry(pipelines.RetryPolicy{MinWait: 1, MaxWait: 1}), pipelines.WithoutQuotaCircuit())
+	_, err := c.Pipelines.Get(t.Context(), repo, "1")
+	require.NoError(t, err)
+	require.NoError(t, c.Pipelines.Stop(t.Context(), repo, "1"))
+	require.Equal(t, []string{"Pipelines.Get GET 1", "Pipelines.Get GET 2", "Pipelines.Get GET 3", "Pipelines.Stop POST 1"}, asked)
 }
 
 func TestOperationAndAttemptAreInNoOtherContext(t *testing.T) {

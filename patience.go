@@ -129,7 +129,7 @@ func (p *patience) temporary(err error) bool {
 	switch {
 	case errors.As(err, &encoded):
 		return false
-	case errors.As(err, &link), errors.Is(err, errHeldBack):
+	case errors.As(err, &link):
 		return true
 	case errors.As(err, &apiErr):
 		return errors.Is(err, ErrServer) || errors.Is(err, ErrRateLimited) || (p.renewable && isUnauthorized(apiErr))

@@ -12,8 +12,13 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+
 	"github.com/seed-85ed9bfd/pipelines/internal/circuit"
+	"github.com/seed-85ed9bfd/pipelines/internal/ctxtime"
+	"github.com/seed-85ed9bfd/pipelines/internal/retrybudget"
 )
+
+const defaultAttempts = 5
 
 // RetryPolicy says how often a request is sent again, and how long the client waits before. Zero fields have their defaults.
 type RetryPolicy struct {
@@ -32,6 +37,11 @@ type RetryPolicy struct {
 	// MaxQuotaWait is how long one call waits after 429s in all, in steps that grow to 30s. A 429 whose
 	// Retry-After doesn't fit ends the call at once. The default is 1m, or MaxRetryAfter if that is longer.
 	MaxQuotaWait time.Duration
+	// RetryBudget is how many retries all calls of the client have together while the service answers none, as
+	// in an outage. A call that is answered gives back as many as one call may use. Without any left, a
+	// failure ends its call at once. 429s don't count. The default is 100, or MaxAttempts-1 if that is more. A
+	// negative one means that there is no bound.
+	RetryBudget int
 
 	quotaRetryAfter time.Duration // MaxRetryAfter of a 429
 }
@@ -48,7 +58,8 @@ func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
 			return p, fmt.Errorf("RetryPolicy.%s is negative", field.name)
 		}
 	}
-	p.MaxAttempts = cmp.Or(p.MaxAttempts, 5)
+	p.MaxAttempts = cmp.Or(p.MaxAttempts, defaultAttempts)
+	p.RetryBudget = cmp.Or(p.RetryBudget, max(100, p.MaxAttempts-1))
 	p.MinWait = cmp.Or(p.MinWait, 500*time.Millisecond)
 	p.MaxWait = cmp.Or(p.MaxWait, max(30*time.Second, p.MinWait))
 	retryAfter, quotaWait := p.MaxRetryAfter, p.MaxQuotaWait
@@ -62,6 +73,14 @@ func (p RetryPolicy) withDefaults() (RetryPolicy, error) {
 		return p, fmt.Errorf("RetryPolicy.MinWait %v is longer than MaxWait %v", p.MinWait, p.MaxWait)
 	}
 	return p, nil
+}
+
+// retryBudget returns a budget for one client, or nil if there is no bound.
+func (p RetryPolicy) retryBudget() *retrybudget.Budget {
+	if p.RetryBudget < 0 {
+		return nil
+	}
+	return retrybudget.New(p.RetryBudget, max(p.MaxAttempts, defaultAttempts)-1) // calls may have more attempts than the client
 }
 
 // backoff returns how long to wait after a failure that follows n others: what the service asks for, or else a random time below a
@@ -89,9 +108,8 @@ func (p RetryPolicy) growing(n int, asked, bound time.Duration) time.Duration {
 
 // sendAttempts sends the request as often as [call.judge] decides. It returns the last response or error.
 func (k *call) sendAttempts(req *retryablehttp.Request) (*http.Response, error) {
-	k.quota = circuit.Waiter{Limit: k.policy.MaxQuotaWait, Never: k.policy.MaxAttempts == 1, Once: k.polls}
-	if k.polls {
-		k.quota.Limit = longestDelay
+	k.quota = circuit.Waiter{
+		Rank: k.rank(), Limit: k.policy.MaxQuotaWait, Never: k.policy.MaxAttempts == 1 && !k.polls, Impatient: k.polls,
 	}
 	k.beginAttempt(req.Request)
 	hc := *k.client.http
@@ -110,6 +128,17 @@ func (k *call) sendAttempts(req *retryablehttp.Request) (*http.Response, error) 
 	return loop.Do(req)
 }
 
+// rank orders the calls that wait for the quota: what changes something goes first, and polls go last.
+func (k *call) rank() int {
+	switch {
+	case k.at.op.changes():
+		return 0
+	case k.polls:
+		return 2
+	}
+	return 1
+}
+
 // beginAttempt prepares the request for the next attempt. A cookie jar adds to the header.
 func (k *call) beginAttempt(req *http.Request) {
 	k.backoff = 0
@@ -125,9 +154,11 @@ func (k *call) beginAttempt(req *http.Request) {
 
 // verdict is what a call decides at the end of an attempt, once for each.
 type verdict struct {
-	err   error // nil: success
-	retry bool
-	wait  time.Duration // before the next attempt
+	err      error // nil: success
+	answered bool  // the service is there, and has done what it does
+	retry    bool
+	wait     time.Duration // before the next attempt
+	unpaid   bool          // not retried for want of budget
 }
 
 // judge decides about an attempt that has ended. It reads a 2xx response first.
@@ -140,7 +171,7 @@ func (k *call) judge(ctx context.Context, resp *http.Response, err error) verdic
 	case err != nil:
 		return k.judgeError(ctx, err)
 	case success:
-		return verdict{}
+		return verdict{answered: true}
 	}
 	return k.judgeResponse(ctx, resp)
 }
@@ -156,7 +187,7 @@ func (k *call) judgeResponse(ctx context.Context, resp *http.Response) verdict {
 	once := k.at.op.safety == once
 	switch {
 	case e.StatusCode == http.StatusNotFound && e.Method == http.MethodDelete && k.unknown:
-		return verdict{} // an earlier attempt deleted it
+		return verdict{answered: true} // an earlier attempt deleted it
 	case e.StatusCode == http.StatusTooManyRequests: // which has no effect
 		return k.quotaVerdict(ctx, e)
 	case e.StatusCode == http.StatusUnauthorized && k.renewCredentials(ctx): // nor has this
@@ -169,7 +200,7 @@ func (k *call) judgeResponse(ctx context.Context, resp *http.Response) verdict {
 	case e.StatusCode == http.StatusRequestTimeout && !once:
 		return k.retryVerdict(ctx, e, e.RetryAfter)
 	}
-	return verdict{err: e}
+	return verdict{err: e, answered: e.StatusCode < 500 && e.StatusCode != http.StatusRequestTimeout}
 }
 
 // apiError makes the error of a response. The stall timeout bounds the reading of its whole body.
@@ -200,14 +231,16 @@ func (k *call) judgeStorage(ctx context.Context, e *APIError) verdict {
 	return verdict{err: e}
 }
 
-// retryVerdict sends the request again if the call has an attempt left.
+// retryVerdict sends the request again if the call has an attempt left, and the client a retry.
 func (k *call) retryVerdict(ctx context.Context, err error, asked time.Duration) verdict {
 	k.failures++
-	return verdict{
-		err:   err,
-		retry: k.failures < k.policy.MaxAttempts && ctx.Err() == nil && asked <= k.policy.MaxRetryAfter,
-		wait:  k.policy.backoff(k.failures-1, asked),
+	if k.failures >= k.policy.MaxAttempts || ctx.Err() != nil || asked > k.policy.MaxRetryAfter {
+		return verdict{err: err}
 	}
+	if !k.client.transport.retries.Spend() {
+		return verdict{err: err, unpaid: true}
+	}
+	return verdict{err: err, retry: true, wait: k.policy.backoff(k.failures-1, asked)}
 }
 
 // quotaVerdict waits for the quota as long as the call may.
@@ -217,11 +250,11 @@ func (k *call) quotaVerdict(ctx context.Context, e *APIError) verdict {
 	if !k.quota.CanWait() || ctx.Err() != nil || e.RetryAfter > min(k.policy.quotaRetryAfter, left) {
 		return verdict{err: e}
 	}
-	wait := k.policy.quotaBackoff(k.quota.Refusals-1, e.RetryAfter)
-	if c := k.client.transport.circuit; c != nil {
-		wait = c.Remaining()
+	k.refused = e
+	if k.client.transport.circuit != nil { // which makes the next attempt wait
+		return verdict{err: e, retry: true}
 	}
-	wait = min(wait, left)
+	wait := min(k.policy.quotaBackoff(k.quota.Refusals-1, e.RetryAfter), left)
 	k.quota.Waited += wait
 	return verdict{err: e, retry: true, wait: wait}
 }
@@ -260,7 +293,16 @@ func (k *call) judgeError(ctx context.Context, err error) verdict {
 		return verdict{err: &OutcomeUnknownError{Operation: k.at.op.Name, Err: shown}}
 	}
 	k.unknown = k.unknown || sent
+	if k.quota.HeldBack && k.exchange == nil { // it was no attempt
+		k.info.attempts.Add(-1)
+		if k.refused != nil && ctx.Err() != nil {
+			shown = fmt.Errorf("%w while waiting to try again after: %w", ctxtime.Err(ctx), k.refused)
+		}
+	}
+	var held *heldBackError
 	switch {
+	case errors.As(err, &held):
+		return verdict{err: held.err}
 	case permanent(err):
 		return verdict{err: shown}
 	case k.quota.HeldBack && ctx.Err() == nil && k.quota.CanWait(): // http.Client.Timeout has passed, and the quota is still waited for
@@ -283,8 +325,36 @@ func (k *call) neverSent(err error) bool {
 	return k.exchange == nil || errors.As(err, &proxy) || k.exchange.NothingSent(err)
 }
 
-// errHeldBack ends a call that can't wait for the quota any longer.
-var errHeldBack = fmt.Errorf("waiting for quota after another request got 429: %w", ErrRateLimited)
+// heldBackError ends a call that can't wait for the quota. It never was a response of the service.
+type heldBackError struct{ err *APIError }
+
+func (e *heldBackError) Error() string { return e.err.Error() }
+func (e *heldBackError) Unwrap() error { return e.err }
+
+// heldBack makes a [heldBackError] of the circuit's error. If the call itself has got a 429, the error is that one, with the time that
+// is left now.
+func (k *call) heldBack(err error) error {
+	var held *circuit.HeldBackError
+	if !errors.As(err, &held) {
+		return err
+	}
+	until, left := "another has asked again", time.Until(held.Until)
+	if left > 0 {
+		until = held.Until.UTC().Format(time.RFC3339)
+	}
+	e := APIError{
+		Operation: k.at.op.Name, Method: k.at.op.Method, Path: k.at.path, StatusCode: http.StatusTooManyRequests,
+		Message: "nothing was sent, because another request got 429; requests are held back until " + until,
+	}
+	if k.refused != nil {
+		e = *k.refused
+	}
+	e.Attempts, e.RetryAfter = int(k.info.attempts.Load())-1, 0
+	if held.Asked && left > 0 {
+		e.RetryAfter = (left + time.Millisecond - 1).Truncate(time.Millisecond)
+	}
+	return &heldBackError{&e}
+}
 
 // permanent reports whether another attempt would only bring the same error again.
 func permanent(err error) bool {
@@ -297,7 +367,7 @@ func permanent(err error) bool {
 	var tokenError *APIError // of the token endpoint
 	switch {
 	case errors.As(err, &certificate), errors.As(err, &notTLS), errors.As(err, &alert), errors.Is(err, http.ErrSchemeMismatch),
-		errors.As(err, &redirect), errors.As(err, &proxy), errors.As(err, &shape), errors.Is(err, ErrResponseTooLarge), errors.Is(err, errHeldBack):
+		errors.As(err, &redirect), errors.As(err, &proxy), errors.As(err, &shape), errors.Is(err, ErrResponseTooLarge):
 		return true
 	case errors.As(err, &tokenError):
 		return tokenError.StatusCode < 500 && tokenError.StatusCode != http.StatusTooManyRequests

@@ -104,6 +104,7 @@ var exportedTypes = map[string]reflect.Type{
 	"PipelinesService":       reflect.TypeFor[pipelines.PipelinesService](),
 	"Project":                reflect.TypeFor[pipelines.Project](),
 	"PullRequestRef":         reflect.TypeFor[pipelines.PullRequestRef](),
+	"Quota":                  reflect.TypeFor[pipelines.Quota](),
 	"PullRequest":            reflect.TypeFor[pipelines.PullRequest](),
 	"Ref":                    reflect.TypeFor[pipelines.Ref](),
 	"RefType":                reflect.TypeFor[pipelines.RefType](),

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-85ed9bfd/pipelines/internal/circuit"
 	"github.com/seed-85ed9bfd/pipelines/internal/exchange"
+	"github.com/seed-85ed9bfd/pipelines/internal/retrybudget"
 )
 
 // A request goes through these files, and its response back:
@@ -27,7 +28,9 @@ type transport struct {
 	base        *url.URL
 	credentials credentials // nil: anonymous
 	limiter     Limiter
-	circuit     *circuit.Circuit // nil: none
+	circuit     *circuit.Circuit    // nil: none
+	retries     *retrybudget.Budget // nil: no bound
+	quota       quotaNews
 	logger      *slog.Logger
 	observer    func(Attempt)
 	stall       time.Duration
@@ -49,13 +52,14 @@ func (k *call) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer passage.Leave(nil) // also if the transport panics
 	header, err := k.ownHeader(req)
 	if err != nil {
-		passage.Leave(nil)
+		passage.Abandon()
 		return nil, k.unsent(req, err, held)
 	}
 	start = time.Now()
 	resp, err := k.sendOne(req, header)
 	took := time.Since(start)
 	passage.Leave(resp) // before logger and observer, which may call the client
+	t.quota.take(resp, t.circuit)
 	if t.logger != nil {
 		k.log(req.Context(), resp, err, took)
 	}
@@ -82,29 +86,44 @@ func (k *call) roundTripForeign(req *http.Request) (*http.Response, error) {
 	return checkLocation(resp, err)
 }
 
-// admit waits until the request may be sent. It asks the circuit before the limiter, so that the requests that were held back don't
-// leave all at once, and after it, because all others wait for the probe.
+// admit waits until the request may be sent.
 func (k *call) admit(ctx context.Context) (circuit.Passage, error) {
-	t := k.client.transport
 	if err := ctx.Err(); err != nil {
 		return circuit.Passage{}, err
-	}
-	if err := t.circuit.Hold(ctx, &k.quota); err != nil {
-		return circuit.Passage{}, err
-	}
-	if t.limiter != nil {
-		if err := t.limiter.Wait(ctx); err != nil {
-			return circuit.Passage{}, fmt.Errorf("limiter: %w", err)
-		}
 	}
 	if k.line != nil {
 		if err := k.line.Pay(ctx); err != nil {
 			return circuit.Passage{}, err
 		}
+	}
+	if err := k.waitForLimiter(ctx); err != nil {
+		return circuit.Passage{}, err
+	}
+	passage, err := k.client.transport.circuit.Enter(ctx, &k.quota)
+	if err != nil {
+		return passage, k.heldBack(err)
+	}
+	if k.line != nil {
+		k.line.Sent()
 	} else {
 		k.client.following.scheduler.Other()
 	}
-	return t.circuit.Enter(ctx, &k.quota)
+	return passage, nil
+}
+
+// waitForLimiter asks the limiter, and the circuit before it, so that the requests that were held back don't leave all at once.
+func (k *call) waitForLimiter(ctx context.Context) error {
+	t := k.client.transport
+	if t.limiter == nil {
+		return nil
+	}
+	if err := t.circuit.Hold(ctx, &k.quota); err != nil {
+		return k.heldBack(err)
+	}
+	if err := t.limiter.Wait(ctx); err != nil {
+		return fmt.Errorf("limiter: %w", err)
+	}
+	return nil
 }
 
 // unsent ends a request of which nothing was sent.

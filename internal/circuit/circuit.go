@@ -1,11 +1,12 @@
-// Package circuit holds requests back after the service has refused one for want of quota. One of them, the probe, then asks the
-// service, and its result decides for all.
+// Package circuit holds requests back after the service has refused one for want of quota. When the hold is over, one of them, the
+// probe, asks the service. If it is refused, the others go on waiting. If not, they follow: two after each response, so that few
+// are refused if little of the quota is back. The most urgent goes first.
 package circuit
 
 import (
 	"context"
-	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,22 +17,34 @@ import (
 type Circuit struct {
 	backoff  func(refusals int, asked time.Duration) time.Duration
 	maxAsked time.Duration
-	heldBack error
+	longest  time.Duration
 
 	mu       sync.Mutex
-	refusals int           // in a row; 0: requests pass
+	holds    int           // since the beginning
+	limited  bool          // a request was refused, and those that were held back since then haven't all passed
+	refusals int           // in a row
 	until    time.Time     // nothing is sent before
 	asked    bool          // the service itself has named that time
-	probing  bool          // a probe is being sent
-	returned chan struct{} // closed when the probe returns
+	sent     int           // on the way since the last hold
+	window   int           // how many may be on the way
+	queue    []*request    // that wait, the most urgent first
+	changed  chan struct{} // closed when holds or until changes
 }
 
 // New returns a Circuit. backoff returns how long to wait after a refusal, given how many there were before and how long the
-// service asks to wait, or 0. A refusal that asks for longer than maxAsked isn't waited for. heldBack is the error of requests that
-// can't wait any longer.
-func New(backoff func(refusals int, asked time.Duration) time.Duration, maxAsked time.Duration, heldBack error) *Circuit {
-	return &Circuit{backoff: backoff, maxAsked: maxAsked, heldBack: heldBack, returned: make(chan struct{})}
+// service asks to wait, or 0. No request waits if the service asks for longer than maxAsked: until then all end at once. A hold lasts
+// for longest at most, or maxAsked if that is longer, whatever the service asks for.
+func New(backoff func(refusals int, asked time.Duration) time.Duration, maxAsked, longest time.Duration) *Circuit {
+	return &Circuit{backoff: backoff, maxAsked: maxAsked, longest: max(longest, maxAsked), changed: make(chan struct{})}
 }
+
+// HeldBackError ends a request that can't wait.
+type HeldBackError struct {
+	Until time.Time // the end of the hold; in the past if the result of a probe is missing
+	Asked bool      // the service itself has named that time
+}
+
+func (e *HeldBackError) Error() string { return "held back, because another request was refused" }
 
 // Hold waits until a request may be sent, for as long as w may wait.
 func (c *Circuit) Hold(ctx context.Context, w *Waiter) error {
@@ -39,125 +52,218 @@ func (c *Circuit) Hold(ctx context.Context, w *Waiter) error {
 	return err
 }
 
-// Enter waits like Hold and lets the request pass, as the probe if one is needed. The caller must report its result by
-// [Passage.Leave].
+// Enter waits like Hold and lets the request pass. The caller must report its result by [Passage.Leave].
 func (c *Circuit) Enter(ctx context.Context, w *Waiter) (Passage, error) {
-	probe, err := c.wait(ctx, w, true)
-	if err != nil {
+	holds, err := c.wait(ctx, w, true)
+	if c == nil || err != nil {
 		return Passage{}, err
 	}
-	return Passage{circuit: c, ctx: ctx, probe: probe}, nil
+	return Passage{circuit: c, ctx: ctx, holds: holds}, nil
 }
 
-// Remaining returns how long nothing is sent.
-func (c *Circuit) Remaining() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return max(0, time.Until(c.until))
-}
-
-func (c *Circuit) wait(ctx context.Context, w *Waiter, enters bool) (probe bool, err error) {
+// Until returns the time until which nothing is sent, or the zero time if requests may be sent.
+func (c *Circuit) Until() time.Time {
 	if c == nil {
-		return false, nil
+		return time.Time{}
 	}
-	for known := 0; ; {
-		s, err := c.look(w, known, enters)
-		if err != nil || s.refusals == 0 || s.probe {
-			return s.probe, err
-		}
-		known = s.refusals
-		if err := w.wait(ctx, s.wait, s.returned); err != nil {
-			w.HeldBack = true
-			return false, fmt.Errorf("%w while waiting for quota after another request got 429", err)
-		}
-	}
-}
-
-// outlook is what a request that wants to pass finds.
-type outlook struct {
-	refusals int           // in a row; 0: it passes
-	probe    bool          // it passes as the probe
-	wait     time.Duration // until a probe may pass
-	returned <-chan struct{}
-}
-
-// look finds out whether a request passes. Its error is heldBack if w can't wait any longer. known is how many refusals w has
-// seen.
-func (c *Circuit) look(w *Waiter, known int, enters bool) (outlook, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := outlook{refusals: c.refusals, wait: time.Until(c.until), returned: c.returned}
-	if s.refusals == 0 {
-		return s, nil
+	if time.Until(c.until) <= 0 {
+		return time.Time{}
 	}
-	if known > 0 && s.refusals > known {
-		w.Refusals++
-		if !w.CanWait() {
-			return s, c.heldBack
+	return c.until
+}
+
+// wait waits until a request may pass. It returns how many holds there were by then.
+func (c *Circuit) wait(ctx context.Context, w *Waiter, enters bool) (holds int, err error) {
+	if c == nil {
+		return 0, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.limited && len(c.queue) == 0 {
+		return c.holds, nil
+	}
+	r := &request{Waiter: w, enters: enters, passed: make(chan struct{}), holds: c.holds}
+	c.enqueue(r)
+	defer c.release() // whoever has waited lets the next pass, so that they reach what comes next in this order
+	for {
+		c.release()
+		d, err := c.look(r)
+		if err == nil && !r.passes {
+			err = c.await(ctx, r, d)
+		}
+		switch {
+		case r.passes:
+			return r.holds, nil
+		case err != nil:
+			c.remove(r)
+			return 0, err
 		}
 	}
-	// A call that has waited as long as it may passes early, unless the service itself has named the time.
-	left := w.Left()
-	s.probe = !c.probing && (s.wait <= 0 || (left <= 0 && !c.asked))
-	if !s.probe && (w.Never || (c.asked && s.wait > left)) {
-		return s, c.heldBack
+}
+
+// await waits for r to pass, for a change, or for d. It unlocks the circuit meanwhile.
+func (c *Circuit) await(ctx context.Context, r *request, d time.Duration) error {
+	changed := c.changed
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	return r.wait(ctx, d, changed)
+}
+
+// enqueue makes a request wait behind those that are as urgent.
+func (c *Circuit) enqueue(r *request) {
+	i, _ := slices.BinarySearchFunc(c.queue, r, func(queued, r *request) int {
+		if queued.Rank <= r.Rank {
+			return -1
+		}
+		return 1
+	})
+	c.queue = slices.Insert(c.queue, i, r)
+}
+
+func (c *Circuit) remove(r *request) {
+	c.queue = slices.DeleteFunc(c.queue, func(queued *request) bool { return queued == r })
+}
+
+// release lets the most urgent requests pass, as many as may. One that only waits for the end of the hold lets the next pass itself.
+func (c *Circuit) release() {
+	for len(c.queue) > 0 && (!c.limited || (c.sent < c.window && time.Until(c.until) <= 0)) {
+		r := c.queue[0]
+		c.pass(r)
+		if !r.enters {
+			return
+		}
 	}
-	c.probing = c.probing || (s.probe && enters)
-	return s, nil
+}
+
+func (c *Circuit) pass(r *request) {
+	c.remove(r)
+	if r.enters {
+		c.sent++
+	}
+	r.passes, r.holds = true, c.holds
+	close(r.passed)
+}
+
+// look finds out whether a request that doesn't pass yet may wait, and for how long: 0 is until others have returned. A call that has
+// waited as long as it may passes early, unless the service itself has named the time.
+func (c *Circuit) look(r *request) (time.Duration, error) {
+	if r.passes {
+		return 0, nil
+	}
+	if c.holds > r.holds {
+		r.holds = c.holds
+		r.Refusals++
+		if !r.CanWait() {
+			return 0, &HeldBackError{c.until, c.asked}
+		}
+	}
+	wait, left := max(0, time.Until(c.until)), r.Left()
+	switch {
+	case c.limited && r.Never:
+		return 0, &HeldBackError{c.until, c.asked}
+	case wait == 0:
+		return 0, nil
+	case r.Impatient, c.asked && wait > min(left, c.maxAsked):
+		return 0, &HeldBackError{c.until, c.asked}
+	case left > 0:
+		return min(wait, left), nil
+	case c.sent < c.window:
+		c.pass(r)
+	}
+	return wait, nil
 }
 
 // Passage is one request that may be sent. Its zero value is one without a circuit.
 type Passage struct {
 	circuit *Circuit        // nil: none
 	ctx     context.Context //nolint:containedctx // of the request
-	probe   bool
+	holds   int             // that there were when it passed
 	left    bool
 }
 
 // Leave reports the response, or nil if none came. Only the first call counts.
 func (p *Passage) Leave(resp *http.Response) {
-	if p.circuit == nil || p.left {
+	p.leave(func(c *Circuit) { c.conclude(p, resp) })
+}
+
+// Abandon reports that the request wasn't sent.
+func (p *Passage) Abandon() {
+	p.leave(func(c *Circuit) { c.returned(p) })
+}
+
+func (p *Passage) leave(report func(*Circuit)) {
+	c := p.circuit
+	if c == nil || p.left {
 		return
 	}
 	p.left = true
-	p.circuit.leave(p.ctx, p.probe, resp)
-}
-
-func (c *Circuit) leave(ctx context.Context, probe bool, resp *http.Response) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	asked, refused := c.refusal(resp)
-	if refused {
-		c.holdUntil(time.Now().Add(asked), asked > 0)
-	}
-	if !probe && (c.refusals > 0 || !refused) { // it was sent before anything was known, and says nothing new
-		return
-	}
-	switch {
-	case refused:
-		c.holdUntil(time.Now().Add(c.backoff(c.refusals, asked)), asked > 0)
-		c.refusals++
-	case resp != nil, ctx.Err() == nil: // probe lost: release everyone instead of probing one by one
-		c.refusals = 0
-	}
-	c.probing = false
-	close(c.returned)
-	c.returned = make(chan struct{})
+	report(c)
+	c.release()
 }
 
-// refusal reports whether a response is a 429 to wait for, and how long the service asks to wait. A 429 that asks for longer than
-// maxAsked says nothing about other requests.
+// returned takes a request back that says nothing about the quota. It reports whether it was sent since the last hold, while others
+// are held back.
+func (c *Circuit) returned(p *Passage) bool {
+	if !c.limited || p.holds != c.holds {
+		return false
+	}
+	c.sent--
+	return true
+}
+
+func (c *Circuit) conclude(p *Passage, resp *http.Response) {
+	asked, refused := c.refusal(resp)
+	switch {
+	case refused && c.limited && p.holds != c.holds: // it was sent before the last refusal, and says nothing new
+		c.holdUntil(time.Now().Add(asked), asked > 0)
+	case refused:
+		c.hold(asked)
+	case !c.returned(p), resp == nil && p.ctx.Err() != nil:
+	case resp == nil: // lost: the network is the problem, and each of the others will meet it by itself
+		c.open()
+	default:
+		c.proceed()
+	}
+}
+
+// refusal reports whether a response is a 429, and how long the service asks to wait.
 func (c *Circuit) refusal(resp *http.Response) (asked time.Duration, refused bool) {
 	if resp == nil || resp.StatusCode != http.StatusTooManyRequests {
 		return 0, false
 	}
-	asked = header.RetryAfter(resp.Header)
-	return asked, asked <= c.maxAsked
+	return min(header.RetryAfter(resp.Header), c.longest), true
 }
 
-// holdUntil holds requests back until t. asked reports whether the service named the time.
+// hold holds all requests back after a refusal.
+func (c *Circuit) hold(asked time.Duration) {
+	d := max(asked, c.backoff(c.refusals, asked))
+	c.limited, c.sent, c.window = true, 0, 1
+	c.holds++
+	c.refusals++
+	c.holdUntil(time.Now().Add(d), d == asked)
+}
+
+// holdUntil holds requests back until t, if that is later than what they wait for. asked reports whether the service named the time.
 func (c *Circuit) holdUntil(t time.Time, asked bool) {
 	if t.After(c.until) {
 		c.until, c.asked = t, asked
 	}
+	close(c.changed)
+	c.changed = make(chan struct{})
 }
+
+// proceed lets two requests follow one that wasn't refused.
+func (c *Circuit) proceed() {
+	c.until = time.Time{} // it may have passed early
+	c.window++
+	c.release()
+	if len(c.queue) == 0 {
+		c.open()
+	}
+}
+
+func (c *Circuit) open() { c.limited, c.refusals, c.until = false, 0, time.Time{} }

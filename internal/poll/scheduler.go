@@ -16,7 +16,7 @@ const (
 	maxAdmitting = 4  // polls that wait to be sent at a time, so that what isn't a poll waits for few
 	logWeight    = .1 // of a log's waiting time against a state's
 
-	longestHold = 2 * time.Hour
+	longestHold = time.Hour
 )
 
 // Class says which polls come first.
@@ -53,8 +53,10 @@ type Scheduler struct {
 	timer     *time.Timer
 
 	held     time.Time // nothing is granted before
-	refusals int       // lately
-	refused  time.Time // the last one
+	refusals int       // in a row
+	sent     int       // polls since the last refusal
+	lowered  int       // how often the budget was halved
+	halved   time.Time // when that last changed
 }
 
 // NewScheduler returns a Scheduler that grants perHour polls an hour and some more at the beginning. Fixed reports whether
@@ -89,7 +91,7 @@ func (s *Scheduler) Limit(quota int) {
 }
 
 // Refused takes a refusal of the service for want of quota. Until then nothing is granted. Without such a time the waiting time grows
-// with each refusal, up to five minutes. The budget is halved, and recovers within hours.
+// with each refusal in a row, up to five minutes. The first of them halves the budget, which recovers within hours.
 func (s *Scheduler) Refused(until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,8 +100,11 @@ func (s *Scheduler) Refused(until time.Time) {
 		return
 	}
 	s.adjust(now)
-	s.refusals = min(s.refusals+1, 6)
-	s.refused = now
+	if s.refusals == 0 || s.sent > 1 { // the poll after a hold only finds out whether it is over
+		s.refusals = 0
+		s.lowered, s.halved = min(s.lowered+1, 4), now
+	}
+	s.refusals, s.sent = min(s.refusals+1, 6), 0
 	wait := min(15*time.Second<<s.refusals, 5*time.Minute)
 	if d := until.Sub(now); d > wait {
 		wait = min(d, longestHold)
@@ -136,7 +141,7 @@ func (s *Scheduler) Held() time.Time {
 	return s.held
 }
 
-// adjust makes the budget as large as refusals allow. An hour without one brings half back of what each has taken.
+// adjust makes the budget as large as refusals allow. Each hour without one takes one of their halvings back.
 func (s *Scheduler) adjust(now time.Time) {
 	earned := max(0, now.Sub(s.budget.updated).Seconds()) * s.budget.perSecond
 	s.budget.refill(now)
@@ -145,11 +150,10 @@ func (s *Scheduler) adjust(now time.Time) {
 		s.owed -= repaid
 		s.budget.tokens -= repaid
 	}
-	if hours := int(now.Sub(s.refused).Hours()); hours > 0 && s.refusals > 0 {
-		s.refusals = max(0, s.refusals-hours)
-		s.refused = now
+	if hours := int(now.Sub(s.halved).Hours()); hours > 0 && s.lowered > 0 {
+		s.lowered, s.halved = max(0, s.lowered-hours), now
 	}
-	perHour := max(s.perHour/math.Pow(2, float64(s.refusals)), min(s.perHour, 30))
+	perHour := s.perHour / float64(int(1)<<s.lowered)
 	s.budget.perSecond, s.budget.burst = perHour/3600, burstOf(perHour)
 	s.room.perSecond, s.room.burst = roomOf(s.perHour)/3600, roomOf(s.perHour)/3
 }
@@ -226,29 +230,32 @@ func (l *Line) leave() int {
 }
 
 // Pay pays for a request. The first one after a grant is paid already. Others, such as those for further pages, wait as urgent polls
-// do. It returns the error of ctx with its cause if ctx ends first.
+// do. It returns the error of ctx with its cause if ctx ends first. The caller must call [Line.Sent] before it sends the request.
 func (l *Line) Pay(ctx context.Context) error {
-	if !l.paid() {
-		if _, err := l.Next(ctx, nil, Claim{Class: Urgent, Last: time.Now()}); err != nil {
-			return err
-		}
-		l.paid()
+	if l.isPrepaid() {
+		return nil
 	}
-	return nil
+	_, err := l.Next(ctx, nil, Claim{Class: Urgent, Last: time.Now()})
+	return err
 }
 
-// paid reports whether a poll was granted that wasn't sent. From now on it counts as sent.
-func (l *Line) paid() bool {
+func (l *Line) isPrepaid() bool {
+	l.scheduler.mu.Lock()
+	defer l.scheduler.mu.Unlock()
+	return l.prepaid
+}
+
+// Sent notes that the request that was paid for is sent now.
+func (l *Line) Sent() {
 	s := l.scheduler
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !l.prepaid {
-		return false
+	if l.prepaid {
+		l.prepaid = false
+		s.admitting--
+		s.sent++
+		s.dispatch()
 	}
-	l.prepaid = false
-	s.admitting--
-	s.dispatch()
-	return true
 }
 
 // Done ends a granted poll. If it needed no request, it costs nothing.

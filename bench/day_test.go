@@ -38,7 +38,7 @@ func dayLength() time.Duration {
 	if rowsFile != "" {
 		return 24 * time.Hour
 	}
-	return 12 * time.Hour
+	return 8 * time.Hour
 }
 
 func outage() trouble     { return trouble{dayLength() / 4, time.Hour} }            // 503

@@ -208,6 +208,9 @@ func TestPollingWatchesManyRunsOfOneClient(t *testing.T) {
 		runs            int
 		median, maximum float64
 	}{{3, 8, 15}, {10, 25, 50}, {30, 75, 150}, {100, 360, 720}} {
+		if c.runs > 30 && underRace {
+			continue
+		}
 		title := fmt.Sprintf("watch %d runs of 55 to 65 minutes, without logs", c.runs)
 		crowd{runs: c.runs, steps: 1}.follow(t, title, c.median, c.maximum)
 	}
@@ -216,7 +219,7 @@ func TestPollingWatchesManyRunsOfOneClient(t *testing.T) {
 
 func TestPollingWatchesManyRunsWithTheirLogs(t *testing.T) {
 	for _, runs := range []int{3, 10, 30, 100} {
-		if runs > 10 && rowsFile == "" {
+		if runs > 3 && underRace || runs > 10 && rowsFile == "" {
 			return
 		}
 		crowd{runs: runs, steps: 8, logs: true}.follow(t, fmt.Sprintf("watch %d runs of 55 to 65 minutes, eight steps with logs", runs), 0, 0)

@@ -284,18 +284,28 @@ func (l *Line) Done(failed bool) {
 
 // observe takes the result of a poll that was sent.
 func (s *Scheduler) observe(failed bool) {
-	if !failed {
-		if s.slow.After(time.Now()) {
-			s.slow = time.Time{}
-			defer s.dispatch()
-		}
-		s.failures = 0
+	if failed {
+		s.failures++
 		return
 	}
-	s.failures++
-	if n := s.failures - outageFailures; n > 0 {
-		s.slow = time.Now().Add(min(MinInterval<<min(n, 10), longestSlow))
+	if s.failures = 0; !s.slow.IsZero() {
+		s.slow = time.Time{}
+		s.dispatch()
 	}
+}
+
+// slowDown makes the next poll wait while the service seems to fail.
+func (s *Scheduler) slowDown(now time.Time) {
+	if n := s.failures - outageFailures; n >= 0 {
+		s.slow = now.Add(min(MinInterval<<min(n, 10), longestSlow))
+	}
+}
+
+// Failing reports whether the service seems to fail as a whole.
+func (l *Line) Failing() bool {
+	l.scheduler.mu.Lock()
+	defer l.scheduler.mu.Unlock()
+	return l.scheduler.failures >= outageFailures
 }
 
 // Fill returns how full the line's pace is, from 0 to 1.
@@ -334,6 +344,7 @@ func (s *Scheduler) dispatch() {
 		s.admitting++
 		line.take(now, 1)
 		line.granted <- claim
+		s.slowDown(now)
 	}
 	s.setTimer(now)
 }

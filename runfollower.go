@@ -143,7 +143,7 @@ func (w *runFollower) pollNext() error {
 	}
 	if i == poll.Woken {
 		w.takeNews()
-		return nil
+		return w.emitHold()
 	}
 	return w.pollOne(targets[i])
 }
@@ -380,6 +380,21 @@ func (w *runFollower) emitProblem(err error) error {
 	}
 	w.problem = true
 	return w.send(e)
+}
+
+// emitHold emits once that the service has refused another poll for want of quota, if that lasts.
+func (w *runFollower) emitHold() error {
+	held := w.line.Held()
+	if w.problem || held < problemGrace {
+		return nil
+	}
+	w.problem = true
+	since := time.Now()
+	if w.patience.failures.Last() {
+		since = w.patience.failures.Since()
+	}
+	err := fmt.Errorf("pipelines: %s: nothing is polled for %v after a 429: %w", w.method, held.Round(time.Second), ErrRateLimited)
+	return w.send(&Event{Kind: EventProblem, Err: err, FailingSince: since})
 }
 
 // send emits an event, with what all events have.

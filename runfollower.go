@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines/internal/poll"
@@ -23,7 +22,7 @@ type followOptions struct {
 	tolerate     func(err error, failingFor time.Duration) bool
 	until        func(*Pipeline) bool // following ends, once everything before is told
 	opts         []CallOption         // of every request
-	lock         *sync.Mutex          // held during requests; nil: the calls' options need none
+	turn         chan struct{}        // holds one value, which belongs to who sends requests; nil: runs may send at the same time
 }
 
 // runFollower follows one run: it polls pipeline, steps and logs at separate intervals, and emits what has changed.
@@ -68,11 +67,12 @@ var errRangeLeft = errors.New("the range was left")
 const maxStepPolls = 5
 
 var (
-	pipelineInterval = poll.Interval{Idle: time.Minute, Max: 2 * time.Minute}                      // the steps show its changes first
-	sharedInterval   = poll.Interval{Idle: 4 * time.Second, Relax: 10, Max: 13 * time.Second}      // shared by the runs of a repository
-	stepsInterval    = poll.Interval{Idle: 4 * time.Second, Relax: 10, Max: 13 * time.Second}      // also of the run
-	pausedInterval   = poll.Interval{Idle: 30 * time.Second, Relax: 10, Max: 5 * time.Minute}      // a person decides when it goes on
-	logInterval      = poll.Interval{Idle: 30 * time.Second, Max: time.Minute, Priority: poll.Low} // gives way to states
+	pipelineInterval    = poll.Interval{Idle: time.Minute, Max: 2 * time.Minute}                      // the steps show its changes first
+	sharedInterval      = poll.Interval{Idle: 4 * time.Second, Relax: 10, Max: 13 * time.Second}      // shared by the runs of a repository
+	stepsInterval       = poll.Interval{Idle: 4 * time.Second, Relax: 10, Max: 13 * time.Second}      // also of the run
+	pausedInterval      = poll.Interval{Idle: 30 * time.Second, Relax: 10, Max: 5 * time.Minute}      // a person decides when it goes on
+	pausedStepsInterval = poll.Interval{Idle: 30 * time.Second, Relax: 10, Max: 10 * time.Minute}     // they only show what went on between two looks at the run
+	logInterval         = poll.Interval{Idle: 30 * time.Second, Max: time.Minute, Priority: poll.Low} // gives way to states
 )
 
 // newRunFollower prepares the following of a run. The pace bounds its requests. It joins the board; nil: that of its repository.
@@ -150,7 +150,7 @@ func (w *runFollower) pollNext() error {
 
 func (w *runFollower) pollOne(target *pollTarget) error {
 	w.inconclusive = false
-	changed, err := w.locked(target.poll)
+	changed, err := w.inTurn(target.poll)
 	w.line.Done(w.patience.isOutage(err))
 	target.last = time.Now()
 	if err == nil && w.inconclusive {
@@ -170,11 +170,11 @@ func (w *runFollower) pollOne(target *pollTarget) error {
 	return w.emitProblem(err)
 }
 
-// locked polls while no other run of the same call does, if the caller's options write to a variable.
-func (w *runFollower) locked(poll func() (bool, error)) (bool, error) {
-	if w.lock != nil {
-		w.lock.Lock()
-		defer w.lock.Unlock()
+// inTurn polls while no other run of the same call does, if the caller's options may write to a variable.
+func (w *runFollower) inTurn(poll func() (bool, error)) (bool, error) {
+	if w.turn != nil {
+		<-w.turn
+		defer func() { w.turn <- struct{}{} }()
 	}
 	return poll()
 }
@@ -252,7 +252,7 @@ func (w *runFollower) setIntervals() {
 	case w.pipeline == nil:
 	case w.pipeline.State.Paused() && !w.summarize().active:
 		w.pipelineTarget.interval.Become(pausedInterval)
-		w.stepsTarget.interval.Become(pausedInterval)
+		w.stepsTarget.interval.Become(pausedStepsInterval)
 		return
 	case w.withoutSteps:
 		w.pipelineTarget.interval.Become(w.interval)

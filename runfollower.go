@@ -144,7 +144,6 @@ func (w *runFollower) pollNext() error {
 
 func (w *runFollower) pollOne(target *pollTarget) error {
 	changed, err := w.locked(target.poll)
-	w.line.Done()
 	target.last = time.Now()
 	if ended := w.patience.observe(w.ctx, err, w.told.State != nil || w.pipeline != nil); ended != nil {
 		return ended
@@ -160,6 +159,7 @@ func (w *runFollower) pollOne(target *pollTarget) error {
 
 // locked polls while no other run of the same call does, if the caller's options write to a variable.
 func (w *runFollower) locked(poll func() (bool, error)) (bool, error) {
+	defer w.line.Done() // also if what the caller has set panics
 	if w.lock != nil {
 		w.lock.Lock()
 		defer w.lock.Unlock()
@@ -370,8 +370,9 @@ func (w *runFollower) emitProblem(err error) error {
 	return w.send(e)
 }
 
-// send emits an event, with what all events have.
+// send emits an event, with what all events have. Other polls don't wait for who takes it.
 func (w *runFollower) send(e *Event) error {
+	w.line.Done()
 	e.Repo, e.PipelineUUID, e.Cursor = w.repo, w.told.UUID, w.cursor()
 	return w.emit(e)
 }

@@ -35,7 +35,7 @@ type Claim struct {
 	Due      time.Time     // not before
 	Last     time.Time     // of the same thing; zero: never
 	Interval time.Duration // between two polls of the same thing, if the budget allows it
-	Group    any           // claims of one group are all served by one poll; nil: none
+	Group    any           // claims of one group are all served by one poll, and none is granted during it; nil: none
 }
 
 // Scheduler decides which of many polls comes next, within one budget of requests an hour. It sends nothing itself, and it is safe
@@ -46,10 +46,11 @@ type Scheduler struct {
 	fixed     bool    // perHour doesn't follow the limit that the service tells
 	burst     float64 // that was there at the beginning; 0: nothing that hasn't been earned
 	budget    bucket
-	room      bucket  // for what isn't a poll
-	owed      float64 // requests that weren't polls, had no room, and are to be taken from the budget
-	waiting   []*Line // in the order in which they came
-	admitting int     // lines whose poll is granted, and not yet sent
+	room      bucket           // for what isn't a poll
+	owed      float64          // requests that weren't polls, had no room, and are to be taken from the budget
+	waiting   []*Line          // in the order in which they came
+	admitting int              // lines whose poll is granted, and not yet sent
+	polled    map[any]struct{} // groups whose poll is granted, and not yet done
 	timer     *time.Timer
 
 	held     time.Time // nothing is granted before
@@ -62,7 +63,7 @@ type Scheduler struct {
 // NewScheduler returns a Scheduler that grants perHour polls an hour and some more at the beginning. Fixed reports whether
 // [Scheduler.Limit] may change that.
 func NewScheduler(perHour int, fixed bool) *Scheduler {
-	s := &Scheduler{perHour: float64(perHour), fixed: fixed}
+	s := &Scheduler{perHour: float64(perHour), fixed: fixed, polled: make(map[any]struct{})}
 	s.burst = burstOf(s.perHour)
 	s.budget = newBucket(s.perHour, s.burst)
 	s.room = newBucket(roomOf(s.perHour), roomOf(s.perHour)/3)
@@ -175,6 +176,7 @@ type Line struct {
 	claims    []Claim
 	granted   chan int // the index of a claim
 	prepaid   bool     // a poll is granted, and not yet sent
+	group     any      // of the poll that is granted; nil: none
 }
 
 // NewLine returns a place in the queue of polls that keep to the pace.
@@ -196,7 +198,10 @@ func (l *Line) Next(ctx context.Context, wake <-chan struct{}, claims ...Claim) 
 	case i := <-l.granted:
 		return i, nil
 	case <-wake:
-		return l.leave(), nil
+		if l.leave() != Woken {
+			l.Done()
+		}
+		return Woken, nil
 	case <-ctx.Done():
 		if l.leave() != Woken {
 			l.Done()
@@ -263,12 +268,18 @@ func (l *Line) Done() {
 	s := l.scheduler
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !l.prepaid {
+	if l.group == nil && !l.prepaid {
 		return
 	}
-	l.prepaid = false
-	s.admitting--
-	l.take(time.Now(), -1)
+	if l.group != nil {
+		delete(s.polled, l.group)
+		l.group = nil
+	}
+	if l.prepaid {
+		l.prepaid = false
+		s.admitting--
+		l.take(time.Now(), -1)
+	}
 	s.dispatch()
 }
 
@@ -306,6 +317,9 @@ func (s *Scheduler) dispatch() {
 		s.remove(line)
 		line.prepaid = true
 		s.admitting++
+		if group := line.claims[claim].Group; group != nil {
+			s.polled[group], line.group = struct{}{}, group
+		}
 		line.take(now, 1)
 		line.granted <- claim
 	}
@@ -319,7 +333,7 @@ func (s *Scheduler) best(now time.Time) (line *Line, claim int) {
 	for _, l := range s.waiting {
 		l.pace.bucket.refill(now)
 		for i, c := range l.claims {
-			if s.earliest(l, c).After(now) {
+			if s.isPolled(c.Group) || s.earliest(l, c).After(now) {
 				continue
 			}
 			value := c.value(now)
@@ -332,6 +346,15 @@ func (s *Scheduler) best(now time.Time) (line *Line, claim int) {
 		}
 	}
 	return line, claim
+}
+
+// isPolled reports whether a poll that serves the group is going on.
+func (s *Scheduler) isPolled(group any) bool {
+	if group == nil {
+		return false
+	}
+	_, polled := s.polled[group]
+	return polled
 }
 
 // groups returns the value of a poll of each group: the sum of all that it serves.
@@ -400,6 +423,9 @@ func (s *Scheduler) setTimer(now time.Time) {
 	for _, l := range s.waiting {
 		l.pace.bucket.refill(now)
 		for _, c := range l.claims {
+			if s.isPolled(c.Group) {
+				continue
+			}
 			if at := s.earliest(l, c); first.IsZero() || at.Before(first) {
 				first = at
 			}

@@ -82,6 +82,7 @@ func (c *Client) newRunFollower(
 		line: pace.NewLine(), board: own, member: newMember(id, o.withoutSteps), patience: c.newPatience(o.tolerate),
 		logs: make(map[string]*stepLog), told: o.after.clone(),
 	}
+	w.member.wants = w.mayBeNew()
 	if own == nil {
 		w.board = c.following.boards.join(repo, w.member)
 	} else {
@@ -278,6 +279,9 @@ func (w *runFollower) takeNews() {
 		return
 	}
 	if w.pipeline == nil || full || !w.satisfied(p, full) {
+		if !w.satisfied(p, full) {
+			w.board.want(w.member, true)
+		}
 		w.pipelineTarget.due = time.Time{}
 		return
 	}

@@ -146,7 +146,7 @@ func (w *runFollower) pollNext() error {
 func (w *runFollower) pollOne(target *pollTarget) error {
 	changed, err := w.locked(target.poll)
 	target.last = time.Now()
-	if ended := w.patience.observe(w.ctx, err, w.told.State != nil || w.pipeline != nil); ended != nil {
+	if ended := w.patience.observe(w.ctx, err, w.pipeline != nil || w.told.UUID != ""); ended != nil {
 		return ended
 	}
 	if err == nil {

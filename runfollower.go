@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,6 +41,8 @@ type runFollower struct {
 	patience  patience
 	problem   bool      // an event says that following fails
 	notBefore time.Time // no poll comes earlier: a failure delays all
+
+	inconclusive bool // the last poll found no log, which says nothing about whether following fails
 
 	pipelineTarget pollTarget
 	stepsTarget    pollTarget
@@ -89,6 +92,9 @@ func (c *Client) newRunFollower(
 		own.join(w.member)
 	}
 	w.told.Repo, w.pausedSteps = repo, w.told.Paused
+	if w.told.UUID == "" && strings.HasPrefix(braced(id), "{") {
+		w.told.UUID = braced(id)
+	}
 	w.opts = append(slices.Clip(o.opts), w.patience.charge(w.line))
 	w.pipelineTarget = pollTarget{poll: w.pollPipeline, class: poll.State, interval: o.interval}
 	w.stepsTarget = pollTarget{poll: w.pollSteps, class: poll.State, interval: stepsInterval}
@@ -144,8 +150,16 @@ func (w *runFollower) pollNext() error {
 }
 
 func (w *runFollower) pollOne(target *pollTarget) error {
+	w.inconclusive = false
+	defer w.line.Free() // also if what the caller has set panics
 	changed, err := w.locked(target.poll)
+	w.line.Done(w.patience.isOutage(err))
 	target.last = time.Now()
+	if err == nil && w.inconclusive {
+		target.interval.Update(false)
+		w.setDue(target)
+		return nil
+	}
 	if ended := w.patience.observe(w.ctx, err, w.pipeline != nil || w.told.UUID != ""); ended != nil {
 		return ended
 	}
@@ -160,7 +174,6 @@ func (w *runFollower) pollOne(target *pollTarget) error {
 
 // locked polls while no other run of the same call does, if the caller's options write to a variable.
 func (w *runFollower) locked(poll func() (bool, error)) (bool, error) {
-	defer w.line.Done() // also if what the caller has set panics
 	if w.lock != nil {
 		w.lock.Lock()
 		defer w.lock.Unlock()
@@ -308,8 +321,8 @@ func (w *runFollower) pollPipeline() (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	changed = !w.told.is(p.State.String()) || w.newPause(w.summarize().paused)
 	w.pipeline = p
+	changed = !w.told.is(p.State.String()) || w.newPause(w.summarize().paused)
 	w.told.UUID, w.told.BuildNumber = p.UUID, p.BuildNumber
 	switch {
 	case !changed:
@@ -376,13 +389,13 @@ func (w *runFollower) emitProblem(err error) error {
 
 // send emits an event, with what all events have. Other polls don't wait for who takes it.
 func (w *runFollower) send(e *Event) error {
-	w.line.Done()
-	e.Repo, e.PipelineUUID, e.Cursor = w.repo, w.told.UUID, w.cursor()
+	w.line.Free()
+	e.Repo, e.ID, e.PipelineUUID, e.Cursor = w.repo, w.id, w.told.UUID, w.cursor()
 	return w.emit(e)
 }
 
 func (w *runFollower) cursor() Cursor {
-	if w.told.UUID == "" && w.told.BuildNumber == 0 {
+	if w.told.State == nil && len(w.told.Steps) == 0 { // nothing was told
 		return w.after
 	}
 	return Cursor{Cursor{w.told}.clone()}

@@ -1,3 +1,6 @@
+// Package poll says when to poll: which of many polls comes next within one budget of requests, and at intervals that grow while
+// nothing changes or polls fail. It sends nothing itself. A [Scheduler] is safe for concurrent use; the other types are for one
+// goroutine at a time.
 package poll
 
 import (
@@ -15,6 +18,9 @@ const (
 	debt         = 8  // requests that urgent polls may take before the budget has them
 	maxAdmitting = 4  // polls that wait to be sent at a time, so that what isn't a poll waits for few
 	logWeight    = .1 // of a log's waiting time against a state's
+
+	outageFailures = 4                // in a row, after which polls become rare
+	longestSlow    = 30 * time.Second // between two of them
 
 	longestHold = time.Hour
 )
@@ -53,7 +59,9 @@ type Scheduler struct {
 	polled    map[any]struct{} // groups whose poll is granted, and not yet done
 	timer     *time.Timer
 
-	held     time.Time // nothing is granted before
+	failures int       // in a row, of polls of any line
+	slow     time.Time // nothing is granted before, because the service seems to fail
+	held     time.Time // nothing is granted before, because the service refused a poll
 	refusals int       // in a row
 	sent     int       // polls since the last refusal
 	lowered  int       // how often the budget was halved
@@ -199,12 +207,12 @@ func (l *Line) Next(ctx context.Context, wake <-chan struct{}, claims ...Claim) 
 		return i, nil
 	case <-wake:
 		if l.leave() != Woken {
-			l.Done()
+			l.Free()
 		}
 		return Woken, nil
 	case <-ctx.Done():
 		if l.leave() != Woken {
-			l.Done()
+			l.Free()
 		}
 		return Woken, ctxtime.Err(ctx)
 	}
@@ -263,24 +271,62 @@ func (l *Line) Sent() {
 	}
 }
 
-// Done ends a granted poll. If it needed no request, it costs nothing.
-func (l *Line) Done() {
+// Done ends a granted poll. If it needed no request, it costs nothing. Failed says that the service as a whole seems to fail: after
+// some of these in a row, polls become rare until one succeeds, whichever line's it is.
+func (l *Line) Done(failed bool) {
+	if l.Free() {
+		return
+	}
+	s := l.scheduler
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.observe(failed)
+}
+
+// Free gives back what a granted poll keeps from others, and reports whether it has sent nothing, so that it costs nothing. It may be
+// called before [Line.Done].
+func (l *Line) Free() (unsent bool) {
 	s := l.scheduler
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l.group == nil && !l.prepaid {
-		return
+		return false
 	}
-	if l.group != nil {
-		delete(s.polled, l.group)
-		l.group = nil
-	}
-	if l.prepaid {
+	delete(s.polled, l.group)
+	unsent, l.group = l.prepaid, nil
+	if unsent {
 		l.prepaid = false
 		s.admitting--
 		l.take(time.Now(), -1)
 	}
 	s.dispatch()
+	return unsent
+}
+
+// observe takes the result of a poll that was sent.
+func (s *Scheduler) observe(failed bool) {
+	if failed {
+		s.failures++
+		return
+	}
+	if s.failures = 0; !s.slow.IsZero() {
+		s.slow = time.Time{}
+		s.dispatch()
+	}
+}
+
+// slowDown makes the next poll wait while the service seems to fail.
+func (s *Scheduler) slowDown(now time.Time) {
+	if n := s.failures - outageFailures; n >= 0 {
+		s.slow = now.Add(min(MinInterval<<min(n, 10), longestSlow))
+	}
+}
+
+// Failing reports whether the service seems to fail as a whole.
+func (l *Line) Failing() bool {
+	l.scheduler.mu.Lock()
+	defer l.scheduler.mu.Unlock()
+	return l.scheduler.failures >= outageFailures
 }
 
 // Fill returns how full the line's pace is, from 0 to 1.
@@ -322,6 +368,7 @@ func (s *Scheduler) dispatch() {
 		}
 		line.take(now, 1)
 		line.granted <- claim
+		s.slowDown(now)
 	}
 	s.setTimer(now)
 }
@@ -386,6 +433,7 @@ func (c Claim) value(now time.Time) float64 {
 		return urgent + value
 	case Log:
 		return logWeight * value
+	case State:
 	}
 	return value
 }
@@ -398,8 +446,9 @@ func (s *Scheduler) earliest(l *Line, c Claim) time.Time {
 		ofBudget, ofPace = 1-debt, 1
 	case Log:
 		ofBudget = 1 + reserve
+	case State:
 	}
-	at := latest(latest(c.Due, s.held), s.budget.when(ofBudget))
+	at := latest(latest(c.Due, latest(s.held, s.slow)), s.budget.when(ofBudget))
 	return latest(at, l.pace.bucket.when(ofPace))
 }
 

@@ -159,6 +159,7 @@ func (f *LogFollower) poll() error {
 			return f.log.Wrap(err)
 		}
 	}
+	defer f.line.Free() // also if what the caller has set panics
 	f.last = time.Now()
 	if pollStep {
 		step, err := f.getStep(f.log.Context())

@@ -85,6 +85,7 @@ func (c *Client) newRunFollower(
 		line: pace.NewLine(), board: own, member: newMember(id, o.withoutSteps), patience: c.newPatience(o.tolerate),
 		logs: make(map[string]*stepLog), told: o.after.clone(),
 	}
+	w.member.wants = w.mayBeNew()
 	if own == nil {
 		w.board = c.following.boards.join(repo, w.member)
 	} else {
@@ -150,6 +151,7 @@ func (w *runFollower) pollNext() error {
 
 func (w *runFollower) pollOne(target *pollTarget) error {
 	w.inconclusive = false
+	defer w.line.Free() // also if what the caller has set panics
 	changed, err := w.inTurn(target.poll)
 	w.line.Done(w.patience.isOutage(err))
 	target.last = time.Now()
@@ -158,7 +160,7 @@ func (w *runFollower) pollOne(target *pollTarget) error {
 		w.setDue(target)
 		return nil
 	}
-	if ended := w.patience.observe(w.ctx, err, w.told.State != nil || w.pipeline != nil); ended != nil {
+	if ended := w.patience.observe(w.ctx, err, w.pipeline != nil || !w.after.IsZero()); ended != nil {
 		return ended
 	}
 	if err == nil {
@@ -290,6 +292,9 @@ func (w *runFollower) takeNews() {
 		return
 	}
 	if w.pipeline == nil || full || !w.satisfied(p, full) {
+		if !w.satisfied(p, full) {
+			w.board.want(w.member, true)
+		}
 		w.pipelineTarget.due = time.Time{}
 		return
 	}
@@ -397,8 +402,9 @@ func (w *runFollower) emitHold() error {
 	return w.send(&Event{Kind: EventProblem, Err: err, FailingSince: since})
 }
 
-// send emits an event, with what all events have.
+// send emits an event, with what all events have. Other polls don't wait for who takes it.
 func (w *runFollower) send(e *Event) error {
+	w.line.Free()
 	e.Repo, e.ID, e.PipelineUUID, e.Cursor = w.repo, w.id, w.told.UUID, w.cursor()
 	return w.emit(e)
 }

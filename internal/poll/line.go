@@ -23,7 +23,7 @@ type Claim struct {
 	Due      time.Time     // not before
 	Last     time.Time     // of the same thing; zero: never
 	Interval time.Duration // between two polls of the same thing, if the budget allows it
-	Group    any           // claims of one group are all served by one poll; nil: none
+	Group    any           // claims of one group are all served by one poll, and none is granted during it; nil: none
 }
 
 // value is how many intervals a poll has waited since the last one of the same thing.
@@ -50,6 +50,7 @@ type Line struct {
 	claims    []Claim
 	granted   chan int // the index of a claim
 	prepaid   bool     // a poll is granted, and not yet sent
+	group     any      // of the poll that is granted; nil: none
 }
 
 // NewLine returns a place in the queue of polls that keep to the pace.
@@ -72,10 +73,13 @@ func (l *Line) Next(ctx context.Context, wake <-chan struct{}, claims ...Claim) 
 	case i := <-l.granted:
 		return i, nil
 	case <-wake:
-		return l.leave(), nil
+		if l.leave() != Woken {
+			l.Free()
+		}
+		return Woken, nil
 	case <-ctx.Done():
 		if l.leave() != Woken {
-			l.Done(false)
+			l.Free()
 		}
 		return Woken, ctxtime.Err(ctx)
 	}
@@ -138,17 +142,33 @@ func (l *Line) Sent() {
 // Done ends a granted poll. If it needed no request, it costs nothing. Failed says that the service as a whole seems to fail: after
 // some of these in a row, polls become rare until one succeeds, whichever line's it is.
 func (l *Line) Done(failed bool) {
+	if l.Free() {
+		return
+	}
 	s := l.scheduler
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !l.prepaid {
-		s.observe(failed)
-		return
+	s.observe(failed)
+}
+
+// Free gives back what a granted poll keeps from others, and reports whether it has sent nothing, so that it costs nothing. It may be
+// called before [Line.Done].
+func (l *Line) Free() (unsent bool) {
+	s := l.scheduler
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.group == nil && !l.prepaid {
+		return false
 	}
-	l.prepaid = false
-	s.admitting--
-	l.take(time.Now(), -1)
+	delete(s.polled, l.group)
+	unsent, l.group = l.prepaid, nil
+	if unsent {
+		l.prepaid = false
+		s.admitting--
+		l.take(time.Now(), -1)
+	}
 	s.dispatch()
+	return unsent
 }
 
 // Held returns how long nothing is granted because of a refusal of the service.

@@ -29,10 +29,11 @@ type Scheduler struct {
 	fixed     bool    // perHour doesn't follow the limit that the service tells
 	burst     float64 // that was there at the beginning; 0: nothing that hasn't been earned
 	budget    bucket
-	room      bucket  // for what isn't a poll
-	owed      float64 // requests that weren't polls, had no room, and are to be taken from the budget
-	waiting   []*Line // in the order in which they came
-	admitting int     // lines whose poll is granted, and not yet sent
+	room      bucket           // for what isn't a poll
+	owed      float64          // requests that weren't polls, had no room, and are to be taken from the budget
+	waiting   []*Line          // in the order in which they came
+	admitting int              // lines whose poll is granted, and not yet sent
+	polled    map[any]struct{} // groups whose poll is granted, and not yet done
 	timer     *time.Timer
 
 	failures int       // in a row, of polls of any line
@@ -47,7 +48,7 @@ type Scheduler struct {
 // NewScheduler returns a Scheduler that grants perHour polls an hour and some more at the beginning. Fixed reports whether
 // [Scheduler.Limit] may change that.
 func NewScheduler(perHour int, fixed bool) *Scheduler {
-	s := &Scheduler{perHour: float64(perHour), fixed: fixed}
+	s := &Scheduler{perHour: float64(perHour), fixed: fixed, polled: make(map[any]struct{})}
 	s.burst = burstOf(s.perHour)
 	s.budget = newBucket(s.perHour, s.burst)
 	s.room = newBucket(roomOf(s.perHour), roomOf(s.perHour)/3)
@@ -72,6 +73,9 @@ func (s *Scheduler) dispatch() {
 		s.remove(line)
 		line.prepaid = true
 		s.admitting++
+		if group := line.claims[claim].Group; group != nil {
+			s.polled[group], line.group = struct{}{}, group
+		}
 		line.take(now, 1)
 		line.granted <- claim
 		s.slowDown(now)
@@ -86,7 +90,7 @@ func (s *Scheduler) best(now time.Time) (line *Line, claim int) {
 	for _, l := range s.waiting {
 		l.pace.bucket.refill(now)
 		for i, c := range l.claims {
-			if s.earliest(l, c).After(now) {
+			if s.isPolled(c.Group) || s.earliest(l, c).After(now) {
 				continue
 			}
 			value := c.value(now)
@@ -99,6 +103,15 @@ func (s *Scheduler) best(now time.Time) (line *Line, claim int) {
 		}
 	}
 	return line, claim
+}
+
+// isPolled reports whether a poll that serves the group is going on.
+func (s *Scheduler) isPolled(group any) bool {
+	if group == nil {
+		return false
+	}
+	_, polled := s.polled[group]
+	return polled
 }
 
 // groups returns the value of a poll of each group: the sum of all that it serves.
@@ -152,6 +165,9 @@ func (s *Scheduler) setTimer(now time.Time) {
 	for _, l := range s.waiting {
 		l.pace.bucket.refill(now)
 		for _, c := range l.claims {
+			if s.isPolled(c.Group) {
+				continue
+			}
 			if at := s.earliest(l, c); first.IsZero() || at.Before(first) {
 				first = at
 			}

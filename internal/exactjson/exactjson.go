@@ -3,6 +3,7 @@
 package exactjson
 
 import (
+	"bytes"
 	"reflect"
 	"strconv"
 	"sync"
@@ -39,6 +40,22 @@ func Unmarshal(data []byte, out any, options json.Options) bool {
 		return false
 	}
 	return true
+}
+
+// Text returns the string that a member of an object is. It reads data only that far, and returns an empty string if it finds none.
+func Text(data []byte, member string) string {
+	if !bytes.Contains(data, []byte(`"`+member+`"`)) { // much faster
+		return ""
+	}
+	s := scanner{data: data}
+	s.open('{')
+	for n := 0; s.more(n, '}'); n++ {
+		if string(s.name()) == member {
+			return string(s.text())
+		}
+		s.skip()
+	}
+	return ""
 }
 
 var decoders = sync.Pool{New: func() any { return &decoder{strings: newStringCache()} }}

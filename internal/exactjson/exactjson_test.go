@@ -222,6 +222,16 @@ func TestTypesThatContainThemselvesAreDecodedByManyAtOnce(t *testing.T) {
 	}
 }
 
+func TestTextFindsAMemberOfTheOutermostObject(t *testing.T) {
+	for data, want := range map[string]string{
+		`{"next":"a"}`: "a", "{ \"values\" : [ {\"next\":\"no\"}, 1.5, true, null ] ,\n\"next\" : \"b\\u0026c\" }": "b&c", `{"next":"a","next":"b"`: "a",
+		`{}`: "", `{"next":""}`: "", `{"next":7}`: "", `{"next":null}`: "", `{"next":"a`: "", `{"values":[{"next":"no"}]}`: "", `{"values":{"next":"no"}`: "",
+		`["next","a"]`: "", `"next"`: "", ``: "", `{"values":[tru],"next":"a"}`: "", `{"a":"\x","next":"a"}`: "",
+	} {
+		require.Equal(t, want, exactjson.Text([]byte(data), "next"), "%s", data)
+	}
+}
+
 func FuzzUnmarshal(f *testing.F) {
 	for _, text := range append(texts, others...) {
 		f.Add([]byte(text))

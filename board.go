@@ -101,7 +101,7 @@ const listedFields = "values.uuid,values.build_number,values.state,values.target
 	"values.target.source,values.target.selector,values.creator.display_name,values.created_on,values.completed_on,size,next"
 
 func newBoard() *board {
-	return &board{members: make(map[*member]struct{}), maxPages: 1}
+	return &board{members: make(map[*member]struct{})}
 }
 
 func newMember(id string, withoutSteps bool) *member {
@@ -270,7 +270,10 @@ func (b *board) listed() (left []*member, maxPages int) {
 			left = append(left, m)
 		}
 	}
-	return left, max(b.maxPages, 1)
+	if b.maxPages == 0 { // not known yet how far back they are
+		return left, len(left)
+	}
+	return left, b.maxPages
 }
 
 // show takes the runs of a page of a list that was asked for at a time: lists may overtake each other. It returns those of left that

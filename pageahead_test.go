@@ -458,6 +458,10 @@ func TestAPollReadsNothingAhead(t *testing.T) {
 		beyond := false
 		page := func(number int, runs string) http.HandlerFunc {
 			return func(w http.ResponseWriter, req *http.Request) {
+				if !strings.HasSuffix(req.URL.Path, "/pipelines") { // one run by itself
+					serveJSON(fmt.Sprintf(run, 1))(w, req)
+					return
+				}
 				beyond = beyond || number > 3
 				serveJSON(fmt.Sprintf(`{"size":2000,"values":[%s],"next":"?page=%d"}`, runs, number+1))(w, req)
 			}

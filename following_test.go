@@ -72,7 +72,7 @@ func followedFor(t *testing.T, srv *pipelinestest.Server, d time.Duration, opts 
 	}
 	srv.ClearRequests()
 	ctx := after(t, d)
-	for range f.Events(ctx) { //nolint:revive // only requests count
+	for range f.Events(ctx) {
 	}
 	for _, req := range srv.Requests() {
 		if sent++; req.Status == http.StatusTooManyRequests {

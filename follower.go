@@ -254,6 +254,10 @@ func (f *Follower) take(d delivery) *Event {
 		return nil
 	}
 	run, e := f.runs[i], d.event
+	if f.isTold(run, e) {
+		f.drop(run)
+		return nil
+	}
 	if d.err != nil {
 		e = &Event{
 			Kind: EventProblem, Repo: run.repo, ID: run.id, PipelineUUID: run.uuid, Err: d.err,
@@ -267,4 +271,11 @@ func (f *Follower) take(d delivery) *Event {
 		run.cursor, run.uuid = e.Cursor, e.PipelineUUID
 	}
 	return e
+}
+
+// isTold reports whether the events of a run are told under its other name: it was added by both before either was known.
+func (f *Follower) isTold(run *followedRun, e *Event) bool {
+	return e != nil && run.uuid == "" && e.PipelineUUID != "" && slices.ContainsFunc(f.runs, func(other *followedRun) bool {
+		return other != run && other.repo == run.repo && other.uuid == e.PipelineUUID
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -98,11 +99,17 @@ func (f *Follower) Add(repo Repo, id string, after Cursor) error {
 // find returns a run by its UUID or build number, or nil.
 func (f *Follower) find(repo Repo, id string) *followedRun {
 	for _, run := range f.runs {
-		if run.repo == repo && (strings.EqualFold(braced(run.id), braced(id)) || (run.uuid != "" && strings.EqualFold(run.uuid, braced(id)))) {
+		if run.repo == repo && run.hasID(id) {
 			return run
 		}
 	}
 	return nil
+}
+
+func (r *followedRun) hasID(id string) bool {
+	told := r.cursor.told
+	return strings.EqualFold(braced(r.id), braced(id)) || (r.uuid != "" && strings.EqualFold(r.uuid, braced(id))) ||
+		(told != nil && strconv.Itoa(told.BuildNumber) == id)
 }
 
 // Remove ends the following of a run. Nothing comes of it any more, unless it is added again. A run that isn't followed is ignored.
@@ -247,6 +254,10 @@ func (f *Follower) take(d delivery) *Event {
 		return nil
 	}
 	run, e := f.runs[i], d.event
+	if f.isTold(run, e) {
+		f.drop(run)
+		return nil
+	}
 	if d.err != nil {
 		e = &Event{
 			Kind: EventProblem, Repo: run.repo, ID: run.id, PipelineUUID: run.uuid, Err: d.err,
@@ -260,4 +271,11 @@ func (f *Follower) take(d delivery) *Event {
 		run.cursor, run.uuid = e.Cursor, e.PipelineUUID
 	}
 	return e
+}
+
+// isTold reports whether the events of a run are told under its other name: it was added by both before either was known.
+func (f *Follower) isTold(run *followedRun, e *Event) bool {
+	return e != nil && run.uuid == "" && e.PipelineUUID != "" && slices.ContainsFunc(f.runs, func(other *followedRun) bool {
+		return other != run && other.repo == run.repo && other.uuid == e.PipelineUUID
+	})
 }

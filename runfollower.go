@@ -175,7 +175,12 @@ func (w *runFollower) pollOne(target *pollTarget) error {
 // inTurn polls while no other run of the same call does, if the caller's options may write to a variable.
 func (w *runFollower) inTurn(poll func() (bool, error)) (bool, error) {
 	if w.turn != nil {
-		<-w.turn
+		select {
+		case <-w.turn:
+		default: // who has it may need what was granted
+			w.line.Free()
+			<-w.turn
+		}
 		defer func() { w.turn <- struct{}{} }()
 	}
 	return poll()

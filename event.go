@@ -64,7 +64,8 @@ const (
 	LogsNone LogSelection = -1 // no logs
 )
 
-// LogsTail selects the last lines of the logs of steps that have failed, one event each. An n below 1 selects no logs.
+// LogsTail selects the last lines of the logs of steps that have failed, one event each of at most a mebibyte. An n below 1 selects no
+// logs.
 func LogsTail(n int) LogSelection {
 	if n < 1 {
 		return LogsNone

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/http"
 	"sync"
 
 	"github.com/seed-85ed9bfd/pipelines/internal/poll"
@@ -114,5 +115,8 @@ func ownBoard(opts []CallOption) *board {
 // isRefusal reports whether err is a refusal of the credentials, which concerns all runs.
 func isRefusal(err error) bool {
 	var apiErr *APIError
-	return errors.Is(err, ErrUnauthorized) || (errors.As(err, &apiErr) && apiErr.Operation == opToken.Name)
+	if !errors.As(err, &apiErr) || apiErr.StatusCode >= http.StatusInternalServerError {
+		return false
+	}
+	return apiErr.StatusCode == http.StatusUnauthorized || apiErr.Operation == opToken.Name
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,10 +145,10 @@ func stubborn(step string, n int, log string) http.HandlerFunc {
 func inBubble(t *testing.T, handle http.HandlerFunc, test func(t *testing.T, c *pipelines.Client, asked func() int)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		n := 0
-		counting := func(w http.ResponseWriter, req *http.Request) { n++; handle(w, req) }
+		var n atomic.Int64
+		counting := func(w http.ResponseWriter, req *http.Request) { n.Add(1); handle(w, req) }
 		hc := &http.Client{Transport: hosts{"http://api.example": counting}}
-		test(t, newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)), func() int { return n })
+		test(t, newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)), func() int { return int(n.Load()) })
 	})
 }
 

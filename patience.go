@@ -18,6 +18,7 @@ const (
 	problemGrace    = time.Minute      // following fails for so long before an event says so
 
 	tolerance      = 30 * time.Minute // of failures, by default
+	minFailures    = 5                // in a row that end following, by default
 	quotaTolerance = 2 * time.Hour    // of a used-up quota, by default: it is one of a rolling hour
 	quotaDelay     = 5 * time.Minute  // some of the quota comes back in this time
 	goneDelay      = 10 * time.Minute // between polls for what hasn't been found for long
@@ -26,8 +27,8 @@ const (
 
 // patience decides whether failed polls end the following of one thing.
 type patience struct {
-	tolerate  func(err error, failingFor time.Duration) bool
-	renewable bool // a 401 may come to an end, because the credentials have other tokens
+	tolerate  func(err error, failingFor time.Duration) bool // nil: for a while
+	renewable bool                                           // a 401 may come to an end, because the credentials have other tokens
 
 	failures       poll.Failures
 	absence        poll.Absence // of what was never seen
@@ -35,18 +36,16 @@ type patience struct {
 }
 
 func (c *Client) newPatience(tolerate func(error, time.Duration) bool) patience {
-	if tolerate == nil {
-		tolerate = tolerateForAWhile
-	}
 	return patience{tolerate: tolerate, renewable: c.transport.credentials != nil && c.transport.credentials.renewable()}
 }
 
-// tolerateForAWhile is the default of the methods that follow one call's runs.
-func tolerateForAWhile(err error, failingFor time.Duration) bool {
+// toleratesForAWhile is the default of the methods that follow one call's runs. Few polls that failed are no evidence, however long
+// ago the first one was.
+func (p *patience) toleratesForAWhile(err error, failingFor time.Duration) bool {
 	if errors.Is(err, ErrRateLimited) {
 		return failingFor < quotaTolerance && retryAfterOf(err) <= longestDelay
 	}
-	return failingFor < tolerance
+	return failingFor < tolerance || p.failures.Count() < minFailures
 }
 
 // tolerateForever is the default of [Follower].
@@ -85,7 +84,11 @@ func (p *patience) observe(ctx context.Context, err error, seen bool) error {
 		return err
 	}
 	p.failures.Add(p.delay(err))
-	if !p.tolerate(err, time.Since(p.failures.Since())) {
+	tolerates := p.tolerate
+	if tolerates == nil {
+		tolerates = p.toleratesForAWhile
+	}
+	if !tolerates(err, time.Since(p.failures.Since())) {
 		return err
 	}
 	return nil

@@ -122,6 +122,9 @@ func (w *runFollower) wantsLog(step *Step) bool {
 	return true
 }
 
+// maxTail is how much of a log's last lines is told at most: lines may have any length.
+const maxTail = 1 << 20
+
 // sendTail emits the last lines of a log.
 func (w *runFollower) sendTail(l *stepLog) error {
 	if w.told.step(l.step).Log > 0 { // in an earlier process
@@ -132,7 +135,7 @@ func (w *runFollower) sendTail(l *stepLog) error {
 		return err
 	}
 	l.found = true
-	tail, err := io.ReadAll(log)
+	tail, err := io.ReadAll(io.LimitReader(log, maxTail))
 	_ = log.Close()
 	if err != nil || len(tail) == 0 {
 		return err

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,11 +165,11 @@ func TestWaitAllAsksForEachRunWhereTheListCannotBeRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var start time.Time
-			lists := 0
+			var lists atomic.Int64
 			inBubble(t, func(w http.ResponseWriter, req *http.Request) {
 				switch {
 				case strings.HasSuffix(req.URL.Path, "/pipelines"):
-					lists++
+					lists.Add(1)
 					list(w, req)
 				case time.Since(start) < time.Minute:
 					serveJSON(`{"build_number":1,"state":{"name":"IN_PROGRESS"}}`)(w, req)
@@ -182,7 +183,7 @@ func TestWaitAllAsksForEachRunWhereTheListCannotBeRead(t *testing.T) {
 				for _, run := range runs {
 					require.True(t, run.State.Succeeded())
 				}
-				require.LessOrEqual(t, lists, 3)
+				require.LessOrEqual(t, lists.Load(), int64(3))
 			})
 		})
 	}

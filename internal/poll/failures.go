@@ -23,6 +23,9 @@ func (f *Failures) Add(minDelay time.Duration) {
 	f.delay = max(minDelay, min(MinInterval<<min(f.count, 10), longestDelay))
 }
 
+// Count returns how many polls failed in a row.
+func (f *Failures) Count() int { return f.count }
+
 // Last reports whether the last poll failed.
 func (f *Failures) Last() bool { return f.count > 0 }
 

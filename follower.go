@@ -260,7 +260,7 @@ func (f *Follower) take(d delivery) *Event {
 	}
 	if d.err != nil {
 		e = &Event{
-			Kind: EventProblem, Repo: run.repo, ID: run.id, PipelineUUID: run.uuid, Err: d.err,
+			Kind: EventProblem, Repo: run.repo, ID: run.id, PipelineUUID: d.run.told.UUID, Err: d.err,
 			FailingSince: d.run.patience.failures.Since(), Last: true, Cursor: run.cursor,
 		}
 	}

@@ -194,6 +194,30 @@ func TestWakeHasARunLookedAtAtOnce(t *testing.T) {
 	})
 }
 
+// A run has the state STOPPED a moment after Stop: a look at that very time finds nothing.
+func TestTheEndOfARunThatIsStoppedIsToldSoonAfterWake(t *testing.T) {
+	for _, o := range []pipelines.FollowerOptions{{}, {Logs: pipelines.LogsNone}, {WithoutSteps: true}} {
+		for _, runs := range []int{1, 10} {
+			bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+				f := newFollower(t, c, &o)
+				ids := make([]string, runs)
+				for i := range ids {
+					ids[i] = startAt(t, c, r, pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour, Log: lines("log", 3000)}}})
+				}
+				following(t, f, repo, ids...)
+				var stopped time.Time
+				time.AfterFunc(20*time.Minute+500*time.Millisecond, func() { // just after a look
+					stopped = time.Now()
+					assert.NoError(t, c.Pipelines.Stop(t.Context(), repo, ids[0]))
+					f.Wake(repo, ids[0])
+				})
+				followAll(t, f, func(e *pipelines.Event) bool { return e.Last })
+				require.Less(t, time.Since(stopped), 10*time.Second, "of %d runs, %+v", runs, o)
+			})
+		}
+	}
+}
+
 func TestPausedRunsAreLookedAtEachFewMinutes(t *testing.T) {
 	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
 		f := newFollower(t, c, nil)
@@ -375,6 +399,22 @@ func TestARunThatCannotBeFollowedEndsAlone(t *testing.T) {
 		require.ErrorIs(t, failed[""], pipelines.ErrNotFound)
 		require.NotErrorIs(t, failed[""], pipelines.ErrRepositoryNotFound)
 		require.ErrorIs(t, failed[lost], pipelines.ErrRepositoryNotFound)
+	})
+}
+
+func TestARunThatWasFoundByItsNumberIsNamedByItsUUIDWhereItsStepsAreRefused(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		id := startAt(t, c, r, pipelinestest.Script{Steps: []pipelinestest.Step{{}}})
+		time.Sleep(time.Minute)
+		srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/site/pipelines/1/steps", Status: http.StatusForbidden})
+		f := newFollower(t, c, nil)
+		following(t, f, repo, "1")
+		followAll(t, f, func(e *pipelines.Event) bool {
+			require.ErrorIs(t, e.Err, pipelines.ErrForbidden)
+			require.True(t, e.Last)
+			require.Equal(t, id, e.PipelineUUID)
+			return false
+		})
 	})
 }
 

@@ -34,12 +34,13 @@ type runFollower struct {
 	followOptions
 	emit func(*Event) error // an error ends following
 
-	line      *poll.Line
-	board     *board
-	member    *member
-	patience  patience
-	problem   bool      // an event says that following fails
-	notBefore time.Time // no poll comes earlier: a failure delays all
+	line        *poll.Line
+	board       *board
+	member      *member
+	patience    patience
+	problem     bool      // an event says that following fails
+	notBefore   time.Time // no poll comes earlier: a failure delays all
+	urgentUntil time.Time // the caller wants looks: what has been done may show a moment later
 
 	inconclusive bool // the last poll found no log, which says nothing about whether following fails
 
@@ -62,6 +63,9 @@ type pollTarget struct {
 
 // errRangeLeft says that the caller left the range over the events.
 var errRangeLeft = errors.New("the range was left")
+
+// urgentAfterWake is how long a run is polled urgently after Wake. A run that was stopped ends some seconds later.
+const urgentAfterWake = 10 * time.Second
 
 // maxStepPolls is how often the steps are polled at most until they agree with the pipeline.
 const maxStepPolls = 5
@@ -191,7 +195,7 @@ func (w *runFollower) claim(target *pollTarget) poll.Claim {
 	c := poll.Claim{
 		Class: target.class, Due: latest(target.due, w.notBefore), Last: target.last, Interval: target.interval.Next(1),
 	}
-	if target.due.IsZero() {
+	if target.due.IsZero() || (c.Class == poll.State && w.isUrgent()) {
 		c.Class = poll.Urgent
 	}
 	switch {
@@ -276,21 +280,36 @@ func (w *runFollower) setIntervals() {
 
 // setDue sets when the target is due after a poll.
 func (w *runFollower) setDue(t *pollTarget) {
-	wait := t.interval.Next(w.line.Fill())
+	fill := w.line.Fill()
+	if w.isUrgent() {
+		fill = 1
+	}
+	wait := t.interval.Next(fill)
 	if t.absence.Lasts() {
 		wait = t.absence.Delay(logGrace)
 	}
 	t.due = time.Now().Add(wait)
 }
 
+// lookSoon makes a run due that the caller wants a look at. While steps run, they show a change first.
+func (w *runFollower) lookSoon() {
+	w.notBefore, w.urgentUntil = time.Time{}, time.Now().Add(urgentAfterWake)
+	targets := []*pollTarget{&w.pipelineTarget, &w.stepsTarget}
+	if !w.withoutSteps && w.stepsChangeFirst() {
+		targets = targets[1:]
+	}
+	for _, target := range targets {
+		target.due = time.Time{}
+		target.interval.Reset()
+	}
+}
+
+func (w *runFollower) isUrgent() bool { return time.Now().Before(w.urgentUntil) }
+
 // takeNews looks at what woke the run: another run's list has shown its state, or the caller wants a look now.
 func (w *runFollower) takeNews() {
 	if w.member.woken.Swap(false) {
-		w.notBefore = time.Time{}
-		for _, target := range []*pollTarget{&w.pipelineTarget, &w.stepsTarget} {
-			target.due = time.Time{}
-			target.interval.Reset()
-		}
+		w.lookSoon()
 	}
 	p, full, at := w.board.seen(w.member)
 	if w.deferred || !at.After(w.pipelineTarget.last) {

@@ -58,7 +58,7 @@ func (i *Interval) Become(other Interval) {
 func (i *Interval) SetIdle() { i.current = i.Idle }
 
 // Reset makes the interval as short as after a change.
-func (i *Interval) Reset() { i.current = MinInterval }
+func (i *Interval) Reset() { i.current, i.changed = MinInterval, time.Now() }
 
 // Next returns the time until the next poll, given how full the budget is, from 0 to 1.
 func (i *Interval) Next(fill float64) time.Duration {

@@ -72,3 +72,11 @@ func LogsTail(n int) LogSelection {
 	}
 	return LogSelection(n)
 }
+
+// check refuses what no selection is.
+func (s LogSelection) check(options string) error {
+	if s < LogsNone {
+		return invalidArgument("%s.Logs %d is negative", options, s)
+	}
+	return nil
+}

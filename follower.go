@@ -53,8 +53,8 @@ func (c *Client) NewFollower(o *FollowerOptions) (*Follower, error) {
 	if o != nil {
 		f.options = *o
 	}
-	if f.options.Logs < LogsNone {
-		return nil, fmt.Errorf("pipelines: NewFollower: %w", invalidArgument("FollowerOptions.Logs %d is negative", f.options.Logs))
+	if err := f.options.Logs.check("FollowerOptions"); err != nil {
+		return nil, fmt.Errorf("pipelines: NewFollower: %w", err)
 	}
 	if f.options.Tolerate == nil {
 		f.options.Tolerate = tolerateForever

@@ -16,9 +16,11 @@ func TestPollingOptionsThatCannotWorkAreRefused(t *testing.T) {
 	bubble(t, func(t *testing.T, srv *pipelinestest.Server, _ *pipelinestest.Repository, c *pipelines.Client) {
 		_, err := c.Pipelines.Wait(t.Context(), repo, "1", &pipelines.WaitOptions{RequestsPerHour: -1})
 		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
-		for e, err := range c.Pipelines.Watch(t.Context(), repo, "1", &pipelines.WatchOptions{RequestsPerHour: -1}) {
-			require.Nil(t, e)
-			require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+		for _, o := range []pipelines.WatchOptions{{RequestsPerHour: -1}, {Logs: -2}} {
+			for e, err := range c.Pipelines.Watch(t.Context(), repo, "1", &o) {
+				require.Nil(t, e)
+				require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+			}
 		}
 		_, err = c.Pipelines.Wait(t.Context(), repo, "", nil)
 		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)

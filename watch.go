@@ -70,6 +70,9 @@ func (s *PipelinesService) watch(
 	const method = "Pipelines.Watch"
 	err := checkFollowing(ctx, o.RequestsPerHour)
 	if err == nil {
+		err = o.Logs.check("WatchOptions")
+	}
+	if err == nil {
 		err = o.After.checkFor(repo, id)
 	}
 	if err != nil {

@@ -608,3 +608,48 @@ func TestCallsReachTheLimiterInTheOrderOfTheirUrgency(t *testing.T) {
 		require.Equal(t, 10, stops)
 	})
 }
+
+func TestAnAttemptThatWasHeldBackAndNotSentDoesNotCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var attempts []int
+		hc := &http.Client{Timeout: 5 * time.Second, Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			attempt, _ := pipelines.AttemptFromContext(req.Context())
+			attempts = append(attempts, attempt)
+			if time.Since(begin) < time.Minute {
+				resp := respond(req, 429, "")
+				resp.Header.Set("Retry-After", "50")
+				return resp, nil
+			}
+			return respond(req, 200, `{}`), nil
+		})}
+		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithRetry(pipelines.RetryPolicy{MaxQuotaWait: time.Hour}))
+		_, err := c.Pipelines.Get(t.Context(), repo, "1")
+		require.NoError(t, err)
+		require.Equal(t, []int{1, 2, 3}, attempts)
+	})
+}
+
+func TestTheNextGoesAheadWhereTheFirstHasNoCredentials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quota{usedUp: true, after: "30"}
+		var tokens atomic.Int32
+		source := tokenSource(func() (*oauth2.Token, error) {
+			if tokens.Add(1) == 2 {
+				return nil, errors.New("no token")
+			}
+			return &oauth2.Token{AccessToken: "a"}, nil
+		})
+		c := quotaClient(t, q, pipelines.WithTokenSource(source))
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() { _, _ = c.Pipelines.Get(t.Context(), repo, "1") })
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(40 * time.Second)
+		synctest.Wait()
+		require.Len(t, q.refused, 2, "the one that came before, and one that goes ahead")
+		q.set(false)
+		wg.Wait()
+	})
+}

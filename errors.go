@@ -197,7 +197,7 @@ func (e *APIError) Is(target error) bool {
 var notFoundKey = regexp.MustCompile(`^[a-z-]+\.([a-z-]+?)(-id|-uuid)?\.not-found$`)
 
 // notFoundMessage matches a message about a repository or a workspace that is missing or hidden.
-var notFoundMessage = regexp.MustCompile(`(?i)^(repository) \S+/\S+ (?:not found|does not exist)|^(workspace) \S+ (?:not found|does not exist)|^no (workspace|repository) with|access to this (repository) or it no longer exists`)
+var notFoundMessage = regexp.MustCompile(`(?i)^(repository) \S+/\S+ (?:not found|does not exist)|^(workspace) \S+ (?:not found|does not exist)|^no (workspace|repository) with|access to this (repository) or it no longer exists|requested (repository) either does not exist`)
 
 // NotFound returns the kind of resource that the service names as not found: "repository", "pipeline", "step", "variable" or
 // another of its words. It returns "" if the status is not 404, or if the service names none. Such a 404 may also mean that the

@@ -82,6 +82,7 @@ func TestAnErrorSaysWhatWasNotFound(t *testing.T) {
 		`{"type":"error","error":{"message":"Repository variable not found"}}`:                                                        "",
 		`{"type":"error","error":{"message":"Repository acme/site not found"}}`:                                                       "repository",
 		`{"type":"error","error":{"message":"You may not have access to this repository or it no longer exists in this workspace."}}`: "repository",
+		`{"type":"error","error":{"message":"The requested repository either does not exist or you do not have access."}}`:            "repository",
 		`{"type":"error","error":{"message":"No workspace with identifier 'acme'."}}`:                                                 "workspace",
 		`{"type":"error","error":{"message":"Resource not found"}}`:                                                                   "",
 		`<html>`: "",

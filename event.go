@@ -16,11 +16,13 @@ const (
 	EventProblem  EventKind = "problem"  // following fails: Err is set
 )
 
-// Event is a change of a pipeline that is followed. Kind says which of the other fields are set; Repo and Cursor always are.
+// Event is a change of a pipeline that is followed. Kind says which of the other fields are set; Repo, ID and Cursor always
+// are.
 type Event struct {
 	Kind         EventKind
 	Repo         Repo
-	PipelineUUID string // empty: not known yet, as nothing of it was found
+	ID           string // the run's UUID or build number, as it was given to [Follower.Add] or [PipelinesService.Watch]
+	PipelineUUID string // empty: not known yet, because the run was named by its number and hasn't been found
 
 	Pipeline *Pipeline // its state has changed
 	Step     *Step     // its state has changed, or its log has grown by Log
@@ -56,6 +58,7 @@ func (e Event) LogValue() slog.Value {
 // LogSelection says what of the logs is followed: [LogsAll], [LogsNone], or the end of the logs of failed steps by [LogsTail].
 type LogSelection int
 
+// The selections that need no number.
 const (
 	LogsAll  LogSelection = 0  // every byte of every log
 	LogsNone LogSelection = -1 // no logs

@@ -158,6 +158,8 @@ func ExamplePipelinesService_Watch() {
 			if e.Pipeline.State.Done() {
 				fmt.Println(e.Pipeline.State)
 			}
+		case pipelines.EventProblem: // it goes on
+			log.Printf("following fails since %v: %v", e.FailingSince, e.Err)
 		}
 	}
 	// Output:

@@ -84,6 +84,8 @@ func (f *Follower) Add(repo Repo, id string, after Cursor) error {
 	run := &followedRun{repo: repo, id: id, cursor: after}
 	if after.told != nil {
 		run.uuid = after.told.UUID
+	} else if strings.HasPrefix(braced(id), "{") {
+		run.uuid = braced(id)
 	}
 	f.runs = append(f.runs, run)
 	select {
@@ -162,7 +164,7 @@ func (f *Follower) Events(ctx context.Context) iter.Seq2[*Event, error] {
 		}
 		s := newFollowingSession(ctx)
 		defer f.end(s)
-		if err := f.run(s, yield); err != nil {
+		if err := f.run(s, yield); err != nil { //nolint:contextcheck // the session has the context
 			yield(nil, err)
 		}
 	}
@@ -224,7 +226,7 @@ func (f *Follower) startAll(s *followingSession) {
 }
 
 func (f *Follower) start(s *followingSession, run *followedRun) {
-	ctx, cancel := context.WithCancel(s.ctx)
+	ctx, cancel := context.WithCancel(s.ctx) // Remove ends it
 	o := followOptions{
 		method: "Follower.Events", selection: f.options.Logs, withoutSteps: f.options.WithoutSteps, interval: sharedInterval,
 		after: run.cursor, tolerate: f.options.Tolerate, until: func(p *Pipeline) bool { return p.State.Done() },
@@ -247,8 +249,8 @@ func (f *Follower) take(d delivery) *Event {
 	run, e := f.runs[i], d.event
 	if d.err != nil {
 		e = &Event{
-			Kind: EventProblem, Repo: run.repo, PipelineUUID: run.uuid, Err: d.err, FailingSince: d.run.patience.failures.Since(),
-			Last: true, Cursor: run.cursor,
+			Kind: EventProblem, Repo: run.repo, ID: run.id, PipelineUUID: run.uuid, Err: d.err,
+			FailingSince: d.run.patience.failures.Since(), Last: true, Cursor: run.cursor,
 		}
 	}
 	if e == nil || e.Last {

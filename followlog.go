@@ -156,10 +156,10 @@ func (f *LogFollower) poll() error {
 	if _, err := f.line.Next(f.log.Context(), nil, claim); err != nil {
 		return f.log.Wrap(err)
 	}
-	defer f.line.Done()
 	f.last = time.Now()
 	if pollStep {
 		step, err := f.getStep(f.log.Context())
+		f.line.Done(f.patience.isOutage(err))
 		if err != nil {
 			return f.observe(err)
 		}
@@ -195,6 +195,7 @@ func (f *LogFollower) delay() time.Duration {
 // pollLog opens the log at the place where it ended before.
 func (f *LogFollower) pollLog() error {
 	err := f.log.Poll(f.stepEnded())
+	f.line.Done(f.patience.isOutage(err))
 	if err == nil {
 		f.found, f.logAbsence, f.complete = true, poll.Absence{}, f.stepEnded()
 		return f.observe(nil)

@@ -20,6 +20,7 @@ const (
 	tolerance      = 30 * time.Minute // of failures, by default
 	quotaTolerance = 2 * time.Hour    // of a used-up quota, by default: it is one of a rolling hour
 	quotaDelay     = 5 * time.Minute  // some of the quota comes back in this time
+	goneDelay      = 10 * time.Minute // between polls for what hasn't been found for long
 	longestDelay   = 2 * time.Hour    // a longer Retry-After is not believed
 )
 
@@ -83,20 +84,25 @@ func (p *patience) observe(ctx context.Context, err error, seen bool) error {
 	case !isNotFound(err) && !p.temporary(err):
 		return err
 	}
-	p.failures.Add(delayOf(err))
+	p.failures.Add(p.delay(err))
 	if !p.tolerate(err, time.Since(p.failures.Since())) {
 		return err
 	}
 	return nil
 }
 
-// delayOf returns how long the error asks to wait.
-func delayOf(err error) time.Duration {
+// delay returns how long to wait at least after err.
+func (p *patience) delay(err error) time.Duration {
 	asked := min(retryAfterOf(err), longestDelay)
-	if asked <= 0 && errors.Is(err, ErrRateLimited) {
+	switch {
+	case asked > 0:
+		return asked
+	case errors.Is(err, ErrRateLimited):
 		return quotaDelay
+	case isNotFound(err) && p.failures.Last() && time.Since(p.failures.Since()) > tolerance: // it hardly comes back
+		return goneDelay
 	}
-	return asked
+	return 0
 }
 
 func retryAfterOf(err error) time.Duration {
@@ -137,6 +143,15 @@ func (p *patience) temporary(err error) bool {
 		return false
 	}
 	return !permanent(err)
+}
+
+// isOutage reports whether err says that the service fails as a whole.
+func (p *patience) isOutage(err error) bool {
+	var apiErr *APIError
+	if err == nil || !p.temporary(err) {
+		return false
+	}
+	return !errors.As(err, &apiErr) || errors.Is(err, ErrServer)
 }
 
 // isUnauthorized reports whether the API refused a token. A refusal of the token endpoint is one of the credentials themselves.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,6 +41,8 @@ type runFollower struct {
 	patience  patience
 	problem   bool      // an event says that following fails
 	notBefore time.Time // no poll comes earlier: a failure delays all
+
+	inconclusive bool // the last poll found no log, which says nothing about whether following fails
 
 	pipelineTarget pollTarget
 	stepsTarget    pollTarget
@@ -88,6 +91,9 @@ func (c *Client) newRunFollower(
 		own.join(w.member)
 	}
 	w.told.Repo, w.pausedSteps = repo, w.told.Paused
+	if w.told.UUID == "" && strings.HasPrefix(braced(id), "{") {
+		w.told.UUID = braced(id)
+	}
 	w.opts = append(slices.Clip(o.opts), w.patience.charge(w.line))
 	w.pipelineTarget = pollTarget{poll: w.pollPipeline, class: poll.State, interval: o.interval}
 	w.stepsTarget = pollTarget{poll: w.pollSteps, class: poll.State, interval: stepsInterval}
@@ -143,9 +149,15 @@ func (w *runFollower) pollNext() error {
 }
 
 func (w *runFollower) pollOne(target *pollTarget) error {
+	w.inconclusive = false
 	changed, err := w.locked(target.poll)
-	w.line.Done()
+	w.line.Done(w.patience.isOutage(err))
 	target.last = time.Now()
+	if err == nil && w.inconclusive {
+		target.interval.Update(false)
+		w.setDue(target)
+		return nil
+	}
 	if ended := w.patience.observe(w.ctx, err, w.told.State != nil || w.pipeline != nil); ended != nil {
 		return ended
 	}
@@ -304,8 +316,8 @@ func (w *runFollower) pollPipeline() (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	changed = !w.told.is(p.State.String()) || w.newPause(w.summarize().paused)
 	w.pipeline = p
+	changed = !w.told.is(p.State.String()) || w.newPause(w.summarize().paused)
 	w.told.UUID, w.told.BuildNumber = p.UUID, p.BuildNumber
 	switch {
 	case !changed:
@@ -372,12 +384,12 @@ func (w *runFollower) emitProblem(err error) error {
 
 // send emits an event, with what all events have.
 func (w *runFollower) send(e *Event) error {
-	e.Repo, e.PipelineUUID, e.Cursor = w.repo, w.told.UUID, w.cursor()
+	e.Repo, e.ID, e.PipelineUUID, e.Cursor = w.repo, w.id, w.told.UUID, w.cursor()
 	return w.emit(e)
 }
 
 func (w *runFollower) cursor() Cursor {
-	if w.told.UUID == "" && w.told.BuildNumber == 0 {
+	if w.told.State == nil && len(w.told.Steps) == 0 { // nothing was told
 		return w.after
 	}
 	return Cursor{Cursor{w.told}.clone()}

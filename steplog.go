@@ -104,7 +104,7 @@ func (w *runFollower) readLog(l *stepLog) (grown, found bool, err error) {
 		grown, err = w.sendRest(l)
 	}
 	if isNotFound(err) { // not yet, or never
-		l.upToDate = true
+		l.upToDate, w.inconclusive = true, true
 		return false, false, nil
 	}
 	l.upToDate = err == nil
@@ -131,9 +131,9 @@ func (w *runFollower) sendTail(l *stepLog) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
 	l.found = true
 	tail, err := io.ReadAll(log)
+	_ = log.Close()
 	if err != nil || len(tail) == 0 {
 		return err
 	}

@@ -273,7 +273,7 @@ func TestPollingWatchesAShortRun(t *testing.T) {
 // changed returns when the state in an event began. It returns false for states from before the watch.
 func changed(e *pipelines.Event, created time.Time, script pipelinestest.Script) (time.Time, bool) {
 	switch e.Kind {
-	case pipelines.EventLog:
+	case pipelines.EventLog, pipelines.EventProblem:
 	case pipelines.EventPipeline:
 		switch e.Pipeline.State.String() {
 		case "PENDING":

@@ -16,10 +16,10 @@ func TestTheDelayAfterAFailureDoublesUpToAMinute(t *testing.T) {
 		for range 2 {
 			require.False(t, f.Last())
 			begin := time.Now()
-			for _, want := range []time.Duration{4, 8, 16, 32, 60, 60} {
+			for _, want := range []int{4, 8, 16, 32, 60, 60} {
 				f.Add(0)
 				require.True(t, f.Last())
-				require.Equal(t, want*time.Second, f.Delay())
+				require.Equal(t, time.Duration(want)*time.Second, f.Delay())
 				require.Equal(t, begin, f.Since())
 				time.Sleep(f.Delay())
 			}

@@ -1,3 +1,6 @@
+// Package poll says when to poll: which of many polls comes next within one budget of requests, and at intervals that grow while
+// nothing changes or polls fail. It sends nothing itself. A [Scheduler] is safe for concurrent use; the other types are for one
+// goroutine at a time.
 package poll
 
 import (
@@ -15,6 +18,9 @@ const (
 	debt         = 8  // requests that urgent polls may take before the budget has them
 	maxAdmitting = 4  // polls that wait to be sent at a time, so that what isn't a poll waits for few
 	logWeight    = .1 // of a log's waiting time against a state's
+
+	outageFailures = 4                // in a row, after which polls become rare
+	longestSlow    = 30 * time.Second // between two of them
 
 	longestHold = time.Hour
 )
@@ -52,7 +58,9 @@ type Scheduler struct {
 	admitting int     // lines whose poll is granted, and not yet sent
 	timer     *time.Timer
 
-	held     time.Time // nothing is granted before
+	failures int       // in a row, of polls of any line
+	slow     time.Time // nothing is granted before, because the service seems to fail
+	held     time.Time // nothing is granted before, because the service refused a poll
 	refusals int       // in a row
 	sent     int       // polls since the last refusal
 	lowered  int       // how often the budget was halved
@@ -199,7 +207,7 @@ func (l *Line) Next(ctx context.Context, wake <-chan struct{}, claims ...Claim) 
 		return l.leave(), nil
 	case <-ctx.Done():
 		if l.leave() != Woken {
-			l.Done()
+			l.Done(false)
 		}
 		return Woken, ctxtime.Err(ctx)
 	}
@@ -258,18 +266,36 @@ func (l *Line) Sent() {
 	}
 }
 
-// Done ends a granted poll. If it needed no request, it costs nothing.
-func (l *Line) Done() {
+// Done ends a granted poll. If it needed no request, it costs nothing. Failed says that the service as a whole seems to fail: after
+// some of these in a row, polls become rare until one succeeds, whichever line's it is.
+func (l *Line) Done(failed bool) {
 	s := l.scheduler
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !l.prepaid {
+		s.observe(failed)
 		return
 	}
 	l.prepaid = false
 	s.admitting--
 	l.take(time.Now(), -1)
 	s.dispatch()
+}
+
+// observe takes the result of a poll that was sent.
+func (s *Scheduler) observe(failed bool) {
+	if !failed {
+		if s.slow.After(time.Now()) {
+			s.slow = time.Time{}
+			defer s.dispatch()
+		}
+		s.failures = 0
+		return
+	}
+	s.failures++
+	if n := s.failures - outageFailures; n > 0 {
+		s.slow = time.Now().Add(min(MinInterval<<min(n, 10), longestSlow))
+	}
 }
 
 // Fill returns how full the line's pace is, from 0 to 1.
@@ -363,6 +389,7 @@ func (c Claim) value(now time.Time) float64 {
 		return urgent + value
 	case Log:
 		return logWeight * value
+	case State:
 	}
 	return value
 }
@@ -375,8 +402,9 @@ func (s *Scheduler) earliest(l *Line, c Claim) time.Time {
 		ofBudget, ofPace = 1-debt, 1
 	case Log:
 		ofBudget = 1 + reserve
+	case State:
 	}
-	at := latest(latest(c.Due, s.held), s.budget.when(ofBudget))
+	at := latest(latest(c.Due, latest(s.held, s.slow)), s.budget.when(ofBudget))
 	return latest(at, l.pace.bucket.when(ofPace))
 }
 

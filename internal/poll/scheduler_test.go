@@ -24,7 +24,7 @@ func look(t *testing.T, l *poll.Line, c poll.Claim) time.Time {
 	require.NoError(t, err)
 	require.NoError(t, l.Pay(t.Context()))
 	l.Sent()
-	l.Done()
+	l.Done(false)
 	return time.Now()
 }
 
@@ -68,7 +68,7 @@ func TestAllLinesKeepToOneBudget(t *testing.T) {
 					sent = append(sent, time.Now())
 					mu.Unlock()
 					l.Sent()
-					l.Done()
+					l.Done(false)
 				}
 			})
 		}
@@ -159,7 +159,7 @@ func TestAPollThatIsWokenOrNeedsNoRequestCostsNothing(t *testing.T) {
 		for range 100 {
 			_, err := l.Next(t.Context(), nil, state(time.Minute))
 			require.NoError(t, err)
-			l.Done()
+			l.Done(false)
 		}
 		wake := make(chan struct{}, 1)
 		wake <- struct{}{}
@@ -186,7 +186,7 @@ func TestRequestsThatFollowFromAPollWaitForTheBudgetToo(t *testing.T) {
 		require.Zero(t, time.Since(start))
 		require.NoError(t, l.Pay(t.Context()))
 		require.InDelta(t, 15*time.Second, time.Since(start), float64(slack))
-		l.Done()
+		l.Done(false)
 	})
 }
 
@@ -216,13 +216,13 @@ func TestFewPollsWaitToBeSentAtATime(t *testing.T) {
 		default:
 		}
 		first[0].Sent()
-		first[1].Done()
+		first[1].Done(false)
 		<-granted
 		<-granted
 		cancel()
 		synctest.Wait()
 		for _, l := range lines {
-			l.Done()
+			l.Done(false)
 		}
 	})
 }
@@ -243,6 +243,40 @@ func TestARefusalHoldsAllPollsAndHalvesTheBudget(t *testing.T) {
 		before := time.Now()
 		require.InDelta(t, time.Second, look(t, l, state(time.Hour)).Sub(before), float64(slack), "the whole rate again")
 	})
+}
+
+func TestPollsBecomeRareWhileTheServiceFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := poll.NewScheduler(100_000, true)
+		fails := true
+		var sent []time.Duration
+		start := time.Now()
+		for range 12 {
+			l := s.NewPace(100_000, false).NewLine() // each by another
+			_, err := l.Next(t.Context(), nil, state(time.Minute))
+			require.NoError(t, err)
+			l.Sent()
+			sent = append(sent, time.Since(start))
+			l.Done(fails)
+		}
+		require.Equal(t, []time.Duration{0, 0, 0, 0, 0, 4, 12, 28, 58, 88, 118, 148}, inSeconds(sent))
+		fails = false
+		l := s.NewPace(100_000, false).NewLine()
+		for range 3 {
+			_, err := l.Next(t.Context(), nil, state(time.Minute))
+			require.NoError(t, err)
+			l.Sent()
+			l.Done(fails)
+		}
+		require.Equal(t, 178*time.Second, time.Since(start), "one has succeeded")
+	})
+}
+
+func inSeconds(all []time.Duration) []time.Duration {
+	for i := range all {
+		all[i] /= time.Second
+	}
+	return all
 }
 
 func TestRefusalsWithoutATimeHoldPollsEverLonger(t *testing.T) {

@@ -1,0 +1,107 @@
+package pipelines_test
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/time/rate"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+func TestAStopWaitsForFewPollsThoughTheLimiterIsSlow(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, _ *pipelines.Client) {
+		c := srv.Client(pipelines.WithLimiter(rate.NewLimiter(rate.Every(10*time.Second), 1)))
+		ctx, cancel := context.WithCancel(t.Context())
+		var waiting sync.WaitGroup
+		for range 200 {
+			id := startAt(t, srv.Client(), r, pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build", Duration: 24 * time.Hour}}})
+			waiting.Go(func() {
+				_, err := c.Pipelines.Wait(ctx, repo, id, nil)
+				assert.ErrorIs(t, err, context.Canceled)
+			})
+		}
+		time.Sleep(time.Hour)
+		begin := time.Now()
+		require.NoError(t, c.Pipelines.Stop(t.Context(), repo, "1"))
+		require.LessOrEqual(t, time.Since(begin), 50*time.Second, "four polls are before it, and 10 seconds between two requests")
+		cancel()
+		waiting.Wait()
+	})
+}
+
+// followedFor follows 60 runs in repositories of their own for some hours and returns how many requests arrived and were refused.
+func followedFor(t *testing.T, srv *pipelinestest.Server, d time.Duration, opts ...pipelines.Option) (sent, refused int) {
+	t.Helper()
+	c := srv.Client(opts...)
+	f := newFollower(t, c, nil)
+	for range 60 {
+		r := srv.AddRepository("acme", "site-"+time.Now().Format("150405.000"))
+		following(t, f, r.Repo(), startAt(t, c, r, pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build", Duration: 2 * d}}}))
+		time.Sleep(time.Millisecond)
+	}
+	srv.ClearRequests()
+	ctx := after(t, d)
+	for range f.Events(ctx) { //nolint:revive // only requests count
+	}
+	for _, req := range srv.Requests() {
+		if sent++; req.Status == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	return sent, refused
+}
+
+func TestFollowingUsesTheQuotaThatTheServiceTells(t *testing.T) {
+	for name, tc := range map[string]struct {
+		quota       int
+		opts        []pipelines.Option
+		least, most int // in two hours
+	}{
+		"more than usual":              {10_000, nil, 6000, 17_500},
+		"less than usual":              {200, nil, 200, 370},
+		"not told":                     {10_000, []pipelines.Option{pipelines.WithBasicAuth("me@example.com", "token")}, 1500, 1850},
+		"more than the program allows": {10_000, []pipelines.Option{pipelines.WithFollowBudget(100)}, 180, 215},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := pipelinestest.NewServer(pipelinestest.WithQuota(tc.quota))
+				defer srv.Close()
+				sent, refused := followedFor(t, srv, 2*time.Hour, tc.opts...)
+				require.Zero(t, refused)
+				require.GreaterOrEqual(t, sent, tc.least)
+				require.LessOrEqual(t, sent, tc.most)
+			})
+		})
+	}
+}
+
+func TestA429LowersTheBudgetOfFollowing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer(pipelinestest.WithQuota(300)) // which it doesn't tell
+		defer srv.Close()
+		sent, refused := followedFor(t, srv, 10*time.Hour, pipelines.WithBasicAuth("me@example.com", "token"))
+		require.GreaterOrEqual(t, sent, 1500)
+		require.LessOrEqual(t, refused, 100, "of %d", sent)
+	})
+}
+
+func TestAnOutageCostsFewRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer()
+		defer srv.Close()
+		time.AfterFunc(time.Hour, func() {
+			srv.ClearRequests()
+			srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Status: 503})
+		})
+		sent, _ := followedFor(t, srv, 2*time.Hour)
+		require.LessOrEqual(t, sent, 150, "of 60 runs in an hour")
+	})
+}

@@ -21,7 +21,7 @@ type board struct {
 	follower *pipelines.Follower
 	screen   *screen
 	stdin    io.Reader
-	tail     int // lines of the logs of failed steps
+	options  *options
 
 	mu       sync.Mutex
 	repos    []*repository
@@ -60,7 +60,7 @@ func newBoard(client *pipelines.Client, repos []pipelines.Repo, o *options, env 
 		return nil, err
 	}
 	b := &board{
-		client: client, follower: follower, tail: o.tail, memories: memories, byRepo: map[pipelines.Repo]*repository{},
+		client: client, follower: follower, options: o, memories: memories, byRepo: map[pipelines.Repo]*repository{},
 		screen: &screen{out: env.Stdout, size: env.Size, colours: env.Colours}, stdin: env.Stdin,
 	}
 	for _, repo := range repos {
@@ -154,7 +154,7 @@ func (b *board) find(r *repository, p *pipelines.Pipeline) error {
 	switch {
 	case t == nil || t.Ended:
 		return nil
-	case p.State.Done() && (b.tail == 0 || p.State.Succeeded()):
+	case p.State.Done() && (b.options.tail == 0 || p.State.Succeeded()):
 		b.follower.Remove(r.repo, p.UUID)
 		b.tellEnd(r, p, t)
 		return nil

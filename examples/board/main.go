@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -44,6 +45,7 @@ type options struct {
 	workspace string
 	state     string
 	tail      int
+	quota     int // requests an hour
 	demo      bool
 }
 
@@ -53,6 +55,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.StringVar(&o.workspace, "workspace", "", "all repositories that this `WORKSPACE` has now")
 	flags.StringVar(&o.state, "state", "", "the `FILE` that remembers what was told; one board a file")
 	flags.IntVar(&o.tail, "tail", 0, "print the last `LINES` of the logs of failed steps too, which takes more requests")
+	flags.IntVar(&o.quota, "quota", 1000, "send at most this many `REQUESTS` an hour; the service allows 1,000, for others with the same credentials too")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	cli.SetUsage(flags, intro, scopes, statuses)
 	return flags
@@ -72,6 +75,8 @@ func (o *options) check(flags *flag.FlagSet) error {
 		return empty
 	case o.tail < 0:
 		return errors.New("-tail is negative")
+	case o.quota < 100:
+		return errors.New("-quota is below 100, which is too little to follow anything")
 	case o.demo && (named || o.state != ""):
 		return errors.New("the demo has repositories of its own, and nothing to remember: -demo goes with -tail only")
 	case named && !cli.HasCredentials():
@@ -91,6 +96,10 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	if err := o.check(flags); err != nil {
 		return env.Usage(program, err)
 	}
+	if cli.IsDemo(o.demo) {
+		o.quota = demoQuota
+	}
+	env.Options = append(slices.Clip(env.Options), pipelines.WithFollowBudget(o.budget()))
 	var d demo
 	client, isDemo, end, err := env.Connect(program, o.demo, d.seed, pipelinestest.WithQuota(demoQuota))
 	if err != nil {

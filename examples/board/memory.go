@@ -103,7 +103,7 @@ func (m *memories) store() error {
 	if m.file == "" {
 		return nil
 	}
-	text, err := json.MarshalIndent(m.all, "", " ")
+	text, err := json.Marshal(m.all)
 	if err != nil || bytes.Equal(text, m.stored) {
 		return err
 	}

@@ -109,6 +109,9 @@ func (s *screen) layOut(cells [][]string, columns int) []string {
 		var b strings.Builder
 		left := columns
 		for i, cell := range row {
+			if left <= 0 {
+				break
+			}
 			text := cli.Fit(cell, widths[i])
 			if i < len(row)-1 {
 				text = cli.Pad(text, widths[i]) + "  "

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -12,8 +13,10 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
+// The quota is divided: 35 % for finding runs by their lists, 55 % for following them. The rest is for the first lists after a start.
 const (
-	usualQuota = 1000            // requests an hour, where the service tells no other limit
+	findShare, followShare = 35, 55
+
 	firstLists = 60              // read at once
 	shortest   = 5 * time.Second // between two lists of one repository
 
@@ -25,28 +28,22 @@ const (
 const listed = "size,next,values.uuid,values.build_number,values.state,values.created_on,values.completed_on,values.duration_in_seconds," +
 	"values.target.type,values.target.ref_type,values.target.ref_name,values.target.source,values.creator.display_name"
 
-// quota returns the limit that the service has told, or the usual one.
-func (b *board) quota() int {
-	if limit := b.client.Quota().Limit; limit > 0 {
-		return limit
-	}
-	return usualQuota
-}
+// lists returns how many lists are read an hour.
+func (o *options) lists() float64 { return float64(o.quota) * findShare / 100 }
 
-// lists returns how many lists the board reads an hour: half of the quota is for finding runs, the other for following them.
-func (b *board) lists() float64 { return float64(b.quota()) / 2 }
+// budget returns how many requests an hour follow runs.
+func (o *options) budget() int { return max(1, o.quota*followShare/100) }
 
 // interval is the time from one list of a repository to the next, on average.
 func (b *board) interval() time.Duration {
-	each := time.Duration(float64(len(b.repos)) / b.lists() * float64(time.Hour))
+	each := time.Duration(float64(len(b.repos)) / b.options.lists() * float64(time.Hour))
 	return max(each, shortest)
 }
 
 // sweep finds runs by reading lists, one repository after the other, until ctx ends.
 func (b *board) sweep(ctx context.Context) error {
-	pace := rate.NewLimiter(0, firstLists)
+	pace := rate.NewLimiter(rate.Limit(b.options.lists()/time.Hour.Seconds()), firstLists)
 	for {
-		pace.SetLimit(rate.Limit(b.lists() / time.Hour.Seconds()))
 		if err := sleepUntil(ctx, time.Now().Add(pace.Reserve().Delay())); err != nil {
 			return err
 		}
@@ -77,7 +74,7 @@ func (b *board) next() (r *repository, due time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	r = slices.MaxFunc(b.repos, func(a, b *repository) int { return int(math.Copysign(1, a.urgency(now)-b.urgency(now))) })
+	r = slices.MaxFunc(b.repos, func(a, b *repository) int { return cmp.Compare(a.urgency(now), b.urgency(now)) })
 	return r, r.looked.Add(shortest)
 }
 

@@ -154,9 +154,12 @@ func (b *board) problems() []string {
 
 // summary describes the board and its quota.
 func (b *board) summary() string {
-	text := fmt.Sprintf("%d repositories, each read about every %s; %d runs are followed; quota %d an hour",
-		len(b.repos), b.interval().Round(time.Second), b.follower.Len(), b.quota())
 	q := b.client.Quota()
+	text := fmt.Sprintf("%d repositories, each read about every %s; %d runs are followed; at most %d requests an hour",
+		len(b.repos), b.interval().Round(time.Second), b.follower.Len(), b.options.quota)
+	if q.Limit > 0 {
+		text += fmt.Sprintf(" of the service's %d", q.Limit)
+	}
 	switch {
 	case !q.HeldUntil.IsZero():
 		text += ", used up: waiting until " + q.HeldUntil.Local().Format(time.TimeOnly)

@@ -44,7 +44,7 @@ func (f *follower) follow(ctx context.Context) error {
 	defer f.screen.keepProgress()()
 	f.screen.setProgress(f.progress()...)
 	f.print()
-	for e, err := range f.client.Pipelines.Watch(ctx, f.repo, f.pipeline.UUID, nil) {
+	for e, err := range f.client.Pipelines.Watch(ctx, f.repo, f.pipeline.UUID, f.watchOptions()) {
 		if err != nil {
 			f.flush()
 			return err
@@ -56,6 +56,15 @@ func (f *follower) follow(ctx context.Context) error {
 	return nil
 }
 
+// watchOptions has failures that may pass tolerated until the timeout.
+func (f *follower) watchOptions() *pipelines.WatchOptions {
+	o := &pipelines.WatchOptions{Tolerate: func(error, time.Duration) bool { return true }}
+	if f.options.quiet {
+		o.Logs = pipelines.LogsTail(tailLines)
+	}
+	return o
+}
+
 func (f *follower) take(e *pipelines.Event) {
 	switch e.Kind {
 	case pipelines.EventPipeline:
@@ -64,7 +73,15 @@ func (f *follower) take(e *pipelines.Event) {
 		f.stepChanged(e.Step)
 	case pipelines.EventLog:
 		f.step(e.Step).log.write(e.Log)
+	case pipelines.EventProblem:
+		f.troubled(e)
 	}
+}
+
+// troubled prints that following fails. It goes on, and the next event shows that it works again.
+func (f *follower) troubled(e *pipelines.Event) {
+	f.addState(f.screen.colour.Paint(cli.Bold, cli.Pad("pipeline", f.columns)), "can't be followed",
+		" since "+cli.Clock(e.FailingSince.Sub(f.screen.start))+", trying again: "+f.text(cli.Message(e.Err)))
 }
 
 func (f *follower) pipelineChanged(p *pipelines.Pipeline) {
@@ -148,6 +165,9 @@ func (f *follower) addLine(s *step, line string) {
 		s.tail = slices.Delete(s.tail, 0, 1)
 	}
 	s.tail = append(s.tail, line)
+	if f.options.quiet { // the report has it
+		return
+	}
 	f.add(f.screen.colour.Paint(s.colour, cli.Pad(s.label, f.columns)+" │"), line)
 }
 

@@ -32,12 +32,13 @@ type board struct {
 
 // repository is one on the board.
 type repository struct {
-	repo    pipelines.Repo
-	memory  *memory                        // nil: its list was never read
-	runs    map[string]*pipelines.Pipeline // to show, by UUID
-	newest  time.Time                      // when the newest run was created
-	looked  time.Time                      // when its list was last requested
-	problem *problem
+	repo     pipelines.Repo
+	memory   *memory                        // nil: its list was never read
+	runs     map[string]*pipelines.Pipeline // to show, by UUID
+	branches map[string]*pipelines.Pipeline // the newest run of each
+	newest   time.Time                      // when the newest run was created
+	looked   time.Time                      // when its list was last requested
+	problem  *problem
 }
 
 // problem is why a repository can't be read or a run can't be followed.
@@ -64,7 +65,9 @@ func newBoard(client *pipelines.Client, repos []pipelines.Repo, o *options, env 
 		screen: &screen{out: env.Stdout, size: env.Size, colours: env.Colours}, stdin: env.Stdin,
 	}
 	for _, repo := range repos {
-		r := &repository{repo: repo, memory: memories.all[repo], runs: map[string]*pipelines.Pipeline{}}
+		r := &repository{
+			repo: repo, memory: memories.all[repo], runs: map[string]*pipelines.Pipeline{}, branches: map[string]*pipelines.Pipeline{},
+		}
 		b.repos = append(b.repos, r)
 		b.byRepo[repo] = r
 	}
@@ -96,10 +99,14 @@ func (b *board) run(ctx context.Context) error {
 	return nil
 }
 
-// tick looks every second at what following has seen, and keeps durations up to date.
+// tick looks now and then at what following has seen. On a terminal, where it keeps durations up to date, that is every second.
 func (b *board) tick(ctx context.Context) error {
+	each := 5 * time.Second
+	if b.screen.size != nil {
+		each = time.Second
+	}
 	for {
-		if err := sleepUntil(ctx, time.Now().Add(time.Second)); err != nil {
+		if err := sleepUntil(ctx, time.Now().Add(each)); err != nil {
 			return err
 		}
 		if err := b.takeLatest(); err != nil {
@@ -114,8 +121,8 @@ func (b *board) takeLatest() error {
 	defer b.mu.Unlock()
 	finish := b.redraw
 	for _, r := range b.repos {
-		for _, known := range r.newestOfBranches() {
-			p, _ := b.follower.Latest(r.repo, known.Target.RefName)
+		for branch := range r.branches {
+			p, _ := b.follower.Latest(r.repo, branch)
 			if p == nil || r.memory == nil || !r.memory.isNews(p) {
 				continue
 			}
@@ -176,11 +183,11 @@ func (b *board) handle(e *pipelines.Event) error {
 	}
 	b.solved(r)
 	t.Cursor = e.Cursor
-	switch e.Kind {
-	case pipelines.EventPipeline:
+	if e.Kind == pipelines.EventPipeline {
 		r.show(e.Pipeline)
 		b.tellState(r, e.Pipeline, t)
-	case pipelines.EventLog:
+	}
+	if e.Kind == pipelines.EventLog {
 		b.tellTail(r, e, t)
 	}
 	return b.done()

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,10 +29,10 @@ type simulation struct {
 	t      *testing.T
 	random *rand.Rand
 	repos  []*pipelinestest.Repository
-	began  map[string]time.Time // of runs, by description
-	end    map[string]time.Time
-	out    string // of all runs of the program
-	state  string // file
+	mu     sync.Mutex
+	end    map[string]time.Time // of runs, by description
+	out    string               // of all runs of the program
+	state  string               // file
 }
 
 func simulate(t *testing.T, seed uint64, repos int, do func(*simulation)) {
@@ -39,7 +40,7 @@ func simulate(t *testing.T, seed uint64, repos int, do func(*simulation)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &simulation{
 			t: t, Fixture: clitest.New(t, run, pipelinestest.WithQuota(1000)), random: rand.New(rand.NewPCG(seed, 1)),
-			began: map[string]time.Time{}, end: map[string]time.Time{}, state: filepath.Join(t.TempDir(), "board.json"),
+			end: map[string]time.Time{}, state: filepath.Join(t.TempDir(), "board.json"),
 		}
 		for i := range repos {
 			r := s.AddRepository("acme", fmt.Sprint("site-", i))
@@ -62,7 +63,9 @@ func (s *simulation) starts(n int, within time.Duration) {
 		time.AfterFunc(at, func() {
 			p := r.AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{step}}, time.Now())
 			name := fmt.Sprintf("build %d of %s on main", p.BuildNumber, r.Repo())
-			s.began[name], s.end[name] = time.Now(), time.Now().Add(length)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.end[name] = time.Now().Add(length)
 		})
 	}
 }
@@ -81,6 +84,8 @@ var endLine = regexp.MustCompile(`(?m)^(\S+ \S+)  (build \d+ of \S+ on main): (S
 // ages returns how long after the ends of runs they were told, and requires that each was told once, and nothing else.
 func (s *simulation) ages() []time.Duration {
 	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	told := map[string]int{}
 	var ages []time.Duration
 	for _, m := range endLine.FindAllStringSubmatch(s.out, -1) {
@@ -115,10 +120,10 @@ func (s *simulation) refused() (refused, busiest int) {
 
 func TestTheEndOfEachRunIsToldOnceHoweverOftenTheBoardIsRestarted(t *testing.T) {
 	for seed := range uint64(2) {
-		simulate(t, seed, 20, func(s *simulation) {
+		simulate(t, seed, 12, func(s *simulation) {
 			s.show(time.Minute, "") // what is there already is no news
-			s.starts(60, 2*time.Hour)
-			for until := time.Now().Add(2 * time.Hour); time.Now().Before(until); {
+			s.starts(40, 90*time.Minute)
+			for until := time.Now().Add(90 * time.Minute); time.Now().Before(until); {
 				flags := ""
 				if seed%2 == 1 {
 					flags = "-tail 2"
@@ -126,7 +131,7 @@ func TestTheEndOfEachRunIsToldOnceHoweverOftenTheBoardIsRestarted(t *testing.T) 
 				require.Equal(t, cli.Success, s.show(time.Duration(s.random.Int64N(int64(30*time.Minute))), flags), s.Errs.String())
 				time.Sleep(time.Duration(s.random.Int64N(int64(20 * time.Minute))))
 			}
-			s.show(2*time.Hour, "")
+			s.show(time.Hour, "")
 			ages := s.ages()
 			refused, busiest := s.refused()
 			t.Logf("seed %d: %d ends, age %v in the median, %v at most; %d requests in the busiest hour, %d refused",
@@ -139,8 +144,8 @@ func TestTheEndOfEachRunIsToldOnceHoweverOftenTheBoardIsRestarted(t *testing.T) 
 func TestSixtyRepositoriesStayWithinTheQuota(t *testing.T) {
 	simulate(t, 1, 60, func(s *simulation) {
 		s.show(time.Minute, "")
-		s.starts(120, 2*time.Hour)
-		require.Equal(t, cli.Success, s.show(3*time.Hour, ""), s.Errs.String())
+		s.starts(90, 90*time.Minute)
+		require.Equal(t, cli.Success, s.show(150*time.Minute, ""), s.Errs.String())
 		ages := s.ages()
 		refused, busiest := s.refused()
 		t.Logf("%d ends, age %v in the median, %v at most; %d requests in the busiest hour, %d refused",
@@ -153,14 +158,14 @@ func TestSixtyRepositoriesStayWithinTheQuota(t *testing.T) {
 }
 
 func TestAnHourOfOutageLosesNothing(t *testing.T) {
-	simulate(t, 2, 20, func(s *simulation) {
+	simulate(t, 2, 12, func(s *simulation) {
 		s.show(time.Minute, "")
-		s.starts(40, 3*time.Hour)
-		outage := time.Now().Add(time.Hour)
-		time.AfterFunc(time.Hour, func() {
+		s.starts(30, 2*time.Hour)
+		outage := time.Now().Add(30 * time.Minute)
+		time.AfterFunc(30*time.Minute, func() {
 			s.Inject(pipelinestest.Fault{Status: http.StatusServiceUnavailable, Body: "busy", For: time.Hour})
 		})
-		require.Equal(t, cli.Success, s.show(5*time.Hour, ""), s.Errs.String())
+		require.Equal(t, cli.Success, s.show(3*time.Hour, ""), s.Errs.String())
 		s.ages()
 		during := 0
 		for _, r := range s.Requests() {
@@ -181,7 +186,7 @@ func TestADeletedRepositoryIsAProblemAndTheOthersGoOn(t *testing.T) {
 		s.show(time.Minute, "")
 		gone := s.AddRepository("acme", "gone")
 		s.show(time.Minute, "")
-		s.starts(30, 2*time.Hour)
+		s.starts(15, time.Hour)
 		time.AfterFunc(10*time.Minute, func() {
 			gone.AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}}, time.Now())
 		})
@@ -190,7 +195,7 @@ func TestADeletedRepositoryIsAProblemAndTheOthersGoOn(t *testing.T) {
 		require.Regexp(t, `build 1 of acme/gone on main is RUNNING\n`, s.out)
 		require.Equal(t, 1, strings.Count(s.Out.String(), "acme/gone can't be read since "))
 		require.Contains(t, s.Out.String(), ": not found\n")
-		require.Equal(t, cli.Success, s.show(3*time.Hour, "acme/gone"), s.Errs.String())
+		require.Equal(t, cli.Success, s.show(45*time.Minute, "acme/gone"), s.Errs.String())
 		require.Equal(t, 1, strings.Count(s.Out.String(), "acme/gone can't be read since "), "it is told anew")
 		s.ages()
 	})
@@ -214,15 +219,15 @@ func TestARepositoryThatComesBackIsFollowedAgain(t *testing.T) {
 }
 
 func TestAnHourOfRefusalsIsWaitedFor(t *testing.T) {
-	simulate(t, 5, 20, func(s *simulation) {
+	simulate(t, 5, 12, func(s *simulation) {
 		s.show(time.Minute, "")
-		s.starts(40, 2*time.Hour)
-		time.AfterFunc(time.Hour, func() {
+		s.starts(30, time.Hour)
+		time.AfterFunc(30*time.Minute, func() {
 			s.Inject(pipelinestest.Fault{
 				Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1800"}}, For: 29 * time.Minute,
 			})
 		})
-		require.Equal(t, cli.Success, s.show(5*time.Hour, ""), s.Errs.String())
+		require.Equal(t, cli.Success, s.show(2*time.Hour, ""), s.Errs.String())
 		s.ages()
 		refused, _ := s.refused()
 		t.Logf("%d refused", refused)

@@ -20,19 +20,10 @@ func (r *repository) show(p *pipelines.Pipeline) {
 	if p.CreatedOn.After(r.newest) {
 		r.newest = p.CreatedOn
 	}
-	newest := r.newestOfBranches()
-	maps.DeleteFunc(r.runs, func(_ string, p *pipelines.Pipeline) bool { return p.State.Done() && newest[branch(p)] != p })
-}
-
-// newestOfBranches returns the newest run of each branch.
-func (r *repository) newestOfBranches() map[string]*pipelines.Pipeline {
-	newest := map[string]*pipelines.Pipeline{}
-	for _, p := range r.runs {
-		if other := newest[branch(p)]; other == nil || other.BuildNumber < p.BuildNumber {
-			newest[branch(p)] = p
-		}
+	if other := r.branches[branch(p)]; other == nil || other.BuildNumber <= p.BuildNumber {
+		r.branches[branch(p)] = p
 	}
-	return newest
+	maps.DeleteFunc(r.runs, func(_ string, p *pipelines.Pipeline) bool { return p.State.Done() && r.branches[branch(p)] != p })
 }
 
 // branch is the branch or tag of a run, or the branch of its pull request.
@@ -116,7 +107,7 @@ func (b *board) table(columns, height int) []string {
 	room := max(1, height-len(problems)-3) // header, summary, and the cursor's line
 	hidden := ""
 	if len(rows) > room {
-		hidden = fmt.Sprintf("; %d more runs have no room", len(rows)-room)
+		hidden = fmt.Sprintf("; no room for %s", count(len(rows)-room, "run", "runs"))
 		rows = rows[:room]
 	}
 	cells := [][]string{header}
@@ -155,8 +146,8 @@ func (b *board) problems() []string {
 // summary describes the board and its quota.
 func (b *board) summary() string {
 	q := b.client.Quota()
-	text := fmt.Sprintf("%d repositories, each read about every %s; %d runs are followed; at most %d requests an hour",
-		len(b.repos), b.interval().Round(time.Second), b.follower.Len(), b.options.quota)
+	text := fmt.Sprintf("%s, each read about every %s; %s followed; at most %d requests an hour",
+		count(len(b.repos), "repository", "repositories"), b.interval().Round(time.Second), count(b.follower.Len(), "run", "runs"), b.options.quota)
 	if q.Limit > 0 {
 		text += fmt.Sprintf(" of the service's %d", q.Limit)
 	}
@@ -167,4 +158,11 @@ func (b *board) summary() string {
 		text += ", nearly used up"
 	}
 	return text
+}
+
+func count(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
 }

@@ -19,7 +19,7 @@ func WriteFile(name string, mode fs.FileMode, write func(io.Writer) error) (err 
 			_ = os.Remove(f.Name())
 		}
 	}()
-	if err = errors.Join(write(f), f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(write(f), f.Chmod(mode), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), name)

@@ -119,7 +119,6 @@ func (b *board) tick(ctx context.Context) error {
 func (b *board) takeLatest() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	finish := b.redraw
 	for _, r := range b.repos {
 		for branch := range r.branches {
 			p, _ := b.follower.Latest(r.repo, branch)
@@ -129,10 +128,9 @@ func (b *board) takeLatest() error {
 			if err := b.find(r, p); err != nil {
 				return err
 			}
-			finish = b.done
 		}
 	}
-	return finish()
+	return b.done()
 }
 
 // take takes a list of a repository's newest runs.

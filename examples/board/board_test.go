@@ -165,6 +165,15 @@ func TestRefusedCredentialsEndIt(t *testing.T) {
 	})
 }
 
+func TestRefusedCredentialsEndItThoughNothingIsFollowed(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
+		time.AfterFunc(10*time.Minute, func() { s.RevokeToken("a-token") })
+		begin := time.Now()
+		require.Equal(t, cli.Trouble, runFor(t, s, time.Hour, "acme/site"))
+		require.Less(t, time.Since(begin), 11*time.Minute)
+	})
+}
+
 // brokenOutput fails from the nth write on.
 type brokenOutput struct {
 	strings.Builder

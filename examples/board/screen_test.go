@@ -145,7 +145,7 @@ func TestEnterLooksNow(t *testing.T) {
 		keys, keyboard := io.Pipe()
 		defer keyboard.Close()
 		tty := &terminal{columns: 110, rows: 24}
-		time.AfterFunc(2*time.Hour+time.Second, func() { // it is looked at every few minutes by now
+		time.AfterFunc(2*time.Hour+2*time.Minute, func() { // it is looked at every few minutes by now
 			s.ClearRequests()
 			_, _ = keyboard.Write([]byte("\n"))
 			time.Sleep(time.Second)
@@ -153,7 +153,7 @@ func TestEnterLooksNow(t *testing.T) {
 			require.Len(t, looks, 1)
 			_, _ = tty.Write([]byte("\n")) // the terminal's echo
 		})
-		tty.show(t, s, 2*time.Hour+time.Minute, keys, "-quota", "100", "acme/site")
+		tty.show(t, s, 2*time.Hour+3*time.Minute, keys, "-quota", "100", "acme/site")
 		require.Len(t, tty.shows(t), 4, "the table is there once")
 	})
 }

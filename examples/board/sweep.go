@@ -48,9 +48,6 @@ func (b *board) sweep(ctx context.Context) error {
 			return err
 		}
 		r, due := b.next()
-		if held := b.client.Quota().HeldUntil; held.After(due) {
-			due = held
-		}
 		if err := sleepUntil(ctx, due); err != nil {
 			return err
 		}

@@ -271,6 +271,8 @@ func TestQuietRunsShowOnlyTheLastLinesOfFailedSteps(t *testing.T) {
 		require.Contains(t, s.out.String(), "\nTest FAILED; its last lines:\n│ line 11\n")
 		require.Equal(t, 1, strings.Count(s.out.String(), "line 30\n"))
 		require.Regexp(t, `Build +● SUCCESSFUL in 1m0s\n`, s.out.String())
+		logs := s.RequestsTo(http.MethodGet, "/repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log")
+		require.Len(t, logs, 1, "the other log isn't read")
 	})
 }
 

@@ -7,7 +7,7 @@ ACTIONS  := tools/bin/actionlint
 APIDIFF  := tools/bin/apidiff
 VULN     := tools/bin/govulncheck
 FUZZTIME ?= 1m
-ROUNDS   ?= 7
+ROUNDS   ?= 10
 
 .PHONY: help demo demo-board demo-variables demo-insights demo-oidc demo-caches demo-schedules demo-sshkeys demo-runners demo-fleet test test-next lint vet cross apidiff check vulncheck bench cover fuzz tidy clean
 

@@ -87,7 +87,7 @@ type member struct {
 
 	pipeline *Pipeline // as a list last showed it; nil: no list did
 	full     bool      // with all fields
-	at       time.Time // when it did
+	at       time.Time // when that list was asked for
 	wants    bool      // all fields
 	unlisted time.Time // when it wasn't on a list
 }
@@ -164,7 +164,7 @@ func (m *member) isListed() bool { return !lately(m.unlisted) }
 // lately reports whether t is less than unlistedFor ago.
 func lately(t time.Time) bool { return !t.IsZero() && time.Since(t) < unlistedFor }
 
-// seen returns the run as a list last showed it, whether with all fields, and when.
+// seen returns the run as a list last showed it, whether with all fields, and when that list was asked for.
 func (b *board) seen(m *member) (p *Pipeline, full bool, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -194,9 +194,10 @@ func (b *board) look(w *runFollower) (*Pipeline, error) {
 			return p, err
 		}
 	}
+	begin := time.Now()
 	p, err := w.client.Pipelines.Get(w.ctx, w.repo, w.id, w.opts...)
 	if err == nil {
-		b.note(m, p)
+		b.note(m, p, begin)
 	}
 	return p, err
 }
@@ -234,6 +235,7 @@ func (b *board) list(w *runFollower, full bool) error {
 	if !full {
 		opts = append(opts, WithQuery("fields", listedFields))
 	}
+	begin := time.Now()
 	left, maxPages := b.listed()
 	pages, lastUseful := 0, 0
 	for page, err := range w.client.Pipelines.List(w.ctx, w.repo, &ListPipelinesOptions{Sort: SortNewestFirst}, opts...).Pages() {
@@ -242,7 +244,7 @@ func (b *board) list(w *runFollower, full bool) error {
 		}
 		pages++
 		before := len(left)
-		left = b.show(page.Values, full, left, w.member)
+		left = b.show(page.Values, full, begin, left, w.member)
 		if len(left) < before {
 			lastUseful = pages
 		}
@@ -271,18 +273,22 @@ func (b *board) listed() (left []*member, maxPages int) {
 	return left, max(b.maxPages, 1)
 }
 
-// show takes the runs of a page. It returns those of left that aren't on it.
-func (b *board) show(runs []*Pipeline, full bool, left []*member, own *member) []*member {
+// show takes the runs of a page of a list that was asked for at a time: lists may overtake each other. It returns those of left that
+// aren't on it.
+func (b *board) show(runs []*Pipeline, full bool, at time.Time, left []*member, own *member) []*member {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := time.Now()
 	for _, p := range runs {
-		b.noteNewest(p, now)
+		b.noteNewest(p, at)
 		left = slices.DeleteFunc(left, func(m *member) bool {
 			if !hasID(p, m.id) {
 				return false
 			}
-			m.pipeline, m.full, m.at, m.unlisted, m.wants = p, full, now, time.Time{}, m.wants && !full
+			m.unlisted = time.Time{}
+			if m.at.After(at) {
+				return true
+			}
+			m.pipeline, m.full, m.at, m.wants = p, full, at, m.wants && !full
 			if m != own {
 				m.notify()
 			}
@@ -303,20 +309,21 @@ func (b *board) finish(left []*member, maxPages int) {
 }
 
 // note takes a run that was asked for by itself.
-func (b *board) note(m *member, p *Pipeline) {
+func (b *board) note(m *member, p *Pipeline, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m.wants = false
-	b.noteNewest(p, time.Now())
+	b.noteNewest(p, at)
 }
 
-// noteNewest keeps a run if it is the newest one of its branch.
+// noteNewest keeps a run, as it was asked for at a time, if it is the newest one of its branch.
 func (b *board) noteNewest(p *Pipeline, at time.Time) {
 	branch := p.Target.RefName
 	if b.newest == nil || branch == "" || (p.Target.RefType != "" && p.Target.RefType != RefBranch) {
 		return
 	}
-	if known, ok := b.newest[branch]; !ok || known.pipeline.BuildNumber <= p.BuildNumber {
+	known, ok := b.newest[branch]
+	if !ok || known.pipeline.BuildNumber < p.BuildNumber || (known.pipeline.BuildNumber == p.BuildNumber && !known.at.After(at)) {
 		b.newest[branch] = boardEntry{p, at}
 	}
 }

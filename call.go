@@ -37,9 +37,10 @@ type call struct {
 
 	extraQuery url.Values
 	policy     RetryPolicy
-	into       **http.Response // takes the last response; nil: not wanted
-	raw        *[]byte         // takes the JSON of the response; nil: not wanted
-	secrets    []string        // what the request carries and no error may show
+	into       **http.Response   // takes the last response; nil: not wanted
+	raw        *[]byte           // takes the JSON of the response; nil: not wanted
+	secrets    []string          // what the request carries and no error may show
+	arriving   func(body []byte) // called when a 2xx response arrives, with nil, and with its body before it is decoded; nil: not wanted
 
 	info          requestInfo // with the number of attempts
 	failures      int         // that count against MaxAttempts

@@ -90,14 +90,22 @@ func (k *call) decode(resp *http.Response) error {
 		}
 	}()
 	buf.Reset()
+	k.arrive(nil)
 	err := readBounded(buf, resp)
 	if err == nil {
+		k.arrive(buf.Bytes())
 		err = k.decodeBody(buf.Bytes(), resp)
 	}
 	if err != nil {
 		return &unreadableError{resp.StatusCode, err}
 	}
 	return nil
+}
+
+func (k *call) arrive(body []byte) {
+	if k.arriving != nil {
+		k.arriving(body)
+	}
 }
 
 func readBounded(buf *bytes.Buffer, resp *http.Response) error {

@@ -134,13 +134,13 @@
 //
 // # Following a run
 //
-// Four methods poll, within a budget of requests per hour. They wait for a used-up quota, but a Retry-After of more than two hours
-// ends them.
+// These poll, all of a client within one budget of requests ([WithFollowBudget]), and go on through failures that may pass:
 //
 //   - [PipelinesService.Wait]: returns a run once it has ended, or is paused
 //   - [PipelinesService.WaitAll]: does so for several runs of a repository
 //   - [PipelinesService.Watch]: yields each change of a run and its steps, and their logs
 //   - [StepsService.FollowLog]: reads a log while it grows
+//   - [Client.NewFollower]: yields the changes of many runs, of many repositories, and goes on after a restart
 //
 // # Testing
 //

@@ -10,15 +10,38 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/time/rate"
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
+// spaced is a limiter that lets requests pass one after the other, in the order in which they came.
+type spaced struct {
+	every time.Duration
+
+	mu   sync.Mutex
+	next time.Time
+}
+
+func (l *spaced) Wait(ctx context.Context) error {
+	l.mu.Lock()
+	at := time.Now()
+	if l.next.After(at) {
+		at = l.next
+	}
+	l.next = at.Add(l.every)
+	l.mu.Unlock()
+	select {
+	case <-time.After(time.Until(at)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func TestAStopWaitsForFewPollsThoughTheLimiterIsSlow(t *testing.T) {
 	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, _ *pipelines.Client) {
-		c := srv.Client(pipelines.WithLimiter(rate.NewLimiter(rate.Every(10*time.Second), 1)))
+		c := srv.Client(pipelines.WithLimiter(&spaced{every: 10 * time.Second}))
 		ctx, cancel := context.WithCancel(t.Context())
 		var waiting sync.WaitGroup
 		for range 200 {
@@ -49,7 +72,7 @@ func followedFor(t *testing.T, srv *pipelinestest.Server, d time.Duration, opts 
 	}
 	srv.ClearRequests()
 	ctx := after(t, d)
-	for range f.Events(ctx) { //nolint:revive // only requests count
+	for range f.Events(ctx) {
 	}
 	for _, req := range srv.Requests() {
 		if sent++; req.Status == http.StatusTooManyRequests {

@@ -153,9 +153,13 @@ func (f *LogFollower) poll() error {
 	pollStep := !f.stepEnded() && (!f.found || !f.polled || (!f.grown && !f.polledStep))
 	claim := poll.Claim{Class: poll.State, Due: time.Now().Add(f.delay()), Last: f.last, Interval: f.interval.Next(1)}
 	f.polled, f.polledStep, f.grown = true, pollStep, false
-	if _, err := f.line.Next(f.log.Context(), nil, claim); err != nil {
-		return f.log.Wrap(err)
+	for i := poll.Woken; i == poll.Woken; {
+		var err error
+		if i, err = f.line.Next(f.log.Context(), nil, claim); err != nil {
+			return f.log.Wrap(err)
+		}
 	}
+	defer f.line.Free() // also if what the caller has set panics
 	f.last = time.Now()
 	if pollStep {
 		step, err := f.getStep(f.log.Context())

@@ -1,19 +1,43 @@
 package pipelines
 
-import "context"
+import (
+	"context"
+	"net/url"
 
-// ahead ranges over the list with several requests at once. If the first page states how many pages there are, it requests them
-// by number. Otherwise it only requests the next page.
-func (w *walk[T]) ahead(yield func(*Page[T], error) bool) {
-	if w.pager.ctx == nil {
-		yield(nil, w.pager.fetch(nil, pageLink{}).err) //nolint:staticcheck // the error says that it is nil
-		return
+	"github.com/seed-85ed9bfd/pipelines/internal/exactjson"
+)
+
+// inTurn ranges over the list with one request after the other. From a page on, counted from 1, it requests the next page as soon as
+// it is known that there is one.
+func (w *walk[T]) inTurn(aheadFrom int, yield func(*Page[T], error) bool) {
+	q := fetchQueue[T]{walk: w, foresees: true, reading: make(chan struct{}, 1)}
+	defer q.cancel()
+	for n := 1; !w.done; n++ {
+		if n >= aheadFrom && len(q.pending) == 0 && w.pager.ctx != nil {
+			q.start(w.link)
+		}
+		got := q.receive()
+		got.publish()
+		page, err := w.accept(got)
+		if n >= aheadFrom && !w.done && !got.polls {
+			q.expect(w.link)
+		}
+		if !yieldPage(yield, page, err) {
+			return
+		}
 	}
+}
+
+// parallel ranges over the list with several requests at once. If the first page states how many pages there are, it requests them
+// by number. Otherwise it only requests the next page.
+func (w *walk[T]) parallel(yield func(*Page[T], error) bool) {
 	q := fetchQueue[T]{walk: w}
 	defer q.cancel()
 
 	limit := w.pager.parallel
-	q.start(w.link)
+	if w.pager.ctx != nil {
+		q.start(w.link)
+	}
 	for !w.done {
 		first := w.link.url == nil
 		got := q.receive()
@@ -39,26 +63,80 @@ func (w *walk[T]) ahead(yield func(*Page[T], error) bool) {
 type fetchQueue[T any] struct {
 	walk       *walk[T]
 	pending    []pendingFetch[T]
-	next, last int      // numbers of the planned pages that are not requested yet
-	template   pageLink // for links to the planned pages
+	foresees   bool          // the next page is requested while one arrives
+	reading    chan struct{} // full while one arrives, so that only one is in memory undecoded
+	next, last int           // numbers of the planned pages that are not requested yet
+	template   pageLink      // for links to the planned pages
 }
 
 type pendingFetch[T any] struct {
-	key    uint64 // of the link
-	result chan fetched[T]
-	cancel context.CancelFunc
+	key     uint64 // of the link
+	result  chan fetched[T]
+	cancel  context.CancelFunc
+	arrival chan arrival // of the page, before it is decoded
+}
+
+// arrival is what is known of the page after one that isn't decoded yet.
+type arrival struct {
+	page *url.URL // the one that arrives
+	link pageLink // to the page after it, by its number; zero: unknown
+	next string   // the service's link to it; empty: unknown
 }
 
 func (q *fetchQueue[T]) start(link pageLink) {
 	ctx, cancel := context.WithCancel(q.walk.pager.ctx)
-	result := make(chan fetched[T], 1)
-	q.pending = append(q.pending, pendingFetch[T]{link.key, result, cancel})
+	p := pendingFetch[T]{link.key, make(chan fetched[T], 1), cancel, make(chan arrival, 1)}
+	q.pending = append(q.pending, p)
+	read := func(ctx context.Context) fetched[T] { return q.walk.pager.fetch(ctx, link, nil) }
+	if q.foresees {
+		read = q.observed(link, p.arrival)
+	}
 	go func() {
 		defer cancel()
 		got := fetched[T]{err: q.walk.errorf("the transport ended the goroutine that read a page")}
-		defer func() { result <- got }()
-		got = q.walk.pager.fetch(ctx, link)
+		defer func() {
+			got.panicked = recover()
+			p.result <- got
+		}()
+		got = read(ctx)
 	}()
+}
+
+// observed returns a function that fetches a page and tells of its arrival.
+func (q *fetchQueue[T]) observed(link pageLink, to chan<- arrival) func(context.Context) fetched[T] {
+	after := q.walk.following(link)
+	return func(ctx context.Context) fetched[T] {
+		arrived := false
+		defer func() {
+			if arrived {
+				<-q.reading
+			}
+		}()
+		return q.walk.pager.fetch(ctx, link, func(page *url.URL, body []byte) {
+			if !arrived {
+				arrived = true
+				q.reading <- struct{}{} // the page before doesn't take long, and ends with the context
+			}
+			if !link.unlinked {
+				announce(to, page, body, after)
+			}
+		})
+	}
+}
+
+// announce tells what is known of the page after one: with the response if its link is known, else by the service's link in the body.
+func announce(to chan<- arrival, page *url.URL, body []byte, link pageLink) {
+	a := arrival{page: page, link: link}
+	switch known := link.url != nil; {
+	case known != (body == nil):
+		return
+	case !known:
+		a.next = exactjson.Text(body, "next")
+	}
+	select {
+	case to <- a:
+	default: // an earlier attempt has told of it
+	}
 }
 
 // cancel cancels all requests in progress and waits for their goroutines.
@@ -72,10 +150,39 @@ func (q *fetchQueue[T]) cancel() {
 	q.pending = nil
 }
 
+// receive returns the page that the walk is to read next. It fetches the page if nothing is in progress, or nothing may be any more.
 func (q *fetchQueue[T]) receive() fetched[T] {
-	got := <-q.pending[0].result
-	q.pending = q.pending[1:]
-	return got
+	ctx := q.walk.pager.ctx
+	if len(q.pending) == 0 || ctx.Err() != nil {
+		return q.walk.pager.fetch(ctx, q.walk.link, nil)
+	}
+	p := q.pending[0]
+	for {
+		select {
+		case a := <-p.arrival:
+			q.requestAfter(a)
+		case got := <-p.result:
+			q.pending = q.pending[1:]
+			if got.panicked != nil {
+				panic(got.panicked) // to the caller, who may recover
+			}
+			return got
+		}
+	}
+}
+
+// requestAfter requests the page after the one that arrives.
+func (q *fetchQueue[T]) requestAfter(a arrival) {
+	if len(q.pending) > 1 { // an earlier attempt has told of it
+		return
+	}
+	link := a.link
+	if link.url == nil {
+		link = q.walk.foresee(a)
+	}
+	if link.url != nil {
+		q.start(link)
+	}
 }
 
 // plan computes from the first page the numbers of the others. It goes by the number of items, since the stated page length is

@@ -19,6 +19,9 @@ type fetched[T any] struct {
 	page *Page[T]
 	err  error
 
+	panicked any  // what the goroutine that fetched panicked with; nil: nothing
+	polls    bool // the request is part of a poll, which reads no more than it needs
+
 	resp     *http.Response
 	respInto **http.Response // of WithResponse; nil: not wanted
 	raw      []byte
@@ -47,17 +50,21 @@ func (f *fetched[T]) capture(k *call) {
 // errNotAPage says that the service sent a JSON object that is not a page.
 var errNotAPage = errors.New("the service sent an object that is not a page of a list")
 
-// fetch requests the page that a link leads to.
-func (p *Pager[T]) fetch(ctx context.Context, link pageLink) (f fetched[T]) {
+// fetch requests the page that a link leads to. early, if it isn't nil, is told what is known of the page before it is decoded.
+func (p *Pager[T]) fetch(ctx context.Context, link pageLink, early func(page *url.URL, body []byte)) (f fetched[T]) {
 	k, err := p.newCall(ctx, link)
 	if err != nil {
 		f.err = err
 		return f
 	}
 	f.capture(k)
+	f.polls = k.polls
 	if f.url, err = k.requestURL(); err != nil {
 		f.err = k.wrap(err)
 		return f
+	}
+	if early != nil && !k.polls {
+		k.arriving = func(body []byte) { early(f.url, body) }
 	}
 	body, err := p.send(ctx, k)
 	switch {

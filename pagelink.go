@@ -44,7 +44,7 @@ func (w *walk[T]) follow(text string, page *url.URL) (pageLink, error) {
 		return w.backward()
 	}
 	n, _ := pageNumber(query)
-	return w.visit(pageLink{url: w.restore(u, query), number: max(0, n)})
+	return w.unvisited(pageLink{url: w.restore(u, query), number: max(0, n)})
 }
 
 // linkByNumber replaces a link that can't be followed by a request of the page with its number. flaw says why it can't.
@@ -56,7 +56,7 @@ func (w *walk[T]) linkByNumber(query url.Values, flaw string) (pageLink, error) 
 	case n <= w.number:
 		return w.backward()
 	}
-	return w.visit(w.linkTo(n))
+	return w.unvisited(w.linkTo(n))
 }
 
 // linkTo makes a link to page n from the first request.
@@ -64,18 +64,44 @@ func (w *walk[T]) linkTo(n int) pageLink {
 	return pageLink{url: withPage(w.first, n), number: n, built: true}
 }
 
-// visit marks a link as visited. A link that was visited before is an error.
-func (w *walk[T]) visit(link pageLink) (pageLink, error) {
+// unvisited completes a link. One that was followed before is an error.
+func (w *walk[T]) unvisited(link pageLink) (pageLink, error) {
 	link.key = w.key(link.url)
 	if _, again := w.seen[link.key]; again {
 		return w.backward()
 	}
-	w.seen[link.key] = struct{}{}
 	return link, nil
 }
 
 func (w *walk[T]) backward() (pageLink, error) {
 	return pageLink{}, w.errorf("the link to the next page leads back to a page that was read before")
+}
+
+// following returns the link to the page after the one that a link leads to, by its number. It is zero if it isn't certain by the
+// size of the list that there is such a page.
+func (w *walk[T]) following(link pageLink) pageLink {
+	if link.number <= 0 || w.byCursor || (w.size-1)/max(w.pageLen, w.largest, 1) < link.number {
+		return pageLink{}
+	}
+	u := withPage(link.url, link.number+1)
+	return pageLink{url: u, number: link.number + 1, key: w.key(u)}
+}
+
+// foresee returns the link to the page after one that isn't decoded yet. It is zero if it isn't certain that it leads there.
+func (w *walk[T]) foresee(a arrival) pageLink {
+	if a.next == "" {
+		return pageLink{}
+	}
+	after := *w
+	if w.first == nil {
+		after.start(a.page)
+	}
+	after.turnTo(w.link)
+	link, err := after.follow(a.next, a.page)
+	if err != nil || after.noValues {
+		return pageLink{}
+	}
+	return link
 }
 
 // restore adds the parameters of the first request that a link has lost. It keeps those that the link has.

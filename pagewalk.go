@@ -25,16 +25,17 @@ type walk[T any] struct {
 	pageLen  int  // as requested
 	noValues bool // the caller asked for pages without items
 
-	number       int      // of the latest page; 0: unknown
-	byCursor     bool     // a link led to a page without a number
-	pagesBefore  int      // the first requested page; negative: unknown
-	last         *Page[T] // the latest page
-	size         int      // of the whole list, as last stated; -1: not stated
-	items        int      // on the pages so far
-	emptyPages   int      // in a row
-	largest      int      // items on the largest page
-	largestTwice bool     // at least two pages have that many
-	statedLen    int      // the page length that the service states; 0: none
+	number       int  // of the latest page; 0: unknown
+	byCursor     bool // a link led to a page without a number
+	pagesBefore  int  // the first requested page; negative: unknown
+	certain      bool // the latest page is the requested one by its own number
+	last         []*T // the items of the latest page, unless it is certain
+	size         int  // of the whole list, as last stated; -1: not stated
+	items        int  // on the pages so far
+	emptyPages   int  // in a row
+	largest      int  // items on the largest page
+	largestTwice bool // at least two pages have that many
+	statedLen    int  // the page length that the service states; 0: none
 
 	seed maphash.Seed
 	seen map[uint64]struct{} // keys of the requested pages, hashed so that a long list takes little memory
@@ -58,9 +59,16 @@ func (w *walk[T]) accept(got fetched[T]) (*Page[T], error) {
 	if got.err != nil {
 		return nil, w.pageError(got.err, link)
 	}
+	certain := link.number > 0 && got.page.Number == link.number
 	w.count(got.page, link)
 	next, err := w.next(got)
-	w.link, w.done = next, next.url == nil
+	if w.link, w.done = next, next.url == nil; !w.done {
+		w.seen[next.key] = struct{}{}
+	}
+	w.last = got.page.Values
+	if w.certain = certain && !next.built; w.certain {
+		w.last = nil // which the next page need not be compared with
+	}
 	return got.page, err
 }
 
@@ -92,22 +100,23 @@ func (w *walk[T]) verify(page *Page[T], link pageLink) error {
 		return nil
 	case page.Number > 0 && link.built:
 		return w.errorf("requested page %d, got page %d", link.number, page.Number)
-	case (page.Number > 0 || link.built) && reflect.DeepEqual(page.Values, w.last.Values):
+	case (page.Number > 0 || link.built) && w.repeats(page):
 		return w.errorf("requested page %d, got the one before again", link.number)
 	}
 	return nil
 }
 
+// repeats reports whether a page that isn't the requested one is the one before it.
+func (w *walk[T]) repeats(page *Page[T]) bool {
+	if w.certain {
+		return page.Number == w.number
+	}
+	return reflect.DeepEqual(page.Values, w.last)
+}
+
 // count updates what is known about the list.
 func (w *walk[T]) count(page *Page[T], link pageLink) {
-	switch {
-	case link.url == nil:
-	case link.number > 0:
-		w.number = link.number
-	default:
-		w.number++
-		w.byCursor = true
-	}
+	w.turnTo(link)
 	if page.Number <= 0 {
 		page.Number = max(1, w.number)
 	}
@@ -121,7 +130,18 @@ func (w *walk[T]) count(page *Page[T], link pageLink) {
 	if w.statedLen == 0 {
 		w.statedLen = page.PageLen
 	}
-	w.last = page
+}
+
+// turnTo makes the page behind a link the latest one.
+func (w *walk[T]) turnTo(link pageLink) {
+	switch {
+	case link.url == nil:
+	case link.number > 0:
+		w.number = link.number
+	default:
+		w.number++
+		w.byCursor = true
+	}
 }
 
 // next returns the link to the page after this one. It is zero at the end of the list.
@@ -135,7 +155,7 @@ func (w *walk[T]) next(got fetched[T]) (pageLink, error) {
 		// On some lists the service omits the link though there are more pages.
 		link := w.linkTo(w.number + 1)
 		link.unlinked = true
-		return w.visit(link)
+		return w.unvisited(link)
 	}
 	return pageLink{}, w.incomplete(nil)
 }

@@ -12,8 +12,8 @@ import (
 
 // A list is read in these steps, each in its file:
 //
-//	pagination.go  Pager.Pages ranges over the pages, one at a time
-//	pageahead.go   walk.ahead does the same with several requests at once
+//	pagination.go  Pager.Pages ranges over the pages
+//	pageahead.go   walk.inTurn requests them one after the other, walk.parallel several at once
 //	pagefetch.go   Pager.fetch requests one page and decodes it
 //	pagewalk.go    walk.accept verifies the page, and notices a list that ends too early
 //	pagelink.go    walk.follow makes the next request of the service's link
@@ -39,6 +39,9 @@ type Page[T any] struct {
 // origin is not followed: the page is requested from the API by its number. A link to a page that was read before is an error.
 // So is a list that ends a page or more short of the size that the service states. A 404 on a page after the first is an
 // [*APIError], but not an [ErrNotFound], because the list exists.
+//
+// The third page and those after it are read ahead: while one is decoded and used, the next is requested. So leaving a range
+// costs at most one request in vain, and none on the first two pages. [Pager.Collect] reads ahead from the first page on.
 //
 // The service numbers its pages. If a list changes while it is read, an item may therefore be repeated or missing.
 type Pager[T any] struct {
@@ -90,7 +93,7 @@ func List[T any](ctx context.Context, c *Client, path string, opts ...CallOption
 }
 
 // Parallel returns a Pager of the same list, with the same items in the same order, that fetches up to n pages at once. If n is
-// below 2, it fetches one page at a time. At most n pages are in memory.
+// below 2, it is the list without Parallel. At most n pages are in memory.
 //
 // It requests pages by number once the first page has stated how many there are. If that can't work, it fetches one page ahead.
 // Leaving the range early cancels the requests, but pages that were fetched ahead count against the quota: use Parallel for
@@ -119,19 +122,20 @@ func (p *Pager[T]) All() iter.Seq2[*T, error] {
 }
 
 // Pages ranges over the pages. An error is yielded once, with a nil page, and ends the range.
-func (p *Pager[T]) Pages() iter.Seq2[*Page[T], error] {
+func (p *Pager[T]) Pages() iter.Seq2[*Page[T], error] { return p.pages(firstAhead) }
+
+// firstAhead is the page, counted from 1, from which on a range that may be left requests the next page ahead. Whoever reads three pages
+// probably reads more.
+const firstAhead = 3
+
+// pages ranges over the pages. From one on, counted from 1, the next page is requested while one is decoded.
+func (p *Pager[T]) pages(aheadFrom int) iter.Seq2[*Page[T], error] {
 	return func(yield func(*Page[T], error) bool) {
 		w := newWalk(p)
 		if p.parallel > 1 {
-			w.ahead(yield)
-			return
-		}
-		for !w.done {
-			got := p.fetch(p.ctx, w.link)
-			got.publish()
-			if page, err := w.accept(got); !yieldPage(yield, page, err) {
-				return
-			}
+			w.parallel(yield)
+		} else {
+			w.inTurn(aheadFrom, yield)
 		}
 	}
 }
@@ -150,7 +154,7 @@ func yieldPage[T any](yield func(*Page[T], error) bool, page *Page[T], err error
 // Collect returns all items. If there is an error, it also returns the items that were read before.
 func (p *Pager[T]) Collect() ([]*T, error) {
 	var all []*T
-	for page, err := range p.Pages() {
+	for page, err := range p.pages(1) {
 		if err != nil {
 			return all, err
 		}

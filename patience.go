@@ -57,7 +57,7 @@ func tolerateForever(error, time.Duration) bool { return true }
 func (p *patience) charge(line *poll.Line) CallOption {
 	return callOption(func(k *call) error {
 		k.line, k.polls = line, true
-		if p.failures.Last() {
+		if p.failures.Last() || line.Failing() {
 			k.policy.MaxAttempts = 1
 		}
 		return nil

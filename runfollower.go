@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines/internal/poll"
@@ -23,7 +22,7 @@ type followOptions struct {
 	tolerate     func(err error, failingFor time.Duration) bool
 	until        func(*Pipeline) bool // following ends, once everything before is told
 	opts         []CallOption         // of every request
-	lock         *sync.Mutex          // held during requests; nil: the calls' options need none
+	turn         chan struct{}        // holds one value, which belongs to who sends requests; nil: runs may send at the same time
 }
 
 // runFollower follows one run: it polls pipeline, steps and logs at separate intervals, and emits what has changed.
@@ -68,11 +67,12 @@ var errRangeLeft = errors.New("the range was left")
 const maxStepPolls = 5
 
 var (
-	pipelineInterval = poll.Interval{Idle: time.Minute, Max: 2 * time.Minute}                      // the steps show its changes first
-	sharedInterval   = poll.Interval{Idle: 4 * time.Second, Relax: 10, Max: 13 * time.Second}      // shared by the runs of a repository
-	stepsInterval    = poll.Interval{Idle: 4 * time.Second, Relax: 10, Max: 13 * time.Second}      // also of the run
-	pausedInterval   = poll.Interval{Idle: 30 * time.Second, Relax: 10, Max: 5 * time.Minute}      // a person decides when it goes on
-	logInterval      = poll.Interval{Idle: 30 * time.Second, Max: time.Minute, Priority: poll.Low} // gives way to states
+	pipelineInterval    = poll.Interval{Idle: time.Minute, Max: 2 * time.Minute}                      // the steps show its changes first
+	sharedInterval      = poll.Interval{Idle: 4 * time.Second, Relax: 10, Max: 13 * time.Second}      // shared by the runs of a repository
+	stepsInterval       = poll.Interval{Idle: 4 * time.Second, Relax: 10, Max: 13 * time.Second}      // also of the run
+	pausedInterval      = poll.Interval{Idle: 30 * time.Second, Relax: 10, Max: 5 * time.Minute}      // a person decides when it goes on
+	pausedStepsInterval = poll.Interval{Idle: 30 * time.Second, Relax: 10, Max: 10 * time.Minute}     // they only show what went on between two looks at the run
+	logInterval         = poll.Interval{Idle: 30 * time.Second, Max: time.Minute, Priority: poll.Low} // gives way to states
 )
 
 // newRunFollower prepares the following of a run. The pace bounds its requests. It joins the board; nil: that of its repository.
@@ -85,6 +85,7 @@ func (c *Client) newRunFollower(
 		line: pace.NewLine(), board: own, member: newMember(id, o.withoutSteps), patience: c.newPatience(o.tolerate),
 		logs: make(map[string]*stepLog), told: o.after.clone(),
 	}
+	w.member.wants = w.mayBeNew()
 	if own == nil {
 		w.board = c.following.boards.join(repo, w.member)
 	} else {
@@ -143,14 +144,15 @@ func (w *runFollower) pollNext() error {
 	}
 	if i == poll.Woken {
 		w.takeNews()
-		return nil
+		return w.emitHold()
 	}
 	return w.pollOne(targets[i])
 }
 
 func (w *runFollower) pollOne(target *pollTarget) error {
 	w.inconclusive = false
-	changed, err := w.locked(target.poll)
+	defer w.line.Free() // also if what the caller has set panics
+	changed, err := w.inTurn(target.poll)
 	w.line.Done(w.patience.isOutage(err))
 	target.last = time.Now()
 	if err == nil && w.inconclusive {
@@ -158,7 +160,7 @@ func (w *runFollower) pollOne(target *pollTarget) error {
 		w.setDue(target)
 		return nil
 	}
-	if ended := w.patience.observe(w.ctx, err, w.told.State != nil || w.pipeline != nil); ended != nil {
+	if ended := w.patience.observe(w.ctx, err, w.pipeline != nil || !w.after.IsZero()); ended != nil {
 		return ended
 	}
 	if err == nil {
@@ -170,11 +172,11 @@ func (w *runFollower) pollOne(target *pollTarget) error {
 	return w.emitProblem(err)
 }
 
-// locked polls while no other run of the same call does, if the caller's options write to a variable.
-func (w *runFollower) locked(poll func() (bool, error)) (bool, error) {
-	if w.lock != nil {
-		w.lock.Lock()
-		defer w.lock.Unlock()
+// inTurn polls while no other run of the same call does, if the caller's options may write to a variable.
+func (w *runFollower) inTurn(poll func() (bool, error)) (bool, error) {
+	if w.turn != nil {
+		<-w.turn
+		defer func() { w.turn <- struct{}{} }()
 	}
 	return poll()
 }
@@ -252,7 +254,7 @@ func (w *runFollower) setIntervals() {
 	case w.pipeline == nil:
 	case w.pipeline.State.Paused() && !w.summarize().active:
 		w.pipelineTarget.interval.Become(pausedInterval)
-		w.stepsTarget.interval.Become(pausedInterval)
+		w.stepsTarget.interval.Become(pausedStepsInterval)
 		return
 	case w.withoutSteps:
 		w.pipelineTarget.interval.Become(w.interval)
@@ -290,6 +292,9 @@ func (w *runFollower) takeNews() {
 		return
 	}
 	if w.pipeline == nil || full || !w.satisfied(p, full) {
+		if !w.satisfied(p, full) {
+			w.board.want(w.member, true)
+		}
 		w.pipelineTarget.due = time.Time{}
 		return
 	}
@@ -382,8 +387,24 @@ func (w *runFollower) emitProblem(err error) error {
 	return w.send(e)
 }
 
-// send emits an event, with what all events have.
+// emitHold emits once that the service has refused another poll for want of quota, if that lasts.
+func (w *runFollower) emitHold() error {
+	held := w.line.Held()
+	if w.problem || held < problemGrace {
+		return nil
+	}
+	w.problem = true
+	since := time.Now()
+	if w.patience.failures.Last() {
+		since = w.patience.failures.Since()
+	}
+	err := fmt.Errorf("pipelines: %s: nothing is polled for %v after a 429: %w", w.method, held.Round(time.Second), ErrRateLimited)
+	return w.send(&Event{Kind: EventProblem, Err: err, FailingSince: since})
+}
+
+// send emits an event, with what all events have. Other polls don't wait for who takes it.
 func (w *runFollower) send(e *Event) error {
+	w.line.Free()
 	e.Repo, e.ID, e.PipelineUUID, e.Cursor = w.repo, w.id, w.told.UUID, w.cursor()
 	return w.emit(e)
 }

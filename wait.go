@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines/internal/ctxtime"
@@ -128,7 +127,8 @@ type waiter struct {
 func (w *waiter) prepare(c *Client, repo Repo, ids []string, o followOptions, pace *poll.Pace) {
 	own := ownBoard(o.opts)
 	if own != nil {
-		o.lock = new(sync.Mutex)
+		o.turn = make(chan struct{}, 1)
+		o.turn <- struct{}{}
 	}
 	for _, id := range ids {
 		w.runs = append(w.runs, c.newRunFollower(w.session.ctx, repo, id, o, pace, own, func(*Event) error { return nil }))

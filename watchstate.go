@@ -75,7 +75,7 @@ func (r *watchedRun) pipelineOutdated() bool {
 // newPause reports whether a paused pipeline is paused at another step than when its pause was emitted. Between two polls it may
 // have gone on and paused again.
 func (r *watchedRun) newPause(pausedSteps []string) bool {
-	return r.pipeline.State.Paused() && !r.deferred && len(r.pausedSteps) > 0 &&
+	return r.pipeline != nil && r.pipeline.State.Paused() && !r.deferred && len(r.pausedSteps) > 0 &&
 		slices.ContainsFunc(pausedSteps, func(uuid string) bool { return !slices.Contains(r.pausedSteps, uuid) })
 }
 

@@ -72,28 +72,46 @@ func TestTheClientsAndTheServerAreSeparateProcesses(t *testing.T) {
 }
 
 func TestTheTableReportsReachedTargets(t *testing.T) {
-	results := map[string][]result{
-		sdk: {{Allocs: 30}, {Allocs: 10}, {Allocs: 20}}, byHand: {{Allocs: 20}, {Allocs: 10}, {Allocs: 10}}, ktrysmt: {{Unsupported: true}},
+	results := map[string][]result{}
+	for i := range uint64(9) { // ratios of 1.1 to 1.9
+		results[sdk] = append(results[sdk], result{Allocs: 19 - i})
+		results[byHand] = append(results[byHand], result{Allocs: 10})
+		results[ktrysmt] = append(results[ktrysmt], result{Unsupported: true})
 	}
 	table := newTable()
 	table.add(
-		ratioRow("get", "allocations", results, allocs, atMost(1.5)),
-		ratioRow("get", "allocations", results, allocs, atMost(1.49)),
-		ratioRow("get", "allocations", results, allocs, atLeast(1.5)),
+		ratioRow("get", "allocations", results, allocs, atMost(1.8)),
+		ratioRow("get", "allocations", results, allocs, atMost(1.79)),
+		ratioRow("get", "allocations", results, allocs, atMost(1.2)),
+		ratioRow("get", "allocations", results, allocs, atMost(1.19)),
+		ratioRow("get", "allocations", results, allocs, atLeast(1.2)),
+		ratioRow("get", "allocations", results, allocs, atLeast(1.21)),
+		ratioRow("get", "allocations", results, allocs, atLeast(1.81)),
 		ratioRow("get", "allocations", results, allocs, noTarget),
-		sdkRow("get", "allocations", results, allocs, 20),
-		sdkRow("get", "allocations", results, allocs, 19),
+		sdkRow("get", "allocations", results, allocs, atMost(18)),
+		sdkRow("get", "allocations", results, allocs, atMost(15)),
+		sdkRow("get", "allocations", results, allocs, atMost(11)),
 	)
 	for _, line := range []string{
-		"| get | allocations | 20 | 10 | - | 1.50 | ≤ 1.50 | reached |",
-		"| get | allocations | 20 | 10 | - | 1.50 | ≤ 1.49 | missed |",
-		"| get | allocations | 20 | 10 | - | 1.50 | ≥ 1.50 | reached |",
-		"| get | allocations | 20 | 10 | - | 1.50 |  |  |",
-		"| get | allocations | 20 | 10 | - |  | ≤ 20 | reached |",
-		"| get | allocations | 20 | 10 | - |  | ≤ 19 | missed |",
+		"| get | allocations | 15 | 10 | - | 1.50 (1.20 to 1.80) | ≤ 1.80 | reached |",
+		"| get | allocations | 15 | 10 | - | 1.50 (1.20 to 1.80) | ≤ 1.79 | not certain |",
+		"| get | allocations | 15 | 10 | - | 1.50 (1.20 to 1.80) | ≤ 1.20 | not certain |",
+		"| get | allocations | 15 | 10 | - | 1.50 (1.20 to 1.80) | ≤ 1.19 | missed |",
+		"| get | allocations | 15 | 10 | - | 1.50 (1.20 to 1.80) | ≥ 1.20 | reached |",
+		"| get | allocations | 15 | 10 | - | 1.50 (1.20 to 1.80) | ≥ 1.21 | not certain |",
+		"| get | allocations | 15 | 10 | - | 1.50 (1.20 to 1.80) | ≥ 1.81 | missed |",
+		"| get | allocations | 15 | 10 | - | 1.50 (1.20 to 1.80) |  |  |",
+		"| get | allocations | 15 | 10 | - |  | ≤ 18 | reached |",
+		"| get | allocations | 15 | 10 | - |  | ≤ 15 | not certain |",
+		"| get | allocations | 15 | 10 | - |  | ≤ 11 | missed |",
 	} {
 		assert.Contains(t, table.String(), line+"\n")
 	}
+}
+
+func TestFewRoundsShowNothingForCertain(t *testing.T) {
+	one := map[string][]result{sdk: {{Allocs: 10}}, byHand: {{Allocs: 20}}, ktrysmt: {{Allocs: 30}}}
+	require.Equal(t, "| get | allocations | 10 | 20 | 30 | 0.50 (-Inf to +Inf) | ≤ 0.60 | not certain |", ratioRow("get", "allocations", one, allocs, atMost(0.6)).String())
 }
 
 func TestProcessorTimeGrowsWithWork(t *testing.T) {

@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string) error {
 // compare runs the tasks with all clients and prints the table.
 func compare(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	rounds := flags.Int("rounds", 7, "runs of each task with each client")
+	rounds := flags.Int("rounds", 10, "runs of each task with each client")
 	only := flags.String("tasks", "", "tasks to run, separated by commas; empty: all")
 	more := flags.String("rows", "", "file of more rows for the table, as written by the polling tests")
 	small := flags.Bool("small", false, "small sizes, only to check that the program works")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -334,4 +335,9 @@ func waitForAll(t *testing.T, runs int, most float64) {
 		}
 		report(t, fmt.Sprintf("wait for %d such runs of one repository", runs), "requests", float64(kinds(srv)["all"]), most)
 	})
+}
+
+func median[T cmp.Ordered](all []T) T {
+	slices.Sort(all)
+	return all[len(all)/2]
 }

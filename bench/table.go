@@ -1,13 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
+
+	"golang.org/x/perf/benchmath"
 )
 
 // row is a line of the table: a figure for each client and the target.
@@ -17,16 +17,20 @@ type row struct {
 	ratio         string   // SDK to hand-written
 	target        string
 	met           bool
+	uncertain     bool // the rounds differ too much to say whether it is met
 }
 
 // String returns the row as Markdown.
 func (r row) String() string {
 	verdict := ""
-	if r.target != "" {
+	switch {
+	case r.target == "":
+	case r.uncertain:
+		verdict = "not certain"
+	case r.met:
+		verdict = "reached"
+	default:
 		verdict = "missed"
-		if r.met {
-			verdict = "reached"
-		}
 	}
 	cells := append([]string{r.task, r.measure}, r.figures...)
 	return "| " + strings.Join(append(cells, r.ratio, r.target, verdict), " | ") + " |"
@@ -41,8 +45,8 @@ type target struct {
 
 var noTarget target
 
-func atMost(bound float64) target  { return target{fmt.Sprintf("≤ %.2f", bound), bound, false} }
-func atLeast(bound float64) target { return target{fmt.Sprintf("≥ %.2f", bound), bound, true} }
+func atMost(bound float64) target  { return target{"≤ " + number(bound), bound, false} }
+func atLeast(bound float64) target { return target{"≥ " + number(bound), bound, true} }
 
 func (t target) met(figure float64) bool {
 	if t.least {
@@ -51,25 +55,38 @@ func (t target) met(figure float64) bool {
 	return figure <= t.bound
 }
 
+// judge says whether a figure meets the target. That is certain if all of the figure's confidence interval does, or none of it.
+func (t target) judge(r *row, figure benchmath.Summary) {
+	r.target, r.met = t.text, t.met(figure.Center)
+	r.uncertain = t.met(figure.Lo) != t.met(figure.Hi)
+}
+
+// confidence is that of the intervals.
+const confidence = 0.95
+
+// summarize returns the median of the rounds' figures and its confidence interval, as benchstat does.
+func summarize(rounds []float64) benchmath.Summary {
+	return benchmath.AssumeNothing.Summary(benchmath.NewSample(rounds, &benchmath.DefaultThresholds), confidence)
+}
+
 // ratioRow is a row whose target is for the ratio of the SDK to the hand-written client. The two are compared in each round, and the median
 // of the ratios counts.
 func ratioRow(task, measure string, results map[string][]result, figure func(result) float64, t target) row {
-	r := row{task: task, measure: measure, figures: figures(results, figure), target: t.text}
+	r := row{task: task, measure: measure, figures: figures(results, figure)}
 	var ratios []float64
 	for i := range results[sdk] {
 		ratios = append(ratios, figure(results[sdk][i])/figure(results[byHand][i]))
 	}
-	ratio := median(ratios)
-	r.ratio, r.met = fmt.Sprintf("%.2f", ratio), t.met(ratio)
+	ratio := summarize(ratios)
+	r.ratio = fmt.Sprintf("%.2f (%.2f to %.2f)", ratio.Center, ratio.Lo, ratio.Hi)
+	t.judge(&r, ratio)
 	return r
 }
 
-// sdkRow is a row whose target, if it isn't 0, is for the figure of the SDK.
-func sdkRow(task, measure string, results map[string][]result, figure func(result) float64, most float64) row {
+// sdkRow is a row whose target is for the figure of the SDK.
+func sdkRow(task, measure string, results map[string][]result, figure func(result) float64, t target) row {
 	r := row{task: task, measure: measure, figures: figures(results, figure)}
-	if most > 0 {
-		r.target, r.met = "≤ "+number(most), medianOf(results[sdk], figure) <= most
-	}
+	t.judge(&r, summarize(each(results[sdk], figure)))
 	return r
 }
 
@@ -80,22 +97,17 @@ func figures(results map[string][]result, figure func(result) float64) []string 
 			cells = append(cells, "-")
 			continue
 		}
-		cells = append(cells, number(medianOf(results[client], figure)))
+		cells = append(cells, number(summarize(each(results[client], figure)).Center))
 	}
 	return cells
 }
 
-func medianOf(results []result, figure func(result) float64) float64 {
+func each(results []result, figure func(result) float64) []float64 {
 	var all []float64
 	for _, r := range results {
 		all = append(all, figure(r))
 	}
-	return median(all)
-}
-
-func median[T cmp.Ordered](all []T) T {
-	slices.Sort(all)
-	return all[len(all)/2]
+	return all
 }
 
 // number formats a figure with three significant digits, or as an integer.
@@ -140,6 +152,6 @@ func (t *table) addFile(name string) error {
 
 // String returns the table as Markdown, between the markers in docs/performance.md.
 func (t *table) String() string {
-	return fmt.Sprintf("<!-- bench -->\n%s\n\n%s, %s/%s, %d processors. Medians.\n<!-- /bench -->\n",
+	return fmt.Sprintf("<!-- bench -->\n%s\n\n%s, %s/%s, %d processors. Medians; in brackets the median's 95 %% confidence interval.\n<!-- /bench -->\n",
 		strings.Join(t.lines, "\n"), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 }

@@ -9,13 +9,16 @@ VULN     := tools/bin/govulncheck
 FUZZTIME ?= 1m
 ROUNDS   ?= 10
 
-.PHONY: help demo demo-variables demo-insights demo-oidc demo-caches demo-schedules demo-sshkeys demo-runners demo-fleet test test-next lint vet cross apidiff check vulncheck bench cover fuzz tidy clean
+.PHONY: help demo demo-board demo-variables demo-insights demo-oidc demo-caches demo-schedules demo-sshkeys demo-runners demo-fleet test test-next lint vet cross apidiff check vulncheck bench cover fuzz tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: ## follow a pipeline of the built-in fake service
 	@$(GO) -C examples run ./run -demo
+
+demo-board: ## a dashboard of the newest runs of nine repositories of the built-in fake service
+	@$(GO) -C examples run ./board -demo -tail 3
 
 demo-variables: ## variables as code: a plan, and what it does
 	@$(GO) -C examples run ./variables apply -demo -prune

@@ -128,3 +128,36 @@ func TestAnOutageCostsFewRequests(t *testing.T) {
 		require.LessOrEqual(t, sent, 150, "of 60 runs in an hour")
 	})
 }
+
+func TestManyOtherCallsUseUpTheBudgetOfFollowing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer(pipelinestest.WithQuota(1000))
+		defer srv.Close()
+		r := srv.AddRepository("acme", "busy")
+		c := srv.Client()
+		ctx := after(t, 4*time.Hour)
+		go func() { // a sweep that takes its time
+			for ctx.Err() == nil {
+				if _, err := c.Config.Get(ctx, r.Repo()); ctx.Err() == nil {
+					assert.NoError(t, err)
+				}
+				time.Sleep(8 * time.Second)
+			}
+		}()
+		f := newFollower(t, c, nil)
+		for i := range 30 {
+			at := srv.AddRepository("acme", "site-"+string(rune('a'+i)))
+			following(t, f, at.Repo(), startAt(t, c, at, pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build", Duration: 24 * time.Hour}}}))
+		}
+		for range f.Events(ctx) {
+		}
+		polls := 0
+		for _, req := range srv.Requests() {
+			require.NotEqual(t, http.StatusTooManyRequests, req.Status)
+			if req.Path != "/2.0/repositories/acme/busy/pipelines_config" {
+				polls++
+			}
+		}
+		require.Greater(t, polls, 4*300)
+	})
+}

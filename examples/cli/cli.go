@@ -31,6 +31,8 @@ type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Terminal       bool               // Stderr is a terminal
+	Size           func() (int, int)  // columns and rows of the terminal on Stdout; nil: no terminal
+	Colours        Colours            // of Stdout
 	Options        []pipelines.Option // of the client, after those of the program
 }
 
@@ -51,6 +53,7 @@ func Interruptible() context.Context {
 // Main runs a program with a context that is [Interruptible], and exits with its status.
 func Main(run func(ctx context.Context, args []string, env Env) int) {
 	env := Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Terminal: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb"}
+	env.Size, env.Colours = StdoutTerminal()
 	os.Exit(run(Interruptible(), os.Args[1:], env))
 }
 

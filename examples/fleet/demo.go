@@ -52,9 +52,9 @@ func (p *program) runAll(ctx context.Context) (int, error) {
 func (p *program) reposToRun(ctx context.Context, client *pipelines.Client) ([]string, error) {
 	switch {
 	case p.repos != "":
-		return readRepos(p.repos, p.env.Stdin)
+		return cli.ReadRepos(p.repos, p.env.Stdin)
 	case p.workspace != "":
-		return listRepos(ctx, client, p.workspace)
+		return cli.ListRepos(ctx, client, p.workspace)
 	}
 	return demoRepos(), nil
 }

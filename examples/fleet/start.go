@@ -38,7 +38,7 @@ var errNoCredentials = errors.New("there are no credentials in the environment: 
 
 func (p *program) findRepos(ctx context.Context) ([]string, error) {
 	if p.repos != "" {
-		return readRepos(p.repos, p.env.Stdin)
+		return cli.ReadRepos(p.repos, p.env.Stdin)
 	}
 	if !cli.HasCredentials() {
 		return nil, errNoCredentials
@@ -48,7 +48,7 @@ func (p *program) findRepos(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	defer end()
-	return listRepos(ctx, client, p.workspace)
+	return cli.ListRepos(ctx, client, p.workspace)
 }
 
 // limited returns the environment with a client that respects the quota.

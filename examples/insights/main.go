@@ -9,8 +9,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -177,12 +175,12 @@ func (o options) write(rep Report, env cli.Env) error {
 			return err
 		}
 	} else if o.json != "" {
-		if err := writeFile(o.json, func(w io.Writer) error { return writeJSON(w, rep) }); err != nil {
+		if err := cli.WriteFile(o.json, 0o644, func(w io.Writer) error { return writeJSON(w, rep) }); err != nil {
 			return err
 		}
 	}
 	if o.out != "" {
-		if err := writeFile(o.out, func(w io.Writer) error { return writeHTML(w, rep) }); err != nil {
+		if err := cli.WriteFile(o.out, 0o644, func(w io.Writer) error { return writeHTML(w, rep) }); err != nil {
 			return err
 		}
 	}
@@ -197,21 +195,4 @@ func writeJSON(w io.Writer, rep Report) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(rep)
-}
-
-// writeFile writes a file completely or not at all.
-func writeFile(name string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), ".insights-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if err = errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil { // a report is for others to read
-		return err
-	}
-	return os.Rename(f.Name(), name)
 }

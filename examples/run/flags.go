@@ -43,8 +43,12 @@ What to run:
 
 How to follow it:
   -timeout DURATION     how long to follow the run  -timeout 20m
-                        before giving up;
+                        before giving up, also if
+                        the service fails;
                         default 1h, 0: no limit
+  -quiet                no logs but the last lines  -quiet
+                        of failed steps, at the
+                        end
   -stop-on-interrupt    an interrupt stops the run  -stop-on-interrupt
                         too, not just the program
   -no-follow            start the run, print its    -no-follow
@@ -77,6 +81,7 @@ type options struct {
 	vars            variables
 	secrets         variables
 	timeout         time.Duration
+	quiet           bool
 	stopOnInterrupt bool
 	noFollow        bool
 	stop            int
@@ -98,6 +103,7 @@ func parseOptions(args []string) (*options, error) {
 	set.Var(&o.vars, "var", "")
 	set.Var(&o.secrets, "secret", "")
 	set.DurationVar(&o.timeout, "timeout", time.Hour, "")
+	set.BoolVar(&o.quiet, "quiet", false, "")
 	set.BoolVar(&o.stopOnInterrupt, "stop-on-interrupt", false, "")
 	set.BoolVar(&o.noFollow, "no-follow", false, "")
 	set.IntVar(&o.stop, "stop", 0, "")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 const (
@@ -43,7 +44,7 @@ func (f *follower) follow(ctx context.Context) error {
 	defer f.screen.keepProgress()()
 	f.screen.setProgress(f.progress()...)
 	f.print()
-	for e, err := range f.client.Pipelines.Watch(ctx, f.repo, f.pipeline.UUID, nil) {
+	for e, err := range f.client.Pipelines.Watch(ctx, f.repo, f.pipeline.UUID, f.watchOptions()) {
 		if err != nil {
 			f.flush()
 			return err
@@ -55,6 +56,15 @@ func (f *follower) follow(ctx context.Context) error {
 	return nil
 }
 
+// watchOptions has failures that may pass tolerated until the timeout.
+func (f *follower) watchOptions() *pipelines.WatchOptions {
+	o := &pipelines.WatchOptions{Tolerate: func(error, time.Duration) bool { return true }}
+	if f.options.quiet {
+		o.Logs = pipelines.LogsTail(tailLines)
+	}
+	return o
+}
+
 func (f *follower) take(e *pipelines.Event) {
 	switch e.Kind {
 	case pipelines.EventPipeline:
@@ -63,12 +73,20 @@ func (f *follower) take(e *pipelines.Event) {
 		f.stepChanged(e.Step)
 	case pipelines.EventLog:
 		f.step(e.Step).log.write(e.Log)
+	case pipelines.EventProblem:
+		f.troubled(e)
 	}
+}
+
+// troubled prints that following fails. It goes on, and the next event shows that it works again.
+func (f *follower) troubled(e *pipelines.Event) {
+	f.addState(f.screen.colour.Paint(cli.Bold, cli.Pad("pipeline", f.columns)), "can't be followed",
+		" since "+cli.Clock(e.FailingSince.Sub(f.screen.start))+", trying again: "+f.text(cli.Message(e.Err)))
 }
 
 func (f *follower) pipelineChanged(p *pipelines.Pipeline) {
 	f.pipeline = p
-	f.addState(f.screen.paint(bold, pad("pipeline", f.columns)), p.State.String(), "")
+	f.addState(f.screen.colour.Paint(cli.Bold, cli.Pad("pipeline", f.columns)), p.State.String(), "")
 	if p.State.Paused() {
 		f.lines = append(f.lines, "The run waits for a person, who can let it go on at "+p.WebURL(f.repo))
 	}
@@ -84,7 +102,7 @@ func (f *follower) stepChanged(model *pipelines.Step) {
 	if model.State.Name == pipelines.StatePending && !model.State.Paused() {
 		return
 	}
-	f.addState(f.screen.paint(s.colour, pad(s.label, f.columns)), model.State.String(), f.detail(s))
+	f.addState(f.screen.colour.Paint(s.colour, cli.Pad(s.label, f.columns)), model.State.String(), f.detail(s))
 }
 
 // detail describes a step beside its state.
@@ -121,18 +139,18 @@ func (f *follower) step(model *pipelines.Step) *step {
 	if i >= 0 {
 		return f.steps[i]
 	}
-	colours := []string{cyan, magenta, blue, yellow}
+	colours := []string{cli.Cyan, cli.Magenta, cli.Blue, cli.Yellow}
 	s := &step{Step: model, label: f.label(model.Name), colour: colours[len(f.steps)%len(colours)]}
-	s.log = newSanitizer(f.screen.colour, f.hidden, func(line string) { f.addLine(s, line) })
+	s.log = newSanitizer(bool(f.screen.colour), f.hidden, func(line string) { f.addLine(s, line) })
 	f.steps = append(f.steps, s)
-	f.columns = max(f.columns, columnsOf(s.label))
+	f.columns = max(f.columns, cli.Columns(s.label))
 	return s
 }
 
 // label returns a short unique name for a new step. Names of steps may be long, equal, or empty.
 func (f *follower) label(name string) string {
 	number := len(f.steps) + 1
-	name = fit(f.text(name), maxLabel)
+	name = cli.Fit(f.text(name), maxLabel)
 	if name == "" {
 		return fmt.Sprintf("step %d", number)
 	}
@@ -147,31 +165,23 @@ func (f *follower) addLine(s *step, line string) {
 		s.tail = slices.Delete(s.tail, 0, 1)
 	}
 	s.tail = append(s.tail, line)
-	f.add(f.screen.paint(s.colour, pad(s.label, f.columns)+" │"), line)
+	if f.options.quiet { // the report has it
+		return
+	}
+	f.add(f.screen.colour.Paint(s.colour, cli.Pad(s.label, f.columns)+" │"), line)
 }
 
 func (f *follower) addState(label, state, detail string) {
-	f.add(label+" "+f.screen.paint(bold, "●"), f.state(state)+detail)
+	f.add(label+" "+f.screen.colour.Paint(cli.Bold, "●"), f.state(state)+detail)
 }
 
 func (f *follower) add(label, text string) {
-	f.lines = append(f.lines, f.screen.paint(dim, fmt.Sprintf("%5s", f.screen.elapsed()))+"  "+label+" "+text)
+	f.lines = append(f.lines, f.screen.colour.Paint(cli.Dim, fmt.Sprintf("%5s", f.screen.elapsed()))+"  "+label+" "+text)
 }
 
 // state is a state or a result in its colour.
 func (f *follower) state(word string) string {
-	colour := cyan
-	switch pipelines.ResultName(word) {
-	case pipelines.ResultSuccessful:
-		colour = green
-	case pipelines.ResultFailed, pipelines.ResultError:
-		colour = red
-	case pipelines.ResultStopped, pipelines.ResultExpired:
-		colour = yellow
-	case pipelines.ResultNotRun:
-		colour = dim
-	}
-	return f.screen.paint(colour, f.text(word))
+	return f.screen.colour.Paint(cli.StateColour(word), f.text(word))
 }
 
 // flush prints unfinished lines.

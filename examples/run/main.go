@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
@@ -35,23 +33,19 @@ func main() {
 type environment struct {
 	stdout, stderr io.Writer
 	width          func() int         // columns of the terminal on stdout; nil: no terminal
-	colour         bool               // stdout supports colours
+	colour         cli.Colours        // of stdout
 	options        []pipelines.Option // of the client, after those of the program
 }
 
 func processEnvironment() environment {
 	env := environment{stdout: os.Stdout, stderr: os.Stderr}
-	fd := int(os.Stdout.Fd())
-	if !term.IsTerminal(fd) || os.Getenv("TERM") == "dumb" {
-		return env
-	}
-	env.colour = os.Getenv("NO_COLOR") == ""
-	env.width = func() int {
-		columns, _, err := term.GetSize(fd)
-		if err != nil || columns <= 0 {
-			return 80
+	size, colours := cli.StdoutTerminal()
+	env.colour = colours
+	if size != nil {
+		env.width = func() int {
+			columns, _ := size()
+			return columns
 		}
-		return columns
 	}
 	return env
 }

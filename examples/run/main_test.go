@@ -249,6 +249,33 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
+func TestAnOutageIsToldAndWaitedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFixture(t, scripted("Build", 50*time.Minute, "built\n"))
+		time.AfterFunc(2*time.Minute, func() { s.Inject(pipelinestest.Fault{Status: http.StatusServiceUnavailable, For: 40 * time.Minute}) })
+		require.Equal(t, exitSuccessful, s.run(t.Context()), s.errs.String())
+		require.Regexp(t, `\n +\d:\d\d  pipeline +● can't be followed since 2:\d\d, trying again: GET /repositories/acme/site/pipelines/.*: 503 `, s.out.String())
+		require.Equal(t, 1, strings.Count(s.out.String(), "can't be followed"))
+		require.Contains(t, s.out.String(), "Build  SUCCESSFUL  50m0s\n")
+	})
+}
+
+func TestQuietRunsShowOnlyTheLastLinesOfFailedSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failing := scripted("Test", time.Minute, count(30))
+		failing.Result = pipelines.ResultFailed
+		s := newFixture(t, scripted("Build", time.Minute, "built\n"), failing)
+		require.Equal(t, exitFailed, s.run(t.Context(), "-quiet"), s.errs.String())
+		require.NotContains(t, s.out.String(), "built")
+		require.NotContains(t, s.out.String(), "line 10\n")
+		require.Contains(t, s.out.String(), "\nTest FAILED; its last lines:\n│ line 11\n")
+		require.Equal(t, 1, strings.Count(s.out.String(), "line 30\n"))
+		require.Regexp(t, `Build +● SUCCESSFUL in 1m0s\n`, s.out.String())
+		logs := s.RequestsTo(http.MethodGet, "/repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps/{step_uuid}/log")
+		require.Len(t, logs, 1, "the other log isn't read")
+	})
+}
+
 func TestNoTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFixture(t, scripted("Build", 90*time.Minute, ""))
@@ -347,7 +374,7 @@ func TestErrors(t *testing.T) {
 		"no answer":        {&pipelinestest.Fault{Method: http.MethodPost, Drop: pipelinestest.DropAfter}, nil, []string{"It is unknown whether a run was started", "https://bitbucket.org/acme/site/pipelines\n"}},
 		"timeout":          {&pipelinestest.Fault{Path: runs, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"30"}}}, []string{"-timeout", "10s"}, []string{"The timeout of 10s passed before the run was started."}},
 		"lost on the way":  {&pipelinestest.Fault{Path: logs, Status: http.StatusForbidden}, nil, []string{"403", "Run #1 was not followed to its end and continues."}},
-		"trouble for good": {&pipelinestest.Fault{Path: logs, Status: http.StatusBadGateway}, nil, []string{"502", "Run #1 was not followed to its end and continues."}},
+		"trouble for good": {&pipelinestest.Fault{Path: logs, Status: http.StatusBadGateway}, nil, []string{"The timeout of 1h0m0s has passed. Run #1 was not followed to its end and continues."}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // report prints the result of the run, and returns the exit status.
@@ -27,16 +28,16 @@ func (f *follower) table() {
 	}
 	label, result := len("STEP"), len("RESULT")
 	for _, s := range f.steps {
-		label, result = max(label, columnsOf(s.label)), max(result, columnsOf(f.word(s)))
+		label, result = max(label, cli.Columns(s.label)), max(result, cli.Columns(f.word(s)))
 	}
-	f.lines = append(f.lines, "", f.screen.paint(bold, pad("STEP", label)+"  "+pad("RESULT", result)+"  DURATION"))
+	f.lines = append(f.lines, "", f.screen.colour.Paint(cli.Bold, cli.Pad("STEP", label)+"  "+cli.Pad("RESULT", result)+"  DURATION"))
 	for _, s := range f.steps {
 		duration := "-"
 		if s.ran() {
 			duration = s.duration()
 		}
 		word := f.word(s)
-		f.lines = append(f.lines, pad(s.label, label)+"  "+f.state(word)+pad("", result-columnsOf(word))+"  "+duration)
+		f.lines = append(f.lines, cli.Pad(s.label, label)+"  "+f.state(word)+cli.Pad("", result-cli.Columns(word))+"  "+duration)
 	}
 }
 
@@ -69,8 +70,8 @@ func (f *follower) lastLines(s *step) {
 	if len(s.tail) > 0 {
 		heading += "; its last lines:"
 	}
-	f.lines = append(f.lines, "", f.screen.paint(bold, heading))
+	f.lines = append(f.lines, "", f.screen.colour.Paint(cli.Bold, heading))
 	for _, line := range s.tail {
-		f.lines = append(f.lines, f.screen.paint(s.colour, "│")+" "+line)
+		f.lines = append(f.lines, f.screen.colour.Paint(s.colour, "│")+" "+line)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // Limits for what a log can make a sanitizer keep or drop.
@@ -235,7 +237,7 @@ func (s *sanitizer) put(text string) {
 
 func (s *sanitizer) endLine() {
 	if len(s.style) > 0 {
-		s.line = append(s.line, resetColour...)
+		s.line = append(s.line, cli.ResetColour...)
 	}
 	s.emit(string(s.line))
 	s.newLine()

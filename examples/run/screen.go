@@ -6,21 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
-)
 
-// Colours, as parameters of SGR sequences.
-const (
-	bold    = "1"
-	dim     = "2"
-	red     = "31"
-	green   = "32"
-	yellow  = "33"
-	blue    = "34"
-	magenta = "35"
-	cyan    = "36"
-
-	resetColour = "\x1b[0m"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // eraseLine moves to the beginning of the terminal's line and clears it.
@@ -32,7 +19,7 @@ const eraseLine = "\r\x1b[K"
 type screen struct {
 	out    io.Writer
 	width  func() int // columns of the terminal; nil: no terminal
-	colour bool
+	colour cli.Colours
 	start  time.Time
 
 	mu       sync.Mutex
@@ -92,7 +79,7 @@ func (s *screen) print(lines ...string) {
 	}
 	s.shown = s.width != nil && len(s.progress) > 0
 	if s.shown {
-		b.WriteString(s.paint(bold, s.progressLine()))
+		b.WriteString(s.colour.Paint(cli.Bold, s.progressLine()))
 	}
 	if b.Len() > 0 {
 		_, _ = io.WriteString(s.out, b.String())
@@ -104,60 +91,14 @@ func (s *screen) progressLine() string {
 	line := ""
 	for _, text := range s.progress {
 		line = fmt.Sprintf("%5s  %s", s.elapsed(), text)
-		if columnsOf(line) <= columns {
+		if cli.Columns(line) <= columns {
 			break
 		}
 	}
-	return fit(line, columns)
+	return cli.Fit(line, columns)
 }
 
 func (s *screen) printf(format string, args ...any) { s.print(fmt.Sprintf(format, args...)) }
 
 // elapsed is the time since the program started, as h:mm:ss without leading zeros.
-func (s *screen) elapsed() string { return clock(time.Since(s.start)) }
-
-func clock(d time.Duration) string {
-	seconds := int(d / time.Second)
-	if seconds < 3600 {
-		return fmt.Sprintf("%d:%02d", seconds/60, seconds%60)
-	}
-	return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
-}
-
-// paint colours a text if colours are wanted.
-func (s *screen) paint(colour, text string) string {
-	if !s.colour || text == "" {
-		return text
-	}
-	return "\x1b[" + colour + "m" + text + resetColour
-}
-
-// pad pads a text with spaces to a number of columns.
-func pad(text string, columns int) string {
-	return text + strings.Repeat(" ", max(0, columns-columnsOf(text)))
-}
-
-// fit cuts a text to a number of columns.
-func fit(text string, columns int) string {
-	if columnsOf(text) <= columns {
-		return text
-	}
-	for len(text) > 0 && columnsOf(text) >= columns {
-		_, size := utf8.DecodeLastRuneInString(text)
-		text = text[:len(text)-size]
-	}
-	return text + "…"
-}
-
-// columnsOf is the maximum width of a text. East Asian characters and emoji take two columns; counting too many characters as such does no
-// harm.
-func columnsOf(text string) int {
-	columns := 0
-	for _, r := range text {
-		columns++
-		if r >= 0x1100 && (r < 0x2000 || r >= 0x2e80) {
-			columns++
-		}
-	}
-	return columns
-}
+func (s *screen) elapsed() string { return cli.Clock(time.Since(s.start)) }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // buffer is a bytes.Buffer for several goroutines.
@@ -94,24 +96,7 @@ func TestScreenWithoutTerminal(t *testing.T) {
 	end := s.keepProgress()
 	s.setProgress("1 of 2 steps done")
 	s.print()
-	s.print("one", s.paint(red, "two"))
+	s.print("one", s.colour.Paint(cli.Red, "two"))
 	end()
 	require.Equal(t, "one\ntwo\n", out.String())
-}
-
-func TestClock(t *testing.T) {
-	for want, d := range map[string]time.Duration{
-		"0:00": 999 * time.Millisecond, "0:59": 59 * time.Second, "59:59": time.Hour - 1, "1:00:00": time.Hour, "100:02:03": 100*time.Hour + 123*time.Second,
-	} {
-		require.Equal(t, want, clock(d))
-	}
-}
-
-func TestFit(t *testing.T) {
-	require.Equal(t, "abc", fit("abc", 3))
-	require.Equal(t, "ab…", fit("abcd", 3))
-	require.Equal(t, "日…", fit("日本語", 4))
-	require.Equal(t, "…", fit("日本語", 1))
-	require.Equal(t, "日  ", pad("日", 4))
-	require.Equal(t, "abc", pad("abc", 2))
 }

@@ -60,8 +60,8 @@ func (s *Scheduler) wakeAll() {
 	s.dispatch()
 }
 
-// Other takes a request that isn't a poll. If there are more of them than there is room for, they use up the budget of polls: some at
-// once, and more over the next hour, so that some polls are left.
+// Other takes a request that isn't a poll. If there are more of them than there is room for, they use up the budget of polls, but for a
+// fifth of it.
 func (s *Scheduler) Other() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,8 +83,8 @@ func (s *Scheduler) Other() {
 func (s *Scheduler) adjust(now time.Time) {
 	earned := max(0, now.Sub(s.budget.updated).Seconds()) * s.budget.perSecond
 	s.budget.refill(now)
-	if s.owed > 0 { // a third of it in ten minutes, but never all that was earned
-		repaid := min(s.owed*earned/s.perHour*2, .8*earned)
+	if s.owed > 0 { // never all that was earned
+		repaid := min(s.owed, .8*earned)
 		s.owed -= repaid
 		s.budget.tokens -= repaid
 	}

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	reserve      = 4  // requests that polls leave to more urgent ones
-	debt         = 8  // requests that urgent polls may take before the budget has them
-	maxAdmitting = 4  // polls that wait to be sent at a time, so that what isn't a poll waits for few
-	logWeight    = .1 // of a log's waiting time against a state's
+	reserve      = 4   // requests that polls leave to more urgent ones
+	debt         = 8   // requests that urgent polls may take before the budget has them
+	maxAdmitting = 4   // polls that wait to be sent at a time, so that what isn't a poll waits for few
+	logWeight    = .25 // of a log's waiting time against a state's
 
 	outageFailures = 4                // in a row, after which polls become rare
 	longestSlow    = 30 * time.Second // between two of them

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bufio"
@@ -12,9 +12,9 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// readRepos reads repositories, one a line, from a file or, for "-", from Stdin. It ignores empty lines, lines that begin with #, and
+// ReadRepos reads repositories, one a line, from a file or, for "-", from Stdin. It ignores empty lines, lines that begin with #, and
 // duplicates.
-func readRepos(name string, stdin io.Reader) ([]string, error) {
+func ReadRepos(name string, stdin io.Reader) ([]string, error) {
 	if name != "-" {
 		f, err := os.Open(name) //nolint:gosec // named by the user
 		if err != nil {
@@ -55,8 +55,8 @@ func (l *repoList) add(name string) {
 	}
 }
 
-// listRepos lists the repositories of a workspace, a hundred a page.
-func listRepos(ctx context.Context, client *pipelines.Client, workspace string) ([]string, error) {
+// ListRepos lists the repositories of a workspace, a hundred a page.
+func ListRepos(ctx context.Context, client *pipelines.Client, workspace string) ([]string, error) {
 	if workspace == "." || workspace == ".." || workspace == "" {
 		return nil, fmt.Errorf("%q is no workspace", workspace)
 	}

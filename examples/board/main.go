@@ -1,0 +1,169 @@
+// Command board shows the newest runs of many repositories, live, and tells the end of each run once, also across restarts. See its -h.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+const program = "board"
+
+const intro = `
+board shows the newest runs of many repositories, live: as a table on a terminal, as lines elsewhere. It prints a line
+when a run ends or waits for a person. With -state it remembers what it has told: stop it and start it again, and it
+tells what happened meanwhile, and nothing twice.
+
+    go -C examples run ./board WORKSPACE/SLUG...
+    go -C examples run ./board -workspace WORKSPACE -state board.json
+    go -C examples run ./board -demo                       a demo on a fake service
+
+The board runs until it is interrupted. On a terminal, Enter looks at all runs now.
+`
+
+const scopes = `
+Scopes: pipeline; repository for -workspace. API token: read:pipeline:bitbucket, read:repository:bitbucket.
+`
+
+const statuses = `
+    0  interrupted, by Ctrl-C or SIGTERM; or the demo is over
+`
+
+func main() { cli.Main(run) }
+
+// options are the parsed flags.
+type options struct {
+	names     []string // of repositories
+	repos     string
+	workspace string
+	state     string
+	tail      int
+	quota     int // requests an hour
+	demo      bool
+}
+
+func newFlags(o *options) *flag.FlagSet {
+	flags := flag.NewFlagSet(program, flag.ContinueOnError)
+	flags.StringVar(&o.repos, "repos", "", "the repositories of this `FILE`, one WORKSPACE/SLUG a line; - is the standard input")
+	flags.StringVar(&o.workspace, "workspace", "", "all repositories that this `WORKSPACE` has now")
+	flags.StringVar(&o.state, "state", "", "the `FILE` that remembers what was told; one board a file")
+	flags.IntVar(&o.tail, "tail", 0, "print the last `LINES` of the logs of failed steps too, which takes more requests")
+	flags.IntVar(&o.quota, "quota", 1000, "send at most this many `REQUESTS` an hour; the service allows 1,000, for others with the same credentials too")
+	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
+	cli.SetUsage(flags, intro, scopes, statuses)
+	return flags
+}
+
+func (o *options) check(flags *flag.FlagSet) error {
+	var empty error
+	flags.Visit(func(f *flag.Flag) {
+		if strings.TrimSpace(f.Value.String()) == "" {
+			empty = fmt.Errorf("-%s is empty", f.Name)
+		}
+	})
+	o.names = flags.Args()
+	named := len(o.names) > 0 || o.repos != "" || o.workspace != ""
+	switch {
+	case empty != nil:
+		return empty
+	case o.tail < 0:
+		return errors.New("-tail is negative")
+	case o.quota < 100:
+		return errors.New("-quota is below 100, which is too little to follow anything")
+	case o.demo && (named || o.state != ""):
+		return errors.New("the demo has repositories of its own, and nothing to remember: -demo goes with -tail only")
+	case named && !cli.HasCredentials():
+		return errors.New("there are no credentials in the environment: set BITBUCKET_TOKEN, or another of those that -h names")
+	case !named && !cli.IsDemo(o.demo):
+		return errors.New("name repositories as WORKSPACE/SLUG, or with -repos or -workspace")
+	}
+	return nil
+}
+
+func run(ctx context.Context, args []string, env cli.Env) int {
+	var o options
+	flags := newFlags(&o)
+	if status, ok := env.Parse(flags, args); !ok {
+		return status
+	}
+	if err := o.check(flags); err != nil {
+		return env.Usage(program, err)
+	}
+	if cli.IsDemo(o.demo) {
+		o.quota = demoQuota
+	}
+	env.Options = append(slices.Clip(env.Options), pipelines.WithFollowBudget(o.budget()))
+	var d demo
+	client, isDemo, end, err := env.Connect(program, o.demo, d.seed, pipelinestest.WithQuota(demoQuota))
+	if err != nil {
+		return env.Fail(ctx, program, err)
+	}
+	defer end()
+	if isDemo {
+		o.names = d.names()
+		defer d.play(&ctx)()
+	}
+	err = o.show(ctx, client, env)
+	if err != nil && ctx.Err() == nil {
+		return env.Fail(ctx, program, err)
+	}
+	if isDemo && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		fmt.Fprintln(env.Stderr, "The demo is over.")
+	}
+	return cli.Success
+}
+
+// show shows the board until ctx ends, or something fails for good.
+func (o *options) show(ctx context.Context, client *pipelines.Client, env cli.Env) error {
+	repos, err := o.findRepos(ctx, client, env)
+	if err != nil {
+		return err
+	}
+	b, err := newBoard(client, repos, o, env)
+	if err != nil {
+		return err
+	}
+	return b.run(ctx)
+}
+
+// findRepos returns the repositories that are named in any way, each once.
+func (o *options) findRepos(ctx context.Context, client *pipelines.Client, env cli.Env) ([]pipelines.Repo, error) {
+	names := o.names
+	if o.repos != "" {
+		more, err := cli.ReadRepos(o.repos, env.Stdin)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, more...)
+	}
+	if o.workspace != "" {
+		more, err := cli.ListRepos(ctx, client, o.workspace)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, more...)
+	}
+	var repos []pipelines.Repo
+	seen := map[pipelines.Repo]bool{}
+	for _, name := range names {
+		repo, err := pipelines.ParseRepo(name)
+		if err != nil {
+			return nil, err
+		}
+		if !seen[repo] {
+			seen[repo] = true
+			repos = append(repos, repo)
+		}
+	}
+	if len(repos) == 0 {
+		return nil, errors.New("there are no repositories")
+	}
+	return repos, nil
+}

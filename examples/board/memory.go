@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+)
+
+// settling is how long a run is remembered by itself. A list may show a new run later than one that was started after it, but not that late.
+const settling = time.Hour
+
+// memory is what the board remembers of a repository: which runs are no news, and what was told of the others.
+type memory struct {
+	Settled int              `json:"settled"` // no run up to this build number is news
+	Runs    map[string]*told `json:"runs"`    // by UUID: newer ones, and those whose end wasn't told
+}
+
+// told is what was told of a run.
+type told struct {
+	BuildNumber int              `json:"build"`
+	CreatedOn   time.Time        `json:"created"`
+	Ended       bool             `json:"ended,omitempty"` // its end was told
+	Cursor      pipelines.Cursor `json:"cursor,omitzero"`
+}
+
+// newMemory begins with a list of the newest runs. Those that have ended, and those that aren't on the list, are no news.
+func newMemory(runs []*pipelines.Pipeline) *memory {
+	m := &memory{Runs: map[string]*told{}}
+	for i, p := range runs {
+		m.add(p).Ended = p.State.Done()
+		if i == 0 || p.BuildNumber <= m.Settled {
+			m.Settled = p.BuildNumber - 1
+		}
+	}
+	return m
+}
+
+func (m *memory) add(p *pipelines.Pipeline) *told {
+	t := &told{BuildNumber: p.BuildNumber, CreatedOn: p.CreatedOn}
+	m.Runs[p.UUID] = t
+	return t
+}
+
+// isNews reports whether nothing is remembered of a run.
+func (m *memory) isNews(p *pipelines.Pipeline) bool {
+	return p.BuildNumber > m.Settled && m.Runs[p.UUID] == nil
+}
+
+// settle forgets what needn't be remembered by itself, once a list has shown all runs that are news.
+func (m *memory) settle(now time.Time) {
+	for uuid, t := range m.Runs {
+		if now.Sub(t.CreatedOn) < settling {
+			continue
+		}
+		m.Settled = max(m.Settled, t.BuildNumber)
+		if t.Ended {
+			delete(m.Runs, uuid)
+		}
+	}
+}
+
+// memories are those of all repositories, in a file unless its name is empty.
+type memories struct {
+	file   string
+	all    map[pipelines.Repo]*memory
+	stored []byte
+}
+
+// remember reads the file. If there is none yet, nothing is remembered.
+func remember(file string) (*memories, error) {
+	m := &memories{file: file, all: map[pipelines.Repo]*memory{}}
+	if file == "" {
+		return m, nil
+	}
+	text, err := os.ReadFile(file) //nolint:gosec // named by the user
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, m.store() // tells now whether it can be written
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, &m.all); err != nil {
+		return nil, fmt.Errorf("-state: %s is not a file of this program: %w", file, err)
+	}
+	for repo, memory := range m.all {
+		if memory == nil || memory.Runs == nil {
+			return nil, fmt.Errorf("-state: %s is not a file of this program: nothing of %s", file, repo)
+		}
+	}
+	return m, nil
+}
+
+// store writes the file if it would change.
+func (m *memories) store() error {
+	if m.file == "" {
+		return nil
+	}
+	text, err := json.Marshal(m.all)
+	if err != nil || bytes.Equal(text, m.stored) {
+		return err
+	}
+	err = cli.WriteFile(m.file, 0o600, func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("what was told can't be stored: %w", err)
+	}
+	m.stored = text
+	return nil
+}

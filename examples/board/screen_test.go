@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli/clitest"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+// terminal understands what the program uses, and scrolls without limit.
+type terminal struct {
+	columns, rows int
+
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+func (m *terminal) size() (int, int) { return m.columns, m.rows }
+
+func (m *terminal) Write(p []byte) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.out.Write(p)
+}
+
+var (
+	colour = regexp.MustCompile("\x1b\\[\\d*m")
+	redraw = regexp.MustCompile("\x1b\\[(\\d+)A\r\x1b\\[J")
+)
+
+// shows returns the visible lines.
+func (m *terminal) shows(t *testing.T) []string {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	text := colour.ReplaceAllString(m.out.String(), "")
+	var lines []string
+	for {
+		at := redraw.FindStringSubmatchIndex(text)
+		if at == nil {
+			break
+		}
+		lines = m.add(lines, text[:at[0]])
+		up, err := strconv.Atoi(text[at[2]:at[3]])
+		require.NoError(t, err)
+		require.LessOrEqual(t, up, min(len(lines), m.rows), "the cursor stays on the screen")
+		lines = lines[:len(lines)-up]
+		text = text[at[1]:]
+	}
+	lines = m.add(lines, text)
+	require.NotContains(t, strings.Join(lines, ""), "\x1b")
+	return lines
+}
+
+func (m *terminal) add(lines []string, text string) []string {
+	for line := range strings.Lines(text) {
+		lines = append(lines, strings.TrimRight(line, " \n"))
+	}
+	return lines
+}
+
+// show runs the program on the terminal for a time.
+func (m *terminal) show(t *testing.T, s *clitest.Fixture, d time.Duration, stdin io.Reader, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	env := cli.Env{
+		Stdin: stdin, Stdout: m, Stderr: &s.Errs, Size: m.size, Colours: true,
+		Options: []pipelines.Option{pipelines.WithHTTPClient(&http.Client{Transport: s.Transport()})},
+	}
+	require.Equal(t, cli.Success, run(ctx, args, env), s.Errs.String())
+}
+
+func TestATerminalHasATableAndLinesAboveIt(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		s.AddRepository("acme", "shop").AddPipeline(pipelines.Pipeline{
+			CreatedOn: time.Now().Add(-time.Hour), CompletedOn: time.Now().Add(-59 * time.Minute), Creator: &pipelines.Account{DisplayName: "A\x1b[2Jda"},
+		})
+		repo.AddRun(script(time.Minute, pipelines.ResultFailed), time.Now())
+		repo.AddRun(script(time.Hour, ""), time.Now(), pipelines.BranchTarget("feature/日本"))
+		s.Inject(pipelinestest.Fault{Path: "/repositories/acme/old/*", Status: http.StatusForbidden})
+		tty := &terminal{columns: 110, rows: 24}
+		tty.show(t, s, 3*time.Minute, strings.NewReader(""), "acme/site", "acme/shop", "acme/old")
+		lines := tty.shows(t)
+		require.Len(t, lines, 8, strings.Join(lines, "\n"))
+		require.Regexp(t, `^2000-01-01 \d\d:01:\d\d  build 1 of acme/site on main: FAILED after 1:02: https://`, lines[1])
+		require.Regexp(t, `^2000-01-01 \d\d:01:\d\d  acme/old can't be read since .*: 403 Forbidden$`, lines[0])
+		require.Regexp(t, `^REPOSITORY  BRANCH +BUILD  STATE +TIME  ENDED +BY$`, lines[2])
+		require.Regexp(t, `^acme/site   feature/日本  2      RUNNING     [23]:\d\d +Pipelines Test$`, lines[3])
+		require.Regexp(t, `^acme/site   main          1      FAILED      1:02  \d+ minutes? ago +Pipelines Test$`, lines[4])
+		require.Regexp(t, `^acme/shop   main          1      SUCCESSFUL  1:00  1 hour ago +A\[2Jda$`, lines[5])
+		require.Regexp(t, `^403 Forbidden since \d\d:00:0\d: acme/old$`, lines[6])
+		require.Regexp(t, `^3 repositories, each read about every 31s; 1 run followed; at most 1000 requests an hour$`, lines[7])
+		require.Contains(t, tty.out.String(), "\x1b[31mFAILED ")
+	})
+}
+
+func TestATableFitsTheTerminal(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		for _, branch := range []string{"a", "b", "c", "d", "e", strings.Repeat("long", 20)} {
+			repo.AddRun(script(time.Hour, ""), time.Now(), pipelines.BranchTarget(branch))
+		}
+		tty := &terminal{columns: 60, rows: 6}
+		tty.show(t, s, time.Minute, strings.NewReader(""), "acme/site")
+		lines := tty.shows(t)
+		require.Len(t, lines, 5)
+		for _, line := range lines {
+			require.Less(t, cli.Columns(line), 60)
+		}
+		require.Contains(t, lines[1], "longlonglonglonglonglonglongl…")
+	})
+}
+
+func TestALineThatWrapsIsErased(t *testing.T) {
+	var out bytes.Buffer
+	columns := 80
+	s := &screen{out: &out, size: func() (int, int) { return columns, 24 }}
+	table := func(int, int) []string { return []string{strings.Repeat("x", 50), "y"} }
+	require.NoError(t, s.flush(table))
+	columns = 30
+	s.moved()
+	out.Reset()
+	require.NoError(t, s.flush(table))
+	require.True(t, strings.HasPrefix(out.String(), "\x1b[4A\r\x1b[J"), "two rows, one, and that of Enter: %q", out.String())
+}
+
+func TestEnterLooksNow(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		paused := script(time.Second, "")
+		paused.Steps[0].Manual = true
+		repo.AddRun(paused, time.Now())
+		keys, keyboard := io.Pipe()
+		defer keyboard.Close()
+		tty := &terminal{columns: 110, rows: 24}
+		time.AfterFunc(2*time.Hour+2*time.Minute, func() { // it is looked at every few minutes by now
+			s.ClearRequests()
+			_, _ = keyboard.Write([]byte("\n"))
+			time.Sleep(time.Second)
+			looks := s.RequestsTo(http.MethodGet, "/repositories/acme/site/pipelines/*")
+			require.Len(t, looks, 1)
+			_, _ = tty.Write([]byte("\n")) // the terminal's echo
+		})
+		tty.show(t, s, 2*time.Hour+3*time.Minute, keys, "-quota", "100", "acme/site")
+		require.Len(t, tty.shows(t), 4, "the table is there once")
+	})
+}

@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// Colours, as parameters of SGR sequences.
+const (
+	Bold    = "1"
+	Dim     = "2"
+	Red     = "31"
+	Green   = "32"
+	Yellow  = "33"
+	Blue    = "34"
+	Magenta = "35"
+	Cyan    = "36"
+
+	ResetColour = "\x1b[0m"
+)
+
+// Colours says whether colours are wanted.
+type Colours bool
+
+// Paint colours a text if colours are wanted.
+func (c Colours) Paint(colour, text string) string {
+	if !c || text == "" {
+		return text
+	}
+	return "\x1b[" + colour + "m" + text + ResetColour
+}
+
+// StateColour returns the colour of a state or a result.
+func StateColour(word string) string {
+	switch pipelines.ResultName(word) {
+	case pipelines.ResultSuccessful:
+		return Green
+	case pipelines.ResultFailed, pipelines.ResultError:
+		return Red
+	case pipelines.ResultStopped, pipelines.ResultExpired:
+		return Yellow
+	case pipelines.ResultNotRun:
+		return Dim
+	}
+	return Cyan
+}
+
+// Clock shows a duration as h:mm:ss, or m:ss below an hour.
+func Clock(d time.Duration) string {
+	seconds := int(d / time.Second)
+	if seconds < 3600 {
+		return fmt.Sprintf("%d:%02d", seconds/60, seconds%60)
+	}
+	return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
+}
+
+// Pad pads a text with spaces to a number of columns.
+func Pad(text string, columns int) string {
+	return text + strings.Repeat(" ", max(0, columns-Columns(text)))
+}
+
+// Fit cuts a text to a number of columns.
+func Fit(text string, columns int) string {
+	if Columns(text) <= columns {
+		return text
+	}
+	for len(text) > 0 && Columns(text) >= columns {
+		_, size := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-size]
+	}
+	return text + "…"
+}
+
+// Columns is the maximum width of a text. East Asian characters and emoji take two columns; counting too many characters as such does no
+// harm.
+func Columns(text string) int {
+	columns := 0
+	for _, r := range text {
+		columns++
+		if r >= 0x1100 && (r < 0x2000 || r >= 0x2e80) {
+			columns++
+		}
+	}
+	return columns
+}

@@ -134,7 +134,7 @@
 //
 // # Following a run
 //
-// These poll, all of a client within one budget of requests ([WithFollowBudget]), and go on through failures that may pass:
+// These poll, within one budget of requests for all of a client ([WithFollowBudget]), and go on through failures that may pass:
 //
 //   - [PipelinesService.Wait]: returns a run once it has ended, or is paused
 //   - [PipelinesService.WaitAll]: does so for several runs of a repository

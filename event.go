@@ -17,7 +17,7 @@ const (
 )
 
 // Event is a change of a pipeline that is followed. Kind says which of the other fields are set; Repo, ID and Cursor always
-// are.
+// are, but for an [EventProblem] before the first change, whose Cursor is the one that following began with.
 type Event struct {
 	Kind         EventKind
 	Repo         Repo
@@ -29,7 +29,7 @@ type Event struct {
 	Log      []byte    // a piece of the log, which may end within a line; the caller may keep it
 
 	Err          error     // of an EventProblem: the last failure
-	FailingSince time.Time // of an EventProblem: when following began to fail; zero: it didn't fail before
+	FailingSince time.Time // of an EventProblem: when following began to fail; zero: no failure was tolerated before Err
 	Last         bool      // no other event comes for this pipeline: it has ended, or can't be followed any longer
 
 	Cursor Cursor // what the events up to this one have told

@@ -24,8 +24,8 @@ type FollowerOptions struct {
 	Tolerate func(err error, failingFor time.Duration) bool
 }
 
-// Follower follows many runs, in any repositories, within one budget. Make one with [Client.NewFollower]. It sends nothing and has no
-// goroutine but while [Follower.Events] is ranged over. It is safe for concurrent use.
+// Follower follows many runs, in any repositories, within one budget. Make one with [Client.NewFollower]. It sends requests and has
+// goroutines only while [Follower.Events] is ranged over. It is safe for concurrent use.
 type Follower struct {
 	client  *Client
 	options FollowerOptions
@@ -129,8 +129,8 @@ func (f *Follower) drop(run *followedRun) {
 	f.runs = slices.DeleteFunc(f.runs, func(other *followedRun) bool { return other == run })
 }
 
-// Wake has a run looked at as soon as the quota allows it, for example after [PipelinesService.Stop], after a person has continued it,
-// or because a webhook says so. A run that isn't followed is ignored.
+// Wake has a run looked at as soon as the quota allows it, and again in the next seconds: for example after [PipelinesService.Stop],
+// after a person has continued it, or because a webhook says so. A run that isn't followed is ignored.
 func (f *Follower) Wake(repo Repo, id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -162,7 +162,7 @@ func (f *Follower) Latest(repo Repo, branch string) (p *Pipeline, seen time.Time
 // credentials are refused, Events yields that error and ends. Another range goes on where the last one ended, as it does after any
 // other end: no event is lost, and none comes twice.
 //
-// A run is polled only while its last event has been taken: a slow loop delays all.
+// A run isn't polled while one of its events waits for the loop: a slow loop delays all. Only one range at a time is allowed.
 func (f *Follower) Events(ctx context.Context) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
 		if err := f.begin(ctx); err != nil {

@@ -30,9 +30,9 @@ type following struct {
 const defaultQuota = 1000 // requests an hour, of a signed-in caller
 
 // WithFollowBudget sets how many requests an hour the client's Wait, WaitAll, Watch, FollowLog and [Follower] send together on
-// average. A few more are allowed at once, 4 or 5 in a hundred. The default is 870 and what the client's other calls leave of Bitbucket's
-// quota of 1,000, and follows the quota that the service tells in X-RateLimit-Limit. A 429 lowers the budget for some hours, the default
-// and this one.
+// average. A twentieth of that may come in addition at once. The default is 870 of Bitbucket's quota of 1,000, or the same part of the
+// quota that the service tells in X-RateLimit-Limit. It shrinks if the client's other calls need more than the rest; a budget that is set
+// doesn't. A 429 lowers both for some hours.
 func WithFollowBudget(requestsPerHour int) Option {
 	return option(func(c *config) error {
 		if requestsPerHour < 1 {

@@ -17,8 +17,7 @@ type FollowOptions struct {
 	Offset          int64 // bytes to skip at the beginning
 	RequestsPerHour int   // on average; up to 60 more in one hour; default 240
 
-	// Tolerate decides whether reading goes on after a failure that may pass, as in [WatchOptions]. By default
-	// it goes on for half an hour, and waits for a used-up quota for two hours.
+	// Tolerate decides whether reading goes on after a failure that may pass, as in [WatchOptions].
 	Tolerate func(err error, failingFor time.Duration) bool
 }
 

@@ -19,8 +19,7 @@ type WaitOptions struct {
 	ThroughPause    bool // go on waiting while a run waits for a person
 	RequestsPerHour int  // on average; up to 60 more in one hour; default 120
 
-	// Tolerate decides whether waiting goes on after a failure that may pass, as in [WatchOptions]. By default
-	// it goes on for half an hour, and waits for a used-up quota for two hours.
+	// Tolerate decides whether waiting goes on after a failure that may pass, as in [WatchOptions].
 	Tolerate func(err error, failingFor time.Duration) bool
 }
 
@@ -80,8 +79,8 @@ func (e *WaitError) Unwrap() error { return e.Err }
 // ids. o may be nil. A run that failed is not an error. If there is an error, WaitAll also returns the runs as last polled:
 // nil for one that was never found, and mostly with only some fields, such as UUID, BuildNumber and State.
 //
-// An error of one run doesn't end the waiting for the others. The error has a [*WaitError] for each run that couldn't be waited for;
-// [errors.As] finds the first. If credentials are refused, or ctx ends, WaitAll returns at once.
+// An error of one run doesn't end the waiting for the others. The error has a [*WaitError] for each run that couldn't be waited for:
+// [errors.As] finds the first, and its Unwrap() []error returns all. If credentials are refused, or ctx ends, WaitAll returns at once.
 //
 // The runs share their requests: a page of the repository's newest runs has the states of all that are on it, so that twenty runs
 // take few more requests than one. WaitAll asks for a run by itself if it is not on that page, or few are left. The limits are those of

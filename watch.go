@@ -18,7 +18,7 @@ type WatchOptions struct {
 
 	// Tolerate decides whether Watch goes on after a failure that may pass: a 5xx, a lost connection, a 429, a
 	// 401 to a token of a source, or a 404 of a run that was found before. failingFor is how long all polls have failed.
-	// By default Watch goes on for half an hour, and waits for a used-up quota for two hours.
+	// By default Watch goes on for half an hour and at least five failures in a row, and waits for a used-up quota for two hours.
 	Tolerate func(err error, failingFor time.Duration) bool
 }
 

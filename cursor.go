@@ -98,13 +98,13 @@ func (c Cursor) checkFor(repo Repo, id string) error {
 	return nil
 }
 
-// clone returns a copy that may be changed.
-func (c Cursor) clone() *toldRun {
-	if c.told == nil {
-		return &toldRun{Version: cursorVersion, Steps: map[string]toldStep{}}
+// clone returns a copy that may be changed. Of nil it is one that has told nothing.
+func (t *toldRun) clone() *toldRun {
+	told := toldRun{Version: cursorVersion}
+	if t != nil {
+		told = *t
+		told.Steps = maps.Clone(t.Steps)
 	}
-	told := *c.told
-	told.Steps = maps.Clone(told.Steps)
 	if told.Steps == nil {
 		told.Steps = map[string]toldStep{}
 	}

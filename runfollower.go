@@ -87,7 +87,7 @@ func (c *Client) newRunFollower(
 	w := &runFollower{
 		ctx: ctx, client: c, repo: repo, id: id, followOptions: o, emit: emit,
 		line: pace.NewLine(), board: own, member: newMember(id, o.withoutSteps), patience: c.newPatience(o.tolerate),
-		logs: make(map[string]*stepLog), told: o.after.clone(),
+		logs: make(map[string]*stepLog), told: o.after.told.clone(),
 	}
 	w.member.wants = w.mayBeNew()
 	if own == nil {
@@ -437,5 +437,5 @@ func (w *runFollower) cursor() Cursor {
 	if w.told.State == nil && len(w.told.Steps) == 0 { // nothing was told
 		return w.after
 	}
-	return Cursor{Cursor{w.told}.clone()}
+	return Cursor{w.told.clone()}
 }

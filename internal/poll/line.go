@@ -62,8 +62,8 @@ func (p *Pace) NewLine() *Line {
 const Woken = -1
 
 // Next waits until one of the claims is granted and returns its index, or [Woken] if wake is ready first, or a refusal of the service
-// begins to hold all lines back. It returns the error of
-// ctx with its cause if ctx ends first. After a granted poll the caller must call [Line.Done].
+// begins to hold all lines back. It returns the error of ctx with its cause if ctx ends first. After a granted poll the caller must
+// call [Line.Done].
 func (l *Line) Next(ctx context.Context, wake <-chan struct{}, claims ...Claim) (int, error) {
 	if err := ctxtime.Err(ctx); err != nil {
 		return Woken, err
@@ -73,14 +73,10 @@ func (l *Line) Next(ctx context.Context, wake <-chan struct{}, claims ...Claim) 
 	case i := <-l.granted:
 		return i, nil
 	case <-wake:
-		if l.leave() != Woken {
-			l.Free()
-		}
+		l.leave()
 		return Woken, nil
 	case <-ctx.Done():
-		if l.leave() != Woken {
-			l.Free()
-		}
+		l.leave()
 		return Woken, ctxtime.Err(ctx)
 	}
 }
@@ -94,19 +90,18 @@ func (l *Line) enqueue(claims []Claim) {
 	s.dispatch()
 }
 
-// leave gives the place up. It returns what was granted meanwhile.
-func (l *Line) leave() int {
+// leave gives up the place, or what was granted meanwhile.
+func (l *Line) leave() {
 	s := l.scheduler
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
-	case i := <-l.granted:
-		return i
+	case <-l.granted: // it isn't granted, if all lines were woken
+		l.free()
 	default:
+		s.remove(l)
+		s.dispatch()
 	}
-	s.remove(l)
-	s.dispatch()
-	return Woken
 }
 
 // Pay pays for a request. The first one after a grant is paid already. Others, such as those for further pages, wait as urgent polls
@@ -154,9 +149,13 @@ func (l *Line) Done(failed bool) {
 // Free gives back what a granted poll keeps from others, and reports whether it has sent nothing, so that it costs nothing. It may be
 // called before [Line.Done].
 func (l *Line) Free() (unsent bool) {
+	l.scheduler.mu.Lock()
+	defer l.scheduler.mu.Unlock()
+	return l.free()
+}
+
+func (l *Line) free() (unsent bool) {
 	s := l.scheduler
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if l.group == nil && !l.prepaid {
 		return false
 	}

@@ -45,8 +45,8 @@ type Scheduler struct {
 	halved   time.Time // when that last changed
 }
 
-// NewScheduler returns a Scheduler that grants perHour polls an hour and some more at the beginning. Fixed reports whether
-// [Scheduler.Limit] may change that.
+// NewScheduler returns a Scheduler that grants perHour polls an hour and some more at the beginning. If fixed is true,
+// [Scheduler.Limit] doesn't change that.
 func NewScheduler(perHour int, fixed bool) *Scheduler {
 	s := &Scheduler{perHour: float64(perHour), fixed: fixed, polled: make(map[any]struct{})}
 	s.burst = burstOf(s.perHour)

@@ -35,6 +35,22 @@ const cursorVersion = 1
 // IsZero reports whether c has told nothing.
 func (c Cursor) IsZero() bool { return c.told == nil }
 
+// Repo returns the repository of the run, or the zero Repo for the zero Cursor.
+func (c Cursor) Repo() Repo {
+	if c.told == nil {
+		return Repo{}
+	}
+	return c.told.Repo
+}
+
+// PipelineUUID returns the UUID of the run. It is empty for the zero Cursor.
+func (c Cursor) PipelineUUID() string {
+	if c.told == nil {
+		return ""
+	}
+	return c.told.UUID
+}
+
 // String returns the text of [Cursor.MarshalText].
 func (c Cursor) String() string {
 	text, _ := c.MarshalText()

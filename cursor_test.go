@@ -25,8 +25,13 @@ func someCursor(t *testing.T, c *pipelines.Client, id string) (cursor pipelines.
 
 func TestACursorIsAText(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
-		cursor := someCursor(t, c, startAt(t, c, r, fourSteps()))
+		id := startAt(t, c, r, fourSteps())
+		cursor := someCursor(t, c, id)
 		require.False(t, cursor.IsZero())
+		require.Equal(t, repo, cursor.Repo())
+		require.Equal(t, id, cursor.PipelineUUID())
+		require.Zero(t, pipelines.Cursor{}.Repo())
+		require.Empty(t, pipelines.Cursor{}.PipelineUUID())
 		stored, err := json.Marshal(map[string]pipelines.Cursor{"run": cursor, "none": {}})
 		require.NoError(t, err)
 		var read map[string]pipelines.Cursor

@@ -43,7 +43,7 @@ func TestAFollowerTellsOfAllItsRunsInTheirOrder(t *testing.T) {
 }
 
 func TestAStoredCursorMissesNothingAndRepeatsNothing(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(10) {
 		bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
 			random := rand.New(rand.NewPCG(seed, 3))
 			scripts, stored := map[string]pipelinestest.Script{}, map[string]string{}
@@ -80,7 +80,7 @@ func TestAStoredCursorMissesNothingAndRepeatsNothing(t *testing.T) {
 }
 
 func TestAnotherRangeGoesOnWhereTheLastOneWasLeft(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(10) {
 		bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
 			random := rand.New(rand.NewPCG(seed, 4))
 			f, scripts, told := newFollower(t, c, nil), map[string]pipelinestest.Script{}, newChronicle()

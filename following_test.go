@@ -44,14 +44,14 @@ func TestAStopWaitsForFewPollsThoughTheLimiterIsSlow(t *testing.T) {
 		c := srv.Client(pipelines.WithLimiter(&spaced{every: 10 * time.Second}))
 		ctx, cancel := context.WithCancel(t.Context())
 		var waiting sync.WaitGroup
-		for range 200 {
+		for range 60 {
 			id := startAt(t, srv.Client(), r, pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build", Duration: 24 * time.Hour}}})
 			waiting.Go(func() {
 				_, err := c.Pipelines.Wait(ctx, repo, id, nil)
 				assert.ErrorIs(t, err, context.Canceled)
 			})
 		}
-		time.Sleep(time.Hour)
+		time.Sleep(20 * time.Minute)
 		begin := time.Now()
 		require.NoError(t, c.Pipelines.Stop(t.Context(), repo, "1"))
 		require.LessOrEqual(t, time.Since(begin), 50*time.Second, "four polls are before it, and 10 seconds between two requests")
@@ -86,18 +86,18 @@ func TestFollowingUsesTheQuotaThatTheServiceTells(t *testing.T) {
 	for name, tc := range map[string]struct {
 		quota       int
 		opts        []pipelines.Option
-		least, most int // in two hours
+		least, most int // in an hour
 	}{
-		"more than usual":              {10_000, nil, 6000, 17_500},
-		"less than usual":              {200, nil, 200, 370},
-		"not told":                     {10_000, []pipelines.Option{pipelines.WithBasicAuth("me@example.com", "token")}, 1500, 1850},
-		"more than the program allows": {10_000, []pipelines.Option{pipelines.WithFollowBudget(100)}, 180, 215},
+		"more than usual":              {10_000, nil, 2500, 9500},
+		"less than usual":              {200, nil, 100, 200},
+		"not told":                     {10_000, []pipelines.Option{pipelines.WithBasicAuth("me@example.com", "token")}, 800, 1000},
+		"more than the program allows": {10_000, []pipelines.Option{pipelines.WithFollowBudget(100)}, 90, 115},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv := pipelinestest.NewServer(pipelinestest.WithQuota(tc.quota))
 				defer srv.Close()
-				sent, refused := followedFor(t, srv, 2*time.Hour, tc.opts...)
+				sent, refused := followedFor(t, srv, time.Hour, tc.opts...)
 				require.Zero(t, refused)
 				require.GreaterOrEqual(t, sent, tc.least)
 				require.LessOrEqual(t, sent, tc.most)
@@ -110,9 +110,9 @@ func TestA429LowersTheBudgetOfFollowing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := pipelinestest.NewServer(pipelinestest.WithQuota(300)) // which it doesn't tell
 		defer srv.Close()
-		sent, refused := followedFor(t, srv, 10*time.Hour, pipelines.WithBasicAuth("me@example.com", "token"))
-		require.GreaterOrEqual(t, sent, 1500)
-		require.LessOrEqual(t, refused, 100, "of %d", sent)
+		sent, refused := followedFor(t, srv, 5*time.Hour, pipelines.WithBasicAuth("me@example.com", "token"))
+		require.GreaterOrEqual(t, sent, 750)
+		require.LessOrEqual(t, refused, 50, "of %d", sent)
 	})
 }
 
@@ -136,14 +136,15 @@ func TestManyOtherCallsUseUpTheBudgetOfFollowing(t *testing.T) {
 		r := srv.AddRepository("acme", "busy")
 		c := srv.Client()
 		ctx := after(t, 4*time.Hour)
-		go func() { // a sweep that takes its time
+		var sweep sync.WaitGroup
+		sweep.Go(func() { // which takes its time
 			for ctx.Err() == nil {
 				if _, err := c.Config.Get(ctx, r.Repo()); ctx.Err() == nil {
 					assert.NoError(t, err)
 				}
 				time.Sleep(8 * time.Second)
 			}
-		}()
+		})
 		f := newFollower(t, c, nil)
 		for i := range 30 {
 			at := srv.AddRepository("acme", "site-"+string(rune('a'+i)))
@@ -151,6 +152,7 @@ func TestManyOtherCallsUseUpTheBudgetOfFollowing(t *testing.T) {
 		}
 		for range f.Events(ctx) {
 		}
+		sweep.Wait()
 		polls := 0
 		for _, req := range srv.Requests() {
 			require.NotEqual(t, http.StatusTooManyRequests, req.Status)

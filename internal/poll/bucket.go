@@ -14,19 +14,23 @@ func newBucket(perHour, burst float64) bucket {
 	return bucket{perSecond: perHour / 3600, burst: burst, tokens: burst, updated: time.Now()}
 }
 
-// refill adds what the time until now has brought.
+// refill adds what the time until now has brought. A time far ahead is one of another clock, such as that of a test.
 func (b *bucket) refill(now time.Time) {
-	if d := now.Sub(b.updated); d > 0 {
+	d := now.Sub(b.updated)
+	switch {
+	case d > 0:
 		b.tokens = min(b.burst, b.tokens+d.Seconds()*b.perSecond)
+		b.updated = now
+	case d < -2*longestHold:
 		b.updated = now
 	}
 }
 
-// when returns the time at which the bucket holds n requests. It is right after refill.
+// when returns the time at which the bucket holds n requests, or zero if it does. It is right after refill.
 func (b *bucket) when(n float64) time.Time {
 	lacking := min(n, b.burst) - b.tokens
 	if lacking <= 0 {
-		return b.updated
+		return time.Time{}
 	}
 	return b.updated.Add(time.Duration(lacking/b.perSecond*float64(time.Second)) + 1)
 }

@@ -168,7 +168,7 @@
 //   - Env, Secrets: [VariableSet], with [VariableRequest].Secured
 //   - Environments: [DeploymentsService.ListEnvironments], [DeploymentsService.CreateEnvironment]
 //   - Fake, Mock: package [github.com/seed-85ed9bfd/pipelines/pipelinestest]
-//   - Import, Reconcile, Sync: [VariableSet.Plan] and [VariableSet.Apply]
+//   - Import, Reconcile, Sync: [VariableSet.Plan] and [VariableSet.Apply]; without a request [PlanVariables]
 //   - IsNotFound, StatusCode: [errors.Is] with [ErrNotFound], [errors.As] with [*APIError]
 //   - Iterator, ListAll, NextPage, Page: [Pager.All], [Pager.Collect], [Pager.Pages]
 //   - JUnit, Tests: [StepsService.GetTestReport], [StepsService.ListTestCases]

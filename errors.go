@@ -63,6 +63,10 @@ var (
 	// ErrReadOnly says that a client of WithReadOnly has sent no request that may change something.
 	ErrReadOnly = errors.New("the client is read-only")
 
+	// ErrPlanStale says that variables have changed since a plan was made, and that nothing of it was applied. See
+	// SyncOptions.Verify.
+	ErrPlanStale = errors.New("the plan is stale")
+
 	// ErrEmptyList says that a list has no items. It is not an ErrNotFound. See Pager.First.
 	ErrEmptyList = errors.New("the list is empty")
 

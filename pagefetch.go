@@ -211,6 +211,15 @@ func (k *call) requires(members ...string) error {
 	return nil
 }
 
+// checkFields returns an error if the caller's options leave one of these members out of the response to an operation.
+func (c *Client) checkFields(ctx context.Context, at endpoint, opts []CallOption, members ...string) error {
+	k, err := c.newCall(ctx, at, nil, opts)
+	if err != nil {
+		return err
+	}
+	return k.requires(members...)
+}
+
 // collectWith returns all items, or an error if the caller's options leave one of these members out of the pages.
 func (p *Pager[T]) collectWith(members ...string) ([]*T, error) {
 	if err := p.requires(members...); err != nil {

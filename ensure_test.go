@@ -159,13 +159,13 @@ func (e *ensuring) requireSettled(about ...any) {
 
 func TestSetLeavesOneResourceAsWanted(t *testing.T) {
 	ensureEach(t, func(e *ensuring) {
-		id, err := e.set(t.Context(), e.client(nil))
+		id, err := e.set(e.t.Context(), e.client(nil))
 		require.NoError(e.t, err)
 		require.Equal(e.t, e.wanted, e.state(e.repo))
 		e.requireSettled()
 
 		readOnly := e.srv.Client(pipelines.WithHTTPClient(&http.Client{Transport: e.srv.Transport()}), pipelines.WithReadOnly())
-		again, err := e.set(t.Context(), readOnly)
+		again, err := e.set(e.t.Context(), readOnly)
 		require.NoError(e.t, err)
 		require.Equal(e.t, id, again)
 	})
@@ -175,10 +175,10 @@ func TestSetChangesWhatIsThereInsteadOfCreatingAnother(t *testing.T) {
 	ensureEach(t, func(e *ensuring) {
 		before := e.state(e.repo)
 		readOnly := e.srv.Client(pipelines.WithHTTPClient(&http.Client{Transport: e.srv.Transport()}), pipelines.WithReadOnly())
-		_, err := e.set(t.Context(), readOnly)
+		_, err := e.set(e.t.Context(), readOnly)
 		require.ErrorIs(e.t, err, pipelines.ErrReadOnly)
 		require.Equal(e.t, before, e.state(e.repo))
-		_, err = e.set(t.Context(), e.client(nil))
+		_, err = e.set(e.t.Context(), e.client(nil))
 		require.NoError(e.t, err)
 		if before != "" {
 			require.Empty(e.t, e.srv.RequestsTo(http.MethodPost, e.path))
@@ -205,12 +205,12 @@ func TestSetLeavesOneResourceWhicheverAnswerIsLost(t *testing.T) {
 							struck.Times = 1
 						}
 						e.srv.Inject(struck)
-						if _, err := e.set(t.Context(), e.client(nil)); once && err != nil {
+						if _, err := e.set(e.t.Context(), e.client(nil)); once && err != nil {
 							require.ErrorIs(e.t, err, pipelines.ErrOutcomeUnknown)
 						}
 						e.srv.ClearFaults()
 						if e.state(e.repo) != e.wanted {
-							_, err := e.set(t.Context(), e.client(nil))
+							_, err := e.set(e.t.Context(), e.client(nil))
 							require.NoError(e.t, err)
 						}
 						time.Sleep(time.Minute)
@@ -241,10 +241,10 @@ func TestSetIsFinishedByTheNextProcessAfterACrash(t *testing.T) {
 	for n := 1; n < 5; n++ {
 		t.Run(fmt.Sprint("after request ", n), func(t *testing.T) {
 			ensureEach(t, func(e *ensuring) {
-				ctx, cancel := context.WithCancel(t.Context())
+				ctx, cancel := context.WithCancel(e.t.Context())
 				defer cancel()
 				_, _ = e.set(ctx, e.client(crashing(e.srv.Transport(), n, cancel)))
-				_, err := e.set(t.Context(), e.client(nil))
+				_, err := e.set(e.t.Context(), e.client(nil))
 				require.NoError(e.t, err)
 				e.requireSettled()
 			})
@@ -265,7 +265,7 @@ func editing(inner http.RoundTripper, n int, edit func()) http.RoundTripper {
 
 // deleteAll deletes what is there, as somebody else does.
 func (e *ensuring) deleteAll() {
-	ctx, c := context.Background(), e.client(nil)
+	ctx, c := e.t.Context(), e.client(nil)
 	for _, s := range e.repo.Schedules() {
 		require.NoError(e.t, c.Schedules.Delete(ctx, repo, s.UUID))
 	}
@@ -281,9 +281,9 @@ func TestSetCreatesWhatSomebodyElseDeletesMeanwhile(t *testing.T) {
 	for n := 1; n < 4; n++ {
 		t.Run(fmt.Sprint("after request ", n), func(t *testing.T) {
 			ensureEach(t, func(e *ensuring) {
-				_, err := e.set(t.Context(), e.client(editing(e.srv.Transport(), n, e.deleteAll)))
+				_, err := e.set(e.t.Context(), e.client(editing(e.srv.Transport(), n, e.deleteAll)))
 				if e.state(e.repo) != e.wanted { // it was deleted after it had been set, or while it was
-					_, err = e.set(t.Context(), e.client(nil))
+					_, err = e.set(e.t.Context(), e.client(nil))
 				}
 				require.NoError(e.t, err)
 				e.requireSettled()
@@ -297,7 +297,7 @@ func TestSetAdoptsWhatSomebodyElseCreatesMeanwhile(t *testing.T) {
 		if e.state(e.repo) != "" {
 			return
 		}
-		id, err := e.set(t.Context(), e.client(editing(e.srv.Transport(), 1, func() { e.add(e.repo) })))
+		id, err := e.set(e.t.Context(), e.client(editing(e.srv.Transport(), 1, func() { e.add(e.repo) })))
 		if e.name != "schedule" { // the service refuses a second one
 			require.NoError(e.t, err)
 			e.requireSettled()
@@ -343,7 +343,7 @@ func TestSetCreatesNoSecondOneThoughTheListIsLate(t *testing.T) {
 				e.srv.Inject(pipelinestest.Fault{Method: http.MethodPost, Times: 1, Drop: drop})
 				late := &lateList{inner: e.srv.Transport(), created: time.Now().Add(-time.Hour)}
 				for range 3 { // other processes, which remember nothing
-					_, err := e.set(t.Context(), e.client(late))
+					_, err := e.set(e.t.Context(), e.client(late))
 					require.NoError(e.t, err)
 				}
 				require.LessOrEqual(e.t, len(e.srv.RequestsTo(http.MethodPost, "")), 1)
@@ -357,7 +357,7 @@ func TestSetReturnsAnUnknownOutcomeThatStaysUnknown(t *testing.T) {
 	ensureEach(t, func(e *ensuring) {
 		e.srv.Inject(pipelinestest.Fault{Method: http.MethodPost, Drop: pipelinestest.DropBefore})
 		before, start := e.state(e.repo), time.Now()
-		_, err := e.set(t.Context(), e.client(nil))
+		_, err := e.set(e.t.Context(), e.client(nil))
 		if before != "" && e.name != "environment" { // changed by a PUT
 			require.NoError(e.t, err)
 			return
@@ -368,13 +368,13 @@ func TestSetReturnsAnUnknownOutcomeThatStaysUnknown(t *testing.T) {
 		require.Equal(e.t, before, e.state(e.repo))
 
 		e.srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Skip: 1, Status: http.StatusForbidden})
-		_, err = e.set(t.Context(), e.client(nil))
+		_, err = e.set(e.t.Context(), e.client(nil))
 		require.ErrorIs(e.t, err, pipelines.ErrOutcomeUnknown)
 		require.ErrorIs(e.t, err, pipelines.ErrForbidden, "it couldn't look either")
 		e.srv.ClearFaults()
 
 		e.srv.Inject(pipelinestest.Fault{Method: http.MethodPost, Drop: pipelinestest.DropBefore})
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(e.t.Context(), 2*time.Second)
 		defer cancel()
 		_, err = e.set(ctx, e.client(nil))
 		require.ErrorIs(e.t, err, pipelines.ErrOutcomeUnknown)
@@ -388,7 +388,7 @@ func TestSetTakesACreationForDoneThoughItIsNotListed(t *testing.T) {
 			return
 		}
 		e.srv.Inject(pipelinestest.Fault{Method: http.MethodGet, Skip: 1, Status: http.StatusForbidden})
-		id, err := e.set(t.Context(), e.client(nil))
+		id, err := e.set(e.t.Context(), e.client(nil))
 		require.NoError(e.t, err)
 		require.NotEmpty(e.t, id)
 		require.Equal(e.t, e.wanted, e.state(e.repo))
@@ -450,7 +450,7 @@ func TestSetRefusesPartialResponsesThatLackWhatItGoesBy(t *testing.T) {
 		}
 		ensureEach(t, func(e *ensuring) {
 			partial := pipelines.WithQuery("fields", strings.Join(members[e.name], ",")+",uuid,enabled")
-			_, err := e.set(t.Context(), e.client(nil), partial)
+			_, err := e.set(e.t.Context(), e.client(nil), partial)
 			require.NoError(e.t, err)
 			e.requireSettled()
 		})

@@ -20,7 +20,7 @@ type SyncChange struct {
 }
 
 // String returns the action and the key, such as "create LEVEL".
-func (c SyncChange) String() string { return c.Action + " " + c.Key }
+func (c SyncChange) String() string { return c.Action + " " + redact.Printable(c.Key) }
 
 // LogValue implements [slog.LogValuer].
 func (c SyncChange) LogValue() slog.Value {
@@ -39,28 +39,27 @@ type SyncError struct {
 	Left   []SyncChange // not tried
 }
 
-// maxShownFailures is how many failures the text of a SyncError has.
-const maxShownFailures = 10
-
-// Error returns what failed and why, which changes were made, and how many were not tried.
+// Error returns what failed and why, which changes were made, and how many were not tried. Of many changes it names the first ten.
 func (e *SyncError) Error() string {
-	failed := make([]string, 0, len(e.Failed))
-	for _, one := range e.Failed[:min(len(e.Failed), maxShownFailures)] {
-		failed = append(failed, fmt.Sprintf("%v: %s", one, errorText(one.Err)))
-	}
-	if more := len(e.Failed) - len(failed); more > 0 {
-		failed = append(failed, fmt.Sprintf("%d more failed", more))
-	}
+	failed := firstOf(e.Failed, "; ", func(c SyncChange) string { return fmt.Sprintf("%v: %s", c, errorText(c.Err)) })
 	done := "nothing was done"
 	if len(e.Done) > 0 {
-		names := make([]string, len(e.Done))
-		for i, one := range e.Done {
-			names[i] = one.String()
-		}
-		done = "done: " + strings.Join(names, ", ")
+		done = "done: " + firstOf(e.Done, ", ", SyncChange.String)
 	}
-	text := fmt.Sprintf("pipelines: Variables.Apply: %s (%s; %d not tried)", strings.Join(failed, "; "), done, len(e.Left))
-	return redact.Printable(text)
+	return redact.Printable(fmt.Sprintf("pipelines: Variables.Apply: %s (%s; %d not tried)", failed, done, len(e.Left)))
+}
+
+// firstOf joins the texts of the first ten changes.
+func firstOf(changes []SyncChange, separator string, text func(SyncChange) string) string {
+	const limit = 10
+	var all []string
+	for _, one := range changes[:min(len(changes), limit)] {
+		all = append(all, text(one))
+	}
+	if more := len(changes) - limit; more > 0 {
+		all = append(all, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(all, separator)
 }
 
 // Unwrap returns the errors of the changes that failed.

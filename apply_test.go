@@ -139,15 +139,20 @@ func TestASyncErrorHasTheErrorOfEveryChangeThatFailed(t *testing.T) {
 	require.Equal(t, []string{"create KEY_007", "update KEY_000", "update KEY_001"}, names(failed.Left))
 }
 
-func TestTheTextOfASyncErrorShowsTenFailures(t *testing.T) {
+func TestTheTextOfASyncErrorNamesTenChangesOfEachKind(t *testing.T) {
 	srv := pipelinestest.NewServer()
 	defer srv.Close()
 	srv.AddRepository("acme", "site")
-	srv.Inject(pipelinestest.Fault{Status: 400, Method: http.MethodPost})
-	_, err := syncVariables(t, srv.Client().Variables.InRepository(repo), wanted(500), nil)
-	require.ErrorContains(t, err, "create KEY_009: ")
-	require.NotContains(t, err.Error(), "KEY_010")
-	require.ErrorContains(t, err, "490 more failed (nothing was done; 0 not tried)")
+	set := srv.Client().Variables.InRepository(repo)
+	srv.Inject(pipelinestest.Fault{Status: 400, Method: http.MethodPost, Skip: 200})
+	_, err := syncVariables(t, set, wanted(500), nil)
+	require.ErrorContains(t, err, "create KEY_209: ")
+	require.NotContains(t, err.Error(), "KEY_210")
+	require.ErrorContains(t, err, "; 290 more (done: create KEY_000, ")
+	require.ErrorContains(t, err, ", create KEY_009, 190 more; 0 not tried)")
+	_, err = syncVariables(t, set, wanted(500), nil)
+	require.ErrorContains(t, err, "; 290 more (done: update KEY_009, ", "secured values are written again")
+	require.ErrorIs(t, err, pipelines.ErrInvalidRequest)
 }
 
 func TestAChangeIsLoggedWithItsError(t *testing.T) {

@@ -258,7 +258,7 @@ func TestRewriteDecidesForEachSecuredVariable(t *testing.T) {
 		plan, err := pipelines.PlanVariables(there, requests, &pipelines.SyncOptions{
 			Secured: policy,
 			Rewrite: func(there pipelines.Variable, wanted pipelines.VariableRequest) bool {
-				require.Equal(t, there.Key, wanted.Key)
+				require.Equal(t, wanted.Key, there.Key)
 				asked = append(asked, there.UUID+" "+wanted.Value)
 				return there.Key == "STALE"
 			},

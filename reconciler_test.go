@@ -261,6 +261,7 @@ func TestTheReconcilerSurvivesASecondEditorBeforeAnyRequest(t *testing.T) {
 	n := requestsOfAPass(t)
 	for name, edit := range edits {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for i := range n {
 				synctest.Test(t, func(t *testing.T) {
 					w := newReconciled(t)
@@ -302,6 +303,7 @@ func TestTheReconcilerSaysThatAVariableWasEditedMeanwhile(t *testing.T) {
 
 // The arithmetic of docs/reconciling.md.
 func TestAQuietPassOverThreeHundredRepositoriesIsNineRequestsForEach(t *testing.T) {
+	t.Parallel()
 	srv := pipelinestest.NewServer(pipelinestest.WithInProcess())
 	defer srv.Close()
 	r := &reconciler{client: srv.Client(), written: written{key: []byte("key"), sums: map[string][]byte{}}, secrets: map[string]string{}}

@@ -162,6 +162,13 @@ func TestFindStartedReturnsWhatItHasFoundWithAnError(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, resp.StatusCode, "the caller's option works")
 }
 
+func TestWhatIsNoListOfRunsDoesNotMeanThatThereAreNone(t *testing.T) {
+	srv := record(t, serveJSON(`{"message":"maintenance"}`))
+	_, err := newClient(t, srv.base()).Pipelines.FindStarted(t.Context(), repo, mainBranch, time.Now())
+	require.ErrorContains(t, err, "not a page of a list")
+	srv.requireSent(t, 1)
+}
+
 func TestFindStartedNeedsWhatItGoesBy(t *testing.T) {
 	for _, member := range []string{"values", "values.uuid", "values.target", "values.trigger", "values.creator", "values.created_on"} {
 		srv := record(t, serveJSON(`{"values":[]}`))

@@ -456,3 +456,64 @@ func TestSetRefusesPartialResponsesThatLackWhatItGoesBy(t *testing.T) {
 		})
 	}
 }
+
+// inflict makes a fault of the fault matrix strike after some requests, and returns the way to the server.
+func (e *ensuring) inflict(f fault, skip int, stays bool) http.RoundTripper {
+	if f.server != nil {
+		injected := *f.server
+		if injected.Skip = skip; !stays {
+			injected.Times = 1
+		}
+		e.srv.Inject(injected)
+		return e.srv.Transport()
+	}
+	n := 0
+	return roundTripper(func(req *http.Request) (*http.Response, error) {
+		next := func() (*http.Response, error) { return e.srv.Transport().RoundTrip(req) }
+		if n++; n <= skip || n > skip+1 && !stays {
+			return next()
+		}
+		return f.wire(req, next)
+	})
+}
+
+// The faults of the fault matrix strike each request of each Set, once and for good.
+func TestEverySetWithstandsEveryFault(t *testing.T) {
+	for _, f := range matrixFaults() {
+		for skip := range 4 {
+			for _, stays := range []bool{false, true} {
+				if f.inStorage {
+					continue
+				}
+				t.Run(fmt.Sprint(f.title(stays), ", after ", skip), func(t *testing.T) {
+					ensureEach(t, func(e *ensuring) { e.withstand(f, skip, stays) })
+				})
+			}
+		}
+	}
+}
+
+func (e *ensuring) withstand(f fault, skip int, stays bool) {
+	ctx := e.t.Context()
+	if f.deadline {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, matrixDeadline)
+		defer cancel()
+	}
+	opts := []pipelines.Option{
+		pipelines.WithHTTPClient(&http.Client{Transport: e.inflict(f, skip, stays)}), pipelines.WithRetry(matrixRetries), pipelines.WithStallTimeout(matrixStall),
+	}
+	if f.deadToken {
+		opts = append(opts, newTokens())
+	}
+	_, err := e.set(ctx, e.srv.Client(opts...))
+	if err == nil {
+		require.Equal(e.t, e.wanted, e.state(e.repo))
+	}
+	require.NotErrorIs(e.t, err, pipelines.ErrNotFound)
+	require.NotErrorIs(e.t, err, pipelines.ErrConflict)
+	e.srv.ClearFaults()
+	_, err = e.set(e.t.Context(), e.client(nil))
+	require.NoError(e.t, err)
+	e.requireSettled()
+}

@@ -77,6 +77,9 @@ func (f *startSearch) look() ([]*Pipeline, error) {
 	pages := 0
 	for page, err := range f.runs.Pages() {
 		f.clock.publish()
+		if err == nil {
+			err = page.check(f.runs.at.op)
+		}
 		if err != nil {
 			return found, err
 		}

@@ -44,8 +44,7 @@ func (c *serviceClock) isBefore(t time.Time) bool {
 	return !t.IsZero() && t.Before(c.earliest())
 }
 
-// earliest returns the caller's time by the service's clock, with a tolerance. It is never later than the caller's own: a response's
-// date may be a proxy's.
+// earliest returns the caller's time by the service's clock, with a tolerance.
 func (c *serviceClock) earliest() time.Time {
 	if c.resp == nil {
 		return c.since.Add(-toleranceOfClocks)
@@ -54,6 +53,5 @@ func (c *serviceClock) earliest() time.Time {
 	if err != nil {
 		return c.since.Add(-toleranceOfClocks)
 	}
-	behind := max(time.Since(date), 0)
-	return c.since.Add(-behind - toleranceOfDates)
+	return c.since.Add(time.Until(date) - toleranceOfDates)
 }

@@ -163,7 +163,7 @@ func TestApplyReportsTheTruthUnderEveryFault(t *testing.T) {
 			for _, f := range matrixFaults() {
 				for index := range requests {
 					for _, stays := range []bool{false, true} {
-						if f.inStorage || f.deadToken || f.creation && index != 1 && index != 2 {
+						if f.inStorage || f.deadToken {
 							continue
 						}
 						synctest.Test(t, func(t *testing.T) { newApplied(t, late).check(t, f, index, stays) })

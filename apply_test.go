@@ -167,10 +167,12 @@ func TestAChangeIsLoggedWithItsError(t *testing.T) {
 func TestApplyDeletesNothingMoreOnceADeletionIsRefused(t *testing.T) {
 	srv, r, set, _ := seeded(t)
 	srv.Inject(pipelinestest.Fault{Status: 400, Method: http.MethodDelete, Times: 1, Skip: 1})
-	_, err := syncVariables(t, set, nil, &pipelines.SyncOptions{Prune: true})
+	plan, err := syncVariables(t, set, nil, &pipelines.SyncOptions{Prune: true})
 	var failed *pipelines.SyncError
 	require.ErrorAs(t, err, &failed)
 	require.Equal(t, []string{"delete KEY_000"}, names(failed.Done))
+	require.Equal(t, plan.Delete[0].UUID, failed.Done[0].UUID)
+	require.Equal(t, plan.Delete[1].UUID, failed.Failed[0].UUID)
 	require.Equal(t, []string{"delete OLD_1", "delete OLD_2"}, names(failed.Left))
 	require.Len(t, r.Variables(), 3)
 }

@@ -13,8 +13,8 @@ import (
 const maxStartPages = 10
 
 // FindStarted returns the runs that [PipelinesService.Run] with this request may have started when its outcome is unknown, the newest
-// first. since is the time before that Run, by the caller's clock. To leave out the runs of other accounts, add
-// WithQuery("creator.uuid", id), which FindStarted compares itself.
+// first. For [PipelinesService.RunOnDemand] pass its RunRequest. since is the time before that call, by the caller's clock. To leave
+// out the runs of other accounts, add WithQuery("creator.uuid", id), which FindStarted compares itself.
 //
 // The result is ambiguous. A run is in it if its target is the requested one ([Target.Matches]), if it was started by a request
 // rather than by a push, a schedule or another run, and if it was created after since, as far as clocks can be compared: the time of

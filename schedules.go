@@ -64,8 +64,17 @@ func (r ScheduleRequest) Matches(s *Schedule) bool {
 	}
 	wanted, there := r.body().Target, ScheduleRequest{Target: s.Target}.body().Target
 	wanted.Commit = nil
-	return wanted.Matches(there) &&
-		slices.EqualFunc(strings.Fields(r.CronPattern), strings.Fields(s.CronPattern), strings.EqualFold)
+	return wanted.Matches(there) && r.hasPattern(s.CronPattern)
+}
+
+func (r ScheduleRequest) hasPattern(pattern string) bool {
+	return slices.EqualFunc(strings.Fields(r.CronPattern), strings.Fields(pattern), strings.EqualFold)
+}
+
+// isUnclear reports whether s may match, because the service sent too little of it.
+func (r ScheduleRequest) isUnclear(s *Schedule) bool {
+	noTarget, noPattern := s.Target.RefName == "", s.CronPattern == ""
+	return (noTarget || noPattern) && (noTarget || s.Target.RefName == r.Target.RefName) && (noPattern || r.hasPattern(s.CronPattern))
 }
 
 // cronFields is the number of fields of a cron pattern: second, minute, hour, day of month, month, day of week, year.
@@ -275,7 +284,7 @@ func (s *SchedulesService) Set(
 		needs:   []string{"values.target", "values.cron_pattern", "values.enabled"},
 		uuid:    func(one *receivedSchedule) string { return one.UUID },
 		is:      func(one *receivedSchedule) bool { return schedule.Matches(&one.Schedule) },
-		unclear: func(one *receivedSchedule) bool { return one.CronPattern == "" || one.Target.RefName == "" },
+		unclear: func(one *receivedSchedule) bool { return schedule.isUnclear(&one.Schedule) },
 		isWanted: func(one *receivedSchedule) bool {
 			return schedule.Enabled == nil || one.Enabled != nil && *one.Enabled == *schedule.Enabled
 		},

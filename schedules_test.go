@@ -155,6 +155,14 @@ func TestSetLeavesAScheduleEnabledOrNotUnlessItIsTold(t *testing.T) {
 	}
 }
 
+func TestSetIgnoresSchedulesThatCertainlyAreOthers(t *testing.T) {
+	others := `{"values":[{"uuid":"{1}","cron_pattern":"0 0 13 * * ? *"},{"uuid":"{2}","target":{"ref_name":"dev"}}]}`
+	srv := record(t, sequence(serveJSON(others), serve(403, "text/plain", "no")))
+	_, err := newClient(t, srv.base()).Schedules.Set(t.Context(), repo, noon)
+	require.ErrorIs(t, err, pipelines.ErrForbidden)
+	require.Equal(t, "POST", srv.seen()[1].Method, "it creates one")
+}
+
 // It may be enabled.
 func TestSetDisablesAScheduleThatIsListedWithoutEnabled(t *testing.T) {
 	request := noon

@@ -81,7 +81,7 @@ func TestAProgramThatImportsThePackageLinksLittle(t *testing.T) {
 
 // goPackages are the packages that the code in the documentation uses without importing them.
 var goPackages = map[string]string{
-	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "log": "log", "os": "os", "testing": "testing",
+	"context": "context", "errors": "errors", "fmt": "fmt", "hmac": "crypto/hmac", "http": "net/http", "log": "log", "os": "os", "sha256": "crypto/sha256", "testing": "testing",
 	"synctest": "testing/synctest", "time": "time", "url": "net/url",
 	"pipelines": "github.com/seed-85ed9bfd/pipelines", "pipelinestest": "github.com/seed-85ed9bfd/pipelines/pipelinestest",
 }

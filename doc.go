@@ -93,8 +93,8 @@
 //
 // A request is sent again if it failed before it was sent, and after a 429. After a 5xx other than 501 and 505, a lost connection
 // or an unreadable response, only a request that is safe to repeat is sent again. Reading, replacing, deleting and stopping are
-// safe. Starting a pipeline and creating a resource are not: they return an [OutcomeUnknownError]. List the resources before you
-// try again. After such a failure of a DELETE, a 404 counts as success.
+// safe. Starting a pipeline and creating a resource are not: they return an [OutcomeUnknownError], which says how to find out
+// whether they took effect. After such a failure of a DELETE, a 404 counts as success.
 //
 // Waits grow exponentially with jitter. A Retry-After header is obeyed up to a limit. While the service answers no call, all calls
 // of a client share a number of retries, so that an outage isn't met with five times as many requests. Set the numbers with
@@ -162,18 +162,20 @@
 //   - Cron: [SchedulesService]
 //   - Custom, manual pipeline: [Target.With] and [CustomSelector]
 //   - Debug, Middleware, Trace: [WithObserver], [WithLogger], [OperationFromContext], [WithHTTPClient]
-//   - Deploy key, SSH key: [SSHService.SetKeyPair]; hosts: [ParseKnownHosts], [SSHService.CreateKnownHost]
+//   - Deploy key, SSH key: [SSHService.SetKeyPair]; hosts: [ParseKnownHosts], [SSHService.SetKnownHost]
 //   - Dry run, Read-only: [WithReadOnly], [VariableSet.Plan]
 //   - Enable (Pipelines): [ConfigService.Update]; a schedule: [SchedulesService.Update]
 //   - Env, Secrets: [VariableSet], with [VariableRequest].Secured
-//   - Environments: [DeploymentsService.ListEnvironments], [DeploymentsService.CreateEnvironment]
+//   - Ensure, Upsert: [VariableSet.Set], [SchedulesService.Set], [SSHService.SetKnownHost], [DeploymentsService.SetEnvironment]
+//   - Environments: [DeploymentsService.ListEnvironments], [DeploymentsService.SetEnvironment]
 //   - Fake, Mock: package [github.com/seed-85ed9bfd/pipelines/pipelinestest]
-//   - Import, Reconcile, Sync: [VariableSet.Plan] and [VariableSet.Apply]
+//   - Import, Reconcile, Sync: [VariableSet.Plan] and [VariableSet.Apply]; without a request [PlanVariables]
 //   - IsNotFound, StatusCode: [errors.Is] with [ErrNotFound], [errors.As] with [*APIError]
+//   - Idempotency key: the API has none; [PipelinesService.FindStarted] finds a run whose start was not answered
 //   - Iterator, ListAll, NextPage, Page: [Pager.All], [Pager.Collect], [Pager.Pages]
 //   - JUnit, Tests: [StepsService.GetTestReport], [StepsService.ListTestCases]
 //   - Logs: [StepsService.GetLog]; of a service container [StepsService.GetContainerLog]
-//   - Patch, Upsert: [VariableSet.Update], [VariableSet.Set]
+//   - Patch: [VariableSet.Update]
 //   - Permissions: not in this API; "Scope:" says what a method needs
 //   - Poll, WaitFor: [PipelinesService.Wait], [PipelinesService.WaitAll]
 //   - Proxy, TLS, Transport: [WithHTTPClient]

@@ -86,12 +86,12 @@ type ChangeRequestConfig struct {
 	Configured bool `json:"configured,omitzero"`
 }
 
-// EnvironmentRequest is an environment to create. Name and EnvironmentType are required. AdminOnly lets only administrators
-// deploy.
+// EnvironmentRequest is an environment to create, or to find by its name. Name and EnvironmentType are required. AdminOnly lets only
+// administrators deploy.
 type EnvironmentRequest struct {
 	Name            string              `json:"name"`
 	EnvironmentType EnvironmentTypeName `json:"environment_type"`    // Test, Staging or Production
-	AdminOnly       *bool               `json:"admin_only,omitzero"` // nil: the service decides
+	AdminOnly       *bool               `json:"admin_only,omitzero"` // nil: as it is; a new one: the service decides
 }
 
 func (r EnvironmentRequest) validate() error {
@@ -197,6 +197,68 @@ func (s *DeploymentsService) GetEnvironmentByName(
 	return one, err
 }
 
+// SetEnvironment creates the environment, or changes AdminOnly of the one with exactly this name. It changes nothing if the environment
+// is as requested. If it is of another type, which the service can't change, or if several have the name, the error is an
+// [ErrConflict].
+//
+// SetEnvironment is safe to repeat. The service shows what it has accepted late, so SetEnvironment lists the environments until they
+// show the creation or the change, for up to 15 seconds. If they don't show a change by then, or a creation of unknown outcome, the
+// error is an [ErrOutcomeUnknown].
+//
+// Partial responses must have the members that SetEnvironment goes by: values.uuid, values.name, values.environment_type and
+// values.restrictions. Otherwise the error is an [ErrInvalidArgument].
+//
+// API: as [DeploymentsService.ListEnvironments], [DeploymentsService.CreateEnvironment] and [DeploymentsService.UpdateEnvironment].
+//
+// Scope: pipeline; API tokens need read:pipeline:bitbucket and admin:pipeline:bitbucket.
+func (s *DeploymentsService) SetEnvironment(
+	ctx context.Context, repo Repo, environment EnvironmentRequest, opts ...CallOption,
+) (*Environment, error) {
+	if err := environment.validate(); err != nil {
+		return nil, fmt.Errorf("pipelines: Deployments.SetEnvironment: %w", err)
+	}
+	ensured := ensurer[Environment]{
+		ctx: ctx, method: "Deployments.SetEnvironment", what: fmt.Sprintf("the environment %q", environment.Name),
+		list:     s.ListEnvironments(ctx, repo, nil, opts...),
+		needs:    []string{"values.name", "values.environment_type.name", "values.restrictions.admin_only"},
+		uuid:     func(one *Environment) string { return one.UUID },
+		is:       func(one *Environment) bool { return one.Name == environment.Name },
+		unclear:  func(one *Environment) bool { return one.Name == "" },
+		isWanted: func(one *Environment) bool { return environment.hasType(one) && environment.isSet(one) },
+		create:   func() (*Environment, error) { return s.CreateEnvironment(ctx, repo, environment, opts...) },
+	}
+	ensured.change = func(one *Environment) (*Environment, error) {
+		if !environment.hasType(one) {
+			return nil, fmt.Errorf("pipelines: Deployments.SetEnvironment: the environment %q is of type %q, not %q, and the service can't change that: %w",
+				environment.Name, oneLine(string(one.typeName())), environment.EnvironmentType, ErrConflict)
+		}
+		return ensured.settled(s.UpdateEnvironment(ctx, repo, one.UUID, EnvironmentUpdate{AdminOnly: environment.AdminOnly}, opts...))
+	}
+	return ensured.set()
+}
+
+// typeName returns the name of the environment's type, or "" if the service didn't send it.
+func (e *Environment) typeName() EnvironmentTypeName {
+	if e.EnvironmentType != nil {
+		return e.EnvironmentType.Name
+	}
+	if e.Category != nil {
+		return e.Category.Name
+	}
+	return ""
+}
+
+// hasType reports whether an environment is of the requested type, as far as the service tells.
+func (r EnvironmentRequest) hasType(e *Environment) bool {
+	typ := e.typeName()
+	return typ == "" || typ == r.EnvironmentType
+}
+
+// isSet reports whether an environment has the requested restrictions.
+func (r EnvironmentRequest) isSet(e *Environment) bool {
+	return r.AdminOnly == nil || *r.AdminOnly == (e.Restrictions != nil && e.Restrictions.AdminOnly)
+}
+
 // CreateEnvironment creates an environment. If the name exists, the error is an [ErrConflict]. A request that may have reached the
 // service is not sent again: the error is then an [ErrOutcomeUnknown].
 //
@@ -211,7 +273,7 @@ func (s *DeploymentsService) CreateEnvironment(
 }
 
 // UpdateEnvironment renames or restricts an environment. The service does so asynchronously: a request right after it may return
-// the old state. An update that changes nothing is an [ErrInvalidArgument]. If there is no such environment, the error is an
+// the old state; [DeploymentsService.SetEnvironment] waits for the new one. An update that changes nothing is an [ErrInvalidArgument]. If there is no such environment, the error is an
 // [ErrNotFound].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/environments/{environment_uuid}/changes

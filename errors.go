@@ -33,7 +33,9 @@ var (
 	// ErrForbidden is a 403: the credentials lack a scope or a permission.
 	ErrForbidden = errors.New("forbidden")
 
-	// ErrConflict is a 409: the resource to create exists already.
+	// ErrConflict is a 409: the resource to create exists already. It is also the error of Schedules.Set,
+	// SSH.SetKnownHost and Deployments.SetEnvironment if the resource exists several times, or as another
+	// type of environment.
 	ErrConflict = errors.New("conflict")
 
 	// ErrInvalidRequest is a 400 or 422: the service rejects the request. APIError.Fields may say why.
@@ -62,6 +64,10 @@ var (
 
 	// ErrReadOnly says that a client of WithReadOnly has sent no request that may change something.
 	ErrReadOnly = errors.New("the client is read-only")
+
+	// ErrPlanStale says that variables have changed since a plan was made, and that nothing of it was applied. See
+	// SyncOptions.Verify.
+	ErrPlanStale = errors.New("the plan is stale")
 
 	// ErrEmptyList says that a list has no items. It is not an ErrNotFound. See Pager.First.
 	ErrEmptyList = errors.New("the list is empty")
@@ -217,8 +223,10 @@ func (e *APIError) NotFound() string {
 }
 
 // OutcomeUnknownError says that a request which must not be sent twice may have taken effect: it was sent, and no response said
-// whether it succeeded. It is an [ErrOutcomeUnknown]. Before sending the request again, list the resources to see whether it
-// took effect. Unwrap returns the cause.
+// whether it succeeded. It is an [ErrOutcomeUnknown]. Before sending the request again, find out whether it took effect: by
+// [PipelinesService.FindStarted] for a run, by [RunnerSet.FindCreated] for a runner, whose secret is lost, and by a list for anything
+// else. [VariableSet.Set], [SchedulesService.Set], [SSHService.SetKnownHost] and [DeploymentsService.SetEnvironment] do so
+// themselves. Unwrap returns the cause.
 type OutcomeUnknownError struct {
 	Operation string // such as "Pipelines.Run"
 	Err       error  // the cause

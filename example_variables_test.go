@@ -2,6 +2,8 @@ package pipelines_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
 	"log"
 
@@ -43,4 +45,62 @@ func ExampleVariableSet_Apply() {
 	// LEVEL false
 	// REGION false
 	// TOKEN true
+}
+
+// written remembers which secured values a program has written, without the values: it has an HMAC of each, which nobody without
+// the key can guess a value from. Keep it, and the key apart from it, where the next run of the program finds them.
+type written struct {
+	key  []byte
+	sums map[string][]byte // by scope and variable
+}
+
+func (w written) sum(scope string, v pipelines.VariableRequest) []byte {
+	mac := hmac.New(sha256.New, w.key)
+	fmt.Fprintf(mac, "%q %q %q", scope, v.Key, v.Value)
+	return mac.Sum(nil)
+}
+
+func (w written) has(scope string, v pipelines.VariableRequest) bool {
+	return hmac.Equal(w.sums[scope+" "+v.Key], w.sum(scope, v))
+}
+
+func (w written) add(scope string, v pipelines.VariableRequest) {
+	w.sums[scope+" "+v.Key] = w.sum(scope, v)
+}
+
+// Write a secured variable only if its wanted value is another one than last time.
+func ExampleSyncOptions_rewrite() {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	repo := srv.AddRepository("acme", "site").Repo()
+	ctx, variables := context.Background(), srv.Client().Variables.InRepository(repo)
+	seen := written{key: []byte("a random key of the program's own"), sums: make(map[string][]byte)}
+
+	pass := func(token string) {
+		wanted := []pipelines.VariableRequest{{Key: "TOKEN", Value: token, Secured: new(true)}}
+		plan, err := variables.Plan(ctx, wanted, &pipelines.SyncOptions{
+			Rewrite: func(_ pipelines.Variable, wanted pipelines.VariableRequest) bool {
+				return !seen.has(repo.String(), wanted)
+			},
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(plan)
+		if err := variables.Apply(ctx, plan); err != nil {
+			log.Fatal(err) // of a SyncError, add what is in Done
+		}
+		for _, one := range wanted {
+			seen.add(repo.String(), one)
+		}
+	}
+	pass("s3cret")
+	pass("s3cret")
+	pass("another")
+	// Output:
+	// + TOKEN = ****** (secured)
+	// 1 to create, 0 to change, 0 to delete, 0 unchanged
+	// 0 to create, 0 to change, 0 to delete, 1 unchanged
+	// ~ TOKEN = ****** (secured), rewritten
+	// 0 to create, 1 to change, 0 to delete, 0 unchanged
 }

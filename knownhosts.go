@@ -42,11 +42,26 @@ type SSHPublicKey struct {
 	SHA256Fingerprint string `json:"sha256_fingerprint,omitzero"`
 }
 
-// KnownHostRequest is a known host to create or replace. All fields are required. [ParseKnownHosts] makes it of an OpenSSH file.
+// KnownHostRequest is a known host to create, to replace, or to find by its hostname and key type. All fields are required. [ParseKnownHosts] makes it of an OpenSSH file.
 type KnownHostRequest struct {
 	Hostname string `json:"hostname"` // "example.com", "[example.com]" or "[example.com]:22"
 	KeyType  string `json:"key_type"` // such as "ssh-ed25519"
 	Key      string `json:"key"`      // base64
+}
+
+// Matches reports whether h is the requested host with a key of the requested type. The key itself doesn't count.
+func (r KnownHostRequest) Matches(h *KnownHost) bool {
+	return h != nil && h.Hostname == r.Hostname && h.PublicKey != nil && h.PublicKey.KeyType == r.KeyType
+}
+
+// isUnclear reports whether h may match, because the service sent too little of it.
+func (r KnownHostRequest) isUnclear(h *KnownHost) bool {
+	return h.Hostname == "" || h.Hostname == r.Hostname && (h.PublicKey == nil || h.PublicKey.KeyType == "")
+}
+
+// isSet reports whether a host that matches has the requested key.
+func (r KnownHostRequest) isSet(h *KnownHost) bool {
+	return strings.TrimSpace(h.PublicKey.Key) == strings.TrimSpace(r.Key)
 }
 
 func (r KnownHostRequest) validate() error {
@@ -152,6 +167,41 @@ func (s *SSHService) GetKnownHost(
 	ctx context.Context, repo Repo, id string, opts ...CallOption,
 ) (*KnownHost, error) {
 	return send[KnownHost](ctx, s.client, opKnownHostsGet.at(repo.Workspace, repo.Slug, id), nil, opts)
+}
+
+// SetKnownHost creates the known host, or replaces the key of the one that [KnownHostRequest.Matches]: it trusts the new key without
+// asking. It changes nothing if the host has the key. If several match, the error is an [ErrConflict] that names them: delete all but
+// one. If the service knows the host by itself, such as bitbucket.org, the error is an [ErrInvalidRequest].
+//
+// SetKnownHost is safe to repeat. After a creation it lists the hosts until the new one is there, for up to 15 seconds. If the outcome
+// of the creation is unknown and the host isn't listed by then, the error is an [ErrOutcomeUnknown].
+//
+// Partial responses must have the members that SetKnownHost goes by: values.uuid, values.hostname and values.public_key. Otherwise the
+// error is an [ErrInvalidArgument].
+//
+// API: as [SSHService.ListKnownHosts], [SSHService.CreateKnownHost] and [SSHService.UpdateKnownHost].
+//
+// Scope: pipeline:variable; API tokens need read:pipeline:bitbucket and admin:pipeline:bitbucket.
+func (s *SSHService) SetKnownHost(
+	ctx context.Context, repo Repo, host KnownHostRequest, opts ...CallOption,
+) (*KnownHost, error) {
+	if err := host.validate(); err != nil {
+		return nil, fmt.Errorf("pipelines: SSH.SetKnownHost: %w", err)
+	}
+	ensured := ensurer[KnownHost]{
+		ctx: ctx, method: "SSH.SetKnownHost", what: fmt.Sprintf("the known host %q with a key of type %q", host.Hostname, host.KeyType),
+		list:     s.ListKnownHosts(ctx, repo, nil, opts...),
+		needs:    []string{"values.hostname", "values.public_key.key_type", "values.public_key.key"},
+		uuid:     func(one *KnownHost) string { return one.UUID },
+		is:       host.Matches,
+		unclear:  host.isUnclear,
+		isWanted: host.isSet,
+		change: func(one *KnownHost) (*KnownHost, error) {
+			return s.UpdateKnownHost(ctx, repo, one.UUID, host, opts...)
+		},
+		create: func() (*KnownHost, error) { return s.CreateKnownHost(ctx, repo, host, opts...) },
+	}
+	return ensured.set()
 }
 
 // CreateKnownHost creates a known host. If it exists, the error is an [ErrConflict]. If the service knows it by itself, such as

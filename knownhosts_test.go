@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
 func TestParseKnownHosts(t *testing.T) {
@@ -54,5 +55,48 @@ func TestKnownHostRequestsThatTheServiceWouldRefuseAreNotSent(t *testing.T) {
 			_, err := c.SSH.UpdateKnownHost(ctx, repo, "{h}", pipelines.KnownHostRequest{Hostname: "h", Key: "AAAA"})
 			return err
 		},
+		"no key": func(ctx context.Context, c *pipelines.Client) error {
+			return second(c.SSH.SetKnownHost(ctx, repo, pipelines.KnownHostRequest{Hostname: "h", KeyType: "ssh-ed25519"}))
+		},
 	})
+}
+
+func TestAKnownHostIsFoundByItsNameAndTheTypeOfItsKey(t *testing.T) {
+	key := func(kind, key string) *pipelines.SSHPublicKey {
+		return &pipelines.SSHPublicKey{KeyType: kind, Key: key}
+	}
+	require.True(t, trustedHost.Matches(&pipelines.KnownHost{Hostname: "example.com", PublicKey: key("ssh-ed25519", "BBBB")}))
+	for _, other := range []*pipelines.KnownHost{
+		nil, {Hostname: "example.com"},
+		{Hostname: "example.com", PublicKey: key("ssh-rsa", "AAAA")},
+		{Hostname: "[example.com]:2222", PublicKey: key("ssh-ed25519", "AAAA")},
+	} {
+		require.False(t, trustedHost.Matches(other), "%v", other)
+	}
+}
+
+func TestSetKnownHostReplacesNoKeyForItsSpaces(t *testing.T) {
+	srv := record(t, serveJSON(`{"values":[{"uuid":"{1}","hostname":"example.com"},
+		{"uuid":"{2}","hostname":"example.com","public_key":{"key_type":"ssh-ed25519","key":"AAAA"}}]}`))
+	host := trustedHost
+	host.Key += "\n"
+	_, err := newClient(t, srv.base()).SSH.SetKnownHost(t.Context(), repo, host)
+	require.ErrorContains(t, err, "is listed without what tells", "the first may be it")
+
+	srv = record(t, serveJSON(`{"values":[{"uuid":"{1}","hostname":"example.org"},
+		{"uuid":"{2}","hostname":"example.com","public_key":{"key_type":"ssh-ed25519","key":"AAAA"}}]}`))
+	found, err := newClient(t, srv.base()).SSH.SetKnownHost(t.Context(), repo, host)
+	require.NoError(t, err)
+	require.Equal(t, "{2}", found.UUID)
+	srv.requireSent(t, 1)
+}
+
+func TestSetKnownHostOfAHostThatTheServiceKnowsIsRefused(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	srv.AddRepository("acme", "site")
+	host := trustedHost
+	host.Hostname = "github.com"
+	_, err := srv.Client().SSH.SetKnownHost(t.Context(), repo, host)
+	require.ErrorIs(t, err, pipelines.ErrInvalidRequest)
 }

@@ -180,3 +180,50 @@ func TestALateVariableIsNotCreatedByAResponseWithoutItsUUID(t *testing.T) {
 		require.Equal(t, []string{"K=1"}, srv.values())
 	})
 }
+
+// A program that is restarted doesn't know what it has just created, and the service doesn't list it yet.
+func TestALateVariableOfAnotherClientIsFoundByItsConflict(t *testing.T) {
+	for name, tc := range map[string]struct {
+		first, second pipelines.VariableRequest
+		writes        []string
+	}{
+		"as wanted":     {pipelines.VariableRequest{Key: "K", Value: "1"}, pipelines.VariableRequest{Key: "K", Value: "1"}, []string{"POST"}},
+		"another value": {pipelines.VariableRequest{Key: "K", Value: "1"}, pipelines.VariableRequest{Key: "K", Value: "2"}, []string{"POST", "PUT"}},
+		"empty":         {pipelines.VariableRequest{Key: "K"}, pipelines.VariableRequest{Key: "K"}, []string{"POST", "PUT"}},
+		"secured": {
+			pipelines.VariableRequest{Key: "K", Value: "1", Secured: new(true)}, pipelines.VariableRequest{Key: "K", Value: "1", Secured: new(true)},
+			[]string{"POST", "PUT"},
+		},
+		"secured, and to stay as it is": {
+			pipelines.VariableRequest{Key: "K", Value: "1", Secured: new(true)}, pipelines.VariableRequest{Key: "K", Value: "1"}, []string{"POST", "PUT"},
+		},
+		"to be secured": {
+			pipelines.VariableRequest{Key: "K", Value: "1"}, pipelines.VariableRequest{Key: "K", Value: "1", Secured: new(true)}, []string{"POST", "PUT"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := pipelinestest.NewServer()
+				defer srv.Close()
+				e := srv.AddRepository("acme", "site").AddEnvironment("Test", pipelines.EnvironmentTest)
+				_, err := syncVariables(t, srv.Client().Variables.InEnvironment(repo, e.UUID()), []pipelines.VariableRequest{tc.first}, nil)
+				require.NoError(t, err)
+				srv.ClearRequests()
+				restarted := srv.Client().Variables.InEnvironment(repo, e.UUID())
+				plan, err := syncVariables(t, restarted, []pipelines.VariableRequest{tc.second}, nil)
+				require.NoError(t, err)
+				require.Len(t, plan.Create, 1, "it isn't listed yet")
+				var writes []string
+				for _, req := range srv.Requests() {
+					if req.Method != http.MethodGet {
+						writes = append(writes, req.Method)
+					}
+				}
+				require.Equal(t, tc.writes, writes)
+				require.Len(t, e.Variables(), 1)
+				require.Equal(t, tc.second.Value, e.Variables()[0].Value)
+				require.Equal(t, tc.first.Secured != nil || tc.second.Secured != nil, e.Variables()[0].Secured)
+			})
+		})
+	}
+}

@@ -3,6 +3,7 @@ package pipelines
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -218,12 +219,40 @@ func (k *call) requires(members ...string) error {
 	return nil
 }
 
-// collectWith returns all items, or an error if the caller's options leave one of these members out of the pages.
+// checkFields returns an error if the caller's options leave one of these members out of the response to an operation.
+func (c *Client) checkFields(ctx context.Context, at endpoint, opts []CallOption, members ...string) error {
+	k, err := c.newCall(ctx, at, nil, opts)
+	if err != nil {
+		return err
+	}
+	return k.requires(members...)
+}
+
+// collectWith returns all items, for callers to whom a missing item means that it doesn't exist. It is an error if the caller's options
+// leave one of these members out of the pages, or if an object is no page.
 func (p *Pager[T]) collectWith(members ...string) ([]*T, error) {
 	if err := p.requires(members...); err != nil {
 		return nil, err
 	}
-	return p.Collect()
+	var all []*T
+	for page, err := range p.Pages() {
+		if err == nil {
+			err = page.check(p.at.op)
+		}
+		if err != nil {
+			return all, err
+		}
+		all = append(all, page.Values...)
+	}
+	return all, nil
+}
+
+// check returns an error if the page has neither items nor a size: it is something else that was sent in its place.
+func (p *Page[T]) check(o *operation) error {
+	if p.Values == nil && p.Size < 0 {
+		return fmt.Errorf("pipelines: %s: %w", o.Name, errNotAPage)
+	}
+	return nil
 }
 
 // leavesOut reports whether the parameter fields leaves a member out of a partial response.

@@ -118,7 +118,7 @@ func (s *PipelinesService) Get(
 // the custom pipeline doesn't exist, an [ErrInvalidRequest].
 //
 // Two equal requests start two runs, so a request that may have reached the service is not sent again. The error is then an
-// [ErrOutcomeUnknown]: [PipelinesService.List] shows whether the run exists.
+// [ErrOutcomeUnknown]: [PipelinesService.FindStarted] finds the runs that it may have started.
 //
 // API: POST /repositories/{workspace}/{repo_slug}/pipelines
 //

@@ -2,9 +2,12 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -42,6 +45,17 @@ type Runner struct {
 	CreatedOn   time.Time          `json:"created_on,omitzero"`
 	UpdatedOn   time.Time          `json:"updated_on,omitzero"`
 	OAuthClient *RunnerOAuthClient `json:"oauth_client,omitzero"`
+}
+
+// HasLabels reports whether the runner has all these labels, in any order and case. Others don't count, because the service may add
+// some, such as "self.hosted": a program that compares the labels with those that it wants would update the runner again and again.
+func (r *Runner) HasLabels(labels []string) bool {
+	for _, wanted := range labels {
+		if !slices.ContainsFunc(r.Labels, func(label string) bool { return strings.EqualFold(label, wanted) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // RunnerStatus is the status of a runner.
@@ -115,7 +129,7 @@ func (c RunnerOAuthClient) MarshalJSON() ([]byte, error) {
 }
 
 // RunnerRequest is a runner to create. Name is required. The service is reported to accept at most ten labels of lower-case letters,
-// digits and dots. Whether it adds "self.hosted" is unknown.
+// digits and dots. Whether it adds "self.hosted" is unknown: see [Runner.HasLabels].
 type RunnerRequest struct {
 	Name   string   `json:"name"`
 	Labels []string `json:"labels,omitzero"` // nil: the service decides
@@ -189,7 +203,8 @@ func (r *RunnerSet) Get(ctx context.Context, id string, opts ...CallOption) (*Ru
 
 // Create creates a runner. Store the secret in its OAuthClient: the service sends it only once. An [ErrInvalidRequest] may mean that
 // there are too many runners. A request that may have reached the service is not sent again: the error is then an
-// [ErrOutcomeUnknown].
+// [ErrOutcomeUnknown]. A runner that it has created is of no use, because its secret is lost: find it with [RunnerSet.FindCreated],
+// delete it, and create another.
 //
 // API:
 //   - POST /repositories/{workspace}/{repo_slug}/pipelines-config/runners
@@ -197,7 +212,53 @@ func (r *RunnerSet) Get(ctx context.Context, id string, opts ...CallOption) (*Ru
 //
 // Scope: runner:write; API tokens need read:runner:bitbucket and write:runner:bitbucket.
 func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...CallOption) (*Runner, error) {
-	return send[Runner](ctx, r.client, r.at(r.ops.create).withError(runner.validate()), runner, opts)
+	created, err := send[Runner](ctx, r.client, r.at(r.ops.create).withError(runner.validate()), runner, opts)
+	if errors.Is(err, ErrOutcomeUnknown) {
+		return nil, fmt.Errorf("%w; if it did, the runner's secret is lost: find the runner with FindCreated and delete it", err)
+	}
+	return created, err
+}
+
+// FindCreated returns the runners that a [RunnerSet.Create] with this request may have created whose response was lost, the newest
+// first. Their secrets are lost too, so they are to be deleted. since is the time before that Create, by the caller's clock.
+//
+// They are unregistered and have the requested name and labels. They were created after since, as far as clocks can be compared: the
+// time of the service is known from its responses, and a minute is allowed for. Whether one is of another program that creates runners
+// of the same name is unknown. FindCreated lists the runners until it has found one, for up to 15 seconds.
+//
+// Partial responses must have values.uuid, values.name, values.labels, values.state and values.created_on. Otherwise the error is an
+// [ErrInvalidArgument].
+//
+// API: as [RunnerSet.List].
+//
+// Scope: runner.
+func (r *RunnerSet) FindCreated(
+	ctx context.Context, runner RunnerRequest, since time.Time, opts ...CallOption,
+) ([]*Runner, error) {
+	clock, err := newServiceClock(since)
+	if err == nil {
+		err = runner.validate()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pipelines: Runners.FindCreated: %w", err)
+	}
+	pager := r.List(ctx, nil, append(slices.Clip(opts), clock)...)
+	var found []*Runner
+	err = lookAgain(ctx, func() (bool, error) {
+		listed, err := pager.collectWith("values", "values.uuid", "values.name", "values.labels", "values.state.status", "values.created_on")
+		clock.publish()
+		found = slices.DeleteFunc(listed, func(one *Runner) bool {
+			return !runner.mayHaveCreated(one) || clock.isBefore(one.CreatedOn)
+		})
+		return len(found) > 0, err
+	})
+	slices.SortStableFunc(found, func(a, b *Runner) int { return b.CreatedOn.Compare(a.CreatedOn) })
+	return found, err
+}
+
+// mayHaveCreated reports whether the request may have created a runner whose secret nobody has used.
+func (r RunnerRequest) mayHaveCreated(one *Runner) bool {
+	return one.Name == r.Name && one.HasLabels(r.Labels) && (one.State.Status == RunnerUnregistered || one.State.Status == "")
 }
 
 // Update changes the name or labels of a runner. Whether the service can change both is unknown. If there is no such runner, the

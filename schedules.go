@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ type Schedule struct {
 	UpdatedOn   time.Time `json:"updated_on,omitzero"`
 }
 
-// ScheduleRequest is a schedule to create. Target and CronPattern are required.
+// ScheduleRequest is a schedule to create, or to find by its Target and CronPattern. Both are required.
 type ScheduleRequest struct {
 	// Target is a branch. Whether the service accepts a tag is unknown. The default selector is that of the
 	// branch's own pipeline.
@@ -49,8 +50,31 @@ type ScheduleRequest struct {
 	// CronPattern has seven fields in the format of Quartz, in UTC: second, minute, hour, day of month,
 	// month, day of week, year. "0 0 12 * * ? *" is noon.
 	CronPattern string `json:"cron_pattern"`
-	// Enabled says whether the schedule starts pipelines. The default is true.
+	// Enabled says whether the schedule starts pipelines. If nil, a new schedule does, and Set leaves an
+	// existing one as it is.
 	Enabled *bool `json:"enabled,omitzero"`
+}
+
+// Matches reports whether s is the requested schedule: it starts the same pipeline of the same branch at the same times, enabled or
+// not. Without a selector a target means the branch's own pipeline. The commit of a target doesn't count, because a schedule runs on
+// the head of its branch. Nor do spaces and case of the pattern.
+func (r ScheduleRequest) Matches(s *Schedule) bool {
+	if s == nil {
+		return false
+	}
+	wanted, there := r.body().Target, ScheduleRequest{Target: s.Target}.body().Target
+	wanted.Commit = nil
+	return wanted.Matches(there) && r.hasPattern(s.CronPattern)
+}
+
+func (r ScheduleRequest) hasPattern(pattern string) bool {
+	return slices.EqualFunc(strings.Fields(r.CronPattern), strings.Fields(pattern), strings.EqualFold)
+}
+
+// isUnclear reports whether s may match, because the service sent too little of it.
+func (r ScheduleRequest) isUnclear(s *Schedule) bool {
+	noTarget, noPattern := s.Target.RefName == "", s.CronPattern == ""
+	return (noTarget || noPattern) && (noTarget || s.Target.RefName == r.Target.RefName) && (noPattern || r.hasPattern(s.CronPattern))
 }
 
 // cronFields is the number of fields of a cron pattern: second, minute, hour, day of month, month, day of week, year.
@@ -174,7 +198,7 @@ func (s *SchedulesService) Create(
 	ctx context.Context, repo Repo, schedule ScheduleRequest, opts ...CallOption,
 ) (*Schedule, error) {
 	at := opSchedulesCreate.at(repo.Workspace, repo.Slug).withError(schedule.validate())
-	response, err := send[createdSchedule](ctx, s.client, at, schedule.body(), opts)
+	response, err := send[receivedSchedule](ctx, s.client, at, schedule.body(), opts)
 	if errors.Is(err, ErrUnauthorized) {
 		return nil, s.explainUnauthorized(ctx, repo, err)
 	}
@@ -192,19 +216,19 @@ func (s *SchedulesService) Create(
 	return disabled, nil
 }
 
-// createdSchedule is a Schedule that distinguishes a partial response without Enabled from one that says false.
-type createdSchedule struct {
+// receivedSchedule is a Schedule that distinguishes a response without Enabled from one that says false.
+type receivedSchedule struct {
 	Schedule
 
 	Enabled *bool `json:"enabled"`
 }
 
-func (s *createdSchedule) schedule() *Schedule {
+func (s *receivedSchedule) schedule() *Schedule {
 	s.Schedule.Enabled = s.Enabled != nil && *s.Enabled
 	return &s.Schedule
 }
 
-func (s *createdSchedule) isDisabled() bool { return s.Enabled != nil && !*s.Enabled }
+func (s *receivedSchedule) isDisabled() bool { return s.Enabled != nil && !*s.Enabled }
 
 // disable disables a schedule that was just created. Its UUID is empty if the caller asked for a response without it.
 func (s *SchedulesService) disable(ctx context.Context, repo Repo, id string) (*Schedule, error) {
@@ -232,6 +256,69 @@ func (e *tooManySchedulesError) Error() string {
 }
 
 func (e *tooManySchedulesError) Unwrap() []error { return []error{ErrTooManySchedules, e.err} }
+
+// Set creates the schedule, or enables or disables the one that [ScheduleRequest.Matches]. It deletes none, and changes nothing if
+// the schedule is as requested. If several match, the error is an [ErrConflict] that names them: delete all but one.
+//
+// Set is safe to repeat. After a creation it lists the schedules until the new one is there, for up to 15 seconds. If the outcome of
+// the creation is unknown and the schedule isn't listed by then, the error is an [ErrOutcomeUnknown]. If Set returns a schedule with
+// an error, it has created that one. The service lets two programs create the same schedule at the same time: the next Set finds
+// both.
+//
+// Partial responses must have the members that Set goes by: values.uuid, values.target, values.cron_pattern, values.enabled and, to
+// create a disabled schedule, uuid. Otherwise the error is an [ErrInvalidArgument].
+//
+// API: as [SchedulesService.List], [SchedulesService.Create] and [SchedulesService.Update].
+//
+// Scope: pipeline:write; API tokens need read:pipeline:bitbucket and write:pipeline:bitbucket.
+func (s *SchedulesService) Set(
+	ctx context.Context, repo Repo, schedule ScheduleRequest, opts ...CallOption,
+) (*Schedule, error) {
+	if err := schedule.validate(); err != nil {
+		return nil, fmt.Errorf("pipelines: Schedules.Set: %w", err)
+	}
+	at := opSchedulesList.at(repo.Workspace, repo.Slug)
+	ensured := ensurer[receivedSchedule]{
+		ctx: ctx, method: "Schedules.Set", what: fmt.Sprintf("the schedule of %s at %q", schedule.Target, schedule.CronPattern),
+		list:    list[receivedSchedule](ctx, s.client, at, listParams{}, opts),
+		needs:   []string{"values.target", "values.cron_pattern", "values.enabled"},
+		uuid:    func(one *receivedSchedule) string { return one.UUID },
+		is:      func(one *receivedSchedule) bool { return schedule.Matches(&one.Schedule) },
+		unclear: func(one *receivedSchedule) bool { return schedule.isUnclear(&one.Schedule) },
+		isWanted: func(one *receivedSchedule) bool {
+			return schedule.Enabled == nil || one.Enabled != nil && *one.Enabled == *schedule.Enabled
+		},
+		change: func(one *receivedSchedule) (*receivedSchedule, error) {
+			return received(s.Update(ctx, repo, one.UUID, ScheduleUpdate{Enabled: schedule.Enabled}, opts...))
+		},
+		create: func() (*receivedSchedule, error) { return received(s.createForSet(ctx, repo, schedule, opts)) },
+	}
+	set, err := ensured.set()
+	if set == nil {
+		return nil, err
+	}
+	return set.schedule(), err
+}
+
+// received converts what a method of the service returned.
+func received(s *Schedule, err error) (*receivedSchedule, error) {
+	if s == nil {
+		return nil, err
+	}
+	return &receivedSchedule{*s, &s.Enabled}, err
+}
+
+// createForSet creates a schedule unless it is to be disabled and the response would lack the UUID by which that is done.
+func (s *SchedulesService) createForSet(
+	ctx context.Context, repo Repo, schedule ScheduleRequest, opts []CallOption,
+) (*Schedule, error) {
+	if schedule.Enabled != nil && !*schedule.Enabled {
+		if err := s.client.checkFields(ctx, opSchedulesCreate.at(repo.Workspace, repo.Slug), opts, "uuid"); err != nil {
+			return nil, err
+		}
+	}
+	return s.Create(ctx, repo, schedule, opts...)
+}
 
 // Update enables or disables a schedule. If there is none, the error is an [ErrNotFound].
 //

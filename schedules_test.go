@@ -1,6 +1,8 @@
 package pipelines_test
 
 import (
+	"context"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -118,4 +120,92 @@ func TestAScheduleIsDisabledUnlessTheResponseShowsThatItIs(t *testing.T) {
 	require.NotErrorIs(t, err, pipelines.ErrInvalidArgument, "it was sent")
 	require.Equal(t, noon.CronPattern, got.CronPattern)
 	srv.only(t)
+}
+
+func TestAScheduleRequestMatchesTheScheduleThatItWouldMake(t *testing.T) {
+	branch := pipelines.Selector{Type: pipelines.SelectorBranches, Pattern: "main"}
+	main := pipelines.BranchTarget("main")
+	for name, tc := range map[string]struct {
+		s    *pipelines.Schedule
+		want bool
+	}{
+		"as it was requested":                  {&pipelines.Schedule{Target: main, CronPattern: noon.CronPattern}, true},
+		"with what the service adds":           {&pipelines.Schedule{UUID: "{s}", Target: main.With(branch).At("abc"), CronPattern: "0 0  12 * * ? *", Enabled: true}, true},
+		"of another pipeline":                  {&pipelines.Schedule{Target: main.With(pipelines.CustomSelector("main")), CronPattern: noon.CronPattern}, false},
+		"of the default pipeline":              {&pipelines.Schedule{Target: main.With(pipelines.Selector{Type: pipelines.SelectorDefault}), CronPattern: noon.CronPattern}, false},
+		"of another branch":                    {&pipelines.Schedule{Target: pipelines.BranchTarget("dev"), CronPattern: noon.CronPattern}, false},
+		"at another time":                      {&pipelines.Schedule{Target: main, CronPattern: "0 0 13 * * ? *"}, false},
+		"at times that can't be told to match": {&pipelines.Schedule{Target: main, CronPattern: "0 0 12 ? * * *"}, false},
+		"none":                                 {nil, false},
+	} {
+		require.Equal(t, tc.want, noon.Matches(tc.s), name)
+	}
+	weekdays := pipelines.ScheduleRequest{Target: main.At("def"), CronPattern: "0 0 12 ? * mon-fri *"}
+	require.True(t, weekdays.Matches(&pipelines.Schedule{Target: main.At("abc"), CronPattern: "0 0 12 ? * MON-FRI *"}))
+}
+
+func TestSetLeavesAScheduleEnabledOrNotUnlessItIsTold(t *testing.T) {
+	for _, enabled := range []bool{true, false} {
+		body := `{"uuid":"{s}","target":{"ref_type":"branch","ref_name":"main"},"cron_pattern":"0 0 12 * * ? *","enabled":` + strconv.FormatBool(enabled) + `}`
+		srv := record(t, serveJSON(`{"values":[`+body+`]}`))
+		got, err := newClient(t, srv.base()).Schedules.Set(t.Context(), repo, noon)
+		require.NoError(t, err)
+		require.Equal(t, enabled, got.Enabled)
+		srv.requireSent(t, 1)
+	}
+}
+
+func TestSetIgnoresSchedulesThatCertainlyAreOthers(t *testing.T) {
+	others := `{"values":[{"uuid":"{1}","cron_pattern":"0 0 13 * * ? *"},{"uuid":"{2}","target":{"ref_name":"dev"}}]}`
+	srv := record(t, sequence(serveJSON(others), serve(403, "text/plain", "no")))
+	_, err := newClient(t, srv.base()).Schedules.Set(t.Context(), repo, noon)
+	require.ErrorIs(t, err, pipelines.ErrForbidden)
+	require.Equal(t, "POST", srv.seen()[1].Method, "it creates one")
+}
+
+// It may be enabled.
+func TestSetDisablesAScheduleThatIsListedWithoutEnabled(t *testing.T) {
+	request := noon
+	request.Enabled = new(false)
+	listed := `{"values":[{"uuid":"{s}","target":{"ref_type":"branch","ref_name":"main"},"cron_pattern":"0 0 12 * * ? *"}]}`
+	srv := record(t, sequence(serveJSON(listed), serveJSON(`{"uuid":"{s}","enabled":false}`)))
+	got, err := newClient(t, srv.base()).Schedules.Set(t.Context(), repo, request)
+	require.NoError(t, err)
+	require.Equal(t, "{s}", got.UUID)
+	require.Equal(t, `{"enabled":false}`, srv.seen()[1].Body)
+}
+
+func TestSetReturnsAScheduleThatItCouldNotDisable(t *testing.T) {
+	request := noon
+	request.Enabled = new(false)
+	srv := record(t, sequence(serveJSON(`{"values":[]}`), serve(201, "application/json", `{"uuid":"{s}","enabled":true}`), serve(403, "text/plain", "no")))
+	got, err := newClient(t, srv.base()).Schedules.Set(t.Context(), repo, request)
+	require.ErrorIs(t, err, pipelines.ErrForbidden)
+	require.ErrorContains(t, err, "was created, but it is enabled")
+	require.Equal(t, "{s}", got.UUID)
+	srv.requireSent(t, 3)
+
+	srv = record(t, serveJSON(`{"values":[]}`))
+	_, err = newClient(t, srv.base()).Schedules.Set(t.Context(), repo, request, pipelines.WithQuery("fields", "values"))
+	require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+	require.ErrorContains(t, err, "leaves uuid out", "by which it is disabled")
+	srv.requireSent(t, 1)
+}
+
+func TestSetReturnsThatThereAreTooManySchedules(t *testing.T) {
+	srv := record(t, sequence(serveJSON(`{"values":[]}`), serve(401, "application/json", `{"error":{"message":"limit"}}`), serveJSON(`{"values":[{}]}`)))
+	_, err := newClient(t, srv.base()).Schedules.Set(t.Context(), repo, noon)
+	require.ErrorIs(t, err, pipelines.ErrTooManySchedules)
+	srv.requireSent(t, 3)
+}
+
+func TestSetRefusesSchedulesThatTheServiceWouldRefuse(t *testing.T) {
+	requireRefused(t, map[string]func(context.Context, *pipelines.Client) error{
+		"has 0 fields": func(ctx context.Context, c *pipelines.Client) error {
+			return second(c.Schedules.Set(ctx, repo, pipelines.ScheduleRequest{Target: noon.Target}))
+		},
+		"target is a branch": func(ctx context.Context, c *pipelines.Client) error {
+			return second(c.Schedules.Set(ctx, repo, pipelines.ScheduleRequest{CronPattern: noon.CronPattern}))
+		},
+	})
 }

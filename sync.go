@@ -3,19 +3,35 @@ package pipelines
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"strings"
-
-	"github.com/seed-85ed9bfd/pipelines/internal/redact"
 )
 
-// SyncOptions are the options of [VariableSet.Plan].
+// SyncOptions are the options of [VariableSet.Plan] and [PlanVariables].
 type SyncOptions struct {
 	Prune   bool        // delete the variables that are not wanted
 	Secured SecuredSync // whether to rewrite secured values, which can't be compared
+
+	// Rewrite decides in place of Secured whether the existing secured variable there is rewritten with the wanted value. It is
+	// called while the plan is made. A program that keeps an HMAC of each value that it has written can tell whether it wants
+	// another one now. A plain hash doesn't do: whoever reads it can guess the value.
+	Rewrite func(there Variable, wanted VariableRequest) bool
+
+	// Verify makes [VariableSet.Apply] list the variables before it changes any. If one that the plan names isn't as it was when
+	// the plan was made, Apply changes nothing and returns an [ErrPlanStale], which names it. A variable that somebody creates
+	// after that list is not overwritten: its creation is an [ErrConflict]. That a secured value was changed can't be seen.
+	Verify bool
+}
+
+// rewrites reports whether to rewrite an existing secured variable.
+func (o *SyncOptions) rewrites(there Variable, wanted VariableRequest) bool {
+	if o.Rewrite != nil {
+		return o.Rewrite(there, wanted)
+	}
+	return o.Secured != SecuredIfMissing
 }
 
 // SecuredSync says when an existing secured variable is rewritten.
@@ -27,16 +43,17 @@ const (
 	SecuredIfMissing                    // a plan writes it only if it is missing or not secured yet
 )
 
-// SyncPlan lists the changes after which a [VariableSet] has the wanted variables. Make one with [VariableSet.Plan], review it, and
-// pass it to [VariableSet.Apply].
+// SyncPlan lists the changes after which a [VariableSet] has the wanted variables. Make one with [VariableSet.Plan] or
+// [PlanVariables], review it, remove changes from its lists if you like, and pass it to [VariableSet.Apply].
 type SyncPlan struct {
 	Create    []VariableRequest // missing
 	Update    []VariableChange  // value or protection differs, or a secured value to rewrite
 	Delete    []Variable        // not wanted; only with SyncOptions.Prune
-	Unchanged []Variable        // as wanted, and with SecuredIfMissing the secured ones
+	Unchanged []Variable        // as wanted, and the secured ones that are not rewritten
 
-	listPath       string          // of the variables that the plan was made for
-	keepProtection map[string]bool // keys whose request left Secured nil
+	listPath       string          // of the variables that the plan was made for; empty: any
+	verify         bool            // SyncOptions.Verify
+	keepProtection map[string]bool // keys whose request left Secured nil; nil: the plan is none of this package
 }
 
 // VariableChange is a variable before and after an update.
@@ -53,6 +70,37 @@ func (c VariableChange) Format(f fmt.State, verb rune) { formatMasked(f, verb, p
 
 // Empty reports whether the plan changes nothing.
 func (p *SyncPlan) Empty() bool { return len(p.Create)+len(p.Update)+len(p.Delete) == 0 }
+
+// Changes yields a plan for each change, in the order in which [VariableSet.Apply] makes them. Apply them to decide after each error
+// whether to go on. With [SyncOptions.Verify] each costs a list of its own.
+func (p *SyncPlan) Changes() iter.Seq[*SyncPlan] {
+	return func(yield func(*SyncPlan) bool) {
+		if p == nil {
+			return
+		}
+		for i := range p.Create {
+			if !yield(p.only(SyncPlan{Create: p.Create[i : i+1 : i+1]})) {
+				return
+			}
+		}
+		for i := range p.Update {
+			if !yield(p.only(SyncPlan{Update: p.Update[i : i+1 : i+1]})) {
+				return
+			}
+		}
+		for i := range p.Delete {
+			if !yield(p.only(SyncPlan{Delete: p.Delete[i : i+1 : i+1]})) {
+				return
+			}
+		}
+	}
+}
+
+// only returns a part of p as a plan for the same variables.
+func (p *SyncPlan) only(part SyncPlan) *SyncPlan {
+	part.listPath, part.verify, part.keepProtection = p.listPath, p.verify, p.keepProtection
+	return &part
+}
 
 // String returns the plan as a diff with one line for each change: "+" creates, "~" updates, "-" deletes. Secured values are
 // masked.
@@ -111,12 +159,34 @@ func (c VariableChange) shown() string {
 	return fmt.Sprintf("%q -> %q", c.Before.Value, c.After.Value)
 }
 
+// PlanVariables compares the wanted variables with those that are there, as [VariableSet.Plan] does, without sending a request.
+// Use it for a list that was read anyway, or with an empty one for an environment that doesn't exist yet. [VariableSet.Apply] of
+// any set accepts the plan. o may be nil.
+//
+// An environment's list may lack variables that were created some seconds ago. VariableSet.Plan knows those of its own client,
+// PlanVariables doesn't, and plans to create them: Apply then finds that they exist.
+func PlanVariables(there []*Variable, wanted []VariableRequest, o *SyncOptions) (*SyncPlan, error) {
+	for i, one := range there {
+		if one == nil || one.Key == "" { // Prune would delete it
+			return nil, fmt.Errorf("pipelines: PlanVariables: %w", invalidArgument("there[%d] has no key", i))
+		}
+	}
+	if err := validateWanted(wanted); err != nil {
+		return nil, fmt.Errorf("pipelines: PlanVariables: %w", err)
+	}
+	plan, err := newPlan(there, wanted, o)
+	if err != nil {
+		return nil, fmt.Errorf("pipelines: PlanVariables: %w", err)
+	}
+	return plan, nil
+}
+
 // Plan compares the wanted variables with the existing ones, by their exact keys, and returns what [VariableSet.Apply] would
 // change. It only reads, with one request for each hundred variables. o may be nil.
 //
 // A wanted variable without a key, a key that is wanted twice, and an empty value for a secured variable are an
-// [ErrInvalidArgument]. With [SecuredIfMissing], the value for an existing secured variable may be empty. Partial responses must
-// have values.uuid, values.key, values.value and values.secured; otherwise the error is an [ErrInvalidArgument] too.
+// [ErrInvalidArgument]. The value for an existing secured variable that is not rewritten may be empty. Partial responses must have
+// values.uuid, values.key, values.value and values.secured; otherwise the error is an [ErrInvalidArgument] too.
 //
 // API: as [VariableSet.List].
 //
@@ -124,26 +194,41 @@ func (c VariableChange) shown() string {
 func (v *VariableSet) Plan(
 	ctx context.Context, wanted []VariableRequest, o *SyncOptions, opts ...CallOption,
 ) (*SyncPlan, error) {
-	if o == nil {
-		o = &SyncOptions{}
-	}
 	if err := validateWanted(wanted); err != nil {
 		return nil, fmt.Errorf("pipelines: Variables.Plan: %w", err)
 	}
-	existing, err := v.List(ctx, nil, opts...).collectWith("values", "values.uuid", "values.key", "values.value", "values.secured")
+	there, err := v.listToCompare(ctx, "Variables.Plan", opts)
 	if err != nil {
 		return nil, err
 	}
-	for _, one := range existing {
-		if one.Key == "" { // Prune would delete it
-			return nil, fmt.Errorf("pipelines: Variables.Plan: %w", listedWithout("key", one))
-		}
-	}
-	plan := &SyncPlan{listPath: v.at(v.ops.list).path, keepProtection: make(map[string]bool)}
-	if err := plan.compareAll(v.created().appendUnlisted(existing), wanted, o); err != nil {
+	plan, err := newPlan(there, wanted, o)
+	if err != nil {
 		return nil, fmt.Errorf("pipelines: Variables.Plan: %w", err)
 	}
+	plan.listPath = v.at(v.ops.list).path
 	return plan, nil
+}
+
+// listToCompare lists the variables with all that a plan compares, and those that this client has just created.
+func (v *VariableSet) listToCompare(ctx context.Context, method string, opts []CallOption) ([]*Variable, error) {
+	listed, err := v.List(ctx, nil, opts...).collectWith("values", "values.uuid", "values.key", "values.value", "values.secured")
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range listed {
+		if one.Key == "" { // Prune would delete it
+			return nil, fmt.Errorf("pipelines: %s: %w", method, listedWithout("key", one))
+		}
+	}
+	return v.created().appendUnlisted(listed), nil
+}
+
+func newPlan(there []*Variable, wanted []VariableRequest, o *SyncOptions) (*SyncPlan, error) {
+	if o == nil {
+		o = &SyncOptions{}
+	}
+	plan := &SyncPlan{verify: o.Verify, keepProtection: make(map[string]bool)}
+	return plan, plan.compareAll(there, wanted, o)
 }
 
 func validateWanted(wanted []VariableRequest) error {
@@ -169,7 +254,7 @@ func (p *SyncPlan) compareAll(existing []*Variable, wanted []VariableRequest, o 
 	keys := make(map[string]bool, len(wanted))
 	for _, one := range wanted {
 		keys[one.Key] = true
-		if err := p.compare(byKey[one.Key], one, o.Secured); err != nil {
+		if err := p.compare(byKey[one.Key], one, o); err != nil {
 			return err
 		}
 	}
@@ -183,9 +268,9 @@ func (p *SyncPlan) compareAll(existing []*Variable, wanted []VariableRequest, o 
 }
 
 // compare adds the change that leads from an existing variable, or nil, to the wanted one.
-func (p *SyncPlan) compare(existing *Variable, wanted VariableRequest, policy SecuredSync) error {
+func (p *SyncPlan) compare(existing *Variable, wanted VariableRequest, o *SyncOptions) error {
 	secured := wanted.secured(existing)
-	if existing != nil && existing.Secured && secured && policy == SecuredIfMissing {
+	if existing != nil && existing.Secured && secured && !o.rewrites(*existing, wanted) {
 		p.Unchanged = append(p.Unchanged, *existing)
 		return nil
 	}
@@ -201,134 +286,6 @@ func (p *SyncPlan) compare(existing *Variable, wanted VariableRequest, policy Se
 		p.Unchanged = append(p.Unchanged, *existing)
 	default:
 		p.Update = append(p.Update, VariableChange{*existing, wanted})
-	}
-	return nil
-}
-
-// SyncError says at which change [VariableSet.Apply] stopped. Unwrap returns the cause.
-type SyncError struct {
-	Done   []string // the changes made before, such as "create KEY", in order
-	Failed string   // the change that failed
-	Left   int      // how many changes were not tried
-	Err    error    // the cause; if it is an [ErrOutcomeUnknown], Failed may have been done
-}
-
-// Error returns the change that failed, the cause, and the changes made before.
-func (e *SyncError) Error() string {
-	done := "nothing was done before"
-	if len(e.Done) > 0 {
-		done = fmt.Sprintf("done before: %s", strings.Join(e.Done, ", "))
-	}
-	return redact.Printable(fmt.Sprintf("pipelines: Variables.Apply: %s: %s (%s; %d not tried)", e.Failed, errorText(e.Err), done, e.Left))
-}
-
-// Unwrap returns the cause.
-func (e *SyncError) Unwrap() error { return e.Err }
-
-// Apply makes the changes of a plan for this VariableSet: it creates, then updates, then deletes. It stops at the first error and
-// returns a [SyncError]. Make a new plan for the remaining changes.
-//
-// The variables may have changed since the plan was made, and a plan may be applied twice. Apply overwrites a variable that was
-// created meanwhile, and creates one to update that was deleted meanwhile. If one to delete is not found, Apply lists the
-// variables and counts it as deleted if it isn't listed: a 404 alone may mean that the credentials lost access. After a creation
-// of unknown outcome it lists the variables too, so that no key is created twice.
-//
-// API: as [VariableSet.Create], [VariableSet.Update], [VariableSet.Delete] and [VariableSet.List].
-//
-// Scope: pipeline:variable; API tokens need read:pipeline:bitbucket and admin:pipeline:bitbucket.
-func (v *VariableSet) Apply(ctx context.Context, plan *SyncPlan, opts ...CallOption) error {
-	switch {
-	case plan == nil:
-		return fmt.Errorf("pipelines: Variables.Apply: %w", invalidArgument("plan is nil"))
-	case plan.listPath != v.at(v.ops.list).path:
-		return fmt.Errorf("pipelines: Variables.Apply: %w", invalidArgument("the plan was made for other variables"))
-	}
-	a := applier{ctx: ctx, set: v, keepProtection: plan.keepProtection, opts: opts}
-	var changes []syncChange
-	for _, one := range plan.Create {
-		changes = append(changes, syncChange{"create " + one.Key, func() error { return a.create(one) }})
-	}
-	for _, c := range plan.Update {
-		changes = append(changes, syncChange{"update " + c.After.Key, func() error { return a.update(c) }})
-	}
-	for _, one := range plan.Delete {
-		changes = append(changes, syncChange{"delete " + one.Key, func() error { return a.delete(one.UUID) }})
-	}
-	return applyAll(changes)
-}
-
-// syncChange is one change of a plan.
-type syncChange struct {
-	name string
-	do   func() error
-}
-
-func applyAll(changes []syncChange) error {
-	var done []string
-	for i, change := range changes {
-		if err := change.do(); err != nil {
-			return &SyncError{Done: done, Failed: change.name, Left: len(changes) - i - 1, Err: err}
-		}
-		done = append(done, change.name)
-	}
-	return nil
-}
-
-// applier is the state of one Apply.
-type applier struct {
-	ctx            context.Context //nolint:containedctx // of one Apply
-	set            *VariableSet
-	keepProtection map[string]bool // of the plan
-	opts           []CallOption
-	listed         map[string]bool // UUIDs as last listed, after a deletion that got a 404; nil: not listed yet
-}
-
-// create keeps the protection of a secured variable that was created meanwhile, unless the caller asked to remove it.
-func (a *applier) create(one VariableRequest) error {
-	if a.keepProtection[one.Key] && one.Secured != nil && !*one.Secured {
-		one.Secured = nil
-	}
-	_, err := a.set.createOrOverwrite(a.ctx, one, a.opts)
-	return err
-}
-
-func (a *applier) update(c VariableChange) error {
-	_, err := a.set.overwrite(a.ctx, &c.Before, c.After, a.opts)
-	if !errors.Is(err, ErrNotFound) {
-		return err
-	}
-	a.set.created().remove(c.Before.UUID)
-	return a.create(c.After)
-}
-
-func (a *applier) delete(id string) error {
-	err := a.set.Delete(a.ctx, id, a.opts...)
-	if !errors.Is(err, ErrNotFound) {
-		return err
-	}
-	if a.listed == nil || a.listed[id] {
-		if listErr := a.list(); listErr != nil {
-			return fmt.Errorf("%w; whether the variable is gone is unknown: %w", err, listErr)
-		}
-	}
-	if a.listed[id] { // the 404 contradicts the list
-		return err
-	}
-	a.set.created().remove(id)
-	return nil
-}
-
-func (a *applier) list() error {
-	existing, err := a.set.List(a.ctx, nil, a.opts...).collectWith("values", "values.uuid")
-	if err != nil {
-		return err
-	}
-	a.listed = make(map[string]bool, len(existing))
-	for _, one := range existing {
-		if one.UUID == "" { // it may be the one to delete
-			return fmt.Errorf("pipelines: Variables.Apply: %w", listedWithout("UUID", one))
-		}
-		a.listed[one.UUID] = true
 	}
 	return nil
 }

@@ -1,15 +1,11 @@
 package pipelines_test
 
 import (
-	"errors"
 	"fmt"
-	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -139,222 +135,6 @@ func TestInvalidPlansAreRefused(t *testing.T) {
 	require.ErrorContains(t, c.Variables.InWorkspace("acme").Apply(t.Context(), plan), "made for other variables")
 }
 
-func TestApplyStopsAtTheFirstErrorAndASecondRunFinishesTheRest(t *testing.T) {
-	for name, tc := range map[string]struct {
-		fault   pipelinestest.Fault
-		unknown bool
-	}{
-		"refused":                         {pipelinestest.Fault{Status: 403}, false},
-		"unknown, and nothing to be seen": {pipelinestest.Fault{Status: 502}, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				srv := pipelinestest.NewServer()
-				defer srv.Close()
-				r := srv.AddRepository("acme", "site")
-				r.AddVariable(pipelines.Variable{Key: "OLD"})
-				set := srv.Client().Variables.InRepository(repo)
-				plan, err := set.Plan(t.Context(), wanted(5), &pipelines.SyncOptions{Prune: true})
-				require.NoError(t, err)
-				tc.fault.Method, tc.fault.Times, tc.fault.Skip = http.MethodPost, 1, 2
-				srv.Inject(tc.fault)
-				err = set.Apply(t.Context(), plan)
-				var stopped *pipelines.SyncError
-				require.ErrorAs(t, err, &stopped)
-				require.Equal(t, []string{"create KEY_000", "create KEY_001"}, stopped.Done)
-				require.Equal(t, "create KEY_002", stopped.Failed)
-				require.Equal(t, 3, stopped.Left)
-				if tc.unknown {
-					require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
-				}
-				require.ErrorContains(t, err, "done before: create KEY_000, create KEY_001; 3 not tried")
-
-				plan, err = syncVariables(t, set, wanted(5), &pipelines.SyncOptions{Prune: true})
-				require.NoError(t, err)
-				require.Len(t, plan.Create, 3)
-				requireValues(t, wanted(5), r.Variables())
-			})
-		})
-	}
-}
-
-func requireValues(t *testing.T, want []pipelines.VariableRequest, have []pipelines.Variable) {
-	t.Helper()
-	require.Len(t, have, len(want))
-	for i := range want {
-		assert.Equal(t, want[i].Key, have[i].Key)
-		assert.Equal(t, want[i].Value, have[i].Value)
-	}
-}
-
-func TestApplyCreatesNoKeyTwice(t *testing.T) {
-	for name, fault := range map[string]pipelinestest.Fault{
-		"whose response is lost":    {Drop: pipelinestest.DropAfter},
-		"whose response is cut off": {Cut: true, After: 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				srv := pipelinestest.NewServer()
-				defer srv.Close()
-				r := srv.AddRepository("acme", "site")
-				set := srv.Client().Variables.InRepository(repo)
-				fault.Method = http.MethodPost
-				srv.Inject(fault)
-				_, err := syncVariables(t, set, wanted(3), nil)
-				require.NoError(t, err, "it looks, and finds what it created")
-				requireValues(t, wanted(3), r.Variables())
-			})
-		})
-	}
-}
-
-func TestAPlanThatHasGrownOldDoesNoHarm(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := pipelinestest.NewServer()
-		defer srv.Close()
-		r := srv.AddRepository("acme", "site")
-		for _, key := range []string{"KEY_000", "KEY_001", "OLD"} {
-			r.AddVariable(pipelines.Variable{Key: key, Value: "old"})
-		}
-		set := srv.Client().Variables.InRepository(repo)
-		plan, err := set.Plan(t.Context(), wanted(4), &pipelines.SyncOptions{Prune: true})
-		require.NoError(t, err)
-		for _, key := range []string{"KEY_001", "OLD"} {
-			one, err := set.GetByKey(t.Context(), key)
-			require.NoError(t, err)
-			require.NoError(t, set.Delete(t.Context(), one.UUID))
-		}
-		r.AddVariable(pipelines.Variable{Key: "KEY_002", Value: "somebody else's"})
-		require.NoError(t, set.Apply(t.Context(), plan))
-		require.NoError(t, set.Apply(t.Context(), plan), "twice")
-		have := map[string]string{}
-		for _, v := range r.Variables() {
-			have[v.Key] = v.Value
-		}
-		require.Equal(t, map[string]string{"KEY_000": "value 0", "KEY_001": "value 1", "KEY_002": "value 2", "KEY_003": "value 3"}, have)
-	})
-}
-
-func TestApplyWithoutAccessReportsNoDeletionAsDone(t *testing.T) {
-	srv := pipelinestest.NewServer()
-	defer srv.Close()
-	r := srv.AddRepository("acme", "site")
-	for _, key := range []string{"A", "B", "C"} {
-		r.AddVariable(pipelines.Variable{Key: key, Value: "1"})
-	}
-	set := srv.Client().Variables.InRepository(repo)
-	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
-	require.NoError(t, err)
-	require.Len(t, plan.Delete, 3)
-	srv.Inject(pipelinestest.Fault{Status: http.StatusNotFound, Body: "Not Found"})
-	err = set.Apply(t.Context(), plan)
-	var failed *pipelines.SyncError
-	require.ErrorAs(t, err, &failed)
-	require.Empty(t, failed.Done)
-	require.Equal(t, "delete A", failed.Failed)
-	require.Equal(t, 2, failed.Left)
-	require.ErrorContains(t, err, "whether the variable is gone is unknown")
-	require.Len(t, r.Variables(), 3)
-}
-
-func TestApplyCountsADeletionThatFindsNothingOnceAListShowsIt(t *testing.T) {
-	srv := pipelinestest.NewServer()
-	defer srv.Close()
-	r := srv.AddRepository("acme", "site")
-	for i := range 5 {
-		r.AddVariable(pipelines.Variable{Key: fmt.Sprint("K", i), Value: "1"})
-	}
-	set := srv.Client().Variables.InRepository(repo)
-	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
-	require.NoError(t, err)
-	for _, one := range plan.Delete[:4] {
-		require.NoError(t, set.Delete(t.Context(), one.UUID))
-	}
-	srv.ClearRequests()
-	require.NoError(t, set.Apply(t.Context(), plan))
-	require.Empty(t, r.Variables())
-	require.Len(t, srv.Requests(), 5+1, "one list for all that were gone")
-}
-
-func TestApplyDoesNotSeeThatAVariableIsGoneInAPartialListWithoutUUIDs(t *testing.T) {
-	srv := pipelinestest.NewServer()
-	defer srv.Close()
-	r := srv.AddRepository("acme", "site")
-	r.AddVariable(pipelines.Variable{Key: "A", Value: "1"})
-	set := srv.Client().Variables.InRepository(repo)
-	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
-	require.NoError(t, err)
-	srv.Inject(pipelinestest.Fault{Method: http.MethodDelete, Status: http.StatusNotFound, Body: "Not Found"})
-	err = set.Apply(t.Context(), plan, pipelines.WithQuery("fields", "values.key,next"))
-	require.ErrorIs(t, err, pipelines.ErrNotFound)
-	require.Len(t, r.Variables(), 1)
-}
-
-func TestApplySeesNoDeletionInAListWithoutUUIDs(t *testing.T) {
-	deleting := false
-	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		switch {
-		case req.Method == http.MethodDelete:
-			deleting = true
-			w.WriteHeader(http.StatusNotFound)
-		case deleting:
-			fmt.Fprint(w, `{"values":[{"uuid":7,"key":"A","value":"1"}]}`)
-		default:
-			fmt.Fprint(w, `{"values":[{"uuid":"{a}","key":"A","value":"1"}]}`)
-		}
-	})
-	set := newClient(t, srv.base()).Variables.InRepository(repo)
-	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
-	require.NoError(t, err)
-	err = set.Apply(t.Context(), plan)
-	require.ErrorContains(t, err, "whether the variable is gone is unknown")
-}
-
-func TestAnOldPlanOpensNoVariableThatWasSecuredSince(t *testing.T) {
-	srv := pipelinestest.NewServer()
-	defer srv.Close()
-	r := srv.AddRepository("acme", "site")
-	set := srv.Client().Variables.InRepository(repo)
-	for name, secured := range map[string]*bool{"as it is": nil, "opened": new(false)} {
-		t.Run(name, func(t *testing.T) {
-			plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{{Key: name, Value: "new", Secured: secured}}, nil)
-			require.NoError(t, err)
-			r.AddVariable(pipelines.Variable{Key: name, Value: "s3cret", Secured: true})
-			require.NoError(t, set.Apply(t.Context(), plan))
-			for _, v := range r.Variables() {
-				if v.Key == name {
-					require.Equal(t, secured == nil, v.Secured)
-					require.Equal(t, "new", v.Value)
-				}
-			}
-		})
-	}
-}
-
-func TestASecretThatIsCreatedAfterThePlanIsNotOpened(t *testing.T) {
-	srv := pipelinestest.NewServer()
-	defer srv.Close()
-	r := srv.AddRepository("acme", "site")
-	set := srv.Client().Variables.InRepository(repo)
-	for key, opens := range map[string]*bool{"ASIS": nil, "OPEN": new(false)} {
-		t.Run(key, func(t *testing.T) {
-			plan, err := set.Plan(t.Context(), []pipelines.VariableRequest{{Key: key, Value: "1"}}, nil)
-			require.NoError(t, err)
-			if opens != nil {
-				plan, err = set.Plan(t.Context(), []pipelines.VariableRequest{{Key: key, Value: "1", Secured: opens}}, nil)
-				require.NoError(t, err)
-			}
-			require.Equal(t, "+ "+key+" = \"1\"\n1 to create, 0 to change, 0 to delete, 0 unchanged", plan.String())
-			r.AddVariable(pipelines.Variable{Key: key, Value: "s3cret", Secured: true})
-			require.NoError(t, set.Apply(t.Context(), plan))
-			there, err := set.GetByKey(t.Context(), key)
-			require.NoError(t, err)
-			require.Equal(t, opens == nil, there.Secured, key)
-		})
-	}
-}
-
 func TestPlanDeletesNoVariableWhoseKeyCannotBeRead(t *testing.T) {
 	srv := record(t, serveJSON(`{"values":[{"uuid":"{1}","key":"A"},{"uuid":"{2}","key":{"name":"B"}}]}`))
 	variables := newClient(t, srv.base()).Variables.InRepository(repo)
@@ -363,28 +143,6 @@ func TestPlanDeletesNoVariableWhoseKeyCannotBeRead(t *testing.T) {
 	require.Len(t, all, 2)
 	_, err = variables.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
 	require.ErrorContains(t, err, `"{2}" is listed without a key`)
-}
-
-func TestASyncErrorShowsNoControlCharacters(t *testing.T) {
-	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
-		if req.Method == http.MethodGet {
-			serveJSON(`{"values":[]}`)(w, req)
-			return
-		}
-		serve(400, "text/plain", "no\x1b[2J\nway")(w, req)
-	})
-	variables := newClient(t, srv.base()).Variables.InRepository(repo)
-	plan, err := variables.Plan(t.Context(), []pipelines.VariableRequest{{Key: "K\x1b[2J\n\u202eX", Value: "v"}}, nil)
-	require.NoError(t, err)
-	err = variables.Apply(t.Context(), plan)
-	var stopped *pipelines.SyncError
-	require.ErrorAs(t, err, &stopped)
-	require.NotContains(t, err.Error(), "\x1b")
-	require.NotContains(t, err.Error(), "\n")
-	require.NotContains(t, err.Error(), "\u202e")
-
-	long := &pipelines.SyncError{Done: []string{"create " + strings.Repeat("A", 700), "create B\r"}, Failed: "create C\x00", Err: errors.Join(errors.New("one"), errors.New("two"))}
-	require.Equal(t, "pipelines: Variables.Apply: create C : one two (done before: create "+strings.Repeat("A", 700)+", create B ; 0 not tried)", long.Error())
 }
 
 func TestAPlanNeedsTheMembersThatItCompares(t *testing.T) {
@@ -405,21 +163,116 @@ func TestAPlanNeedsTheMembersThatItCompares(t *testing.T) {
 	}
 }
 
-func TestApplySeesNoDeletionInAListWithoutItems(t *testing.T) {
-	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
-		switch {
-		case req.Method == http.MethodDelete:
-			serve(404, "text/plain", "Not Found")(w, req)
-		case req.URL.Query().Has("fields"):
-			serveJSON(`{"size":1}`)(w, req)
-		default:
-			serveJSON(`{"values":[{"uuid":"{1}","key":"A","value":"1"}],"size":1}`)(w, req)
-		}
-	})
-	set := newClient(t, srv.base()).Variables.InRepository(repo)
-	plan, err := set.Plan(t.Context(), nil, &pipelines.SyncOptions{Prune: true})
+func TestPlanVariablesPlansWhatASetOfTheSameListDoes(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	for _, v := range []pipelines.Variable{
+		{Key: "KEY_000", Value: "old"}, {Key: "KEY_001", Value: "value 1"}, {Key: "KEY_009", Value: "s3cret", Secured: true}, {Key: "OLD", Value: "1"},
+	} {
+		r.AddVariable(v)
+	}
+	set := srv.Client().Variables.InRepository(repo)
+	there, err := set.List(t.Context(), nil).Collect()
 	require.NoError(t, err)
-	err = set.Apply(t.Context(), plan, pipelines.WithQuery("fields", "size"))
-	require.ErrorIs(t, err, pipelines.ErrNotFound)
-	require.ErrorContains(t, err, "whether the variable is gone is unknown")
+	for _, o := range []*pipelines.SyncOptions{nil, {Prune: true}, {Secured: pipelines.SecuredIfMissing, Verify: true}} {
+		srv.ClearRequests()
+		pure, err := pipelines.PlanVariables(there, wanted(12), o)
+		require.NoError(t, err)
+		require.Empty(t, srv.Requests())
+		plan, err := set.Plan(t.Context(), wanted(12), o)
+		require.NoError(t, err)
+		require.Equal(t, plan.String(), pure.String())
+		require.Equal(t, plan.Unchanged, pure.Unchanged)
+		require.Equal(t, plan.Update, pure.Update)
+	}
+	pure, err := pipelines.PlanVariables(there, wanted(12), &pipelines.SyncOptions{Prune: true})
+	require.NoError(t, err)
+	require.NoError(t, set.Apply(t.Context(), pure))
+	require.Len(t, r.Variables(), 12)
+}
+
+func TestVariablesOfAnEnvironmentThatDoesNotExistYetArePlanned(t *testing.T) {
+	srv := pipelinestest.NewServer()
+	defer srv.Close()
+	r := srv.AddRepository("acme", "site")
+	plan, err := pipelines.PlanVariables(nil, wanted(3), &pipelines.SyncOptions{Prune: true, Verify: true})
+	require.NoError(t, err)
+	require.Len(t, plan.Create, 3)
+	for _, name := range []string{"Staging", "Production"} {
+		e := r.AddEnvironment(name, pipelines.EnvironmentStaging)
+		require.NoError(t, srv.Client().Variables.InEnvironment(repo, e.UUID()).Apply(t.Context(), plan), "any set applies it")
+		requireValues(t, wanted(3), e.Variables())
+	}
+}
+
+func TestPlanVariablesRefusesWhatCannotBePlanned(t *testing.T) {
+	for name, tc := range map[string]struct {
+		there  []*pipelines.Variable
+		wanted []pipelines.VariableRequest
+		says   string
+	}{
+		"a variable that is nil":    {[]*pipelines.Variable{nil}, nil, "there[0] has no key"},
+		"a variable without a key":  {[]*pipelines.Variable{{Key: "A"}, {UUID: "{1}"}}, nil, "there[1] has no key"},
+		"a request without a key":   {nil, []pipelines.VariableRequest{{Value: "1"}}, "wanted[0] has no key"},
+		"a key that is twice there": {nil, []pipelines.VariableRequest{{Key: "A"}, {Key: "A"}}, `"A" twice`},
+		"a secret without a value":  {nil, []pipelines.VariableRequest{{Key: "A", Secured: new(true)}}, "has no value"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := pipelines.PlanVariables(tc.there, tc.wanted, nil)
+			require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+			require.ErrorContains(t, err, "pipelines: PlanVariables: ")
+			require.ErrorContains(t, err, tc.says)
+		})
+	}
+}
+
+func TestAVariableWithoutAUUIDIsNeitherUpdatedNorDeleted(t *testing.T) {
+	srv := record(t, serveJSON(`{"values":[]}`))
+	set := newClient(t, srv.base()).Variables.InRepository(repo)
+	there := []*pipelines.Variable{{Key: "A", Value: "1"}, {Key: "B", Value: "1"}}
+	for says, request := range map[string]pipelines.VariableRequest{
+		`"A" to update has no UUID`: {Key: "A", Value: "2"}, `"B" to delete has no UUID`: {Key: "A", Value: "1"},
+	} {
+		plan, err := pipelines.PlanVariables(there, []pipelines.VariableRequest{request}, &pipelines.SyncOptions{Prune: true, Verify: true})
+		require.NoError(t, err)
+		err = set.Apply(t.Context(), plan)
+		require.ErrorIs(t, err, pipelines.ErrInvalidArgument)
+		require.ErrorContains(t, err, says)
+	}
+	srv.requireSent(t, 0)
+}
+
+func TestRewriteDecidesForEachSecuredVariable(t *testing.T) {
+	there := []*pipelines.Variable{
+		{UUID: "{1}", Key: "STALE", Secured: true}, {UUID: "{2}", Key: "FRESH", Secured: true}, {UUID: "{3}", Key: "ASIS", Secured: true},
+		{UUID: "{4}", Key: "CLOSE", Value: "1"}, {UUID: "{5}", Key: "OPEN", Secured: true}, {UUID: "{6}", Key: "PLAIN", Value: "1"},
+	}
+	requests := []pipelines.VariableRequest{
+		{Key: "STALE", Value: "new", Secured: new(true)}, {Key: "FRESH", Secured: new(true)}, {Key: "ASIS", Value: "3"},
+		{Key: "CLOSE", Value: "1", Secured: new(true)}, {Key: "OPEN", Value: "1", Secured: new(false)}, {Key: "PLAIN", Value: "1"},
+		{Key: "MISSING", Value: "1", Secured: new(true)},
+	}
+	for _, policy := range []pipelines.SecuredSync{pipelines.SecuredAlways, pipelines.SecuredIfMissing} {
+		var asked []string
+		plan, err := pipelines.PlanVariables(there, requests, &pipelines.SyncOptions{
+			Secured: policy,
+			Rewrite: func(there pipelines.Variable, wanted pipelines.VariableRequest) bool {
+				require.Equal(t, wanted.Key, there.Key)
+				asked = append(asked, there.UUID+" "+wanted.Value)
+				return there.Key == "STALE"
+			},
+		})
+		require.NoError(t, err)
+		require.Equal(t, []string{"{1} new", "{2} ", "{3} 3"}, asked, "the others differ or are the same for certain")
+		require.Equal(t, `+ MISSING = ****** (secured)
+~ STALE = ****** (secured), rewritten
+~ CLOSE = ****** (secured), was not secured
+~ OPEN = "1", was secured
+1 to create, 3 to change, 0 to delete, 3 unchanged`, plan.String())
+	}
+	_, err := pipelines.PlanVariables(there, requests, &pipelines.SyncOptions{
+		Rewrite: func(pipelines.Variable, pipelines.VariableRequest) bool { return true },
+	})
+	require.ErrorIs(t, err, pipelines.ErrInvalidArgument, "FRESH has no value to write")
 }

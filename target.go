@@ -3,6 +3,7 @@ package pipelines
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -127,6 +128,56 @@ func (t Target) describeSource() string {
 		return fmt.Sprintf("%s %s", cmp.Or(t.RefType, "reference"), t.RefName)
 	}
 	return cmp.Or(commit, string(t.Type))
+}
+
+// Matches reports whether other, a target that the service returned, may be what was requested as t. What t leaves out doesn't
+// count, because the service fills it in: a branch's commit, a pull request's title. A shortened hash matches the whole one.
+//
+// Without a selector, t matches every pipeline that the service may have chosen by itself, which is any but a custom one. So does
+// an other without a selector match any t, because the service adds it later.
+func (t Target) Matches(other Target) bool {
+	return (t.Type == other.Type || other.Type == "") && t.RefType.matches(other.RefType) && t.RefName == other.RefName &&
+		t.Commit.matches(other.Commit) && t.Selector.matches(other.Selector) &&
+		t.Source == other.Source && t.Destination == other.Destination && t.DestinationCommit.matches(other.DestinationCommit) &&
+		t.pullRequestID() == other.pullRequestID() &&
+		t.TargetBranch == other.TargetBranch && slices.Equal(t.PullRequestIDs, other.PullRequestIDs)
+}
+
+// matches reports whether two types are the same. The service calls some tags annotated that were requested as tags.
+func (t RefType) matches(other RefType) bool {
+	return t == other || t == RefTag && other == RefAnnotatedTag
+}
+
+func (t Target) pullRequestID() int {
+	if t.PullRequest == nil {
+		return 0
+	}
+	return t.PullRequest.ID
+}
+
+// matches reports whether a requested commit may be other. Either hash may be a shortened one.
+func (c *Commit) matches(other *Commit) bool {
+	if c == nil || c.Hash == "" {
+		return true
+	}
+	if other == nil || other.Hash == "" {
+		return false
+	}
+	n := min(len(c.Hash), len(other.Hash))
+	return strings.EqualFold(c.Hash[:n], other.Hash[:n])
+}
+
+// matches reports whether a requested selector may be other.
+func (s *Selector) matches(other *Selector) bool {
+	switch {
+	case other == nil || other.Type == "":
+		return true
+	case s == nil:
+		return other.Type != SelectorCustom
+	case s.Type == SelectorDefault:
+		return other.Type == SelectorDefault
+	}
+	return s.Type == other.Type && s.Pattern == other.Pattern
 }
 
 func commitRef(hash string) *Commit { return &Commit{Type: "commit", Hash: hash} }

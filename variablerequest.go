@@ -35,6 +35,11 @@ func (r VariableRequest) secured(existing *Variable) bool {
 	return existing != nil && existing.Secured
 }
 
+// isMetBy reports whether an existing variable surely is as requested. An empty value may be one that a partial response left out.
+func (r VariableRequest) isMetBy(existing Variable) bool {
+	return r.Value != "" && r.Value == existing.Value && !existing.Secured && !r.secured(&existing)
+}
+
 // validate checks a request that creates a variable or overwrites an existing one, which may be nil.
 func (r VariableRequest) validate(existing *Variable) error {
 	switch {

@@ -330,18 +330,24 @@ func (v *VariableSet) Set(
 
 // createOrOverwrite creates a variable, or overwrites one that was created meanwhile.
 func (v *VariableSet) createOrOverwrite(ctx context.Context, variable VariableRequest, opts []CallOption) (*Variable, error) {
+	one, err := v.createOrFind(ctx, variable, opts)
+	if err == nil || one == nil {
+		return one, err
+	}
+	return v.overwrite(ctx, one, variable, opts)
+}
+
+// createOrFind creates a variable. If the creation fails and the variable exists, it returns both the variable and the error of the
+// creation.
+func (v *VariableSet) createOrFind(ctx context.Context, variable VariableRequest, opts []CallOption) (*Variable, error) {
 	if err := v.checkRemembered(ctx, opts); err != nil {
 		return nil, err
 	}
 	created, err := v.Create(ctx, variable, opts...)
-	if err == nil {
-		return created, nil
-	}
-	existing, err := v.findAfterCreate(ctx, variable, err, opts)
 	if err != nil {
-		return nil, err
+		return v.findAfterCreate(ctx, variable, err, opts)
 	}
-	return v.overwrite(ctx, existing, variable, opts)
+	return created, nil
 }
 
 // checkRemembered returns an error if a variable that is listed late would be created without reading its UUID. It could not be
@@ -366,8 +372,8 @@ func (v *VariableSet) overwrite(ctx context.Context, existing *Variable, variabl
 	return v.Update(ctx, existing.UUID, VariableUpdate{Key: variable.Key, Value: &variable.Value, Secured: &secured}, opts...)
 }
 
-// findAfterCreate finds a variable after a creation failed with cause, which may mean that it exists. It waits for one that the
-// service lists late.
+// findAfterCreate finds a variable after a creation failed with cause, which may mean that it exists, and returns it with cause. It
+// waits for one that the service lists late.
 func (v *VariableSet) findAfterCreate(
 	ctx context.Context, variable VariableRequest, cause error, opts []CallOption,
 ) (*Variable, error) {
@@ -377,7 +383,7 @@ func (v *VariableSet) findAfterCreate(
 	for waited := time.Duration(0); ; waited += listInterval {
 		existing, err := v.findToOverwrite(ctx, variable, opts)
 		if err == nil {
-			return existing, nil
+			return existing, cause
 		}
 		if !errors.Is(err, errNotListed) {
 			return nil, fmt.Errorf("pipelines: Variables.Set: %w; listing the variables failed: %w", cause, err)

@@ -136,6 +136,7 @@ func (s *Server) handler(storage bool, serve func(*http.Request, []byte) *respon
 		}
 		record, id := s.record(r, body, storage)
 		w.Header().Set("X-Request-Id", id)
+		w.Header().Set("Date", s.now().Format(http.TimeFormat)) // by the clock that sets all other times
 		fault := s.faultFor(r, body, storage)
 		fault.before(w, r)
 		resp := fault.response()

@@ -21,6 +21,12 @@ func TestEveryResponseHasItsOwnRequestID(t *testing.T) {
 	require.NotEqual(t, first, second)
 }
 
+func TestResponsesHaveTheDateOfTheServersClock(t *testing.T) {
+	f := setup(t)
+	f.clock.Advance(time.Hour)
+	require.Equal(t, "Sun, 01 Mar 2026 13:00:00 GMT", f.get("/nothing").Header.Get("Date"))
+}
+
 func TestTheHandlerWorksInAnotherServer(t *testing.T) {
 	f := setup(t)
 	own := httptest.NewServer(f.srv.Handler())

@@ -142,7 +142,7 @@ func (a action) setVariable(ctx context.Context, set *pipelines.VariableSet) (ch
 	}
 	err = set.Apply(ctx, plan)
 	if failed, ok := errors.AsType[*pipelines.SyncError](err); ok {
-		err = failed.Err // there is only one change, so no progress to report
+		err = failed.Failed[0].Err // there is only one change, so no progress to report
 	}
 	return err == nil, err
 }

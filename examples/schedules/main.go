@@ -332,13 +332,13 @@ func (j *job) copy(ctx context.Context, schedules []*pipelines.Schedule) error {
 	}
 	for _, s := range schedules {
 		what := fmt.Sprintf("%s, %s", describe(s.Target), s.CronPattern)
-		if slices.ContainsFunc(there, func(other *pipelines.Schedule) bool { return same(s, other) }) {
+		if slices.ContainsFunc(there, request(s).Matches) {
 			j.say("is there already: %s", what)
 			continue
 		}
 		made := s
 		if !j.dryRun {
-			if made, err = j.client.Schedules.Create(ctx, j.to, request(s)); err != nil {
+			if made, err = j.client.Schedules.Set(ctx, j.to, request(s)); err != nil {
 				break
 			}
 		}
@@ -351,21 +351,6 @@ func (j *job) copy(ctx context.Context, schedules []*pipelines.Schedule) error {
 	}
 	fmt.Fprintf(j.env.Stdout, "%s of %d %s to %s\n", count(copied), len(schedules), verb, j.to)
 	return err
-}
-
-// same reports whether two schedules start the same at the same times.
-func same(a, b *pipelines.Schedule) bool {
-	return slices.Equal(strings.Fields(a.CronPattern), strings.Fields(b.CronPattern)) && key(a.Target) == key(b.Target)
-}
-
-// key identifies a target in another repository, whose commits differ. Without a selector it is that of the branch's own pipeline, which a
-// copy gets.
-func key(t pipelines.Target) [5]string {
-	k := [5]string{string(t.Type), string(t.RefType), t.RefName, string(pipelines.SelectorBranches), t.RefName}
-	if t.Selector != nil {
-		k[3], k[4] = string(t.Selector.Type), t.Selector.Pattern
-	}
-	return k
 }
 
 // request is the request that copies a schedule.

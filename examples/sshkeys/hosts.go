@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/seed-85ed9bfd/pipelines"
 )
-
-// hostKey identifies a known host.
-type hostKey struct{ host, keyType string }
 
 // readHosts reads the output of ssh-keyscan, without duplicates.
 func readHosts(r io.Reader) ([]pipelines.KnownHostRequest, error) {
@@ -19,14 +17,14 @@ func readHosts(r io.Reader) ([]pipelines.KnownHostRequest, error) {
 		return nil, err
 	}
 	var hosts []pipelines.KnownHostRequest
-	keys := map[hostKey]string{}
+	var read []*pipelines.KnownHost
 	for _, h := range all {
-		of := hostKey{h.Hostname, h.KeyType}
-		switch key, read := keys[of]; {
-		case !read:
+		key := wantedKey(h)
+		switch is := find(read, h); {
+		case is == nil:
 			hosts = append(hosts, h)
-			keys[of] = h.Key
-		case key != h.Key:
+			read = append(read, &pipelines.KnownHost{Hostname: h.Hostname, PublicKey: &key})
+		case keyOf(is).Key != h.Key:
 			return nil, fmt.Errorf("standard input has two different keys of type %s of host %s", h.KeyType, h.Hostname)
 		}
 	}
@@ -36,15 +34,19 @@ func readHosts(r io.Reader) ([]pipelines.KnownHostRequest, error) {
 	return hosts, nil
 }
 
+// find returns the host that is requested, or nil.
+func find(hosts []*pipelines.KnownHost, h pipelines.KnownHostRequest) *pipelines.KnownHost {
+	if i := slices.IndexFunc(hosts, h.Matches); i >= 0 {
+		return hosts[i]
+	}
+	return nil
+}
+
 // addHosts adds the hosts that aren't known. It changes nothing if one is known with another key and -replace isn't given.
 func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) error {
-	list, err := j.service.ListKnownHosts(ctx, j.repo, nil).Collect()
+	known, err := j.service.ListKnownHosts(ctx, j.repo, nil).Collect()
 	if err != nil {
 		return err
-	}
-	known := map[hostKey]*pipelines.KnownHost{}
-	for _, h := range list {
-		known[hostKey{h.Hostname, keyOf(h).KeyType}] = h
 	}
 	if !j.replace {
 		if err := j.refuseOthers(hosts, known); err != nil {
@@ -57,35 +59,26 @@ func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) 
 	}
 	changed := 0
 	for _, h := range hosts {
-		is := known[hostKey{h.Hostname, h.KeyType}]
+		is := find(known, h)
 		if is != nil && keyOf(is).Key == h.Key {
 			j.say("is known: %s", line(h))
 			continue
 		}
-		var did string
-		if did, err = j.put(ctx, is, h); err != nil {
-			err = fmt.Errorf("%s %s: %w", h.Hostname, h.KeyType, err)
-			break
+		if !j.dryRun {
+			if _, err = j.service.SetKnownHost(ctx, j.repo, h); err != nil {
+				err = fmt.Errorf("%s %s: %w", h.Hostname, h.KeyType, err)
+				break
+			}
+		}
+		did := "added"
+		if is != nil {
+			did = "replaced"
 		}
 		changed++
 		j.say("%s%s: %s", would, did, line(h))
 	}
 	j.say("%d of %d keys of hosts %sadded or replaced", changed, len(hosts), would)
 	return err
-}
-
-// put adds or replaces a host, and returns what it did.
-func (j *job) put(ctx context.Context, is *pipelines.KnownHost, h pipelines.KnownHostRequest) (did string, err error) {
-	if is == nil {
-		if !j.dryRun {
-			_, err = j.service.CreateKnownHost(ctx, j.repo, h)
-		}
-		return "added", err
-	}
-	if !j.dryRun {
-		_, err = j.service.UpdateKnownHost(ctx, j.repo, is.UUID, h)
-	}
-	return "replaced", err
 }
 
 func line(h pipelines.KnownHostRequest) string {
@@ -97,10 +90,10 @@ func wantedKey(h pipelines.KnownHostRequest) pipelines.SSHPublicKey {
 }
 
 // refuseOthers rejects hosts that are known with another key, which has changed or belongs to an attacker.
-func (j *job) refuseOthers(hosts []pipelines.KnownHostRequest, known map[hostKey]*pipelines.KnownHost) error {
+func (j *job) refuseOthers(hosts []pipelines.KnownHostRequest, known []*pipelines.KnownHost) error {
 	var err error
 	for _, h := range hosts {
-		if is := known[hostKey{h.Hostname, h.KeyType}]; is != nil && keyOf(is).Key != h.Key {
+		if is := find(known, h); is != nil && keyOf(is).Key != h.Key {
 			j.say("is known with another key: %s %s %s, now %s", h.Hostname, h.KeyType, fingerprint(keyOf(is)), fingerprint(wantedKey(h)))
 			err = errWouldReplace
 		}

@@ -23,7 +23,7 @@ const (
 const usage = `variables keeps Pipelines variables as code.
 
   variables plan   [flags]   show what apply would do; status 1 if there are changes
-  variables apply  [flags]   apply the changes; stops at the first error and reports what was done
+  variables apply  [flags]   apply the changes; an error reports what was done, and what failed
   variables export [flags]   write the current variables to a file
 
 Whose variables:

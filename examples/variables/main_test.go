@@ -154,7 +154,7 @@ func TestAnErrorReportsWhatWasDoneAndASecondRunFinishesTheRest(t *testing.T) {
 	status, _, stderr := call(t, "apply", "-repo", "acme/site", "-file", file)
 	require.Equal(t, cli.Trouble, status)
 	require.Contains(t, stderr, "create B: ")
-	require.Contains(t, stderr, "done before: create A; 1 not tried")
+	require.Contains(t, stderr, "(done: create A; 1 not tried)")
 	status, _, stderr = call(t, "apply", "-repo", "acme/site", "-file", file)
 	require.Equal(t, cli.Success, status, stderr)
 	require.Equal(t, map[string]string{"A": "1", "B": "2", "C": "3"}, values(r.Variables()))

@@ -29,11 +29,12 @@ type call struct {
 	body   []byte
 	out    any // to decode the response into; nil: the response has nothing of use
 
-	url     *url.URL   // in place of the endpoint's, for links of the service
-	streams bool       // the caller reads the response's body
-	public  bool       // sent without credentials
-	line    *poll.Line // pays for each request; nil: none
-	polls   bool       // the caller asks again later, so a refusal ends the call
+	url      *url.URL   // in place of the endpoint's, for links of the service
+	streams  bool       // the caller reads the response's body
+	public   bool       // sent without credentials
+	line     *poll.Line // pays for each request; nil: none
+	polls    bool       // the caller asks again later, so a refusal ends the call
+	stepwise bool       // no page of its list is requested before it is needed
 
 	extraQuery url.Values
 	policy     RetryPolicy

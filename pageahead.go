@@ -19,7 +19,7 @@ func (w *walk[T]) inTurn(aheadFrom int, yield func(*Page[T], error) bool) {
 		got := q.receive()
 		got.publish()
 		page, err := w.accept(got)
-		if n >= aheadFrom && !w.done && !got.polls {
+		if n >= aheadFrom && !w.done && !got.stepwise {
 			q.expect(w.link)
 		}
 		if !yieldPage(yield, page, err) {

@@ -21,7 +21,7 @@ type fetched[T any] struct {
 	err  error
 
 	panicked any  // what the goroutine that fetched panicked with; nil: nothing
-	polls    bool // the request is part of a poll, which reads no more than it needs
+	stepwise bool // no page is requested before it is needed
 
 	resp     *http.Response
 	respInto **http.Response // of WithResponse; nil: not wanted
@@ -59,12 +59,12 @@ func (p *Pager[T]) fetch(ctx context.Context, link pageLink, early func(page *ur
 		return f
 	}
 	f.capture(k)
-	f.polls = k.polls
+	f.stepwise = k.polls || k.stepwise
 	if f.url, err = k.requestURL(); err != nil {
 		f.err = k.wrap(err)
 		return f
 	}
-	if early != nil && !k.polls {
+	if early != nil && !f.stepwise {
 		k.arriving = func(body []byte) { early(f.url, body) }
 	}
 	body, err := p.send(ctx, k)

@@ -29,6 +29,7 @@ func newServiceClock(since time.Time) (*serviceClock, error) {
 
 func (c *serviceClock) vary(k *call) error {
 	c.wanted, k.into = k.into, &c.resp
+	k.stepwise = true // what a page tells decides whether the next one is needed
 	return nil
 }
 

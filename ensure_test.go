@@ -324,6 +324,7 @@ func (l *lateList) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Method == http.MethodGet && time.Since(l.created) < 5*time.Second {
 		resp := respond(req, http.StatusOK, l.list)
 		resp.Header.Set("Content-Type", "application/json")
+		resp.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 		return resp, nil
 	}
 	if req.Method == http.MethodPost {

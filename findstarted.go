@@ -30,7 +30,8 @@ var startMembers = []string{
 // started it, so a run may be that of another caller, or one that you know already. If there is none, the run was probably not
 // started: a request that is still on its way may start it later.
 //
-// A new run is listed late, so FindStarted lists the runs until it has found one, for up to 15 seconds. If there are more than a
+// A new run is listed late, so FindStarted lists the runs until it has found one, for up to 15 seconds. One that was probably created
+// before since doesn't end that. If there are more than a
 // thousand runs since then, it returns those that it has found among the newest thousand, and an error.
 //
 // Partial responses must have values.uuid, values.target, values.trigger, values.creator and values.created_on. Otherwise the error is
@@ -58,7 +59,7 @@ func (s *PipelinesService) FindStarted(
 	var found []*Pipeline
 	err = lookAgain(ctx, func() (bool, error) {
 		found, err = search.look()
-		return len(found) > 0, err
+		return slices.ContainsFunc(found, func(p *Pipeline) bool { return !clock.isProbablyBefore(p.CreatedOn) }), err
 	})
 	return found, err
 }
@@ -84,7 +85,7 @@ func (f *startSearch) takeQuery(k *call) error {
 // look reads the list once, as far as it is new enough.
 func (f *startSearch) look() ([]*Pipeline, error) {
 	var found []*Pipeline
-	pages := 0
+	pages, read := 0, 0
 	for page, err := range f.runs.Pages() {
 		f.clock.publish()
 		if err == nil {
@@ -100,11 +101,11 @@ func (f *startSearch) look() ([]*Pipeline, error) {
 				found = append(found, p)
 			}
 		}
-		pages++
+		pages, read = pages+1, read+len(page.Values)
 		switch older := slices.ContainsFunc(page.Values, isOlder); {
 		case older:
 			return found, nil
-		case pages == maxStartPages:
+		case pages == maxStartPages && (page.Next != "" || read < page.Size):
 			return found, fmt.Errorf("pipelines: Pipelines.FindStarted: there are more than %d pages of runs since then, and older ones were not read", pages)
 		}
 	}

@@ -84,6 +84,28 @@ func TestARunThatIsListedLateIsFound(t *testing.T) {
 	})
 }
 
+func TestARunThatIsListedLateIsFoundBesideAnEarlierOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer()
+		srv.AddRepository("acme", "site")
+		late := &lateList{inner: srv.Transport()}
+		c := srv.Client(pipelines.WithHTTPClient(&http.Client{Transport: late}))
+		_, err := c.Pipelines.Run(t.Context(), repo, mainBranch)
+		require.NoError(t, err)
+		time.Sleep(30 * time.Second)
+		_, err = c.Pipelines.List(t.Context(), repo, nil).Collect()
+		require.NoError(t, err)
+
+		srv.Inject(pipelinestest.Fault{Method: http.MethodPost, Drop: pipelinestest.DropAfter})
+		since := time.Now()
+		_, err = c.Pipelines.Run(t.Context(), repo, mainBranch)
+		require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+		found, err := c.Pipelines.FindStarted(t.Context(), repo, mainBranch, since)
+		require.NoError(t, err)
+		require.Equal(t, []int{2, 1}, buildNumbers(found))
+	})
+}
+
 func TestRunsThatCannotBeTheStartedOneAreLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := pipelinestest.NewServer()
@@ -152,6 +174,34 @@ func TestFindStartedReadsABoundedNumberOfPages(t *testing.T) {
 	require.ErrorContains(t, err, "more than 10 pages of runs")
 	require.Len(t, found, 10, "those that were read")
 	srv.requireSent(t, 10)
+}
+
+func TestFindStartedReadsABoundedNumberOfPagesWithoutLinksToThem(t *testing.T) {
+	pages := 0
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		pages++
+		run := fmt.Sprintf(`{"uuid":"{%d}","created_on":%q,"target":{"ref_type":"branch","ref_name":"main"}}`, pages, time.Now().Format(time.RFC3339))
+		serveJSON(fmt.Sprintf(`{"page":%d,"size":100,"pagelen":1,"values":[%s]}`, pages, run))(w, req)
+	})
+	_, err := newClient(t, srv.base()).Pipelines.FindStarted(t.Context(), repo, mainBranch, time.Now())
+	require.ErrorContains(t, err, "more than 10 pages of runs")
+	srv.requireSent(t, 10)
+}
+
+func TestTenPagesOfRunsAreNotTooMany(t *testing.T) {
+	pages := 0
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		pages++
+		run := fmt.Sprintf(`{"uuid":"{%d}","created_on":%q,"target":{"ref_type":"branch","ref_name":"main"}}`, pages, time.Now().Format(time.RFC3339))
+		next := ""
+		if pages < 10 {
+			next = fmt.Sprintf(`,"next":"http://%s%s?page=%d"`, req.Host, req.URL.Path, pages+1)
+		}
+		serveJSON(fmt.Sprintf(`{"page":%d,"values":[%s]%s}`, pages, run, next))(w, req)
+	})
+	found, err := newClient(t, srv.base()).Pipelines.FindStarted(t.Context(), repo, mainBranch, time.Now())
+	require.NoError(t, err)
+	require.Len(t, found, 10)
 }
 
 func TestFindStartedReturnsWhatItHasFoundWithAnError(t *testing.T) {

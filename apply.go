@@ -216,7 +216,7 @@ func (a *applier) create(wanted VariableRequest) (string, error) {
 		return "", err
 	case err == nil || wanted.isMetBy(*one):
 		return one.UUID, nil
-	case a.plan.verify && errors.Is(err, ErrConflict): // somebody else created it
+	case a.plan.verify && (errors.Is(err, ErrConflict) || !wanted.mayHaveCreated(*one)): // somebody else created it
 		return one.UUID, err
 	}
 	_, err = a.set.overwrite(a.ctx, one, wanted, a.opts)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -323,6 +324,7 @@ func (l *lateList) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Method == http.MethodGet && time.Since(l.created) < 5*time.Second {
 		resp := respond(req, http.StatusOK, l.list)
 		resp.Header.Set("Content-Type", "application/json")
+		resp.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 		return resp, nil
 	}
 	if req.Method == http.MethodPost {
@@ -441,8 +443,11 @@ func TestSetRefusesPartialResponsesThatLackWhatItGoesBy(t *testing.T) {
 		"known host":  {"values", "values.uuid", "values.hostname", "values.public_key"},
 		"environment": {"values", "values.uuid", "values.name", "values.environment_type", "values.restrictions"},
 	}
+	inner := map[string][]string{
+		"schedule": {"values.target.ref_name", "values.target.ref_type", "values.target.selector", "values.target.selector.pattern"},
+	}
 	for _, kind := range ensuredKinds() {
-		for _, member := range members[kind.name] {
+		for _, member := range slices.Concat(members[kind.name], inner[kind.name]) {
 			srv := record(t, serveJSON(`{"values":[]}`))
 			_, err := kind.set(t.Context(), newClient(t, srv.base()), pipelines.WithQuery("fields", "-"+member))
 			require.ErrorIs(t, err, pipelines.ErrInvalidArgument, member)

@@ -12,6 +12,14 @@ import (
 // maxStartPages is how many pages of runs, the newest first, FindStarted reads at most.
 const maxStartPages = 10
 
+// startMembers are the members of the list that FindStarted goes by.
+var startMembers = []string{
+	"values", "values.uuid", "values.trigger", "values.creator.uuid", "values.created_on",
+	"values.target.ref_type", "values.target.ref_name", "values.target.commit.hash", "values.target.selector.type", "values.target.selector.pattern",
+	"values.target.source", "values.target.destination", "values.target.destination_commit.hash", "values.target.pullrequest.id",
+	"values.target.target_branch", "values.target.pullrequest_ids",
+}
+
 // FindStarted returns the runs that [PipelinesService.Run] with this request may have started when its outcome is unknown, the newest
 // first. For [PipelinesService.RunOnDemand] pass its RunRequest. since is the time before that call, by the caller's clock. To leave
 // out the runs of other accounts, add WithQuery("creator.uuid", id), which FindStarted compares itself.
@@ -22,7 +30,8 @@ const maxStartPages = 10
 // started it, so a run may be that of another caller, or one that you know already. If there is none, the run was probably not
 // started: a request that is still on its way may start it later.
 //
-// A new run is listed late, so FindStarted lists the runs until it has found one, for up to 15 seconds. If there are more than a
+// A new run is listed late, so FindStarted lists the runs until it has found one, for up to 15 seconds. One that was probably created
+// before since doesn't end that. If there are more than a
 // thousand runs since then, it returns those that it has found among the newest thousand, and an error.
 //
 // Partial responses must have values.uuid, values.target, values.trigger, values.creator and values.created_on. Otherwise the error is
@@ -42,15 +51,15 @@ func (s *PipelinesService) FindStarted(
 		return nil, fmt.Errorf("pipelines: Pipelines.FindStarted: %w", err)
 	}
 	search := startSearch{target: run.Target, clock: clock}
-	opts = append(slices.Clip(opts), clock, callOption(search.takeCreator))
+	opts = append(slices.Clip(opts), clock, callOption(search.takeQuery))
 	search.runs = s.List(ctx, repo, &ListPipelinesOptions{Sort: SortNewestFirst}, opts...)
-	if err := search.runs.requires("values", "values.uuid", "values.target", "values.trigger", "values.creator.uuid", "values.created_on"); err != nil {
+	if err := search.runs.requires(startMembers...); err != nil {
 		return nil, err
 	}
 	var found []*Pipeline
 	err = lookAgain(ctx, func() (bool, error) {
 		found, err = search.look()
-		return len(found) > 0, err
+		return slices.ContainsFunc(found, func(p *Pipeline) bool { return !clock.isProbablyBefore(p.CreatedOn) }), err
 	})
 	return found, err
 }
@@ -63,18 +72,20 @@ type startSearch struct {
 	runs    *Pager[Pipeline]
 }
 
-// takeCreator takes the creator out of the query. How the service wants it spelled isn't documented, and a wrong spelling would make
-// its list empty.
-func (f *startSearch) takeCreator(k *call) error {
+// takeQuery takes the creator out of the query. How the service wants it spelled isn't documented, and a wrong spelling would make
+// its list empty. It also takes out what would make the list begin with other runs than the newest.
+func (f *startSearch) takeQuery(k *call) error {
 	f.creator = k.extraQuery.Get("creator.uuid")
-	k.extraQuery.Del("creator.uuid")
+	for _, name := range []string{"creator.uuid", "sort", "page"} {
+		k.extraQuery.Del(name)
+	}
 	return nil
 }
 
 // look reads the list once, as far as it is new enough.
 func (f *startSearch) look() ([]*Pipeline, error) {
 	var found []*Pipeline
-	pages := 0
+	pages, read := 0, 0
 	for page, err := range f.runs.Pages() {
 		f.clock.publish()
 		if err == nil {
@@ -85,15 +96,16 @@ func (f *startSearch) look() ([]*Pipeline, error) {
 		}
 		isOlder := func(p *Pipeline) bool { return f.clock.isBefore(p.CreatedOn) }
 		for _, p := range page.Values {
-			if !isOlder(p) && f.mayBe(p) {
+			isRepeated := func(one *Pipeline) bool { return one.UUID == p.UUID && p.UUID != "" } // by a list that grows meanwhile
+			if !isOlder(p) && f.mayBe(p) && !slices.ContainsFunc(found, isRepeated) {
 				found = append(found, p)
 			}
 		}
-		pages++
+		pages, read = pages+1, read+len(page.Values)
 		switch older := slices.ContainsFunc(page.Values, isOlder); {
 		case older:
 			return found, nil
-		case pages == maxStartPages:
+		case pages == maxStartPages && (page.Next != "" || read < page.Size):
 			return found, fmt.Errorf("pipelines: Pipelines.FindStarted: there are more than %d pages of runs since then, and older ones were not read", pages)
 		}
 	}

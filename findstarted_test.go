@@ -84,6 +84,28 @@ func TestARunThatIsListedLateIsFound(t *testing.T) {
 	})
 }
 
+func TestARunThatIsListedLateIsFoundBesideAnEarlierOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer()
+		srv.AddRepository("acme", "site")
+		late := &lateList{inner: srv.Transport()}
+		c := srv.Client(pipelines.WithHTTPClient(&http.Client{Transport: late}))
+		_, err := c.Pipelines.Run(t.Context(), repo, mainBranch)
+		require.NoError(t, err)
+		time.Sleep(30 * time.Second)
+		_, err = c.Pipelines.List(t.Context(), repo, nil).Collect()
+		require.NoError(t, err)
+
+		srv.Inject(pipelinestest.Fault{Method: http.MethodPost, Drop: pipelinestest.DropAfter})
+		since := time.Now()
+		_, err = c.Pipelines.Run(t.Context(), repo, mainBranch)
+		require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+		found, err := c.Pipelines.FindStarted(t.Context(), repo, mainBranch, since)
+		require.NoError(t, err)
+		require.Equal(t, []int{2, 1}, buildNumbers(found))
+	})
+}
+
 func TestRunsThatCannotBeTheStartedOneAreLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := pipelinestest.NewServer()
@@ -154,6 +176,34 @@ func TestFindStartedReadsABoundedNumberOfPages(t *testing.T) {
 	srv.requireSent(t, 10)
 }
 
+func TestFindStartedReadsABoundedNumberOfPagesWithoutLinksToThem(t *testing.T) {
+	pages := 0
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		pages++
+		run := fmt.Sprintf(`{"uuid":"{%d}","created_on":%q,"target":{"ref_type":"branch","ref_name":"main"}}`, pages, time.Now().Format(time.RFC3339))
+		serveJSON(fmt.Sprintf(`{"page":%d,"size":100,"pagelen":1,"values":[%s]}`, pages, run))(w, req)
+	})
+	_, err := newClient(t, srv.base()).Pipelines.FindStarted(t.Context(), repo, mainBranch, time.Now())
+	require.ErrorContains(t, err, "more than 10 pages of runs")
+	srv.requireSent(t, 10)
+}
+
+func TestTenPagesOfRunsAreNotTooMany(t *testing.T) {
+	pages := 0
+	srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+		pages++
+		run := fmt.Sprintf(`{"uuid":"{%d}","created_on":%q,"target":{"ref_type":"branch","ref_name":"main"}}`, pages, time.Now().Format(time.RFC3339))
+		next := ""
+		if pages < 10 {
+			next = fmt.Sprintf(`,"next":"http://%s%s?page=%d"`, req.Host, req.URL.Path, pages+1)
+		}
+		serveJSON(fmt.Sprintf(`{"page":%d,"values":[%s]%s}`, pages, run, next))(w, req)
+	})
+	found, err := newClient(t, srv.base()).Pipelines.FindStarted(t.Context(), repo, mainBranch, time.Now())
+	require.NoError(t, err)
+	require.Len(t, found, 10)
+}
+
 func TestFindStartedReturnsWhatItHasFoundWithAnError(t *testing.T) {
 	first := fmt.Sprintf(`{"size":200,"values":[{"uuid":"{1}","created_on":%q,"target":{"ref_type":"branch","ref_name":"main"}}],"next":"?page=2"}`,
 		time.Now().Format(time.RFC3339))
@@ -173,7 +223,10 @@ func TestWhatIsNoListOfRunsDoesNotMeanThatThereAreNone(t *testing.T) {
 }
 
 func TestFindStartedNeedsWhatItGoesBy(t *testing.T) {
-	for _, member := range []string{"values", "values.uuid", "values.target", "values.trigger", "values.creator", "values.created_on"} {
+	for _, member := range []string{
+		"values", "values.uuid", "values.target", "values.target.ref_type", "values.target.ref_name", "values.target.commit", "values.target.pullrequest.id",
+		"values.trigger", "values.creator", "values.created_on",
+	} {
 		srv := record(t, serveJSON(`{"values":[]}`))
 		_, err := newClient(t, srv.base()).Pipelines.FindStarted(t.Context(), repo, mainBranch, time.Now(), pipelines.WithQuery("fields", "-"+member))
 		require.ErrorIs(t, err, pipelines.ErrInvalidArgument, member)
@@ -187,4 +240,35 @@ func TestFindStartedNeedsWhatItGoesBy(t *testing.T) {
 			return second(c.Pipelines.FindStarted(ctx, repo, pipelines.RunRequest{}, time.Now()))
 		},
 	})
+}
+
+func TestFindStartedReadsTheNewestRunsWhateverTheQuerySays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pipelinestest.NewServer()
+		srv.AddRepository("acme", "site").AddPipelines(250)
+		time.Sleep(5 * time.Minute)
+		since := startLost(t, srv, pipelinestest.DropAfter)
+		found, err := srv.Client().Pipelines.FindStarted(t.Context(), repo, mainBranch, since,
+			pipelines.WithQuery("sort", "created_on"), pipelines.WithQuery("page", "2"))
+		require.NoError(t, err)
+		require.Equal(t, []int{251}, buildNumbers(found))
+	})
+}
+
+// A run that starts while the list is read shifts the others, so that the next page repeats one.
+func TestFindStartedReturnsNoRunTwice(t *testing.T) {
+	run := func(uuid string) string {
+		return fmt.Sprintf(`{"uuid":%q,"created_on":%q,"target":{"ref_type":"branch","ref_name":"main"}}`, uuid, time.Now().Format(time.RFC3339))
+	}
+	srv := record(t, sequence(
+		serveJSON(fmt.Sprintf(`{"page":1,"values":[%s,%s],"next":"?page=2"}`, run("{2}"), run("{1}"))),
+		serveJSON(fmt.Sprintf(`{"page":2,"values":[%s,%s]}`, run("{1}"), run("{0}"))),
+	))
+	found, err := newClient(t, srv.base()).Pipelines.FindStarted(t.Context(), repo, mainBranch, time.Now())
+	require.NoError(t, err)
+	var uuids []string
+	for _, p := range found {
+		uuids = append(uuids, p.UUID)
+	}
+	require.Equal(t, []string{"{2}", "{1}", "{0}"}, uuids)
 }

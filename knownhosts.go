@@ -49,14 +49,15 @@ type KnownHostRequest struct {
 	Key      string `json:"key"`      // base64
 }
 
-// Matches reports whether h is the requested host with a key of the requested type. The key itself doesn't count.
+// Matches reports whether h is the requested host with a key of the requested type. The key itself doesn't count, nor does the case of
+// the hostname.
 func (r KnownHostRequest) Matches(h *KnownHost) bool {
-	return h != nil && h.Hostname == r.Hostname && h.PublicKey != nil && h.PublicKey.KeyType == r.KeyType
+	return h != nil && strings.EqualFold(h.Hostname, r.Hostname) && h.PublicKey != nil && h.PublicKey.KeyType == r.KeyType
 }
 
 // isUnclear reports whether h may match, because the service sent too little of it.
 func (r KnownHostRequest) isUnclear(h *KnownHost) bool {
-	return h.Hostname == "" || h.Hostname == r.Hostname && (h.PublicKey == nil || h.PublicKey.KeyType == "")
+	return h.Hostname == "" || strings.EqualFold(h.Hostname, r.Hostname) && (h.PublicKey == nil || h.PublicKey.KeyType == "")
 }
 
 // isSet reports whether a host that matches has the requested key.

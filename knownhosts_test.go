@@ -66,6 +66,7 @@ func TestAKnownHostIsFoundByItsNameAndTheTypeOfItsKey(t *testing.T) {
 		return &pipelines.SSHPublicKey{KeyType: kind, Key: key}
 	}
 	require.True(t, trustedHost.Matches(&pipelines.KnownHost{Hostname: "example.com", PublicKey: key("ssh-ed25519", "BBBB")}))
+	require.True(t, trustedHost.Matches(&pipelines.KnownHost{Hostname: "Example.COM", PublicKey: key("ssh-ed25519", "AAAA")}), "hosts have no case")
 	for _, other := range []*pipelines.KnownHost{
 		nil, {Hostname: "example.com"},
 		{Hostname: "example.com", PublicKey: key("ssh-rsa", "AAAA")},

@@ -224,7 +224,8 @@ func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...Ca
 //
 // They are unregistered and have the requested name and labels. They were created after since, as far as clocks can be compared: the
 // time of the service is known from its responses, and a minute is allowed for. Whether one is of another program that creates runners
-// of the same name is unknown. FindCreated lists the runners until it has found one, for up to 15 seconds.
+// of the same name is unknown. FindCreated lists the runners until it has found one, for up to 15 seconds. One that was probably
+// created before since doesn't end that.
 //
 // Partial responses must have values.uuid, values.name, values.labels, values.state and values.created_on. Otherwise the error is an
 // [ErrInvalidArgument].
@@ -250,7 +251,7 @@ func (r *RunnerSet) FindCreated(
 		found = slices.DeleteFunc(listed, func(one *Runner) bool {
 			return !runner.mayHaveCreated(one) || clock.isBefore(one.CreatedOn)
 		})
-		return len(found) > 0, err
+		return slices.ContainsFunc(found, func(one *Runner) bool { return !clock.isProbablyBefore(one.CreatedOn) }), err
 	})
 	slices.SortStableFunc(found, func(a, b *Runner) int { return b.CreatedOn.Compare(a.CreatedOn) })
 	return found, err

@@ -280,8 +280,11 @@ func (s *SchedulesService) Set(
 	at := opSchedulesList.at(repo.Workspace, repo.Slug)
 	ensured := ensurer[receivedSchedule]{
 		ctx: ctx, method: "Schedules.Set", what: fmt.Sprintf("the schedule of %s at %q", schedule.Target, schedule.CronPattern),
-		list:    list[receivedSchedule](ctx, s.client, at, listParams{}, opts),
-		needs:   []string{"values.target", "values.cron_pattern", "values.enabled"},
+		list: list[receivedSchedule](ctx, s.client, at, listParams{}, opts),
+		needs: []string{
+			"values.target.ref_type", "values.target.ref_name", "values.target.selector.type", "values.target.selector.pattern",
+			"values.cron_pattern", "values.enabled",
+		},
 		uuid:    func(one *receivedSchedule) string { return one.UUID },
 		is:      func(one *receivedSchedule) bool { return schedule.Matches(&one.Schedule) },
 		unclear: func(one *receivedSchedule) bool { return schedule.isUnclear(&one.Schedule) },

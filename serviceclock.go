@@ -42,17 +42,25 @@ func (c *serviceClock) publish() {
 
 // isBefore reports whether a time of the service is certainly before that of the caller. A zero one is unknown.
 func (c *serviceClock) isBefore(t time.Time) bool {
-	return !t.IsZero() && t.Before(c.earliest())
+	since, tolerance, _ := c.translated()
+	return !t.IsZero() && t.Before(since.Add(-tolerance))
 }
 
-// earliest returns the caller's time by the service's clock, with a tolerance.
-func (c *serviceClock) earliest() time.Time {
+// isProbablyBefore reports whether a time of the service is before that of the caller, as far as the service tells its own.
+func (c *serviceClock) isProbablyBefore(t time.Time) bool {
+	since, _, accuracy := c.translated()
+	return !t.IsZero() && t.Before(since.Add(-accuracy))
+}
+
+// translated returns the caller's time by the service's clock, how much earlier a time may be that isn't before it, and how much
+// earlier it is at most if nothing delays the responses.
+func (c *serviceClock) translated() (since time.Time, tolerance, accuracy time.Duration) {
 	if c.resp == nil {
-		return c.since.Add(-toleranceOfClocks)
+		return c.since, toleranceOfClocks, toleranceOfClocks
 	}
 	date, err := http.ParseTime(c.resp.Header.Get("Date"))
 	if err != nil {
-		return c.since.Add(-toleranceOfClocks)
+		return c.since, toleranceOfClocks, toleranceOfClocks
 	}
-	return c.since.Add(time.Until(date) - toleranceOfDates)
+	return c.since.Add(time.Until(date)), toleranceOfDates, time.Second
 }

@@ -1,6 +1,7 @@
 package pipelines_test
 
 import (
+	"errors"
 	"net/http"
 	"testing"
 
@@ -174,4 +175,32 @@ func TestAVerifiedPlanIsNotAppliedIfTheListCannotBeRead(t *testing.T) {
 	require.ErrorIs(t, err, pipelines.ErrForbidden)
 	require.NotErrorIs(t, err, pipelines.ErrPlanStale)
 	require.Len(t, srv.Requests(), 1)
+}
+
+// What a lost answer leaves open is whether the variable there is the plan's own: one with another value isn't.
+func TestAVerifiedPlanOverwritesNoVariableOfSomebodyElseAfterALostAnswer(t *testing.T) {
+	for name, hers := range map[string]pipelines.Variable{
+		"another value": {Key: "NEW", Value: "hers"}, "secured": {Key: "NEW", Value: "hers", Secured: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := pipelinestest.NewServer(pipelinestest.WithInProcess())
+			r := srv.AddRepository("acme", "site")
+			seedEdited(r)
+			set := srv.Client(pipelines.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				if req.Method == http.MethodPost {
+					r.AddVariable(hers)
+					return nil, errors.New("connection reset")
+				}
+				return srv.Transport().RoundTrip(req)
+			})})).Variables.InRepository(repo)
+			_, err := syncVariables(t, set, edited, verifying)
+			require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+			for _, v := range r.Variables() {
+				if v.Key == "NEW" {
+					require.Equal(t, hers.Value, v.Value)
+					require.Equal(t, hers.Secured, v.Secured)
+				}
+			}
+		})
+	}
 }

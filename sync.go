@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 )
 
 // SyncOptions are the options of [VariableSet.Plan] and [PlanVariables].
@@ -65,8 +67,19 @@ type VariableChange struct {
 // plainVariableChange is a VariableChange without its methods.
 type plainVariableChange VariableChange
 
-// Format implements [fmt.Formatter]: every verb masks secured values.
-func (c VariableChange) Format(f fmt.State, verb rune) { formatMasked(f, verb, plainVariableChange(c)) }
+// withBefore returns the change with another text for the old value if the variable becomes secured: it often is the secret already.
+func (c VariableChange) withBefore(value string) plainVariableChange {
+	if c.Before.Value != "" && c.After.secured(&c.Before) {
+		c.Before.Value = value
+	}
+	return plainVariableChange(c)
+}
+
+// Format implements [fmt.Formatter]: every verb masks secured values, and the old value of a variable that becomes secured.
+func (c VariableChange) Format(f fmt.State, verb rune) { formatMasked(f, verb, c.withBefore(masked)) }
+
+// MarshalJSON implements [encoding/json.Marshaler]: what printing masks is omitted, because programs log JSON.
+func (c VariableChange) MarshalJSON() ([]byte, error) { return json.Marshal(c.withBefore("")) }
 
 // Empty reports whether the plan changes nothing.
 func (p *SyncPlan) Empty() bool { return len(p.Create)+len(p.Update)+len(p.Delete) == 0 }

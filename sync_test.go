@@ -2,6 +2,8 @@ package pipelines_test
 
 import (
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -275,4 +277,21 @@ func TestRewriteDecidesForEachSecuredVariable(t *testing.T) {
 		Rewrite: func(pipelines.Variable, pipelines.VariableRequest) bool { return true },
 	})
 	require.ErrorIs(t, err, pipelines.ErrInvalidArgument, "FRESH has no value to write")
+}
+
+// The value of a variable that becomes secured often is the secret already.
+func TestAChangeThatSecuresAVariableShowsNoValue(t *testing.T) {
+	plan, err := pipelines.PlanVariables([]*pipelines.Variable{{UUID: "{1}", Key: "TOKEN", Value: "s3cret-old"}},
+		[]pipelines.VariableRequest{{Key: "TOKEN", Value: "s3cret-new", Secured: new(true)}}, nil)
+	require.NoError(t, err)
+	var logged strings.Builder
+	for _, handler := range []slog.Handler{slog.NewTextHandler(&logged, nil), slog.NewJSONHandler(&logged, nil)} {
+		slog.New(handler).Info("change", "change", plan.Update[0], "plan", plan)
+	}
+	for _, shown := range []string{
+		fmt.Sprintf("%v", plan.Update), fmt.Sprintf("%+v", *plan), fmt.Sprintf("%#v", plan.Update[0]), fmt.Sprintf("%#v", plan), logged.String(),
+	} {
+		require.NotContains(t, shown, "s3cret")
+		require.Contains(t, shown, "TOKEN")
+	}
 }

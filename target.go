@@ -131,7 +131,7 @@ func (t Target) describeSource() string {
 }
 
 // Matches reports whether other, a target that the service returned, may be what was requested as t. What t leaves out doesn't
-// count, because the service fills it in: a branch's commit, a pull request's title. A shortened hash matches the whole one.
+// count, because the service fills it in: a branch's commit, a selector's pattern, a pull request's title. A shortened hash matches the whole one.
 //
 // Without a selector, t matches every pipeline that the service may have chosen by itself, which is any but a custom one. So does
 // an other without a selector match any t, because the service adds it later.
@@ -143,9 +143,10 @@ func (t Target) Matches(other Target) bool {
 		t.TargetBranch == other.TargetBranch && slices.Equal(t.PullRequestIDs, other.PullRequestIDs)
 }
 
-// matches reports whether two types are the same. The service calls some tags annotated that were requested as tags.
+// matches reports whether two types may be the same. The service calls some tags annotated that were requested as tags, and a partial
+// response may lack the type.
 func (t RefType) matches(other RefType) bool {
-	return t == other || t == RefTag && other == RefAnnotatedTag
+	return t == other || other == "" || t == RefTag && other == RefAnnotatedTag
 }
 
 func (t Target) pullRequestID() int {
@@ -177,7 +178,7 @@ func (s *Selector) matches(other *Selector) bool {
 	case s.Type == SelectorDefault:
 		return other.Type == SelectorDefault
 	}
-	return s.Type == other.Type && s.Pattern == other.Pattern
+	return s.Type == other.Type && (s.Pattern == "" || s.Pattern == other.Pattern)
 }
 
 func commitRef(hash string) *Commit { return &Commit{Type: "commit", Hash: hash} }

@@ -32,7 +32,7 @@ func TestATargetMatchesWhatTheServiceMakesOfIt(t *testing.T) {
 	titled := pipelines.PullRequestTarget(pr)
 	titled.PullRequest = &pipelines.PullRequest{Type: "pullrequest", ID: 7, Title: "Faster"}
 	annotated, untyped := pipelines.TagTarget("v1"), main
-	annotated.RefType, untyped.Type = pipelines.RefAnnotatedTag, ""
+	annotated.RefType, untyped.Type, untyped.RefType = pipelines.RefAnnotatedTag, "", ""
 	selector := func(kind pipelines.SelectorType, pattern string) pipelines.Selector {
 		return pipelines.Selector{Type: kind, Pattern: pattern, ImportedFrom: &pipelines.ImportedFrom{Revision: "r"}}
 	}
@@ -43,26 +43,28 @@ func TestATargetMatchesWhatTheServiceMakesOfIt(t *testing.T) {
 		wanted, there pipelines.Target
 		want          bool
 	}{
-		"a branch with a commit and a selector":    {main, main.At(sha).With(selector(pipelines.SelectorBranches, "ma*")), true},
-		"a branch of the default pipeline":         {main, main.With(selector(pipelines.SelectorDefault, "")), true},
-		"a branch that is not parsed yet":          {deploy, main.At(sha), true},
-		"a partial response without the type":      {main, untyped, true},
-		"a custom pipeline":                        {deploy, main.At(sha).With(selector(pipelines.SelectorCustom, "deploy")), true},
-		"a custom pipeline that was not requested": {main, deploy, false},
-		"another custom pipeline":                  {deploy, main.With(pipelines.CustomSelector("destroy")), false},
-		"the default pipeline whatever it matches": {main.With(selector(pipelines.SelectorDefault, "")), main.With(selector(pipelines.SelectorDefault, "main")), true},
-		"another section":                          {main.With(selector(pipelines.SelectorBranches, "main")), main.With(selector(pipelines.SelectorDefault, "")), false},
-		"another branch":                           {main, pipelines.BranchTarget("Main"), false},
-		"a tag of the branch's name":               {main, pipelines.TagTarget("main"), false},
-		"an annotated tag":                         {pipelines.TagTarget("v1"), annotated, true},
-		"a shortened hash":                         {main.At("0123456789AB"), main.At(sha), true},
-		"another commit":                           {main.At("0123456789ac"), main.At(sha), false},
-		"no commit":                                {main.At(sha), main, false},
-		"a commit without a branch":                {pipelines.CommitTarget(sha), main.At(sha), false},
-		"a pull request":                           {pipelines.PullRequestTarget(pr), titled, true},
-		"a branch of a pull request":               {main, titled, false},
-		"a merge queue":                            {queue, queue, true},
-		"nothing":                                  {pipelines.Target{}, main, false},
+		"a branch with a commit and a selector":        {main, main.At(sha).With(selector(pipelines.SelectorBranches, "ma*")), true},
+		"a branch of the default pipeline":             {main, main.With(selector(pipelines.SelectorDefault, "")), true},
+		"a branch that is not parsed yet":              {deploy, main.At(sha), true},
+		"a partial response without the types":         {main, untyped, true},
+		"a custom pipeline":                            {deploy, main.At(sha).With(selector(pipelines.SelectorCustom, "deploy")), true},
+		"a custom pipeline that was not requested":     {main, deploy, false},
+		"another custom pipeline":                      {deploy, main.With(pipelines.CustomSelector("destroy")), false},
+		"the default pipeline whatever it matches":     {main.With(selector(pipelines.SelectorDefault, "")), main.With(selector(pipelines.SelectorDefault, "main")), true},
+		"a section whose pattern the service fills in": {main.With(selector(pipelines.SelectorBranches, "")), main.With(selector(pipelines.SelectorBranches, "ma*")), true},
+		"another pattern of the section":               {main.With(selector(pipelines.SelectorBranches, "main")), main.With(selector(pipelines.SelectorBranches, "ma*")), false},
+		"another section":                              {main.With(selector(pipelines.SelectorBranches, "main")), main.With(selector(pipelines.SelectorDefault, "")), false},
+		"another branch":                               {main, pipelines.BranchTarget("Main"), false},
+		"a tag of the branch's name":                   {main, pipelines.TagTarget("main"), false},
+		"an annotated tag":                             {pipelines.TagTarget("v1"), annotated, true},
+		"a shortened hash":                             {main.At("0123456789AB"), main.At(sha), true},
+		"another commit":                               {main.At("0123456789ac"), main.At(sha), false},
+		"no commit":                                    {main.At(sha), main, false},
+		"a commit without a branch":                    {pipelines.CommitTarget(sha), main.At(sha), false},
+		"a pull request":                               {pipelines.PullRequestTarget(pr), titled, true},
+		"a branch of a pull request":                   {main, titled, false},
+		"a merge queue":                                {queue, queue, true},
+		"nothing":                                      {pipelines.Target{}, main, false},
 	} {
 		require.Equal(t, tc.want, tc.wanted.Matches(tc.there), name)
 	}

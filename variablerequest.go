@@ -40,6 +40,11 @@ func (r VariableRequest) isMetBy(existing Variable) bool {
 	return r.Value != "" && r.Value == existing.Value && !existing.Secured && !r.secured(&existing)
 }
 
+// mayHaveCreated reports whether an existing variable is as the request creates it, as far as the service shows it.
+func (r VariableRequest) mayHaveCreated(existing Variable) bool {
+	return existing.Secured == r.secured(nil) && (existing.Secured || existing.Value == r.Value)
+}
+
 // validate checks a request that creates a variable or overwrites an existing one, which may be nil.
 func (r VariableRequest) validate(existing *Variable) error {
 	switch {

@@ -109,6 +109,7 @@ func (r *reconciler) variables(ctx context.Context, scope string, set *pipelines
 	if err != nil {
 		return err
 	}
+	r.written.forget(scope, plan)
 	err = set.Apply(ctx, plan)
 	undone := map[string]bool{}
 	if failed, ok := errors.AsType[*pipelines.SyncError](err); ok {

@@ -273,8 +273,9 @@ func (s *DeploymentsService) CreateEnvironment(
 }
 
 // UpdateEnvironment renames or restricts an environment. The service does so asynchronously: a request right after it may return
-// the old state; [DeploymentsService.SetEnvironment] waits for the new one. An update that changes nothing is an [ErrInvalidArgument]. If there is no such environment, the error is an
-// [ErrNotFound].
+// the old state; [DeploymentsService.SetEnvironment] waits for the new one. An update that changes nothing is an
+// [ErrInvalidArgument]. If there is no such environment, the error is an [ErrNotFound]. A request that may have reached the service
+// is not sent again: the error is then an [ErrOutcomeUnknown].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/environments/{environment_uuid}/changes
 //

@@ -42,14 +42,16 @@ type SSHPublicKey struct {
 	SHA256Fingerprint string `json:"sha256_fingerprint,omitzero"`
 }
 
-// KnownHostRequest is a known host to create, to replace, or to find by its hostname and key type. All fields are required. [ParseKnownHosts] makes it of an OpenSSH file.
+// KnownHostRequest is a known host to create, to replace, or to find by its hostname and key type. All fields are required.
+// [ParseKnownHosts] makes it of an OpenSSH file.
 type KnownHostRequest struct {
 	Hostname string `json:"hostname"` // "example.com", "[example.com]" or "[example.com]:22"
 	KeyType  string `json:"key_type"` // such as "ssh-ed25519"
 	Key      string `json:"key"`      // base64
 }
 
-// Matches reports whether h is the requested host with a key of the requested type. The key itself doesn't count.
+// Matches reports whether h is the requested host with a key of the requested type. The key itself doesn't count. The
+// hostname has to be spelled the same: "example.com", "[example.com]" and "Example.com" are three. A nil h doesn't match.
 func (r KnownHostRequest) Matches(h *KnownHost) bool {
 	return h != nil && h.Hostname == r.Hostname && h.PublicKey != nil && h.PublicKey.KeyType == r.KeyType
 }

@@ -131,8 +131,8 @@ func (t Target) describeSource() string {
 }
 
 // Matches reports whether other, a target that the service returned, may be what was requested as t. Commits that t leaves out and
-// the title of a pull request don't count, because the service fills them in. All else has to be the same. A shortened hash matches
-// the whole one, and a tag an annotated tag.
+// the title of a pull request don't count, because the service fills them in. All else but the selector has to be the same. A
+// shortened hash matches the whole one, and a tag an annotated tag.
 //
 // Without a selector, t matches every pipeline that the service may have chosen by itself, which is any but a custom one. So does
 // an other without a selector match any t, because the service adds it later.

@@ -203,7 +203,7 @@ func (s *DeploymentsService) GetEnvironmentByName(
 //
 // SetEnvironment is safe to repeat. The service shows what it has accepted late, so SetEnvironment lists the environments until they
 // show the creation or the change, for up to 15 seconds. If they don't show a change by then, or a creation of unknown outcome, the
-// error is an [ErrOutcomeUnknown].
+// error is an [ErrOutcomeUnknown]. If SetEnvironment returns an environment with an error, it has created that one.
 //
 // Partial responses must have the members that SetEnvironment goes by: values.uuid, values.name, values.environment_type and
 // values.restrictions. Otherwise the error is an [ErrInvalidArgument].

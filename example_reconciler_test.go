@@ -13,7 +13,8 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// desired is what a repository should have. A program reads it from files.
+// desired is what a repository should have. A program reads it from files, and refuses one that doesn't say whether a schedule is
+// enabled and whether only administrators may deploy: Enabled and AdminOnly are never nil.
 type desired struct {
 	enabled      bool // whether Pipelines is
 	keyPair      pipelines.KeyPair

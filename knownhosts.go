@@ -176,7 +176,8 @@ func (s *SSHService) GetKnownHost(
 // one. If the service knows the host by itself, such as bitbucket.org, the error is an [ErrInvalidRequest].
 //
 // SetKnownHost is safe to repeat. After a creation it lists the hosts until the new one is there, for up to 15 seconds. If the outcome
-// of the creation is unknown and the host isn't listed by then, the error is an [ErrOutcomeUnknown].
+// of the creation is unknown and the host isn't listed by then, the error is an [ErrOutcomeUnknown]. If SetKnownHost returns a host
+// with an error, it has created that one.
 //
 // Partial responses must have the members that SetKnownHost goes by: values.uuid, values.hostname and values.public_key. Otherwise the
 // error is an [ErrInvalidArgument].

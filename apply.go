@@ -15,7 +15,7 @@ import (
 type SyncChange struct {
 	Action string // "create", "update" or "delete"
 	Key    string
-	UUID   string // of the variable; empty: none was created
+	UUID   string // of the variable, also of one that somebody else has created; empty: unknown, or there is none
 	Err    error  // why the change failed; if it is an [ErrOutcomeUnknown], the change may have been made
 }
 
@@ -73,7 +73,9 @@ func (e *SyncError) Unwrap() []error {
 
 // Apply makes the changes of a plan for this VariableSet: it creates, then updates, then deletes. If the service refuses one change
 // (400, 409 or 422), Apply goes on with the next. At any other error it stops. It deletes only if nothing failed before. The error
-// is a [SyncError], which says what was done. Make a new plan for the rest.
+// is a [SyncError], which says what was done. Make a new plan for the rest. After any other error nothing was done: a plan that is
+// nil, was made for other variables, or has one to change without a UUID is an [ErrInvalidArgument]. A plan without changes sends
+// no request.
 //
 // The variables may have changed since the plan was made, and a plan may be applied twice. Apply overwrites a variable that was
 // created meanwhile, and creates one to update that was deleted meanwhile. With [SyncOptions.Verify] it lists the variables first,
@@ -82,7 +84,7 @@ func (e *SyncError) Unwrap() []error {
 // After a creation that is an [ErrConflict], or whose outcome is unknown, Apply lists the variables, so that no key is created
 // twice, and overwrites the variable unless it is as wanted. An environment's variable that another client has just created, such
 // as this program before it was restarted, isn't listed yet: the plan creates it, the service refuses, and Apply waits until it is
-// listed. If one to delete is not found, Apply counts it as deleted only if it isn't listed: a 404 alone may mean that the
+// listed, for up to 16 seconds. If one to delete is not found, Apply counts it as deleted only if it isn't listed: a 404 alone may mean that the
 // credentials lost access.
 //
 // API: as [VariableSet.Create], [VariableSet.Update], [VariableSet.Delete] and [VariableSet.List].

@@ -203,7 +203,7 @@ func (s *DeploymentsService) GetEnvironmentByName(
 //
 // SetEnvironment is safe to repeat. The service shows what it has accepted late, so SetEnvironment lists the environments until they
 // show the creation or the change, for up to 15 seconds. If they don't show a change by then, or a creation of unknown outcome, the
-// error is an [ErrOutcomeUnknown].
+// error is an [ErrOutcomeUnknown]. If SetEnvironment returns an environment with an error, it has created that one.
 //
 // Partial responses must have the members that SetEnvironment goes by: values.uuid, values.name, values.environment_type and
 // values.restrictions. Otherwise the error is an [ErrInvalidArgument].
@@ -273,8 +273,9 @@ func (s *DeploymentsService) CreateEnvironment(
 }
 
 // UpdateEnvironment renames or restricts an environment. The service does so asynchronously: a request right after it may return
-// the old state; [DeploymentsService.SetEnvironment] waits for the new one. An update that changes nothing is an [ErrInvalidArgument]. If there is no such environment, the error is an
-// [ErrNotFound].
+// the old state; [DeploymentsService.SetEnvironment] waits for the new one. An update that changes nothing is an
+// [ErrInvalidArgument]. If there is no such environment, the error is an [ErrNotFound]. A request that may have reached the service
+// is not sent again: the error is then an [ErrOutcomeUnknown].
 //
 // API: POST /repositories/{workspace}/{repo_slug}/environments/{environment_uuid}/changes
 //

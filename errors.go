@@ -58,8 +58,8 @@ var (
 	// ErrOutcomeUnknown says that a request may have taken effect. See OutcomeUnknownError.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 
-	// ErrInvalidArgument says that an argument is invalid. The rejected change was not sent. VariableSet.Set
-	// and VariableSet.Plan may have listed the variables before.
+	// ErrInvalidArgument says that an argument is invalid. The rejected change was not sent. Methods called Set,
+	// and VariableSet.Plan, may have read a list before.
 	ErrInvalidArgument = errors.New("invalid argument")
 
 	// ErrReadOnly says that a client of WithReadOnly has sent no request that may change something.

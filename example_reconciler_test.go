@@ -13,7 +13,8 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// desired is what a repository should have. A program reads it from files.
+// desired is what a repository should have. A program reads it from files, and refuses one that doesn't say whether a schedule is
+// enabled and whether only administrators may deploy: Enabled and AdminOnly are never nil.
 type desired struct {
 	enabled      bool // whether Pipelines is
 	keyPair      pipelines.KeyPair
@@ -109,6 +110,7 @@ func (r *reconciler) variables(ctx context.Context, scope string, set *pipelines
 	if err != nil {
 		return err
 	}
+	r.written.forget(scope, plan)
 	err = set.Apply(ctx, plan)
 	undone := map[string]bool{}
 	if failed, ok := errors.AsType[*pipelines.SyncError](err); ok {

@@ -48,7 +48,8 @@ func ExampleVariableSet_Apply() {
 }
 
 // written remembers which secured values a program has written, without the values: it has an HMAC of each, which nobody without
-// the key can guess a value from. Keep it, and the key apart from it, where the next run of the program finds them.
+// the key can guess a value from. Keep it, and the key apart from it, where the next run of the program finds them. Store it before
+// each Apply and after it.
 type written struct {
 	key  []byte
 	sums map[string][]byte // by scope and variable
@@ -62,6 +63,16 @@ func (w written) sum(scope string, v pipelines.VariableRequest) []byte {
 
 func (w written) has(scope string, v pipelines.VariableRequest) bool {
 	return hmac.Equal(w.sums[scope+" "+v.Key], w.sum(scope, v))
+}
+
+// forget forgets the variables that a plan is about to write: if that fails, nobody knows which value each has.
+func (w written) forget(scope string, plan *pipelines.SyncPlan) {
+	for _, one := range plan.Create {
+		delete(w.sums, scope+" "+one.Key)
+	}
+	for _, change := range plan.Update {
+		delete(w.sums, scope+" "+change.After.Key)
+	}
 }
 
 func (w written) add(scope string, v pipelines.VariableRequest) {
@@ -87,6 +98,7 @@ func ExampleSyncOptions_rewrite() {
 			log.Fatal(err)
 		}
 		fmt.Println(plan)
+		seen.forget(repo.String(), plan)
 		if err := variables.Apply(ctx, plan); err != nil {
 			log.Fatal(err) // of a SyncError, add what is in Done
 		}

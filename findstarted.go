@@ -26,13 +26,14 @@ var startMembers = []string{
 //
 // The result is ambiguous. A run is in it if its target is the requested one ([Target.Matches]), if it was started by a request
 // rather than by a push, a schedule or another run, and if it was created after since, as far as clocks can be compared: the time of
-// the service is known from its responses, and a minute is allowed for. The service shows neither the variables of a run nor what
-// started it, so a run may be that of another caller, or one that you know already. If there is none, the run was probably not
-// started: a request that is still on its way may start it later.
+// the service is known from the Date of its responses, and a minute is allowed for; without a Date, five. The service shows neither
+// the variables of a run nor what started it, so a run may be that of another caller, or one that you know already. If there is none,
+// the run was probably not started: a request that is still on its way may start it later. The error is then nil.
 //
 // A new run is listed late, so FindStarted lists the runs until it has found one, for up to 15 seconds. One that was probably created
-// before since doesn't end that. If there are more than a
-// thousand runs since then, it returns those that it has found among the newest thousand, and an error.
+// before since doesn't end that. If it can't read all of them, it returns those that it has found, and an error: at most ten pages of a
+// hundred runs are read, the newest first. A request that [PipelinesService.Run] would refuse and a zero since are an
+// [ErrInvalidArgument].
 //
 // Partial responses must have values.uuid, values.target, values.trigger, values.creator and values.created_on. Otherwise the error is
 // an [ErrInvalidArgument].

@@ -42,7 +42,8 @@ type SSHPublicKey struct {
 	SHA256Fingerprint string `json:"sha256_fingerprint,omitzero"`
 }
 
-// KnownHostRequest is a known host to create, to replace, or to find by its hostname and key type. All fields are required. [ParseKnownHosts] makes it of an OpenSSH file.
+// KnownHostRequest is a known host to create, to replace, or to find by its hostname and key type. All fields are required.
+// [ParseKnownHosts] makes it of an OpenSSH file.
 type KnownHostRequest struct {
 	Hostname string `json:"hostname"` // "example.com", "[example.com]" or "[example.com]:22"
 	KeyType  string `json:"key_type"` // such as "ssh-ed25519"
@@ -50,7 +51,7 @@ type KnownHostRequest struct {
 }
 
 // Matches reports whether h is the requested host with a key of the requested type. The key itself doesn't count, nor does the case of
-// the hostname.
+// the hostname; "example.com" and "[example.com]" are two. A nil h doesn't match.
 func (r KnownHostRequest) Matches(h *KnownHost) bool {
 	return h != nil && strings.EqualFold(h.Hostname, r.Hostname) && h.PublicKey != nil && h.PublicKey.KeyType == r.KeyType
 }
@@ -175,7 +176,8 @@ func (s *SSHService) GetKnownHost(
 // one. If the service knows the host by itself, such as bitbucket.org, the error is an [ErrInvalidRequest].
 //
 // SetKnownHost is safe to repeat. After a creation it lists the hosts until the new one is there, for up to 15 seconds. If the outcome
-// of the creation is unknown and the host isn't listed by then, the error is an [ErrOutcomeUnknown].
+// of the creation is unknown and the host isn't listed by then, the error is an [ErrOutcomeUnknown]. If SetKnownHost returns a host
+// with an error, it has created that one.
 //
 // Partial responses must have the members that SetKnownHost goes by: values.uuid, values.hostname and values.public_key. Otherwise the
 // error is an [ErrInvalidArgument].

@@ -348,3 +348,19 @@ func TestReadingTwoHundredAndFiftyVariablesOneByOneIsFourHundredAndFiftyRequests
 	require.True(t, plan.Empty())
 	require.Len(t, srv.Requests(), 3)
 }
+
+func TestTheReconcilerRewritesASecretWhoseLastWriteMayHaveTakenEffect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newReconciled(t)
+		require.NoError(t, w.pass(t.Context(), w.repo.Repo(), w.want))
+
+		before := w.want.variables
+		w.want.variables = []pipelines.VariableRequest{before[0], before[1], {Key: "TOKEN", Value: "s3cret-3", Secured: new(true)}}
+		w.srv.Inject(pipelinestest.Fault{Method: http.MethodPut, Drop: pipelinestest.DropAfter})
+		require.Error(t, w.pass(t.Context(), w.repo.Repo(), w.want))
+		w.srv.ClearFaults()
+
+		w.want.variables = before // somebody has taken the change back
+		w.requireConverges(t, "the response to a write is lost, then the old value is wanted again")
+	})
+}

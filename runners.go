@@ -47,8 +47,9 @@ type Runner struct {
 	OAuthClient *RunnerOAuthClient `json:"oauth_client,omitzero"`
 }
 
-// HasLabels reports whether the runner has all these labels, in any order and case. Others don't count, because the service may add
-// some, such as "self.hosted": a program that compares the labels with those that it wants would update the runner again and again.
+// HasLabels reports whether the runner has all these labels, in any order and case. It has those of an empty list. Others don't
+// count, because the service may add some, such as "self.hosted": a program that compares the labels with those that it wants would
+// update the runner again and again. So HasLabels doesn't tell that the runner has a label too many.
 func (r *Runner) HasLabels(labels []string) bool {
 	for _, wanted := range labels {
 		if !slices.ContainsFunc(r.Labels, func(label string) bool { return strings.EqualFold(label, wanted) }) {
@@ -223,9 +224,10 @@ func (r *RunnerSet) Create(ctx context.Context, runner RunnerRequest, opts ...Ca
 // first. Their secrets are lost too, so they are to be deleted. since is the time before that Create, by the caller's clock.
 //
 // They are unregistered and have the requested name and labels. They were created after since, as far as clocks can be compared: the
-// time of the service is known from its responses, and a minute is allowed for. Whether one is of another program that creates runners
-// of the same name is unknown. FindCreated lists the runners until it has found one, for up to 15 seconds. One that was probably
-// created before since doesn't end that.
+// time of the service is known from the Date of its responses, and a minute is allowed for; without a Date, five. Whether one is of
+// another program that creates runners of the same name is unknown. FindCreated lists the runners until it has found one, for up to
+// 15 seconds. One that was probably created before since doesn't end that. If there is none by then, it returns none and no error: the
+// runner was probably not created. A request without a name and a zero since are an [ErrInvalidArgument].
 //
 // Partial responses must have values.uuid, values.name, values.labels, values.state and values.created_on. Otherwise the error is an
 // [ErrInvalidArgument].

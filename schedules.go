@@ -57,7 +57,8 @@ type ScheduleRequest struct {
 
 // Matches reports whether s is the requested schedule: it starts the same pipeline of the same branch at the same times, enabled or
 // not. Without a selector a target means the branch's own pipeline. The commit of a target doesn't count, because a schedule runs on
-// the head of its branch. Nor do spaces and case of the pattern.
+// the head of its branch. Nor do spaces and case of the pattern; but MON and 2 are two patterns, though they mean the same times. A
+// nil s doesn't match.
 func (r ScheduleRequest) Matches(s *Schedule) bool {
 	if s == nil {
 		return false

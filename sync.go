@@ -19,12 +19,14 @@ type SyncOptions struct {
 
 	// Rewrite decides in place of Secured whether the existing secured variable there is rewritten with the wanted value. It is
 	// called while the plan is made. A program that keeps an HMAC of each value that it has written can tell whether it wants
-	// another one now. A plain hash doesn't do: whoever reads it can guess the value.
+	// another one now. A plain hash doesn't do: whoever reads it can guess the value. Nil: Secured decides. A variable that isn't
+	// secured, or isn't to be any longer, is compared without Rewrite.
 	Rewrite func(there Variable, wanted VariableRequest) bool
 
-	// Verify makes [VariableSet.Apply] list the variables before it changes any. If one that the plan names isn't as it was when
-	// the plan was made, Apply changes nothing and returns an [ErrPlanStale], which names it. A variable that somebody creates
-	// after that list is not overwritten: its creation is an [ErrConflict]. That a secured value was changed can't be seen.
+	// Verify makes [VariableSet.Apply] list the variables before it changes any. If one that the plan names, also in Unchanged,
+	// isn't as it was when the plan was made, Apply changes nothing and returns an [ErrPlanStale], which names it. A variable that
+	// somebody creates after that list is not overwritten: its creation is an [ErrConflict]. What can't be seen is that a secured
+	// value was changed, and what somebody changes between that list and the write.
 	Verify bool
 }
 
@@ -85,7 +87,7 @@ func (c VariableChange) MarshalJSON() ([]byte, error) { return json.Marshal(c.wi
 func (p *SyncPlan) Empty() bool { return len(p.Create)+len(p.Update)+len(p.Delete) == 0 }
 
 // Changes yields a plan for each change, in the order in which [VariableSet.Apply] makes them. Apply them to decide after each error
-// whether to go on. With [SyncOptions.Verify] each costs a list of its own.
+// whether to go on. With [SyncOptions.Verify] each costs a list of its own and looks at the one variable that it changes.
 func (p *SyncPlan) Changes() iter.Seq[*SyncPlan] {
 	return func(yield func(*SyncPlan) bool) {
 		if p == nil {
@@ -175,6 +177,9 @@ func (c VariableChange) shown() string {
 // PlanVariables compares the wanted variables with those that are there, as [VariableSet.Plan] does, without sending a request.
 // Use it for a list that was read anyway, or with an empty one for an environment that doesn't exist yet. [VariableSet.Apply] of
 // any set accepts the plan. o may be nil.
+//
+// The wanted variables are checked as by Plan. One that is there needs a key: otherwise the error is an [ErrInvalidArgument]. It also
+// needs the UUID to be changed or deleted by Apply, and with [SyncOptions.Verify] in any case.
 //
 // An environment's list may lack variables that were created some seconds ago. VariableSet.Plan knows those of its own client,
 // PlanVariables doesn't, and plans to create them: Apply then finds that they exist.

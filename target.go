@@ -130,8 +130,9 @@ func (t Target) describeSource() string {
 	return cmp.Or(commit, string(t.Type))
 }
 
-// Matches reports whether other, a target that the service returned, may be what was requested as t. What t leaves out doesn't
-// count, because the service fills it in: a branch's commit, a selector's pattern, a pull request's title. A shortened hash matches the whole one.
+// Matches reports whether other, a target that the service returned, may be what was requested as t. Commits, a selector's pattern and
+// the title of a pull request that t leaves out don't count, because the service fills them in. All else but the selector has to be
+// the same. A shortened hash matches the whole one, and a tag an annotated tag.
 //
 // Without a selector, t matches every pipeline that the service may have chosen by itself, which is any but a custom one. So does
 // an other without a selector match any t, because the service adds it later.

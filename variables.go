@@ -297,8 +297,8 @@ func (v *VariableSet) Delete(ctx context.Context, id string, opts ...CallOption)
 // Set creates the variable, or updates the one with exactly the same key. A secured variable stays secured unless variable.Secured
 // points to false. An empty value for a secured variable is an [ErrInvalidArgument].
 //
-// Set is safe to repeat. If the outcome of a creation is unknown, it lists the variables again and returns an
-// [ErrOutcomeUnknown] only if the variable is missing. For several variables, [VariableSet.Plan] needs fewer requests.
+// Set is safe to repeat. If the outcome of a creation is unknown, it lists the variables again, an environment's for up to 16 seconds,
+// and returns an [ErrOutcomeUnknown] only if the variable is missing. For several variables, [VariableSet.Plan] needs fewer requests.
 //
 // Partial responses must have the members that Set goes by: values.uuid, values.key and, if variable.Secured is nil,
 // values.secured; for an environment's variable also uuid. Otherwise the error is an [ErrInvalidArgument].

@@ -18,7 +18,8 @@ func WithClock(now func() time.Time) ServerOption {
 
 // WithToken adds a token that the server accepts, as a Bearer token or as the password of Basic authentication. It may be repeated. Without
 // it, any token is accepted. A token with scopes, such as "pipeline:write", may do what they allow; one without may do everything.
-// [Server.Client] uses the first token.
+// The scopes are those of OAuth: those of API tokens, such as "read:pipeline:bitbucket", allow nothing. [Server.Client] uses the first
+// token.
 func WithToken(token string, scopes ...string) ServerOption {
 	return func(s *Server) {
 		if s.clientToken == "" {

@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,8 @@ func (e *ensurer[T]) set() (*T, error) {
 	case errors.Is(lookErr, ErrConflict):
 		return created, lookErr
 	case err == nil: // the response to the creation is evidence enough
-		return created, nil
+		one, err := e.adopt(created)
+		return cmp.Or(one, created), err
 	case lookErr != nil:
 		return nil, fmt.Errorf("%w; whether it exists is unknown: %w", err, lookErr)
 	}

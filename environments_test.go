@@ -156,3 +156,16 @@ func TestSetEnvironmentLeavesRestrictionsUnlessItIsTold(t *testing.T) {
 		require.False(t, r.Environments()[0].Restrictions.AdminOnly)
 	})
 }
+
+// The answer to the creation is all that is known of an environment that isn't listed.
+func TestSetEnvironmentRestrictsOneThatWasCreatedWithoutItsRestriction(t *testing.T) {
+	created := `{"uuid":"{1}","name":"EU","environment_type":{"name":"Production"},"restrictions":{"admin_only":false}}`
+	srv := record(t, sequence(
+		serveJSON(`{"values":[]}`), serveJSON(created), serve(403, "text/plain", ""),
+		serve(202, "text/plain", ""), serve(403, "text/plain", ""),
+	))
+	one, err := newClient(t, srv.base()).Deployments.SetEnvironment(t.Context(), repo, adminOnlyEU)
+	require.ErrorContains(t, err, "whether it took effect is unknown")
+	require.Equal(t, "{1}", one.UUID)
+	require.Contains(t, srv.seen()[3].Body, `"admin_only":true`)
+}

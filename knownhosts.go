@@ -61,9 +61,9 @@ func (r KnownHostRequest) isUnclear(h *KnownHost) bool {
 	return h.Hostname == "" || strings.EqualFold(h.Hostname, r.Hostname) && (h.PublicKey == nil || h.PublicKey.KeyType == "")
 }
 
-// isSet reports whether a host that matches has the requested key.
+// isSet reports whether a host has the requested key.
 func (r KnownHostRequest) isSet(h *KnownHost) bool {
-	return strings.TrimSpace(h.PublicKey.Key) == strings.TrimSpace(r.Key)
+	return h.PublicKey != nil && strings.TrimSpace(h.PublicKey.Key) == strings.TrimSpace(r.Key)
 }
 
 func (r KnownHostRequest) validate() error {

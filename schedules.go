@@ -236,7 +236,16 @@ func (s *SchedulesService) disable(ctx context.Context, repo Repo, id string) (*
 	if id == "" {
 		return nil, errors.New("the response has no UUID by which to disable it")
 	}
-	return s.Update(ctx, repo, id, ScheduleUpdate{Enabled: new(false)})
+	return s.setEnabled(ctx, repo, id, false, nil)
+}
+
+// setEnabled enables or disables a schedule. The service accepts some changes and ignores them.
+func (s *SchedulesService) setEnabled(ctx context.Context, repo Repo, id string, enabled bool, opts []CallOption) (*Schedule, error) {
+	updated, err := s.Update(ctx, repo, id, ScheduleUpdate{Enabled: &enabled}, opts...)
+	if err == nil && !enabled && updated.Enabled {
+		return nil, fmt.Errorf("pipelines: Schedules.Update: the service accepted the change and left schedule %s enabled", oneLine(id))
+	}
+	return updated, err
 }
 
 // explainUnauthorized distinguishes the two meanings of a 401. The service sends it also for one schedule too many: then the same
@@ -293,7 +302,7 @@ func (s *SchedulesService) Set(
 			return schedule.Enabled == nil || one.Enabled != nil && *one.Enabled == *schedule.Enabled
 		},
 		change: func(one *receivedSchedule) (*receivedSchedule, error) {
-			return received(s.Update(ctx, repo, one.UUID, ScheduleUpdate{Enabled: schedule.Enabled}, opts...))
+			return received(s.setEnabled(ctx, repo, one.UUID, *schedule.Enabled, opts))
 		},
 		create: func() (*receivedSchedule, error) { return received(s.createForSet(ctx, repo, schedule, opts)) },
 	}

@@ -209,3 +209,16 @@ func TestSetRefusesSchedulesThatTheServiceWouldRefuse(t *testing.T) {
 		},
 	})
 }
+
+func TestAScheduleThatStaysEnabledIsAnError(t *testing.T) {
+	there := `{"uuid":"{1}","enabled":true,"cron_pattern":"0 15 2 * * ? *",
+		"target":{"ref_type":"branch","ref_name":"main","selector":{"type":"custom","pattern":"nightly"}}}`
+	c := newClient(t, record(t, serveJSON(there)).base())
+	created, err := c.Schedules.Create(t.Context(), repo, nightlyOff)
+	require.ErrorContains(t, err, "schedule {1} was created, but it is enabled")
+	require.True(t, created.Enabled)
+
+	c = newClient(t, record(t, sequence(serveJSON(`{"values":[`+there+`]}`), serveJSON(there))).base())
+	_, err = c.Schedules.Set(t.Context(), repo, nightlyOff)
+	require.ErrorContains(t, err, "left schedule {1} enabled")
+}

@@ -51,6 +51,9 @@ type Runner struct {
 // count, because the service may add some, such as "self.hosted": a program that compares the labels with those that it wants would
 // update the runner again and again. So HasLabels doesn't tell that the runner has a label too many.
 func (r *Runner) HasLabels(labels []string) bool {
+	if r == nil {
+		return false
+	}
 	for _, wanted := range labels {
 		if !slices.ContainsFunc(r.Labels, func(label string) bool { return strings.EqualFold(label, wanted) }) {
 			return false

@@ -169,9 +169,9 @@ func (f *Follower) Events(ctx context.Context) iter.Seq2[*Event, error] {
 			yield(nil, fmt.Errorf("pipelines: Follower.Events: %w", err))
 			return
 		}
-		s := newFollowingSession(ctx)
+		s := newFollowGroup(ctx)
 		defer f.end(s)
-		if err := f.run(s, yield); err != nil { //nolint:contextcheck // the session has the context
+		if err := f.run(s, yield); err != nil { //nolint:contextcheck // the group has the context
 			yield(nil, err)
 		}
 	}
@@ -190,7 +190,7 @@ func (f *Follower) begin(ctx context.Context) error {
 	return nil
 }
 
-func (f *Follower) end(s *followingSession) {
+func (f *Follower) end(s *followGroup) {
 	s.close()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -200,8 +200,8 @@ func (f *Follower) end(s *followingSession) {
 	f.ranged = false
 }
 
-// run yields events until the session has to end. It returns nil if the loop was left.
-func (f *Follower) run(s *followingSession, yield func(*Event, error) bool) error {
+// run yields events until following has to end. It returns nil if the loop was left.
+func (f *Follower) run(s *followGroup, yield func(*Event, error) bool) error {
 	for {
 		f.startAll(s)
 		if err := ctxtime.Err(s.ctx); err != nil {
@@ -222,7 +222,7 @@ func (f *Follower) run(s *followingSession, yield func(*Event, error) bool) erro
 }
 
 // startAll follows the runs that aren't followed yet.
-func (f *Follower) startAll(s *followingSession) {
+func (f *Follower) startAll(s *followGroup) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, run := range f.runs {
@@ -232,7 +232,7 @@ func (f *Follower) startAll(s *followingSession) {
 	}
 }
 
-func (f *Follower) start(s *followingSession, run *followedRun) {
+func (f *Follower) start(s *followGroup, run *followedRun) {
 	ctx, cancel := context.WithCancel(s.ctx) // Remove ends it
 	o := followOptions{
 		method: "Follower.Events", selection: f.options.Logs, withoutSteps: f.options.WithoutSteps, interval: sharedInterval,

@@ -50,8 +50,8 @@ func newFollowing(perHour int) *following {
 	return &following{scheduler: poll.NewScheduler(poll.ShareOf(defaultQuota), false)}
 }
 
-// followingSession follows several runs side by side, each in a goroutine of its own.
-type followingSession struct {
+// followGroup follows several runs side by side, each in a goroutine of its own.
+type followGroup struct {
 	ctx        context.Context //nolint:containedctx // of one range or call
 	cancel     context.CancelFunc
 	deliveries chan delivery
@@ -65,14 +65,14 @@ type delivery struct {
 	err   error // why following has ended; nil where it is the run that has
 }
 
-func newFollowingSession(ctx context.Context) *followingSession {
-	s := &followingSession{deliveries: make(chan delivery)}
+func newFollowGroup(ctx context.Context) *followGroup {
+	s := &followGroup{deliveries: make(chan delivery)}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	return s
 }
 
-// start follows a run until it ends, or the session does. The emit function of the run must be [followingSession.emitOf]'s.
-func (s *followingSession) start(w *runFollower) {
+// start follows a run until it ends, or the group does. The run hands its events to [followGroup.deliver].
+func (s *followGroup) start(w *runFollower) {
 	s.wg.Go(func() {
 		if err := w.follow(); !errors.Is(err, errRangeLeft) {
 			_ = s.deliver(w.ctx, delivery{run: w, err: err})
@@ -80,8 +80,8 @@ func (s *followingSession) start(w *runFollower) {
 	})
 }
 
-// deliver hands something to the session's caller. It fails where ctx ends first.
-func (s *followingSession) deliver(ctx context.Context, d delivery) error {
+// deliver hands something to the caller of the group. It fails where ctx ends first.
+func (s *followGroup) deliver(ctx context.Context, d delivery) error {
 	select {
 	case s.deliveries <- d:
 		return nil
@@ -91,7 +91,7 @@ func (s *followingSession) deliver(ctx context.Context, d delivery) error {
 }
 
 // close ends all following and waits for it.
-func (s *followingSession) close() {
+func (s *followGroup) close() {
 	s.cancel()
 	s.wg.Wait()
 }

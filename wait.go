@@ -109,7 +109,7 @@ func (s *PipelinesService) WaitAll(
 	}
 	options := o.followOptions(method, opts)
 	options.partial = true
-	w := waiter{session: newFollowingSession(ctx)}
+	w := waiter{group: newFollowGroup(ctx)}
 	w.prepare(s.client, repo, ids, options, s.client.following.pace(o.RequestsPerHour, waitRequestsPerHour, Cursor{}))
 	err = w.wait(ctx, method)
 	return w.pipelines(), err
@@ -117,9 +117,9 @@ func (s *PipelinesService) WaitAll(
 
 // waiter is one WaitAll.
 type waiter struct {
-	session *followingSession
-	runs    []*runFollower
-	failed  []error
+	group  *followGroup
+	runs   []*runFollower
+	failed []error
 }
 
 // prepare makes the followers of all runs before the first of them polls, so that they share their first list.
@@ -130,19 +130,19 @@ func (w *waiter) prepare(c *Client, repo Repo, ids []string, o followOptions, pa
 		o.turn <- struct{}{}
 	}
 	for _, id := range ids {
-		w.runs = append(w.runs, c.newRunFollower(w.session.ctx, repo, id, o, pace, own, func(*Event) error { return nil }))
+		w.runs = append(w.runs, c.newRunFollower(w.group.ctx, repo, id, o, pace, own, func(*Event) error { return nil }))
 	}
 }
 
 // wait waits for all runs. It returns early where no run can be waited for.
 func (w *waiter) wait(ctx context.Context, method string) error {
-	defer w.session.close()
+	defer w.group.close()
 	for _, run := range w.runs {
-		w.session.start(run)
+		w.group.start(run)
 	}
 	for range w.runs {
 		select {
-		case d := <-w.session.deliveries:
+		case d := <-w.group.deliveries:
 			if d.err != nil && ctx.Err() == nil {
 				w.failed = append(w.failed, &WaitError{ID: d.run.id, Err: d.err})
 			}

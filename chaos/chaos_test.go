@@ -28,10 +28,11 @@ const (
 	closeTimeout = 5 * time.Second // for connections and goroutines to end
 )
 
-// quickRetries makes a client retry and detect stalls without long waits.
+// quickRetries makes a client retry, poll and detect stalls without long waits.
 var quickRetries = []pipelines.Option{
 	pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 4, MinWait: time.Millisecond, MaxWait: 8 * time.Millisecond}),
 	pipelines.WithStallTimeout(250 * time.Millisecond),
+	pipelines.WithFollowBudget(1_000_000), // the load follows more runs than a quota allows
 }
 
 func TestOnABadNetworkTheServiceHasWhatTheSDKReported(t *testing.T) {

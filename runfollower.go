@@ -193,7 +193,10 @@ func (w *runFollower) inTurn(poll func() (bool, error)) (bool, error) {
 // claim is what a target asks of the scheduler.
 func (w *runFollower) claim(target *pollTarget) poll.Claim {
 	c := poll.Claim{
-		Class: target.class, Due: latest(target.due, w.notBefore), Last: target.last, Interval: target.interval.Next(1),
+		Class: target.class, Due: target.due, Last: target.last, Interval: target.interval.Next(1),
+	}
+	if w.notBefore.After(c.Due) {
+		c.Due = w.notBefore
 	}
 	if target.due.IsZero() || (c.Class == poll.State && w.isUrgent()) {
 		c.Class = poll.Urgent
@@ -206,13 +209,6 @@ func (w *runFollower) claim(target *pollTarget) poll.Claim {
 		c.Interval = 10 * w.stepsTarget.interval.Next(1)
 	}
 	return c
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // targets returns what may be polled next. The pipeline isn't polled while its state is deferred, and the steps aren't once all of

@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // chart is a drawing for the template: shapes in drawing order.
@@ -111,8 +113,8 @@ func runsByDay(days []Day) chart {
 	width := (plotRight - plotLeft) / float64(len(days))
 	for i, d := range days {
 		sum := 0
-		tip := fmt.Sprintf("%s: %d runs, %d successful, %d failed, %d stopped, %d unfinished",
-			d.Date, d.Counts.Runs, d.Counts.Successful, d.Counts.Failed, d.Counts.Stopped, d.Counts.Unfinished)
+		tip := fmt.Sprintf("%s: %s, %d successful, %d failed, %d stopped, %d unfinished",
+			d.Date, cli.Count(d.Counts.Runs, "run", "runs"), d.Counts.Successful, d.Counts.Failed, d.Counts.Stopped, d.Counts.Unfinished)
 		for _, part := range []struct {
 			n     int
 			class string

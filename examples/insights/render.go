@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"text/tabwriter"
+	"strconv"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 //go:embed report.gohtml
@@ -43,10 +45,10 @@ func newView(rep Report) view {
 	v.RunsChart, v.SuccessChart, v.WaitChart = new(runsByDay(rep.Days)), new(successByDay(rep.Days)), new(waitByDay(rep.Days))
 	v.DurationChart = new(durationChart(v.TopPipelines))
 	v.BranchChart = new(bars("branches", "Build minutes by branch", "A bar for each branch.", "p50", rows(v.TopBranches, func(b BranchStats) bar {
-		return bar{b.Name, minutes(b.Build), fmt.Sprintf("%s: %s in %d runs", b.Name, minutes(b.Build), b.Counts.Runs), b.Build}
+		return bar{b.Name, minutes(b.Build), fmt.Sprintf("%s: %s in %s", b.Name, minutes(b.Build), cli.Count(b.Counts.Runs, "run", "runs")), b.Build}
 	})))
 	v.MinutesChart = new(bars("minutes", "Build minutes by step", "A bar for each step.", "p50", rows(v.Expensive, func(s StepStats) bar {
-		return bar{s.label(), minutes(s.Build), fmt.Sprintf("%s: %s in %d runs", s.label(), minutes(s.Build), s.Counts.Runs), s.Build}
+		return bar{s.label(), minutes(s.Build), fmt.Sprintf("%s: %s in %s", s.label(), minutes(s.Build), cli.Count(s.Counts.Runs, "run", "runs")), s.Build}
 	})))
 	v.SlowChart = new(bars("slow", "The slowest steps", "A bar for each step: the 90th percentile of how long it takes.", "p90", rows(v.Slow, func(s StepStats) bar {
 		return bar{s.label(), duration(s.Duration.P90), fmt.Sprintf("%s: p90 %s", s.label(), duration(s.Duration.P90)), s.Duration.P90}
@@ -103,24 +105,24 @@ func summarize(w io.Writer, rep Report) {
 	if rep.Branch != "" {
 		on = ", branch " + rep.Branch
 	}
-	fmt.Fprintf(w, "%s%s: %d runs in %d days, since %s\n", rep.Repository, on, rep.Counts.Runs, len(rep.Days), rep.From.Format("2 January 2006"))
+	fmt.Fprintf(w, "%s%s: %s in %s, since %s\n", rep.Repository, on, cli.Count(rep.Counts.Runs, "run", "runs"), cli.Count(len(rep.Days), "day", "days"), rep.From.Format("2 January 2006"))
 	if rep.Counts.Runs == 0 {
 		return
 	}
 	fmt.Fprintf(w, "  success   %s: %d of %d; %d stopped and %d unfinished don't count\n",
 		percent(rep.Counts.Rate()), rep.Counts.Successful, rep.Counts.Judged(), rep.Counts.Stopped, rep.Counts.Unfinished)
 	fmt.Fprintf(w, "  duration  %s\n  waiting   %s\n  build     %s\n", rep.Duration, rep.Wait, minutes(rep.Build))
-	table(w, "Pipeline", "Runs\tSuccess\tp50\tp90\tp99\tMinutes", firstOf(rep.Pipelines, 5), func(p PipelineStats) string {
-		return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s\t%.0f", p.Name, p.Counts.Runs, rateOf(p.Counts), duration(p.Duration.P50), duration(p.Duration.P90), duration(p.Duration.P99), p.Build)
+	table(w, "Pipeline", []string{"Runs", "Success", "p50", "p90", "p99", "Minutes"}, firstOf(rep.Pipelines, 5), func(p PipelineStats) []string {
+		return []string{p.Name, strconv.Itoa(p.Counts.Runs), rateOf(p.Counts), duration(p.Duration.P50), duration(p.Duration.P90), duration(p.Duration.P99), fmt.Sprintf("%.0f", p.Build)}
 	})
-	table(w, "Slowest steps", "p50\tp90", slowest(rep.Steps, 5), func(s StepStats) string {
-		return fmt.Sprintf("%s\t%s\t%s", s.label(), duration(s.Duration.P50), duration(s.Duration.P90))
+	table(w, "Slowest steps", []string{"p50", "p90"}, slowest(rep.Steps, 5), func(s StepStats) []string {
+		return []string{s.label(), duration(s.Duration.P50), duration(s.Duration.P90)}
 	})
-	table(w, "Most failing steps", "Failed\tOf\tFlaky", mostFailing(rep.Steps, 5), func(s StepStats) string {
-		return fmt.Sprintf("%s\t%d\t%d\t%d", s.label(), s.Counts.Failed, s.Counts.Judged(), s.Flaky)
+	table(w, "Most failing steps", []string{"Failed", "Of", "Flaky"}, mostFailing(rep.Steps, 5), func(s StepStats) []string {
+		return []string{s.label(), strconv.Itoa(s.Counts.Failed), strconv.Itoa(s.Counts.Judged()), strconv.Itoa(s.Flaky)}
 	})
-	table(w, "Flaky tests", "Flaky\tFailed\tLast run", firstOf(rep.Flaky, 5), func(t FlakyTest) string {
-		return fmt.Sprintf("%s\t%d\t%d\t#%d", t.Test, t.Flaky, t.Failures, t.LastRun)
+	table(w, "Flaky tests", []string{"Flaky", "Failed", "Last run"}, firstOf(rep.Flaky, 5), func(t FlakyTest) []string {
+		return []string{t.Test, strconv.Itoa(t.Flaky), strconv.Itoa(t.Failures), fmt.Sprintf("#%d", t.LastRun)}
 	})
 }
 
@@ -141,14 +143,14 @@ func rateOf(c Counts) string {
 
 func firstOf[T any](all []T, n int) []T { return all[:min(n, len(all))] }
 
-func table[T any](w io.Writer, title, columns string, all []T, line func(T) string) {
+func table[T any](w io.Writer, title string, columns []string, all []T, cells func(T) []string) {
 	if len(all) == 0 {
 		return
 	}
-	tabs := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(tabs, "\n%s\t%s\n", title, columns)
+	var rows [][]string
 	for _, item := range all {
-		fmt.Fprintf(tabs, "  %s\n", line(item))
+		rows = append(rows, cells(item))
 	}
-	_ = tabs.Flush()
+	fmt.Fprintln(w)
+	cli.PrintTable(w, "None.", append([]string{title}, columns...), rows)
 }

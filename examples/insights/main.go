@@ -180,7 +180,7 @@ func (o options) write(rep Report, env cli.Env) error {
 		}
 	}
 	if o.out != "" {
-		if err := cli.WriteFile(o.out, 0o644, func(w io.Writer) error { return writeHTML(w, rep) }); err != nil {
+		if err := cli.WriteFile(o.out, 0o644, func(w io.Writer) error { return htmlPage(rep).Write(w) }); err != nil {
 			return err
 		}
 	}

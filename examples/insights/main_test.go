@@ -244,7 +244,7 @@ func TestUsage(t *testing.T) {
 	}{
 		"help":            {[]string{"-h"}, false, cli.Success, "Scope: pipeline"},
 		"unknown flag":    {[]string{"-frobnicate"}, false, cli.Trouble, "-frobnicate"},
-		"argument":        {[]string{"acme/site"}, false, cli.Trouble, "1 arguments too many"},
+		"argument":        {[]string{"acme/site"}, false, cli.Trouble, "1 argument too many"},
 		"no repository":   {nil, true, cli.Trouble, "-repo is missing"},
 		"no credentials":  {[]string{"-repo", "acme/site"}, false, cli.Trouble, "-repo needs credentials"},
 		"empty branch":    {[]string{"-branch="}, false, cli.Trouble, "-branch is empty"},

@@ -3,8 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"strconv"
 
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 	"github.com/seed-85ed9bfd/pipelines/examples/htmlreport"
 )
 
@@ -14,26 +15,26 @@ func summarize(w io.Writer, rep Report) {
 	if rep.Branch != "" {
 		on = ", branch " + rep.Branch
 	}
-	fmt.Fprintf(w, "%s%s: %d runs in %d days, since %s\n", rep.Repository, on, rep.Counts.Runs, len(rep.Days), rep.From.Format(dayFormat))
+	fmt.Fprintf(w, "%s%s: %s in %s, since %s\n", rep.Repository, on, cli.Count(rep.Counts.Runs, "run", "runs"), cli.Count(len(rep.Days), "day", "days"), rep.From.Format(dayFormat))
 	if rep.Counts.Runs == 0 {
 		return
 	}
 	fmt.Fprintf(w, "  success   %s: %d of %d; %d stopped and %d unfinished don't count\n",
 		rateOf(rep.Counts), rep.Counts.Successful, rep.Counts.Judged(), rep.Counts.Stopped, rep.Counts.Unfinished)
 	fmt.Fprintf(w, "  duration  %s\n  waiting   %s\n  build     %s\n", rep.Duration, rep.Wait, htmlreport.Minutes(rep.Build))
-	table(w, "Pipeline", "Runs\tSuccess\tp50\tp90\tp99\tBuild time", firstOf(rep.Pipelines, 5), func(p PipelineStats) string {
+	table(w, []string{"Pipeline", "Runs", "Success", "p50", "p90", "p99", "Build time"}, firstOf(rep.Pipelines, 5), func(p PipelineStats) []string {
 		d := percentiles(p.Duration)
-		return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s\t%s", p.Name, p.Counts.Runs, rateOf(p.Counts), d[0], d[1], d[2], htmlreport.Minutes(p.Build))
+		return []string{p.Name, strconv.Itoa(p.Counts.Runs), rateOf(p.Counts), d[0], d[1], d[2], htmlreport.Minutes(p.Build)}
 	})
-	table(w, "Slowest steps", "p50\tp90", slowest(rep.Steps, 5), func(s StepStats) string {
+	table(w, []string{"Slowest steps", "p50", "p90"}, slowest(rep.Steps, 5), func(s StepStats) []string {
 		d := percentiles(s.Duration)
-		return fmt.Sprintf("%s\t%s\t%s", s.label(), d[0], d[1])
+		return []string{s.label(), d[0], d[1]}
 	})
-	table(w, "Most failing steps", "Failed\tOf\tFlaky", mostFailing(rep.Steps, 5), func(s StepStats) string {
-		return fmt.Sprintf("%s\t%d\t%d\t%d", s.label(), s.Counts.Failed, s.Counts.Judged(), s.Flaky)
+	table(w, []string{"Most failing steps", "Failed", "Of", "Flaky"}, mostFailing(rep.Steps, 5), func(s StepStats) []string {
+		return []string{s.label(), strconv.Itoa(s.Counts.Failed), strconv.Itoa(s.Counts.Judged()), strconv.Itoa(s.Flaky)}
 	})
-	table(w, "Flaky tests", "Flaky\tFailed\tLast run", firstOf(rep.Flaky, 5), func(t FlakyTest) string {
-		return fmt.Sprintf("%s\t%d\t%d\t#%d", t.Test, t.Flaky, t.Failures, t.LastRun)
+	table(w, []string{"Flaky tests", "Flaky", "Failed", "Last run"}, firstOf(rep.Flaky, 5), func(t FlakyTest) []string {
+		return []string{t.Test, strconv.Itoa(t.Flaky), strconv.Itoa(t.Failures), fmt.Sprintf("#%d", t.LastRun)}
 	})
 }
 
@@ -58,14 +59,14 @@ func rateOf(c Counts) string {
 
 func firstOf[T any](all []T, n int) []T { return all[:min(n, len(all))] }
 
-func table[T any](w io.Writer, title, columns string, all []T, line func(T) string) {
+func table[T any](w io.Writer, header []string, all []T, cells func(T) []string) {
 	if len(all) == 0 {
 		return
 	}
-	tabs := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(tabs, "\n%s\t%s\n", title, columns)
+	var rows [][]string
 	for _, item := range all {
-		fmt.Fprintf(tabs, "  %s\n", line(item))
+		rows = append(rows, cells(item))
 	}
-	_ = tabs.Flush()
+	fmt.Fprintln(w)
+	cli.PrintTable(w, "None.", header, rows)
 }

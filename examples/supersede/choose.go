@@ -71,14 +71,11 @@ func replaces(p *pipelines.Pipeline) bool {
 
 // goesOn reports whether a run in a state has been parsed and can be stopped. It is false for states that this program doesn't know.
 func goesOn(s pipelines.PipelineState) bool {
-	switch s.Name {
-	case pipelines.StatePending:
+	if s.Name == pipelines.StatePending {
 		return true
-	case pipelines.StateInProgress:
-		stage := stageOf(s)
-		return stage == "" || stage == pipelines.StageRunning || stage == pipelines.StageHalted
 	}
-	return false
+	stage := stageOf(s)
+	return s.Name == pipelines.StateInProgress && (stage == "" || stage == pipelines.StageRunning || stage == pipelines.StageHalted)
 }
 
 // isPaused reports whether a run waits for somebody to start a manual step. The service accepts the request to stop it, but nothing happens.
@@ -100,9 +97,17 @@ type choice struct {
 	left       string // why the run is left alone; empty: it is to be stopped
 }
 
+// verdict says that the run is left alone, and why, or else what is given.
+func (c *choice) verdict(otherwise string) string {
+	if c.left != "" {
+		return "left: " + c.left
+	}
+	return otherwise
+}
+
 // superseded returns the runs that haven't ended and for which there is a newer one of the same job, the oldest first. Build numbers say
 // which is newer, because two runs may have been created at the same time.
-func superseded(runs []*pipelines.Pipeline) []*choice {
+func superseded(runs map[string]*pipelines.Pipeline) []*choice {
 	newest := map[job]*pipelines.Pipeline{}
 	for _, p := range runs {
 		j, ok := jobOf(p)

@@ -22,19 +22,15 @@ func (d deployed) of(p *pipelines.Pipeline) string {
 	return d[fmt.Sprint("#", p.BuildNumber)]
 }
 
-// deployments reads the deployments of runs, in whatever state: one that has not begun will, if the run is left to go on. The service
-// lists no run's deployments, only all of the repository. They are read by state, in the order of the states, so that one that goes on
-// meanwhile isn't missed.
-func (r *repository) deployments(ctx context.Context, of []*choice) (deployed, error) {
-	back := of[0].run.CreatedOn
-	for _, c := range of {
-		if c.run.CreatedOn.Before(back) {
-			back = c.run.CreatedOn
-		}
-	}
+// deployments reads the deployments of runs, the oldest of which was created at a time. Their state doesn't matter: one that has not begun
+// will, if its run is left to go on. The service lists no run's deployments, only all of the repository. They are read by state, in the order
+// of the states, so that one that changes its state meanwhile isn't missed.
+//
+// The list of those that have not begun may be long, and has no known order. If others begin while it is read, one may be missing.
+func (r *repository) deployments(ctx context.Context, oldest time.Time) (deployed, error) {
 	found := deployed{}
 	for _, state := range []pipelines.StateName{pipelines.StateUndeployed, pipelines.StateInProgress, pipelines.StateCompleted} {
-		if err := r.readDeployments(ctx, state, back.Add(-slack), found); err != nil {
+		if err := r.readDeployments(ctx, state, oldest.Add(-slack), found); err != nil {
 			return nil, err
 		}
 	}
@@ -86,17 +82,17 @@ func began(d *pipelines.Deployment) time.Time {
 	return d.State.StartedOn
 }
 
-// take takes a deployment, unless it is one that may be stopped. One that doesn't say of which run it is may be of any run that isn't newer.
+// take takes a deployment, unless it is one that may be stopped. One that doesn't say of which run it is may be of any that is old enough.
 func (r *repository) take(d *pipelines.Deployment, back time.Time, found deployed) error {
 	e := cmp.Or(d.Environment, &pipelines.Environment{})
-	if r.environments[e.UUID] {
-		return nil
-	}
-	environment, run := cmp.Or(e.Name, e.UUID, "an environment without a name"), runOf(d)
-	if at := began(d); run == "" && (at.IsZero() || !at.Before(back)) {
+	environment, run, at := cmp.Or(e.Name, e.UUID, "an environment without a name"), runOf(d), began(d)
+	switch {
+	case r.environments[e.UUID]:
+	case run != "":
+		found[run] = "deploys to " + environment
+	case at.IsZero() || !at.Before(back):
 		return fmt.Errorf("the deployment %s to %s doesn't say of which run it is, so no run can safely be stopped", d.UUID, environment)
 	}
-	found[run] = "deploys to " + environment
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -41,27 +42,28 @@ const (
 )
 
 // look finds the runs that are superseded. It reads the list of runs that haven't ended; then, because an ended run supersedes too, the
-// newest of those that have; then deployments. A run that ends while this goes on is in the second list.
+// newest of those that have; then deployments. A run that ends between the two lists is in both. The service serves a hundred runs a page,
+// so 200 that haven't ended are two pages, and one more tells whether newer ones have ended.
 func (r *repository) look(ctx context.Context) (*look, error) {
-	l, began := &look{}, time.Now()
-	going, also := unfinished, over
+	began := time.Now()
+	going, more := unfinished, over
 	if !r.looked.IsZero() { // Runs stay paused for weeks. All of them are read once.
 		last := len(unfinished) - 1
-		going, also = unfinished[:last], append(slices.Clone(over), unfinished[last])
+		going, more = unfinished[:last], append(slices.Clone(over), unfinished[last])
 	}
 	runs, err := r.list(ctx, going, time.Time{})
 	if err != nil {
 		return nil, err
 	}
-	l.unfinished = len(runs)
-	if back, any := r.undecided(runs); any {
-		more, err := r.list(ctx, also, back)
+	l := &look{unfinished: len(runs)}
+	if open := r.undecided(runs); len(open) > 0 {
+		ended, err := r.list(ctx, more, r.back(open))
 		if err != nil {
 			return nil, err
 		}
-		maps.Copy(runs, more) // they were read later
+		maps.Copy(runs, ended) // they were read later
 	}
-	l.choices = slices.DeleteFunc(superseded(slices.Collect(maps.Values(runs))), func(c *choice) bool { return !r.rules.concerns(c.run) })
+	l.choices = slices.DeleteFunc(superseded(runs), func(c *choice) bool { return !r.rules.concerns(c.run) })
 	if err := r.decide(ctx, l.choices); err != nil {
 		return nil, err
 	}
@@ -87,50 +89,55 @@ func (r *repository) list(ctx context.Context, statuses []pipelines.PipelineStat
 	return runs, nil
 }
 
-// undecided reports whether there are runs that an ended one may have superseded, and since when that may have been created: the runs that
-// could be stopped and that none of the others supersedes. What an earlier look has seen needn't be read again.
-func (r *repository) undecided(runs map[string]*pipelines.Pipeline) (back time.Time, any bool) {
+// undecided returns the runs that could be stopped, and that none of the others supersedes. One that has ended may have.
+func (r *repository) undecided(runs map[string]*pipelines.Pipeline) (open []*pipelines.Pipeline) {
 	older := map[string]bool{}
-	for _, c := range superseded(slices.Collect(maps.Values(runs))) {
+	for _, c := range superseded(runs) {
 		older[c.run.UUID] = true
 	}
 	for _, p := range runs {
 		j, ok := jobOf(p)
-		if !ok || older[p.UUID] || !r.rules.concerns(p) || !goesOn(p.State) || r.rules.refuses(j) != "" {
-			continue
-		}
-		if !any || p.CreatedOn.Before(back) {
-			back, any = p.CreatedOn, true
+		if ok && !older[p.UUID] && goesOn(p.State) && r.rules.concerns(p) && r.rules.refuses(j) == "" {
+			open = append(open, p)
 		}
 	}
+	return open
+}
+
+// back is the time since which a newer run of those may have been created. An earlier look has seen those that were there then.
+func (r *repository) back(open []*pipelines.Pipeline) time.Time {
+	back := oldest(open)
 	if since := r.looked.Add(-parsingTime); !r.looked.IsZero() && back.Before(since) {
 		back = since
 	}
-	return back.Add(-slack), any
+	return back.Add(-slack)
+}
+
+// oldest is when the oldest of some runs was created.
+func oldest(runs []*pipelines.Pipeline) time.Time {
+	return slices.MinFunc(runs, func(a, b *pipelines.Pipeline) int { return a.CreatedOn.Compare(b.CreatedOn) }).CreatedOn
 }
 
 // decide finds the reasons why superseded runs are left alone. What needs no request comes first.
 func (r *repository) decide(ctx context.Context, choices []*choice) error {
-	var open []*choice
+	var open []*pipelines.Pipeline
 	for _, c := range choices {
+		c.left = cmp.Or(c.left, r.rules.refuses(c.job), r.deploying[c.run.UUID])
 		if c.left == "" {
-			c.left = r.rules.refuses(c.job)
-		}
-		if c.left == "" {
-			c.left = r.deploying[c.run.UUID]
-		}
-		if c.left == "" {
-			open = append(open, c)
+			open = append(open, c.run)
 		}
 	}
 	if len(open) == 0 {
 		return nil
 	}
-	found, err := r.deployments(ctx, open)
-	for _, c := range open {
-		if c.left = found.of(c.run); c.left != "" {
-			r.deploying[c.run.UUID] = c.left
+	found, err := r.deployments(ctx, oldest(open))
+	if err != nil {
+		return err
+	}
+	for _, c := range choices {
+		if why := found.of(c.run); c.left == "" && why != "" {
+			c.left, r.deploying[c.run.UUID] = why, why
 		}
 	}
-	return err
+	return nil
 }

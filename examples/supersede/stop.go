@@ -46,7 +46,7 @@ func (r *repository) stopAll(ctx context.Context, l *look, done func(result)) (*
 		}
 		tried[c.run.UUID] = true
 		ended, err := r.stop(ctx, c.run)
-		if ctx.Err() != nil || concernsAll(err) {
+		if err != nil && (ctx.Err() != nil || concernsAll(err)) {
 			return l, err
 		}
 		done(result{c, ended, err})

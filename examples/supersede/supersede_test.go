@@ -55,7 +55,7 @@ func asked(s *clitest.Fixture, repo *pipelinestest.Repository) []int {
 	}
 	var all []int
 	for _, r := range s.Requests() {
-		if uuid, ok := stopped(r.Method, r.Path); ok {
+		if uuid, ok := stopped(r.Method, r.Path); ok && builds[uuid] > 0 {
 			all = append(all, builds[uuid])
 		}
 	}
@@ -90,8 +90,8 @@ func deploy(repo *pipelinestest.Repository, p *pipelines.Pipeline, environment s
 	repo.AddDeployment(d)
 }
 
-// count counts the requests whose path ends with a text.
-func count(s *clitest.Fixture, end string) (n int) {
+// sent counts the requests whose path ends with a text.
+func sent(s *clitest.Fixture, end string) (n int) {
 	for _, r := range s.Requests() {
 		if strings.HasSuffix(r.Path, end) {
 			n++
@@ -125,15 +125,15 @@ func TestOf200RunsOn20BranchesTheNewest20AreLeft(t *testing.T) {
 			for _, build := range builds {
 				require.False(t, newest[build], build)
 			}
-			require.Equal(t, 3, count(s, "/pipelines"), "two pages of runs that haven't ended, one of those that have")
-			require.Equal(t, 3, count(s, "/deployments"), "one page of each state")
+			require.Equal(t, 3, sent(s, "/pipelines"), "two pages of runs that haven't ended, one of those that have")
+			require.Equal(t, 3, sent(s, "/deployments"), "one page of each state")
 			require.Len(t, s.Requests(), 3+3+180)
-			require.Contains(t, s.Out.String(), "acme/site: 200 runs have not ended; newer ones supersede 180 of them.\n")
-			require.Contains(t, s.Out.String(), "\n180 runs asked to stop, which takes a moment.\n")
+			require.Contains(t, s.Out.String(), "acme/site: 200 runs haven't ended\n")
+			require.Contains(t, s.Out.String(), "\n180 runs asked to stop, which takes a moment\n")
 
 			time.Sleep(time.Minute)
 			require.Equal(t, cli.Success, s.Run("plan --repo acme/site"))
-			require.Contains(t, s.Out.String(), "acme/site: 20 runs have not ended, and nothing is superseded.\n")
+			require.Contains(t, s.Out.String(), "acme/site: 20 runs haven't ended\nNo run is superseded by a newer one\n")
 		})
 	}
 }
@@ -142,13 +142,13 @@ func TestAPlanChangesNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
 		running(repo, topic)
 		require.Equal(t, cli.Success, s.Run("plan --repo acme/site"))
-		require.Equal(t, "acme/site: 1 run has not ended, and nothing is superseded.\n", s.Out.String())
+		require.Equal(t, "acme/site: 1 run hasn't ended\nNo run is superseded by a newer one\n", s.Out.String())
 		running(repo, topic)
 		require.Equal(t, cli.Failure, s.Run("plan --repo acme/site"))
-		require.Equal(t, `acme/site: 2 runs have not ended; newer ones supersede 1 of them.
+		require.Equal(t, `acme/site: 2 runs haven't ended
 BUILD  BRANCH OR PULL REQUEST  PIPELINE  STATE    NEWER  PLAN
     1  branch topic            default   RUNNING      2  stop
-1 run would be stopped.
+1 run would be stopped
 `, s.Out.String())
 		require.Empty(t, s.Changes())
 	})
@@ -273,8 +273,8 @@ func TestPausedRunsAreReported(t *testing.T) {
 		running(repo, topic)
 		require.Equal(t, cli.Success, s.Run("apply --repo acme/site"))
 		require.Equal(t, []int{2}, asked(s, repo))
-		require.Contains(t, s.Out.String(), "1  branch topic            default   PAUSED       3  left: the service can't stop a paused run\n")
-		require.Contains(t, s.Out.String(), "2  branch topic            default   HALTED       3  stopping\n")
+		require.Contains(t, s.Out.String(), "1  branch topic            default   PAUSED      3  left: the service can't stop a paused run\n")
+		require.Contains(t, s.Out.String(), "2  branch topic            default   HALTED      3  stopping\n")
 	})
 }
 
@@ -285,7 +285,7 @@ func TestARunThatEndedMeanwhileCountsAsDone(t *testing.T) {
 		repo.AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}}, time.Now(), topic)
 		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Latency: 10 * time.Second}) // and it ends
 		require.Equal(t, cli.Success, s.Run("apply --repo acme/site"), s.Errs.String())
-		require.Contains(t, s.Out.String(), "RUNNING  2      had ended\n")
+		require.Contains(t, s.Out.String(), "RUNNING      2  had ended\n")
 	})
 }
 
@@ -319,6 +319,7 @@ func TestRefusedCredentialsEndIt(t *testing.T) {
 		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Status: http.StatusForbidden})
 		require.Equal(t, cli.Trouble, s.Run("apply --repo acme/site --repo acme/shop"))
 		require.Len(t, s.Changes(), 1)
+		require.Equal(t, 2, strings.Count(s.Out.String(), "  not tried\n"))
 		require.Contains(t, s.Errs.String(), "The credentials don't allow this")
 	})
 }
@@ -342,7 +343,7 @@ func TestAnInterruptSaysWhatWasDone(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
 		defer cancel()
 		require.Equal(t, cli.Interrupted, s.RunContext(ctx, "apply --repo acme/site"))
-		require.Contains(t, s.Out.String(), "2 runs asked to stop, which takes a moment.\n")
+		require.Contains(t, s.Out.String(), "2 runs asked to stop, which takes a moment\n")
 		require.Equal(t, cli.Interrupted, s.RunInterrupted("plan --repo acme/site"))
 	})
 }
@@ -353,8 +354,8 @@ func TestWrongUsageIsRefusedBeforeAnythingIsSent(t *testing.T) {
 		"":                                   "the first argument is the command, plan or apply",
 		"--repo acme/site":                   "the first argument is the command, plan or apply",
 		"stop --repo acme/site":              "the first argument is the command, plan or apply",
-		"plan":                               "-repo is missing",
-		"plan --repo acme":                   "-repo: ",
+		"plan":                               "--repo is missing",
+		"plan --repo acme":                   "--repo: ",
 		"plan --repo acme/site more":         "too many",
 		"plan --repo acme/site --watch":      "--watch goes with apply",
 		"apply --repo acme/site --quota 500": "--quota goes with --watch",
@@ -367,11 +368,19 @@ func TestWrongUsageIsRefusedBeforeAnythingIsSent(t *testing.T) {
 		s.Refuses(args, want)
 	}
 	clitest.SetCredentials(t, "")
-	s.Refuses("plan --repo acme/site", "-repo needs credentials")
+	for _, flag := range []string{"--repo acme/site", "--environment Production", "--custom report", "--branch main", "--except main"} {
+		s.Refuses("plan "+flag, strings.Fields(flag)[0]+" needs credentials")
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{nil, {"plan"}, {"apply"}} {
+		require.Contains(t, clitest.RequireHelp(t, run, args...), "supersede apply --repo WORKSPACE/SLUG")
+	}
 }
 
 func TestTheDemo(t *testing.T) {
-	out := clitest.RequireDemo(t, run, "apply", "acme/site: 11 runs have not ended; newer ones supersede 6 of them.")
+	out := clitest.RequireDemo(t, run, "apply", "acme/site: 11 runs haven't ended")
 	require.Contains(t, out, "left: deploys to Production")
 	require.Contains(t, out, "left: the service can't stop a paused run")
 	require.Contains(t, out, "left: custom pipeline, see --custom")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +24,6 @@ func (o *options) limit(env *cli.Env) {
 	if !o.watch {
 		return
 	}
-	o.quota = cmp.Or(o.quota, defaultQuota)
 	if cli.IsDemo(o.demo) {
 		o.quota = demoQuota
 	}
@@ -117,7 +115,7 @@ func (w *watch) tellLeft(r *watched, l *look) {
 		asked, wasAsked := r.asked[c.run.UUID]
 		switch {
 		case c.left != "" && !wasAsked:
-			w.tell(r, c, "left: "+c.left)
+			w.tell(r, c, c.verdict(""))
 		case wasAsked && time.Since(asked) > stopTime:
 			w.tell(r, c, "it was asked to stop, but is still "+c.run.State.String())
 		}
@@ -138,8 +136,8 @@ func (w *work) watchRepositories(ctx context.Context) int {
 		fmt.Fprintf(w.env.Stdout, "%s %s\n", time.Now().Local().Format(time.DateTime), cli.Clean(line))
 	}
 	watch := newWatch(w.repos, w.options.quota, nil, say)
-	say(fmt.Sprintf("watching %s, each about every %s, with at most %d requests an hour",
-		repositories(len(w.repos)), watch.every.Round(time.Second), w.options.quota))
+	say(fmt.Sprintf("watching %s, each about every %s, with at most %s an hour",
+		cli.Count(len(w.repos), "repository", "repositories"), watch.every.Round(time.Second), cli.Count(w.options.quota, "request", "requests")))
 	err := watch.run(ctx)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) { // only the demo has one
 		fmt.Fprintln(w.env.Stderr, "The demo is over.")

@@ -71,21 +71,26 @@ func (w *work) plan(ctx context.Context, r *repository) (int, error) {
 	}
 	w.begin(r, l)
 	var table []row
-	stop := 0
 	for _, c := range l.choices {
-		if c.left == "" {
-			stop++
-			table = append(table, row{c, "stop"})
-			continue
-		}
-		table = append(table, row{c, "left: " + c.left})
+		table = append(table, row{c, c.verdict("stop")})
 	}
 	w.print("PLAN", table)
+	stop := stoppable(l.choices)
 	if stop == 0 {
 		return cli.Success, nil
 	}
-	fmt.Fprintf(w.env.Stdout, "%s would be stopped.\n", runs(stop))
+	fmt.Fprintf(w.env.Stdout, "%s would be stopped\n", count(stop))
 	return cli.Failure, nil
+}
+
+// stoppable returns how many of the runs are to be stopped.
+func stoppable(choices []*choice) (n int) {
+	for _, c := range choices {
+		if c.left == "" {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *work) apply(ctx context.Context, r *repository) (int, error) {
@@ -95,7 +100,7 @@ func (w *work) apply(ctx context.Context, r *repository) (int, error) {
 	}
 	w.begin(r, l)
 	var results []result
-	progress := w.env.NewProgress("runs", len(l.choices))
+	progress := w.env.NewProgress("runs", stoppable(l.choices))
 	l, err = r.stopAll(ctx, l, func(done result) {
 		results = append(results, done)
 		progress.Add(1)
@@ -106,18 +111,20 @@ func (w *work) apply(ctx context.Context, r *repository) (int, error) {
 	case err != nil:
 		return 0, err
 	case failed > 0:
-		return 0, fmt.Errorf("%s couldn't be stopped: the next apply tries again", runs(failed))
+		return 0, fmt.Errorf("%s couldn't be stopped: the next apply tries again", count(failed))
 	}
 	return cli.Success, nil
 }
 
 func (w *work) begin(r *repository, l *look) {
-	if len(l.choices) == 0 {
-		fmt.Fprintf(w.env.Stdout, "%s: %s not ended, and nothing is superseded.\n", r.repo, have(l.unfinished))
-		return
+	have := "haven't"
+	if l.unfinished == 1 {
+		have = "hasn't"
 	}
-	fmt.Fprintf(w.env.Stdout, "%s: %s not ended; newer ones supersede %d of them.\n", r.repo, have(l.unfinished), len(l.choices))
+	fmt.Fprintf(w.env.Stdout, "%s: %s %s ended\n", r.repo, count(l.unfinished), have)
 }
+
+func count(n int) string { return cli.Count(n, "run", "runs") }
 
 // report prints what became of the runs, and returns how many couldn't be stopped.
 func (w *work) report(l *look, results []result) (failed int) {
@@ -134,13 +141,13 @@ func (w *work) report(l *look, results []result) (failed int) {
 		}
 	}
 	for _, c := range l.choices {
-		if !tried[c.run.UUID] && c.left != "" {
-			table = append(table, row{c, "left: " + c.left})
+		if !tried[c.run.UUID] {
+			table = append(table, row{c, c.verdict("not tried")})
 		}
 	}
 	w.print("RESULT", table)
 	if stopping > 0 {
-		fmt.Fprintf(w.env.Stdout, "%s asked to stop, which takes a moment.\n", runs(stopping))
+		fmt.Fprintf(w.env.Stdout, "%s asked to stop, which takes a moment\n", count(stopping))
 	}
 	return failed
 }
@@ -153,9 +160,6 @@ type row struct {
 
 // print prints a table of superseded runs, the oldest first. last is the heading of the last column.
 func (w *work) print(last string, table []row) {
-	if len(table) == 0 {
-		return
-	}
 	slices.SortFunc(table, func(a, b row) int { return cmp.Compare(a.run.BuildNumber, b.run.BuildNumber) })
 	var rows [][]string
 	for _, r := range table {
@@ -163,26 +167,5 @@ func (w *work) print(last string, table []row) {
 			strconv.Itoa(r.run.BuildNumber), r.of(), r.pipeline(), r.run.State.String(), strconv.Itoa(r.newer.BuildNumber), r.what,
 		})
 	}
-	cli.PrintTable(w.env.Stdout, []string{"BUILD", "BRANCH OR PULL REQUEST", "PIPELINE", "STATE", "NEWER", last}, rows)
-}
-
-func runs(n int) string {
-	if n == 1 {
-		return "1 run"
-	}
-	return fmt.Sprintf("%d runs", n)
-}
-
-func have(n int) string {
-	if n == 1 {
-		return "1 run has"
-	}
-	return runs(n) + " have"
-}
-
-func repositories(n int) string {
-	if n == 1 {
-		return "1 repository"
-	}
-	return fmt.Sprintf("%d repositories", n)
+	cli.PrintTable(w.env.Stdout, "No run is superseded by a newer one", []string{"BUILD", "BRANCH OR PULL REQUEST", "PIPELINE", "STATE", "NEWER", last}, rows)
 }

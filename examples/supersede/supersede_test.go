@@ -82,9 +82,11 @@ func deploy(repo *pipelinestest.Repository, p *pipelines.Pipeline, environment s
 	e := repo.AddEnvironment(environment, pipelines.EnvironmentTest)
 	d := pipelines.Deployment{
 		Environment: &pipelines.Environment{UUID: e.UUID()}, State: pipelines.DeploymentState{Name: state},
-		Release: &pipelines.DeploymentRelease{Pipeline: &pipelines.PipelineRef{UUID: p.UUID}, CreatedOn: p.CreatedOn},
+		Release: &pipelines.DeploymentRelease{Pipeline: &pipelines.PipelineRef{UUID: p.UUID}},
 	}
-	if state != pipelines.StateUndeployed {
+	if state == pipelines.StateUndeployed {
+		d.Release.CreatedOn = p.CreatedOn
+	} else {
 		d.State.StartedOn = p.CreatedOn
 	}
 	repo.AddDeployment(d)
@@ -111,6 +113,11 @@ func TestOf200RunsOn20BranchesTheNewest20AreLeft(t *testing.T) {
 			})
 			newest := map[int]bool{}
 			for i := range 200 {
+				if i == 100 && sideBySide {
+					for range 150 { // older than the newest run of each branch, so they needn't all be read
+						repo.AddPipeline(pipelines.Pipeline{})
+					}
+				}
 				branch := i / 10
 				if sideBySide {
 					branch = i % 20
@@ -286,6 +293,17 @@ func TestARunThatEndedMeanwhileCountsAsDone(t *testing.T) {
 		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Latency: 10 * time.Second}) // and it ends
 		require.Equal(t, cli.Success, s.Run("apply --repo acme/site"), s.Errs.String())
 		require.Contains(t, s.Out.String(), "RUNNING      2  had ended\n")
+	})
+}
+
+func TestARunThatEndsBetweenTheListsIsNotStopped(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		repo.AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: 5 * time.Second}}}, time.Now(), topic)
+		repo.AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}}, time.Now(), topic)
+		s.Inject(pipelinestest.Fault{Match: func(r *http.Request) bool { return r.URL.Query().Get("status") == "PASSED" }, Latency: 10 * time.Second})
+		require.Equal(t, cli.Success, s.Run("apply --repo acme/site"), s.Errs.String())
+		require.Equal(t, "acme/site: 2 runs haven't ended\nNo run is superseded by a newer one\n", s.Out.String())
+		require.Len(t, s.Requests(), 2)
 	})
 }
 

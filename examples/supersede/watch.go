@@ -44,6 +44,7 @@ type watch struct {
 type watched struct {
 	*repository
 
+	visited time.Time       // when it was last looked at, in vain or not
 	due     time.Time       // when it is looked at next
 	failing bool            // the last look failed
 	told    map[string]bool // what was said of runs
@@ -78,8 +79,8 @@ func (w *watch) run(ctx context.Context) error {
 // woken makes a repository due, but not too soon after the last look.
 func (w *watch) woken(repo pipelines.Repo) {
 	for _, r := range w.repos {
-		if soon := r.looked.Add(shortest); r.repo == repo && soon.Before(r.due) {
-			r.due = soon
+		if r.repo == repo {
+			r.due = r.visited.Add(shortest)
 		}
 	}
 }
@@ -91,7 +92,8 @@ func (w *watch) visit(ctx context.Context, r *watched) error {
 	if err == nil {
 		l, err = r.stopAll(ctx, l, func(done result) { w.tell(r, done.choice, done.String()) })
 	}
-	r.due = time.Now().Add(w.every)
+	r.visited = time.Now()
+	r.due = r.visited.Add(w.every)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

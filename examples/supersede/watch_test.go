@@ -92,13 +92,16 @@ func TestAWatchStaysWithinItsQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := clitest.New(t, run, pipelinestest.WithQuota(200))
 		args := "--quota 200"
+		var last *pipelinestest.Repository
 		for i := range 2 {
 			repo := s.AddRepository("acme", fmt.Sprint("site-", i))
 			args += " --repo " + repo.Repo().String()
+			last = repo
 			for range 80 {
 				running(repo, topic)
 			}
 		}
+		time.AfterFunc(7*time.Hour, func() { running(last, topic) })
 		require.Equal(t, cli.Interrupted, watchFor(t, s, 8*time.Hour, args))
 		var refused int
 		stopped := map[string]bool{}
@@ -111,7 +114,7 @@ func TestAWatchStaysWithinItsQuota(t *testing.T) {
 			}
 		}
 		require.Zero(t, refused)
-		require.Equal(t, 2*79, len(stopped)) //nolint:testifylint // Len would print them all
+		require.Equal(t, 2*79+1, len(stopped)) //nolint:testifylint // Len would print them all
 	})
 }
 
@@ -186,6 +189,14 @@ func TestEventsWakeAWatch(t *testing.T) {
 		}
 		time.Sleep(6 * time.Second)
 		require.LessOrEqual(t, sent(s, "/pipelines")-before, 2, "many events are one look")
+
+		s.Inject(pipelinestest.Fault{Status: http.StatusBadRequest})
+		before = sent(s, "/pipelines")
+		for range 100 {
+			wake <- repo.Repo()
+			time.Sleep(time.Second / 2)
+		}
+		require.LessOrEqual(t, sent(s, "/pipelines")-before, 11, "also if looking fails")
 		cancel()
 		require.ErrorIs(t, <-done, context.Canceled)
 	})

@@ -106,7 +106,7 @@ func TestOf200RunsOn20BranchesTheNewest20AreLeft(t *testing.T) {
 	for _, sideBySide := range []bool{true, false} {
 		inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
 			s.Ago(time.Hour, func() {
-				for range 1000 {
+				for range 300 {
 					deploy(repo, repo.AddPipeline(pipelines.Pipeline{}), "Production", pipelines.StateCompleted)
 					time.Sleep(time.Second)
 				}

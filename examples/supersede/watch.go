@@ -145,5 +145,9 @@ func (w *work) watchRepositories(ctx context.Context) int {
 		fmt.Fprintln(w.env.Stderr, "The demo is over.")
 		return cli.Success
 	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(w.env.Stderr, program+": interrupted")
+		return cli.Interrupted
+	}
 	return w.env.Fail(ctx, program, err)
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -60,7 +61,7 @@ var commands = map[string]func(*job, context.Context) (int, error){
 
 func run(ctx context.Context, args []string, env cli.Env) int {
 	var o options
-	flags := o.flags(env)
+	flags := o.flags()
 	var name string
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, args = args[0], args[1:]
@@ -86,18 +87,20 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	return status
 }
 
-func (o *options) flags(env cli.Env) *flag.FlagSet {
+func (o *options) flags() *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
-	flags.Usage = func() { fmt.Fprint(env.Stdout, usage) }
-	flags.StringVar(&o.repo, "repo", "", "")
-	flags.StringVar(&o.workspace, "workspace", "", "")
-	flags.StringVar(&o.environment, "environment", "", "")
-	flags.StringVar(&o.file, "file", defaultFile, "")
-	flags.BoolVar(&o.prune, "prune", false, "")
-	flags.BoolVar(&o.keepSecured, "keep-secured", false, "")
-	flags.Var(&o.secured, "secured", "")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "")
-	flags.BoolVar(&o.demo, "demo", false, "")
+	flags.StringVar(&o.repo, "repo", "", "the variables of this repository, `WORKSPACE/SLUG`")
+	flags.StringVar(&o.environment, "environment", "", "with --repo: those of its deployment environment with this `NAME` or UUID")
+	flags.StringVar(&o.workspace, "workspace", "", "the variables of this `WORKSPACE`")
+	flags.StringVar(&o.file, "file", defaultFile, "this `FILE`: a .env file if it is called so (.env, prod.env, .env.local), else YAML; \"-\": standard "+
+		"input or output, as YAML")
+	flags.BoolVar(&o.prune, "prune", false, "delete variables that aren't in the file, which must not be empty then")
+	flags.Var(&o.secured, "secured", "secure the variables of which the file says nothing else; --secured=false makes them readable")
+	flags.BoolVar(&o.keepSecured, "keep-secured", false, "leave existing secured variables unchanged: they can't be compared, so they are "+
+		"written again otherwise")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "only show what apply would do")
+	flags.BoolVar(&o.demo, "demo", false, "use a fake service even if there are credentials")
+	help.Set(flags)
 	return flags
 }
 
@@ -123,16 +126,14 @@ func (o *options) check(command string, flags *flag.FlagSet) error {
 	case o.workspace != "" && o.environment != "":
 		return errors.New("--environment goes with --repo, not with --workspace")
 	}
-	if err := errors.Join(cli.CheckGiven(flags), cli.CheckReal("workspace", o.workspace, o.demo)); err != nil {
+	err := cmp.Or(cli.CheckGiven(flags), cli.CheckReal("workspace", o.workspace, o.demo), cli.CheckReal("environment", o.environment, o.demo))
+	switch {
+	case err != nil || o.workspace != "":
 		return err
-	}
-	if o.workspace != "" {
-		return nil
-	}
-	if o.repo == "" && !cli.IsDemo(o.demo) {
+	case o.repo == "" && !cli.IsDemo(o.demo):
 		return errors.New("one of --repo and --workspace is needed, which names whose variables are meant")
 	}
-	_, err := cli.Repo("repo", o.repo, o.demo, demoRepo)
+	_, err = cli.Repo("repo", o.repo, o.demo, demoRepo)
 	return err
 }
 

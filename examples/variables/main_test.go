@@ -264,7 +264,7 @@ func TestWhatTheCommandLineCantMeanIsRefusedBeforeAnythingIsSent(t *testing.T) {
 
 func TestTheDemoNeedsNoCredentials(t *testing.T) {
 	clitest.SetCredentials(t, "")
-	for _, args := range [][]string{{"apply", "--repo", "acme/site"}, {"export", "--workspace", "acme"}} {
+	for _, args := range [][]string{{"apply", "--repo", "acme/site"}, {"export", "--workspace", "acme"}, {"plan", "--environment", "Staging"}} {
 		status, _, stderr := call(t, args...)
 		require.Equal(t, cli.Trouble, status, "nobody takes the demo for what was to be done")
 		require.Contains(t, stderr, "needs credentials")
@@ -274,7 +274,29 @@ func TestTheDemoNeedsNoCredentials(t *testing.T) {
 	require.Contains(t, stderr, "No credentials")
 	require.Contains(t, stdout, "Done.")
 	require.NotContains(t, strings.ReplaceAll(stdout, demoFile, ""), "a-secret-from")
-	status, stdout, _ = call(t, "-h")
-	require.Equal(t, cli.Success, status)
-	require.Equal(t, usage, stdout)
+}
+
+func TestHelp(t *testing.T) {
+	help := clitest.RequireHelp(t, run)
+	require.Contains(t, help, "BITBUCKET_CLIENT_SECRET (an OAuth consumer)")
+	for command := range commands {
+		require.Equal(t, help, clitest.RequireHelp(t, run, command))
+	}
+}
+
+func TestTheFilesInHelpAreRight(t *testing.T) {
+	_, notes, _ := strings.Cut(help.Notes, "A YAML file:\n")
+	text, notes, _ := strings.Cut(notes, "A .env file:\n")
+	root, err := parseDocument(text)
+	require.NoError(t, err)
+	entries, err := entriesOf(root)
+	require.NoError(t, err)
+	require.Len(t, entries, 5)
+	require.Equal(t, "1.10", *entries[1].value)
+	text, _, _ = strings.Cut(notes, "In a .env file")
+	wanted, err := parseDotenv(text)
+	require.NoError(t, err)
+	require.Equal(t, []pipelines.VariableRequest{
+		{Key: "LOG_LEVEL", Value: "debug"}, {Key: "GREETING", Value: `literally: $HOME \n`}, {Key: "LINES", Value: "in double quotes: \n \" \\ $"},
+	}, wanted)
 }

@@ -66,7 +66,7 @@ func FuzzEveryValueRoundTripsThroughBothFormats(f *testing.F) {
 }
 
 func TestRandomValuesRoundTripThroughBothFormats(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same values each time
+	random := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
 		values := make([]string, 100)
 		for i := range values {
@@ -82,18 +82,22 @@ func TestRandomValuesRoundTripThroughBothFormats(t *testing.T) {
 	}
 }
 
-func TestWhatWasExportedIsWhatIsThere(t *testing.T) {
-	_, r := serve(t)
+func TestWhatWasExportedIsWhatIsThereAndCanBeTakenElsewhere(t *testing.T) {
+	srv, r := serve(t)
 	for i, value := range awkward {
 		r.AddVariable(pipelines.Variable{Key: "V" + strconv.Itoa(i), Value: value})
 	}
 	t.Setenv("B", "of the environment")
-	for _, name := range []string{"all.yaml", "all.env"} {
+	for slug, name := range map[string]string{"one": "all.yaml", "two": "all.env"} {
 		file := filepath.Join(t.TempDir(), name)
 		status, _, stderr := call(t, "export", "--repo", "acme/site", "--file", file)
 		require.Equal(t, cli.Success, status, stderr)
 		status, stdout, stderr := call(t, "plan", "--repo", "acme/site", "--file", file, "--prune")
 		require.Equal(t, cli.Success, status, stdout+stderr)
 		require.Contains(t, stdout, "0 to create, 0 to change, 0 to delete, "+strconv.Itoa(len(awkward))+" unchanged")
+		other := srv.AddRepository("acme", slug)
+		status, _, stderr = call(t, "apply", "--repo", "acme/"+slug, "--file", file)
+		require.Equal(t, cli.Success, status, stderr)
+		require.Equal(t, values(r.Variables()), values(other.Variables()))
 	}
 }

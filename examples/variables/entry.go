@@ -113,21 +113,27 @@ func textOf(node *yaml.Node) (string, error) {
 	return node.Value, nil
 }
 
-// resolveAll reads the values from their sources. It also returns those that a plan has to mask: what isn't in the file is often a secret,
+// resolveAll reads the values from their sources. With keepSecured an environment variable may be missing, as a secured variable that exists
+// keeps its value. It also returns those that a plan has to mask: what isn't in the file is often a secret,
 // also if the file doesn't say so.
-func resolveAll(ctx context.Context, entries []entry) (wanted []pipelines.VariableRequest, hidden []string, err error) {
+func resolveAll(ctx context.Context, entries []entry, keepSecured bool) (wanted []pipelines.VariableRequest, hidden []string, err error) {
 	for _, e := range entries {
 		value, err := e.resolve(ctx)
+		if errors.Is(err, errUnset) && keepSecured && e.secured != nil && *e.secured {
+			err = nil // Plan refuses an empty value for a new secured variable
+		}
 		if err != nil {
 			return nil, nil, e.problem(e.line, err)
 		}
-		if e.value == nil && e.secured == nil {
+		if e.value == nil && e.secured == nil && value != "" {
 			hidden = append(hidden, value)
 		}
 		wanted = append(wanted, pipelines.VariableRequest{Key: e.key, Value: value, Secured: e.secured})
 	}
 	return wanted, hidden, nil
 }
+
+var errUnset = errors.New("is not set")
 
 func (e *entry) resolve(ctx context.Context) (string, error) {
 	switch {
@@ -136,7 +142,7 @@ func (e *entry) resolve(ctx context.Context) (string, error) {
 	case e.env != "":
 		value, set := os.LookupEnv(e.env)
 		if !set {
-			return "", fmt.Errorf("the environment variable %s is not set", e.env)
+			return "", fmt.Errorf("the environment variable %s %w", e.env, errUnset)
 		}
 		return utf8Only(value, "environment variable "+e.env)
 	}

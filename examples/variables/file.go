@@ -35,7 +35,7 @@ func (s *job) parse(ctx context.Context, text string) (wanted []pipelines.Variab
 	if isDotenv(s.file) {
 		return parseDotenv(text)
 	}
-	wanted, s.hidden, err = parseYAML(ctx, text)
+	wanted, s.hidden, err = parseYAML(ctx, text, s.keepSecured)
 	return wanted, err
 }
 

@@ -96,8 +96,8 @@ func (o *options) flags() *flag.FlagSet {
 		"input or output, as YAML")
 	flags.BoolVar(&o.prune, "prune", false, "delete variables that aren't in the file, which must not be empty then")
 	flags.Var(&o.secured, "secured", "secure the variables of which the file says nothing else; --secured=false makes them readable")
-	flags.BoolVar(&o.keepSecured, "keep-secured", false, "leave existing secured variables unchanged: they can't be compared, so they are "+
-		"written again otherwise")
+	flags.BoolVar(&o.keepSecured, "keep-secured", false, "leave existing secured variables unchanged, which are written again otherwise, since they "+
+		"can't be compared; the environment needs no values for them then")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "only show what apply would do")
 	flags.BoolVar(&o.demo, "demo", false, "use a fake service even if there are credentials")
 	help.Set(flags)

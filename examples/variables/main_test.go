@@ -195,6 +195,28 @@ func TestAPlanMasksWhatIsNotInTheFileUnlessItSaysThatItIsNoSecret(t *testing.T) 
 	require.Equal(t, "hush \"$\" 1", values(r.Variables())["NEW"])
 }
 
+func TestKeepingSecuredVariablesNeedsNoValuesForThoseThatExist(t *testing.T) {
+	_, r := serve(t)
+	r.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "old", Secured: true})
+	t.Setenv("NEW_TOKEN", "x")
+	file := write(t, "v.yaml", "variables:\n  TOKEN: {secured: true, env: NOT_THERE}\n  NEW: {secured: true, env: NEW_TOKEN}\n")
+	status, _, stderr := call(t, "apply", "--repo", "acme/site", "--file", file)
+	require.Equal(t, cli.Trouble, status)
+	require.Contains(t, stderr, "line 2: TOKEN: the environment variable NOT_THERE is not set")
+	status, _, stderr = call(t, "apply", "--repo", "acme/site", "--file", file, "--keep-secured")
+	require.Equal(t, cli.Success, status, stderr)
+	require.Equal(t, map[string]string{"TOKEN": "old (secured)", "NEW": "x (secured)"}, values(r.Variables()))
+
+	file = write(t, "v.yaml", "variables: {OTHER: {secured: true, env: NOT_THERE}}")
+	status, _, stderr = call(t, "apply", "--repo", "acme/site", "--file", file, "--keep-secured")
+	require.Equal(t, cli.Trouble, status)
+	require.Contains(t, stderr, `secured variable "OTHER" has no value`)
+	file = write(t, "v.yaml", "variables: {TOKEN: {env: NOT_THERE}}")
+	status, _, stderr = call(t, "apply", "--repo", "acme/site", "--file", file, "--keep-secured")
+	require.Equal(t, cli.Trouble, status)
+	require.Contains(t, stderr, "NOT_THERE is not set")
+}
+
 func TestAnEmptyValueForASecuredVariableIsRefused(t *testing.T) {
 	srv, r := serve(t)
 	r.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "old", Secured: true})

@@ -39,7 +39,7 @@ func requireRoundTrip(t *testing.T, values ...string) {
 		require.NoError(t, err)
 		wanted, err := parseDotenv(string(text))
 		if !dotenv {
-			wanted, _, err = parseYAML(t.Context(), string(text))
+			wanted, _, err = parseYAML(t.Context(), string(text), false)
 		}
 		require.NoError(t, err, "%q became\n%s", values, text)
 		read := map[string]string{}

@@ -16,7 +16,7 @@ import (
 
 // parseYAML parses the variables in the order of the file, and returns the values that a plan has to mask. It reads nodes, not Go types, so
 // that errors can say what a person has to change. No error contains a value.
-func parseYAML(ctx context.Context, text string) (wanted []pipelines.VariableRequest, hidden []string, err error) {
+func parseYAML(ctx context.Context, text string, keepSecured bool) (wanted []pipelines.VariableRequest, hidden []string, err error) {
 	if i := strings.IndexFunc(text, notInYAML); i >= 0 {
 		return nil, nil, fmt.Errorf(`line %d has a control character: write it as an escape sequence such as "\e"`, lineAt(text, i))
 	}
@@ -28,7 +28,7 @@ func parseYAML(ctx context.Context, text string) (wanted []pipelines.VariableReq
 	if err != nil {
 		return nil, nil, err
 	}
-	return resolveAll(ctx, entries) // commands run only if all of the file is right
+	return resolveAll(ctx, entries, keepSecured) // commands run only if all of the file is right
 }
 
 // notInYAML reports whether a file can't have a character except as an escape sequence.
@@ -81,6 +81,8 @@ func members(mapping *yaml.Node, where string, known ...string) ([]member, error
 		key, value, line := target(mapping.Content[i]), target(mapping.Content[i+1]), mapping.Content[i].Line
 		problem := ""
 		switch name := key.Value; {
+		case mapping.Style&yaml.FlowStyle != 0 && value.Tag == "!!null" && value.Value == "": // the key may be a part of a secret, as in {KEY: a,b}
+			problem = `a key has no value: write "" for an empty one, and a value that has a comma or begins with { in quotes`
 		case key.Kind != yaml.ScalarNode || name == "" || key.Tag == "!!null":
 			problem = "a key is missing or is no text"
 		case key.Tag == "!!merge":

@@ -39,7 +39,7 @@ func TestAYAMLFileMeansWhatPeopleWriteInIt(t *testing.T) {
 		"variables: {A: $B}":                                  "$B",
 		"# vim: et\nvariables:\n# about A\n  A: 1 # really\n": "1",
 	} {
-		wanted, _, err := parseYAML(t.Context(), text)
+		wanted, _, err := parseYAML(t.Context(), text, false)
 		require.NoError(t, err, text)
 		require.Len(t, wanted, 1)
 		require.Equal(t, "A", wanted[0].Key)
@@ -48,7 +48,7 @@ func TestAYAMLFileMeansWhatPeopleWriteInIt(t *testing.T) {
 }
 
 func TestAliasesAreWhatTheyStandFor(t *testing.T) {
-	wanted, _, err := parseYAML(t.Context(), "variables:\n  A: &a {value: &v x, secured: true}\n  B: *a\n  C: *v\n  D: {value: *v}\n")
+	wanted, _, err := parseYAML(t.Context(), "variables:\n  A: &a {value: &v x, secured: true}\n  B: *a\n  C: *v\n  D: {value: *v}\n", false)
 	require.NoError(t, err)
 	require.Equal(t, []pipelines.VariableRequest{
 		{Key: "A", Value: "x", Secured: new(true)}, {Key: "B", Value: "x", Secured: new(true)}, {Key: "C", Value: "x"}, {Key: "D", Value: "x"},
@@ -84,8 +84,13 @@ func TestAYAMLFileThatIsNotClearIsRefusedWithItsLineAndWithoutItsContent(t *test
 		{"variables:\n  A:\n", `line 2: A: there is no value: write "" for an empty one`},
 		{"variables:\n  A: ~\n", `line 2: A: there is no value: write "" for an empty one`},
 		{"variables:\n  A: Null\n", `line 2: A: there is no value: write "" for an empty one`},
-		{"variables: {A: &hush }", `line 1: A: there is no value: write "" for an empty one`},
-		{"variables: {A: {value: }}", `line 1: A: there is no value: write "" for an empty one`},
+		{"variables:\n  A: &hush\n", `line 2: A: there is no value: write "" for an empty one`},
+		{"variables: {A: {value: }}", `line 1: A: a key has no value: write "" for an empty one`},
+		{"variables:\n  A: {hush}\n", "line 2: A: a key has no value"},
+		{"variables:\n  A: {hu,hush}\n", "line 2: A: a key has no value"},
+		{"variables:\n  A: {secured: true, value: a,hush}\n", "line 2: A: a key has no value"},
+		{"variables: {A: a,hush}\n", "line 1: a key has no value"},
+		{"variables: {A: a,hush, B: a,hush}\n", "line 1: a key has no value"},
 		{"variables: {A: {}}", "line 1: A: one of value, env and command is needed"},
 		{"variables: {A: {secured: true}}", "line 1: A: one of value, env and command is needed"},
 		{"variables: {A: {value: hush, env: B}}", "line 1: A: one of value, env and command is needed"},
@@ -94,14 +99,14 @@ func TestAYAMLFileThatIsNotClearIsRefusedWithItsLineAndWithoutItsContent(t *test
 		{"variables: {A: {value: {a: hush}}}", "line 1: A: a value is a text"},
 		{"variables: {A: {env: [hush]}}", "line 1: A: a value is a text"},
 		{"variables: {A: {env: ''}}", `line 1: A: env is empty`},
-		{"variables: {A: {env: }}", `line 1: A: there is no value: write "" for an empty one`},
+		{"variables:\n  A:\n    env:\n", `line 3: A: there is no value: write "" for an empty one`},
 		{"variables: {A: {command: echo hush}}", `line 1: A: command is a list`},
 		{"variables: {A: {command: []}}", `line 1: A: command is a list`},
 		{"variables: {A: {command: ['', hush]}}", `line 1: A: command is a list`},
 		{"variables: {A: {command: [echo, [hush]]}}", `line 1: A: command: a value is a text`},
 		{"variables: {A: {command: [echo, ~, hush]}}", "line 1: A: command: there is no value"},
 		{"variables: {A: {value: hush, secured: maybe}}", `line 1: A: secured is true or false`},
-		{"variables: {A: {value: hush, secured: }}", `line 1: A: secured is true or false`},
+		{"variables: {A: {value: hush, secured: ~}}", `line 1: A: secured is true or false`},
 		{"variables: {A: {value: hush, secured: [true]}}", `line 1: A: secured is true or false`},
 		{"variables:\n  A: !hush x\n", "line 2: A: tags (!) are not known"},
 		{"variables: {A: !!binary aHVzaA==}", "line 1: A: tags (!) are not known"},

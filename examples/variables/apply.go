@@ -42,7 +42,7 @@ func (s *job) makePlan(ctx context.Context) (*pipelines.SyncPlan, error) {
 func (s *job) masked(plan *pipelines.SyncPlan) string {
 	var pairs []string
 	for _, value := range s.hidden {
-		pairs = append(pairs, strconv.Quote(value)+"\n", "******\n")
+		pairs = append(pairs, strconv.Quote(value), "******")
 	}
 	return strings.NewReplacer(pairs...).Replace(plan.String())
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"testing"
+	"unicode/utf8"
 
+	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -101,4 +103,23 @@ func TestADotenvFileThatIsNotClearIsRefusedWithItsLineAndWithoutItsContent(t *te
 		require.NotContains(t, stdout+stderr, "hush")
 	}
 	require.Empty(t, srv.Requests())
+}
+
+func FuzzWhatIsAcceptedAsADotenvFileIsReadAsTheLibraryReadsTheWholeFile(f *testing.F) {
+	for _, text := range []string{"A=1\nexport B='x\ny' # z\nC=\"\\$ \\0101\"\n", "A=\n\n#x\r\nB = 2 # c\r\n", "A='\\''\nB=\"\\\\\"", "A=x\u00a0\nB=\u0085'y'"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		wanted, err := parseDotenv(text)
+		if err != nil || !utf8.ValidString(text) {
+			return
+		}
+		want, err := dotenv.UnmarshalWithLookup(text, nil)
+		require.NoError(t, err)
+		read := map[string]string{}
+		for _, one := range wanted {
+			read[one.Key] = one.Value
+		}
+		require.Equal(t, want, read)
+	})
 }

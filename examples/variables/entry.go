@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -113,9 +114,8 @@ func textOf(node *yaml.Node) (string, error) {
 	return node.Value, nil
 }
 
-// resolveAll reads the values from their sources. With keepSecured an environment variable may be missing, as a secured variable that exists
-// keeps its value. It also returns those that a plan has to mask: what isn't in the file is often a secret,
-// also if the file doesn't say so.
+// resolveAll reads the values from their sources. It also returns those that a plan has to mask: what isn't in the file is often a secret, also
+// if the file doesn't say so. With keepSecured an environment variable may be missing, as a secured variable that exists keeps its value.
 func resolveAll(ctx context.Context, entries []entry, keepSecured bool) (wanted []pipelines.VariableRequest, hidden []string, err error) {
 	for _, e := range entries {
 		value, err := e.resolve(ctx)
@@ -146,7 +146,9 @@ func (e *entry) resolve(ctx context.Context) (string, error) {
 		}
 		return utf8Only(value, "environment variable "+e.env)
 	}
-	out, err := exec.CommandContext(ctx, e.command[0], e.command[1:]...).Output() //nolint:gosec // the file's author chooses the command
+	command := exec.CommandContext(ctx, e.command[0], e.command[1:]...) //nolint:gosec // the file's author chooses the command
+	command.WaitDelay = 100 * time.Millisecond                          // for what it has started itself, after an interrupt
+	out, err := command.Output()
 	if err != nil {
 		if cause := errors.Unwrap(err); cause != nil { // without the path again
 			err = cause

@@ -44,9 +44,11 @@ func (s *job) export(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	if stdout {
-		_, err := s.env.Stdout.Write(text)
+		if _, err := s.env.Stdout.Write(text); err != nil {
+			return 0, err
+		}
 		s.report(s.env.Stderr, there, "the standard output")
-		return cli.Success, err
+		return cli.Success, nil
 	}
 	if err := s.create(text); err != nil {
 		return 0, err

@@ -56,7 +56,7 @@ func (s *job) content() (string, error) {
 }
 
 // isDemoFile reports whether the demo uses its own file.
-func (s *job) isDemoFile() bool { return s.demo && s.file == defaultFile }
+func (s *job) isDemoFile() bool { return s.demo && !s.fileGiven }
 
 // lineAt returns the number of the line that has the byte at an index.
 func lineAt(text string, index int) int { return 1 + strings.Count(text[:max(index, 0)], "\n") }

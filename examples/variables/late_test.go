@@ -100,13 +100,3 @@ func TestAnInterruptWhileWaitingSaysThatAllWasDone(t *testing.T) {
 		require.Len(t, staging.Variables(), 3)
 	})
 }
-
-func TestACommandEndsWithTheProgram(t *testing.T) {
-	serve(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	var env cli.Env
-	env.Stdout, env.Stderr = t.Output(), t.Output()
-	file := write(t, "v.yaml", "variables: {A: {command: [sleep, '60']}}")
-	require.Equal(t, cli.Interrupted, run(ctx, []string{"plan", "--repo", "acme/site", "--file", file}, env))
-}

@@ -28,6 +28,7 @@ type options struct {
 	repo, workspace, environment, file string
 	prune, keepSecured, dryRun, demo   bool
 	secured                            optional
+	fileGiven                          bool
 }
 
 // optional is a boolean flag that may also be missing.
@@ -107,7 +108,27 @@ func (o *options) flags() *flag.FlagSet {
 // check rejects what can't be meant, before anything is sent. A flag that names something of the service needs credentials, so that nobody
 // mistakes the demo for it.
 func (o *options) check(command string, flags *flag.FlagSet) error {
-	_, known := commands[command]
+	flags.Visit(func(f *flag.Flag) { o.fileGiven = o.fileGiven || f.Name == "file" })
+	err := cmp.Or(checkCommand(command, flags), cli.CheckGiven(flags),
+		cli.CheckReal("workspace", o.workspace, o.demo), cli.CheckReal("environment", o.environment, o.demo))
+	switch {
+	case err != nil:
+		return err
+	case o.repo != "" && o.workspace != "":
+		return errors.New("--repo and --workspace are both given: one of them is needed")
+	case o.workspace != "" && o.environment != "":
+		return errors.New("--environment goes with --repo, not with --workspace")
+	case o.workspace != "":
+		return nil
+	case o.repo == "" && !cli.IsDemo(o.demo):
+		return errors.New("one of --repo and --workspace is needed, which names whose variables are meant")
+	}
+	_, err = cli.Repo("repo", o.repo, o.demo, demoRepo)
+	return err
+}
+
+// checkCommand checks the first argument, and whether it has the flags.
+func checkCommand(command string, flags *flag.FlagSet) error {
 	var unfit []string
 	flags.Visit(func(f *flag.Flag) {
 		if slices.Contains([]string{"prune", "keep-secured", "secured", "dry-run"}, f.Name) {
@@ -117,24 +138,12 @@ func (o *options) check(command string, flags *flag.FlagSet) error {
 	switch {
 	case command == "":
 		return errors.New("the first argument is missing: plan, apply or export")
-	case !known:
+	case commands[command] == nil:
 		return fmt.Errorf("the first argument is plan, apply or export, not %q", cli.Fit(cli.Clean(command), 40))
 	case command == "export" && len(unfit) > 0:
 		return fmt.Errorf("export has no %s: that is for plan and apply", strings.Join(unfit, " and "))
-	case o.repo != "" && o.workspace != "":
-		return errors.New("--repo and --workspace are both given: one of them is needed")
-	case o.workspace != "" && o.environment != "":
-		return errors.New("--environment goes with --repo, not with --workspace")
 	}
-	err := cmp.Or(cli.CheckGiven(flags), cli.CheckReal("workspace", o.workspace, o.demo), cli.CheckReal("environment", o.environment, o.demo))
-	switch {
-	case err != nil || o.workspace != "":
-		return err
-	case o.repo == "" && !cli.IsDemo(o.demo):
-		return errors.New("one of --repo and --workspace is needed, which names whose variables are meant")
-	}
-	_, err = cli.Repo("repo", o.repo, o.demo, demoRepo)
-	return err
+	return nil
 }
 
 // job is one run of the program.

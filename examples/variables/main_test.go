@@ -193,6 +193,12 @@ func TestAPlanMasksWhatIsNotInTheFileUnlessItSaysThatItIsNoSecret(t *testing.T) 
 	require.NotContains(t, stdout, "hush")
 	require.Contains(t, stdout, "+ NEW = ******\n+ OPENED = \"shown\"\n+ PLAIN = \"written\"\n~ CHANGED = \"old\" -> ******\n")
 	require.Equal(t, "hush \"$\" 1", values(r.Variables())["NEW"])
+
+	r.AddVariable(pipelines.Variable{Key: "NEW", Value: "hush", Secured: true})
+	status, stdout, stderr = call(t, "apply", "--repo", "acme/site", "--file", file, "--secured=false")
+	require.Equal(t, cli.Success, status, stderr)
+	require.Contains(t, stdout, "~ NEW = ******, was secured\n")
+	require.NotContains(t, stdout, "hush")
 }
 
 func TestKeepingSecuredVariablesNeedsNoValuesForThoseThatExist(t *testing.T) {
@@ -291,7 +297,12 @@ func TestTheDemoNeedsNoCredentials(t *testing.T) {
 		require.Equal(t, cli.Trouble, status, "nobody takes the demo for what was to be done")
 		require.Contains(t, stderr, "needs credentials")
 	}
-	status, stdout, stderr := call(t, "apply", "--prune")
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile(defaultFile, []byte("variables: {MINE: 1}"), 0o600))
+	status, stdout, stderr := call(t, "plan", "--file", defaultFile)
+	require.Equal(t, cli.Failure, status, stderr)
+	require.Contains(t, stdout, "+ MINE")
+	status, stdout, stderr = call(t, "apply", "--prune")
 	require.Equal(t, cli.Success, status, stderr)
 	require.Contains(t, stderr, "No credentials")
 	require.Contains(t, stdout, "Done.")

@@ -79,20 +79,13 @@ func members(mapping *yaml.Node, where string, known ...string) ([]member, error
 	lines := map[string]int{}
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		key, value, line := target(mapping.Content[i]), target(mapping.Content[i+1]), mapping.Content[i].Line
-		problem := ""
+		problem := problemOf(mapping, key, value)
 		switch name := key.Value; {
-		case mapping.Style&yaml.FlowStyle != 0 && value.Tag == "!!null" && value.Value == "": // the key may be a part of a secret, as in {KEY: a,b}
-			problem = `a key has no value: write "" for an empty one, and a value that has a comma or begins with { in quotes`
-		case key.Kind != yaml.ScalarNode || name == "" || key.Tag == "!!null":
-			problem = "a key is missing or is no text"
-		case key.Tag == "!!merge":
-			problem = "merge keys (<<) are not known here: write the members themselves"
-		case lines[name] > 0:
-			problem = fmt.Sprintf("%q is there already, in line %d", name, lines[name])
+		case problem != "":
 		case len(known) > 0 && !slices.Contains(known, name):
 			problem = fmt.Sprintf("%q is not known here: only %s", name, strings.Join(known, ", "))
-		case isTagged(key) || isTagged(value):
-			problem = name + ": " + errTagged.Error()
+		case lines[name] > 0:
+			problem = fmt.Sprintf("%q is there already, in line %d", name, lines[name])
 		}
 		if problem != "" {
 			return nil, fmt.Errorf("line %d: %s%s", line, where, problem)
@@ -101,6 +94,21 @@ func members(mapping *yaml.Node, where string, known ...string) ([]member, error
 		all = append(all, member{key.Value, line, value})
 	}
 	return all, nil
+}
+
+// problemOf says what can't be a member of any mapping here.
+func problemOf(mapping, key, value *yaml.Node) string {
+	switch {
+	case mapping.Style&yaml.FlowStyle != 0 && value.Tag == "!!null" && value.Value == "": // the key may be a part of a secret, as in {KEY: a,b}
+		return `a key has no value: write "" for an empty one, and a value that has a comma or begins with { in quotes`
+	case key.Kind != yaml.ScalarNode || key.Value == "" || key.Tag == "!!null":
+		return "a key is missing or is no text"
+	case key.Tag == "!!merge":
+		return "merge keys (<<) are not known here: write the members themselves"
+	case isTagged(key) || isTagged(value):
+		return errTagged.Error()
+	}
+	return ""
 }
 
 // target returns the node for which an alias stands.

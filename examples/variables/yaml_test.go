@@ -1,9 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -108,8 +113,8 @@ func TestAYAMLFileThatIsNotClearIsRefusedWithItsLineAndWithoutItsContent(t *test
 		{"variables: {A: {value: hush, secured: maybe}}", `line 1: A: secured is true or false`},
 		{"variables: {A: {value: hush, secured: ~}}", `line 1: A: secured is true or false`},
 		{"variables: {A: {value: hush, secured: [true]}}", `line 1: A: secured is true or false`},
-		{"variables:\n  A: !hush x\n", "line 2: A: tags (!) are not known"},
-		{"variables: {A: !!binary aHVzaA==}", "line 1: A: tags (!) are not known"},
+		{"variables:\n  A: !hush x\n", "line 2: tags (!) are not known"},
+		{"variables: {A: !!binary aHVzaA==}", "line 1: tags (!) are not known"},
 		{"variables: {A: !!int hush}", "line 1"},
 		{"variables: !!omap {A: hush}", "line 1"},
 		{"variables: {'': hush}", "line 1: a key is missing or is no text"},
@@ -155,4 +160,27 @@ func TestNoCommandRunsForAFileThatIsRefused(t *testing.T) {
 	require.Equal(t, cli.Trouble, status)
 	require.Contains(t, stderr, "valeu")
 	require.NoFileExists(t, made)
+}
+
+func TestAnInterruptEndsACommandAndWhatItHasStarted(t *testing.T) {
+	srv, _ := serve(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	started := filepath.Join(t.TempDir(), "started")
+	file := write(t, "v.yaml", "variables: {A: {command: [sh, -c, 'touch "+started+"; sleep 20; echo x']}}")
+	var errs bytes.Buffer
+	status := make(chan int)
+	go func() {
+		status <- run(ctx, []string{"plan", "--repo", "acme/site", "--file", file}, cli.Env{Stdout: io.Discard, Stderr: &errs})
+	}()
+	require.Eventually(t, func() bool { _, err := os.Stat(started); return err == nil }, 10*time.Second, time.Millisecond)
+	cancel()
+	select {
+	case got := <-status:
+		require.Equal(t, cli.Interrupted, got)
+	case <-time.After(10 * time.Second):
+		require.Fail(t, "the program waits for the command")
+	}
+	require.Contains(t, errs.String(), "variables: interrupted: ")
+	require.Empty(t, srv.Requests())
 }

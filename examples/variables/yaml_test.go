@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
@@ -183,4 +184,31 @@ func TestAnInterruptEndsACommandAndWhatItHasStarted(t *testing.T) {
 	}
 	require.Contains(t, errs.String(), "variables: interrupted: ")
 	require.Empty(t, srv.Requests())
+}
+
+func FuzzWhatIsAcceptedAsYAMLIsReadAsTheLibraryReadsTexts(f *testing.F) {
+	for _, text := range []string{"variables: {A: 007, B: yes}", "variables:\n  A: &x |\n    a\n  B: *x\n  'C': \"\\x00\"\n", "variables: {A: {env: B, secured: no}}", "--- {variables: {? A : 'x'}}"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		root, err := parseDocument(text)
+		if err != nil {
+			require.NotRegexp(t, `main\.|map\[|unmarshal`, err.Error())
+			return
+		}
+		entries, err := entriesOf(root)
+		if err != nil {
+			return
+		}
+		read, want := map[string]string{}, struct{ Variables map[string]string }{map[string]string{}}
+		for _, e := range entries {
+			if e.value == nil {
+				return
+			}
+			read[e.key] = *e.value
+		}
+		if yaml.Unmarshal([]byte(text), &want) == nil { // it has no mappings as values
+			require.Equal(t, want.Variables, read)
+		}
+	})
 }

@@ -109,8 +109,8 @@ func checkValue(value string) error {
 	return nil
 }
 
-// errDollar is there because shells and some programs put in other variables, and others don't. Here neither does what all expect.
-var errDollar = errors.New(`the value has a $, and no other variable is put in here: write '$' in single quotes, or \$ in double quotes`)
+// errDollar refuses a $, for which shells and some programs put in variables and others don't: either would be wrong for somebody.
+var errDollar = errors.New(`the value has a $, for which no variable is put in here: write the value in single quotes, or \$ in double quotes`)
 
 func checkDoubleQuoted(value string) error {
 	switch {

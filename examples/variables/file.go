@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,18 +18,28 @@ func (s *job) read(ctx context.Context) ([]pipelines.VariableRequest, error) {
 		return nil, err
 	}
 	wanted, err := s.parse(ctx, text)
-	if err == nil && len(wanted) == 0 && s.prune {
-		err = errors.New("it has no variables, and with --prune all that exist would be deleted: delete them one by one if you mean it")
+	if err == nil {
+		err = s.complete(wanted)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.nameOfFile(), err)
 	}
+	return wanted, nil
+}
+
+// complete adds what the flags say, and refuses what would lose something.
+func (s *job) complete(wanted []pipelines.VariableRequest) error {
+	if len(wanted) == 0 && s.prune {
+		return errors.New("it has no variables, and with --prune all that exist would be deleted: delete them one by one if you mean it")
+	}
 	for i := range wanted {
-		if wanted[i].Secured == nil {
-			wanted[i].Secured = s.secured.value
+		one := &wanted[i]
+		one.Secured = cmp.Or(one.Secured, s.secured.value)
+		if one.Value == "" && one.Secured != nil && *one.Secured && !s.keepSecured {
+			return fmt.Errorf("%s has to be secured, but its value is empty", one.Key)
 		}
 	}
-	return wanted, nil
+	return nil
 }
 
 func (s *job) parse(ctx context.Context, text string) (wanted []pipelines.VariableRequest, err error) {

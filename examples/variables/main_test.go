@@ -237,6 +237,21 @@ func TestAnEmptyValueForASecuredVariableIsRefused(t *testing.T) {
 	require.Equal(t, map[string]string{"TOKEN": "old (secured)", "OTHER": "1"}, values(r.Variables()))
 }
 
+func TestAnEmptySecretIsRefusedBeforeAnythingIsSent(t *testing.T) {
+	srv, _ := serve(t)
+	t.Setenv("EMPTY", "")
+	for _, args := range [][]string{
+		{"--file", write(t, "v.yaml", "variables: {TOKEN: {secured: true, env: EMPTY}}")},
+		{"--file", write(t, "v.yaml", "variables: {TOKEN: {secured: true, command: [\"true\"]}}")},
+		{"--file", write(t, ".env", "TOKEN="), "--secured"},
+	} {
+		status, _, stderr := call(t, append([]string{"apply", "--repo", "acme/site"}, args...)...)
+		require.Equal(t, cli.Trouble, status)
+		require.Contains(t, stderr, "TOKEN has to be secured, but its value is empty")
+	}
+	require.Empty(t, srv.Requests())
+}
+
 func TestAnErrorReportsWhatWasDoneAndASecondRunFinishesTheRest(t *testing.T) {
 	srv, r := serve(t)
 	file := write(t, "v.yaml", "variables: {A: 1, B: 2, C: 3}\n")

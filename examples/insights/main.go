@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -156,7 +157,7 @@ func (o options) report(ctx context.Context, env cli.Env, zone *time.Location) (
 		return Report{}, err
 	}
 	rep := analyse(runs, since, now)
-	rep.Repository, rep.Branch, rep.Requests = cli.Clean(repo.String()), cli.Clean(o.branch), requests.used()
+	rep.Repository, rep.Branch, rep.Requests, rep.Undated = cli.Clean(repo.String()), cli.Clean(o.branch), requests.used(), r.undated
 	switch {
 	case errors.Is(err, errBudget):
 		rep.Incomplete = errBudget.Error()
@@ -174,20 +175,30 @@ func (o options) write(rep Report, env cli.Env) error {
 		if err := writeJSON(env.Stdout, rep); err != nil {
 			return err
 		}
-	} else if o.json != "" {
-		if err := cli.WriteFile(o.json, 0o644, func(w io.Writer) error { return writeJSON(w, rep) }); err != nil {
-			return err
-		}
-	}
-	if o.out != "" {
-		if err := cli.WriteFile(o.out, 0o644, func(w io.Writer) error { return htmlPage(rep).Write(w) }); err != nil {
-			return err
-		}
 	}
 	summarize(summary, rep)
-	if o.out != "" {
-		fmt.Fprintf(summary, "\nThe whole report: %s\n", o.out)
+	fmt.Fprintln(summary)
+	if o.json != "" && o.json != "-" {
+		if err := writeFile(summary, "As JSON", o.json, func(w io.Writer) error { return writeJSON(w, rep) }); err != nil {
+			return err
+		}
 	}
+	if o.out == "" {
+		return nil
+	}
+	return writeFile(summary, "The whole report", o.out, htmlPage(rep).Write)
+}
+
+// writeFile writes a file and says where. The path is absolute because "go -C" runs the program in another folder than the user's.
+func writeFile(summary io.Writer, what, name string, write func(io.Writer) error) error {
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return err
+	}
+	if err := cli.WriteFile(path, 0o644, write); err != nil {
+		return err
+	}
+	fmt.Fprintf(summary, "%s: %s\n", what, path)
 	return nil
 }
 

@@ -263,3 +263,16 @@ func TestUsage(t *testing.T) {
 		})
 	}
 }
+
+// brokenList fails for all pages but the first.
+var brokenList = pipelinestest.Fault{Path: "/repositories/{w}/{r}/pipelines", Skip: 1, Status: http.StatusBadGateway}
+
+func TestWhereTheReportIsSaidFromWhereTheUserStands(t *testing.T) {
+	s := newFixture(t, false)
+	folder, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	t.Chdir(folder) // as "go -C" does
+	require.Equal(t, cli.Success, run(t.Context(), []string{"-o", "report.html", "-json", "report.json"}, s.env))
+	require.Contains(t, s.out.String(), "The whole report: "+filepath.Join(folder, "report.html")+"\n")
+	require.Contains(t, s.out.String(), "As JSON: "+filepath.Join(folder, "report.json")+"\n")
+}

@@ -24,9 +24,12 @@ func htmlPage(rep Report) htmlreport.Page {
 	if rep.Incomplete != "" {
 		page.Notes = append(page.Notes, htmlreport.Note{
 			Title: "This report is not complete:",
-			Text: fmt.Sprintf("%s. It is on what was read by then, the newest runs first. What is said of steps, tests and waiting comes from %d of %d runs.",
-				rep.Incomplete, rep.StepsRead, rep.Counts.Runs),
+			Text: fmt.Sprintf("%s. It is on what was read by then, the newest runs first. What is said of steps, tests and waiting comes from %s of %s runs.",
+				rep.Incomplete, htmlreport.Number(rep.StepsRead), htmlreport.Number(rep.Counts.Runs)),
 		})
+	}
+	for _, left := range leftOut(rep) {
+		page.Notes = append(page.Notes, htmlreport.Note{Text: left})
 	}
 	if rep.Counts.Runs == 0 {
 		page.Sections = []htmlreport.Section{{Heading: "Runs", Text: "There are no runs in these days."}}
@@ -50,8 +53,8 @@ func ofBranch(rep Report) string {
 
 func facts(rep Report) []htmlreport.Fact {
 	return []htmlreport.Fact{
-		{Name: "Runs", Value: htmlreport.Number(rep.Counts.Runs), Note: fmt.Sprintf("%d stopped, %d unfinished", rep.Counts.Stopped, rep.Counts.Unfinished)},
-		{Name: "Success rate", Value: rateOf(rep.Counts), Note: fmt.Sprintf("%d of %d", rep.Counts.Successful, rep.Counts.Judged())},
+		{Name: "Runs", Value: htmlreport.Number(rep.Counts.Runs), Note: notJudged(rep.Counts)},
+		{Name: "Success rate", Value: rateOf(rep.Counts), Note: htmlreport.Number(rep.Counts.Successful) + " of " + htmlreport.Number(rep.Counts.Judged())},
 		percentileFact("Median duration", rep.Duration),
 		percentileFact("Median wait", rep.Wait),
 		{Name: "Build time", Value: htmlreport.Minutes(rep.Build), Note: "summed over the steps"},
@@ -73,7 +76,7 @@ func daySection(days []Day) htmlreport.Section {
 	results := htmlreport.Chart{Title: "Runs by day", Stacked: true, Scale: htmlreport.Counts, Labels: dates(days), Series: []htmlreport.Series{
 		{Name: "successful", Colour: htmlreport.Good, Values: values(days, func(d Day) float64 { return float64(d.Counts.Successful) })},
 		{Name: "failed", Colour: htmlreport.Bad, Values: values(days, func(d Day) float64 { return float64(d.Counts.Failed) })},
-		{Name: "stopped or unfinished", Colour: htmlreport.Other, Values: values(days, func(d Day) float64 { return float64(d.Counts.Stopped + d.Counts.Unfinished) })},
+		{Name: "others", Colour: htmlreport.Other, Values: values(days, func(d Day) float64 { return float64(d.Counts.Runs - d.Counts.Judged()) })},
 	}}
 	rate := htmlreport.Chart{Title: "Success rate by day", Scale: htmlreport.Shares, Labels: dates(days), Series: []htmlreport.Series{
 		{Name: "successful", Colour: htmlreport.Good, Values: values(days, func(d Day) float64 {
@@ -82,16 +85,16 @@ func daySection(days []Day) htmlreport.Section {
 	}}
 	table := htmlreport.Table{
 		Folded:  "The days as a table",
-		Columns: columns("Day", "Runs", "Successful", "Failed", "Stopped", "Unfinished", "Success", "Build time", "Wait p50", "Wait p90"),
+		Columns: columns("Day", "Runs", "Successful", "Failed", "Others", "Success", "Build time", "Wait p50", "Wait p90"),
 	}
 	for _, d := range days {
 		wait := percentiles(d.Wait)
 		table.Rows = append(table.Rows, htmlreport.Cells(d.Date, htmlreport.Number(d.Counts.Runs), htmlreport.Number(d.Counts.Successful),
-			htmlreport.Number(d.Counts.Failed), htmlreport.Number(d.Counts.Stopped), htmlreport.Number(d.Counts.Unfinished),
+			htmlreport.Number(d.Counts.Failed), htmlreport.Number(d.Counts.Runs-d.Counts.Judged()),
 			rateOf(d.Counts), htmlreport.Minutes(d.Build), wait[0], wait[1]))
 	}
 	return htmlreport.Section{
-		Heading: "Runs and success by day", Text: "Runs that were stopped or have not ended don't count for the success rate.",
+		Heading: "Runs and success by day", Text: "Others were stopped, have not ended, or have no result that is known. They don't count for the success rate.",
 		Charts: []htmlreport.Chart{results, rate}, Tables: []htmlreport.Table{table},
 	}
 }
@@ -102,7 +105,7 @@ func durationSection(all []PipelineStats) htmlreport.Section {
 	some := firstOf(all, mostRows)
 	for _, p := range some {
 		row := append(htmlreport.Cells(p.Name, "", htmlreport.Number(p.Counts.Runs), rateOf(p.Counts)), htmlreport.Cells(percentiles(p.Duration)...)...)
-		row[1].Sizes = sizes(p.Duration)
+		row[0].Notes, row[1].Sizes = noteOf(p.Name, noPipeline, noPipelineNote), sizes(p.Duration)
 		table.Rows = append(table.Rows, append(row, htmlreport.Cell{Text: htmlreport.Minutes(p.Build)}))
 	}
 	table.After = more(len(all)-len(some), "pipelines")
@@ -117,7 +120,7 @@ func branchSection(all []BranchStats) htmlreport.Section {
 	some := firstOf(all, mostRows)
 	for _, b := range some {
 		row := htmlreport.Cells(b.Name, "", htmlreport.Minutes(b.Build), htmlreport.Number(b.Counts.Runs), rateOf(b.Counts))
-		row[1].Sizes = []float64{b.Build}
+		row[0].Notes, row[1].Sizes = noteOf(b.Name, noBranch, noBranchNote), []float64{b.Build}
 		table.Rows = append(table.Rows, row)
 	}
 	table.After = more(len(all)-len(some), "branches")
@@ -192,7 +195,7 @@ func flakySection(all []FlakyTest) htmlreport.Section {
 	some := firstOf(all, 3*mostRows)
 	for _, t := range some {
 		row := htmlreport.Cells(t.Test, htmlreport.Number(t.Flaky), htmlreport.Number(t.Failures), htmlreport.Number(t.Commits),
-			fmt.Sprintf("#%d", t.LastRun), t.Last.Format(time.DateOnly))
+			lastRun(t), t.Last.Format(time.DateOnly))
 		row[0].Notes, row[4].URL = t.Steps, t.LastURL
 		table.Rows = append(table.Rows, row)
 	}
@@ -224,6 +227,22 @@ func waitSection(rep Report) htmlreport.Section {
 		Heading: "Waiting before start", Text: "From the creation of a run to the start of its first step, unless a person started that.",
 		Charts: []htmlreport.Chart{chart}, Tables: []htmlreport.Table{table},
 	}
+}
+
+// noteOf explains the name of a row that has no other.
+func noteOf(name, unnamed, note string) []string {
+	if name == unnamed {
+		return []string{note}
+	}
+	return nil
+}
+
+// lastRun is the number of the newest run in which a test was flaky, if it has one.
+func lastRun(t FlakyTest) string {
+	if t.LastRun == 0 {
+		return none
+	}
+	return fmt.Sprintf("#%d", t.LastRun)
 }
 
 // none stands in the place of a value that there isn't.

@@ -89,6 +89,9 @@ type PipelineStats struct {
 	Build    float64     `json:"build_minutes"`
 }
 
+// unnamed reports whether these are the runs without a pipeline.
+func (p PipelineStats) unnamed() bool { return p.Name == noPipeline }
+
 // BranchStats describes the runs on one branch or tag.
 type BranchStats struct {
 	Name   string  `json:"name"`

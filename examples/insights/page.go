@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines/examples/htmlreport"
@@ -105,10 +107,13 @@ func durationSection(all []PipelineStats) htmlreport.Section {
 	some := firstOf(all, mostRows)
 	for _, p := range some {
 		row := append(htmlreport.Cells(p.Name, "", htmlreport.Number(p.Counts.Runs), rateOf(p.Counts)), htmlreport.Cells(percentiles(p.Duration)...)...)
-		row[0].Notes, row[1].Sizes = noteOf(p.Name, noPipeline, noPipelineNote), sizes(p.Duration)
+		row[1].Sizes = sizes(p.Duration)
 		table.Rows = append(table.Rows, append(row, htmlreport.Cell{Text: htmlreport.Minutes(p.Build)}))
 	}
 	table.After = more(len(all)-len(some), "pipelines")
+	if slices.ContainsFunc(some, PipelineStats.unnamed) {
+		table.After = strings.TrimSpace(noPipelineNote + " " + table.After)
+	}
 	return htmlreport.Section{
 		Heading: "Duration by pipeline", Text: "From creation to end, of runs that ended by themselves. p90: nine of ten are as fast or faster.",
 		Tables: []htmlreport.Table{table},
@@ -120,7 +125,7 @@ func branchSection(all []BranchStats) htmlreport.Section {
 	some := firstOf(all, mostRows)
 	for _, b := range some {
 		row := htmlreport.Cells(b.Name, "", htmlreport.Minutes(b.Build), htmlreport.Number(b.Counts.Runs), rateOf(b.Counts))
-		row[0].Notes, row[1].Sizes = noteOf(b.Name, noBranch, noBranchNote), []float64{b.Build}
+		row[1].Sizes = []float64{b.Build}
 		table.Rows = append(table.Rows, row)
 	}
 	table.After = more(len(all)-len(some), "branches")
@@ -227,14 +232,6 @@ func waitSection(rep Report) htmlreport.Section {
 		Heading: "Waiting before start", Text: "From the creation of a run to the start of its first step, unless a person started that.",
 		Charts: []htmlreport.Chart{chart}, Tables: []htmlreport.Table{table},
 	}
-}
-
-// noteOf explains the name of a row that has no other.
-func noteOf(name, unnamed, note string) []string {
-	if name == unnamed {
-		return []string{note}
-	}
-	return nil
 }
 
 // lastRun is the number of the newest run in which a test was flaky, if it has one.

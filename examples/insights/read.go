@@ -214,9 +214,7 @@ func seconds(n int) time.Duration {
 
 const (
 	noPipeline     = "no pipeline"
-	noPipelineNote = "The service chose no pipeline for them, mostly because of an error in bitbucket-pipelines.yml."
-	noBranch       = "no branch"
-	noBranchNote   = "They were started for a commit."
+	noPipelineNote = "No pipeline: the service chose none for these runs, mostly because of an error in bitbucket-pipelines.yml."
 )
 
 // pipelineName is the pipeline of the YAML that ran.
@@ -242,7 +240,7 @@ func refName(t pipelines.Target) string {
 	case t.TargetBranch != "":
 		return t.TargetBranch
 	}
-	return noBranch
+	return "no branch" // of a run that was started for a commit
 }
 
 // commitOf returns the part of the hash that the service always returns.

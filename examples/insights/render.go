@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/seed-85ed9bfd/pipelines/examples/htmlreport"
@@ -28,10 +29,8 @@ func summarize(w io.Writer, rep Report) {
 		d := percentiles(p.Duration)
 		return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s\t%s", p.Name, p.Counts.Runs, rateOf(p.Counts), d[0], d[1], d[2], htmlreport.Minutes(p.Build))
 	})
-	for _, p := range firstOf(rep.Pipelines, 5) {
-		if p.Name == noPipeline {
-			fmt.Fprintf(w, "  %s: %s\n", noPipeline, noPipelineNote)
-		}
+	if slices.ContainsFunc(firstOf(rep.Pipelines, 5), PipelineStats.unnamed) {
+		fmt.Fprintln(w, noPipelineNote)
 	}
 	table(w, "Slowest steps", "p50\tp90", slowest(rep.Steps, 5), func(s StepStats) string {
 		d := percentiles(s.Duration)

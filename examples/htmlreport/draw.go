@@ -35,7 +35,7 @@ func (t Table) drawn() [][]drawnCell {
 	most := t.largest()
 	rows := make([][]drawnCell, len(t.Rows))
 	for r, row := range t.Rows {
-		for i, cell := range row {
+		for i, cell := range row[:min(len(row), len(most))] {
 			rows[r] = append(rows[r], t.Columns[i].drawn(cell, most[i]))
 		}
 	}
@@ -46,9 +46,9 @@ func (t Table) drawn() [][]drawnCell {
 func (t Table) largest() []float64 {
 	most := make([]float64, len(t.Columns))
 	for _, row := range t.Rows {
-		for i, cell := range row {
+		for i, cell := range row[:min(len(row), len(most))] {
 			for _, size := range cell.Sizes {
-				most[i] = max(most[i], size)
+				most[i] = max(most[i], drawable(size))
 			}
 		}
 	}
@@ -73,10 +73,10 @@ func (c Column) drawn(cell Cell, most float64) drawnCell {
 }
 
 func percentOf(part, whole float64) float64 {
-	if part <= 0 || whole <= 0 {
+	if whole == 0 {
 		return 0
 	}
-	return round(100 * part / whole)
+	return round(100 * drawable(part) / whole)
 }
 
 // round shortens coordinates.
@@ -96,6 +96,22 @@ type Series struct {
 	Name   string
 	Colour Colour
 	Values []float64
+}
+
+// at returns the value of a label; ok is false if there is none.
+func (s Series) at(i int) (v float64, ok bool) {
+	if i >= len(s.Values) || math.IsNaN(s.Values[i]) || math.IsInf(s.Values[i], 0) {
+		return 0, false
+	}
+	return drawable(s.Values[i]), true
+}
+
+// drawable returns a value, or 0 if there is nothing to draw for it.
+func drawable(v float64) float64 {
+	if !(v > 0) || math.IsInf(v, 1) {
+		return 0
+	}
+	return v
 }
 
 // Scale is what a chart's values are.
@@ -207,10 +223,9 @@ func (c Chart) largest() float64 {
 	for i := range c.Labels {
 		sum := 0.0
 		for _, s := range c.Series {
-			if v := s.Values[i]; !math.IsNaN(v) {
-				sum += v
-				most = max(most, v)
-			}
+			v, _ := s.at(i)
+			sum += v
+			most = max(most, v)
 		}
 		if c.Stacked {
 			most = max(most, sum)
@@ -227,8 +242,8 @@ func (c Chart) columns(y func(float64) float64) []column {
 	for i := range c.Labels {
 		sum := 0.0
 		for _, s := range c.Series {
-			v := s.Values[i]
-			if !(v > 0) {
+			v, _ := s.at(i)
+			if v == 0 {
 				continue
 			}
 			top, bottom := y(sum+v), y(sum)
@@ -242,8 +257,9 @@ func (c Chart) columns(y func(float64) float64) []column {
 // line draws a series. It is interrupted where there is no value.
 func (d *drawing) line(c Chart, s Series, y func(float64) float64) {
 	var before *point
-	for i, v := range s.Values {
-		if math.IsNaN(v) {
+	for i := range c.Labels {
+		v, ok := s.at(i)
+		if !ok {
 			before = nil
 			continue
 		}
@@ -260,7 +276,7 @@ func (d *drawing) line(c Chart, s Series, y func(float64) float64) {
 func (c Chart) tip(i int) string {
 	var parts []string
 	for _, s := range c.Series {
-		if v := s.Values[i]; !math.IsNaN(v) {
+		if v, ok := s.at(i); ok {
 			parts = append(parts, fmt.Sprintf("%s %s", c.Scale.format(v), s.Name))
 		}
 	}

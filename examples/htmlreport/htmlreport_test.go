@@ -146,6 +146,26 @@ func TestALineIsInterruptedWhereThereIsNoValue(t *testing.T) {
 	require.Len(t, d.Points, 2)
 }
 
+func TestOddValuesAreDrawnAsNone(t *testing.T) {
+	odd := []float64{math.NaN(), math.Inf(1), math.Inf(-1), -5}
+	var page Page
+	for _, scale := range []Scale{Counts, Seconds, Shares} {
+		for _, stacked := range []bool{true, false} {
+			chart := Chart{Labels: make([]string, 6), Stacked: stacked, Scale: scale, Series: []Series{{"odd", Bad, odd}, {"more", Good, make([]float64, 9)}}}
+			page.Sections = append(page.Sections, Section{Charts: []Chart{chart}})
+		}
+	}
+	table := Table{Columns: []Column{{}, {Draw: []Colour{First}}}}
+	for _, v := range odd {
+		table.Rows = append(table.Rows, []Cell{{}, {Sizes: []float64{v}}, {Text: "one too many"}})
+	}
+	page.Sections = append(page.Sections, Section{Tables: []Table{table}})
+	html := written(t, page)
+	for _, wrong := range []string{"NaN", "Inf", `="-5`} {
+		require.Zero(t, strings.Count(html, wrong), wrong)
+	}
+}
+
 func TestAtMostEightLabelsAreBelowAChart(t *testing.T) {
 	c := Chart{Scale: Counts, Labels: make([]string, 30)}
 	require.Len(t, c.drawn().Labels, 8)

@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	errBudget = errors.New("the requests that -max-requests allows are used up")
+	errBudget = errors.New("the requests that --max-requests allows are used up")
 	errNoID   = errors.New("it has neither a number nor a UUID")
 )
 
@@ -59,9 +59,5 @@ func (f *failures) error() error {
 	if f.count == 0 {
 		return nil
 	}
-	runs := "1 run"
-	if f.count > 1 {
-		runs = fmt.Sprintf("%d runs", f.count)
-	}
-	return fmt.Errorf("the steps of %s could not be read: %s", runs, cli.Message(f.first))
+	return fmt.Errorf("the steps of %s could not be read: %s", cli.Count(f.count, "run", "runs"), cli.Message(f.first))
 }

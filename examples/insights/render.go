@@ -4,18 +4,15 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
 
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 	"github.com/seed-85ed9bfd/pipelines/examples/htmlreport"
 )
 
 // summarize prints the most important parts.
 func summarize(w io.Writer, rep Report) {
-	on := ""
-	if rep.Branch != "" {
-		on = ", branch " + rep.Branch
-	}
-	fmt.Fprintf(w, "%s%s: %d runs in %d days, since %s\n", rep.Repository, on, rep.Counts.Runs, len(rep.Days), rep.From.Format(dayFormat))
+	fmt.Fprintf(w, "%s%s: %s in %s, since %s\n", rep.Repository, ofBranch(rep),
+		cli.Count(rep.Counts.Runs, "run", "runs"), cli.Count(len(rep.Days), "day", "days"), rep.From.Format(dayFormat))
 	for _, left := range leftOut(rep) {
 		fmt.Fprintf(w, "  %s\n", left)
 	}
@@ -25,41 +22,31 @@ func summarize(w io.Writer, rep Report) {
 	fmt.Fprintf(w, "  success   %s: %s of %s; not counted: %s\n", rateOf(rep.Counts),
 		htmlreport.Number(rep.Counts.Successful), htmlreport.Number(rep.Counts.Judged()), notJudged(rep.Counts))
 	fmt.Fprintf(w, "  duration  %s\n  waiting   %s\n  build     %s\n", rep.Duration, rep.Wait, htmlreport.Minutes(rep.Build))
-	table(w, "Pipeline", "Runs\tSuccess\tp50\tp90\tp99\tBuild time", firstOf(rep.Pipelines, 5), func(p PipelineStats) string {
-		d := percentiles(p.Duration)
-		return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s\t%s", p.Name, p.Counts.Runs, rateOf(p.Counts), d[0], d[1], d[2], htmlreport.Minutes(p.Build))
+	table(w, []string{"Pipeline", "Runs", "Success", "p50", "p90", "p99", "Build time"}, firstOf(rep.Pipelines, 5), func(p PipelineStats) []string {
+		return append(append([]string{p.Name, htmlreport.Number(p.Counts.Runs), rateOf(p.Counts)}, percentiles(p.Duration)...), htmlreport.Minutes(p.Build))
 	})
 	if slices.ContainsFunc(firstOf(rep.Pipelines, 5), PipelineStats.unnamed) {
 		fmt.Fprintln(w, noPipelineNote)
 	}
-	table(w, "Slowest steps", "p50\tp90", slowest(rep.Steps, 5), func(s StepStats) string {
-		d := percentiles(s.Duration)
-		return fmt.Sprintf("%s\t%s\t%s", s.label(), d[0], d[1])
+	table(w, []string{"Slowest steps", "p50", "p90"}, slowest(rep.Steps, 5), func(s StepStats) []string {
+		return append([]string{s.label()}, percentiles(s.Duration)[:2]...)
 	})
-	table(w, "Most failing steps", "Failed\tOf\tFlaky", mostFailing(rep.Steps, 5), func(s StepStats) string {
-		return fmt.Sprintf("%s\t%d\t%d\t%d", s.label(), s.Counts.Failed, s.Counts.Judged(), s.Flaky)
+	table(w, []string{"Most failing steps", "Failed", "Of", "Flaky"}, mostFailing(rep.Steps, 5), func(s StepStats) []string {
+		return []string{s.label(), htmlreport.Number(s.Counts.Failed), htmlreport.Number(s.Counts.Judged()), htmlreport.Number(s.Flaky)}
 	})
-	table(w, "Flaky tests", "Flaky\tFailed\tLast run", firstOf(rep.Flaky, 5), func(t FlakyTest) string {
-		return fmt.Sprintf("%s\t%d\t%d\t%s", t.Test, t.Flaky, t.Failures, lastRun(t))
+	table(w, []string{"Flaky tests", "Flaky", "Failed", "Last run"}, firstOf(rep.Flaky, 5), func(t FlakyTest) []string {
+		return []string{t.Test, htmlreport.Number(t.Flaky), htmlreport.Number(t.Failures), lastRun(t)}
 	})
 }
 
 // leftOut says what the report leaves out because the service sent something odd.
 func leftOut(rep Report) []string {
 	var list []string
-	switch rep.Undated {
-	case 0:
-	case 1:
-		list = append(list, "1 run is left out: the service doesn't say when it was created.")
-	default:
-		list = append(list, htmlreport.Number(rep.Undated)+" runs are left out: the service doesn't say when they were created.")
+	if rep.Undated > 0 {
+		list = append(list, cli.Count(rep.Undated, "run is left out: the service doesn't say when it was", "runs are left out: the service doesn't say when they were")+" created.")
 	}
-	switch rep.Negative {
-	case 0:
-	case 1:
-		list = append(list, "1 time is left out: the service says that it is negative.")
-	default:
-		list = append(list, htmlreport.Number(rep.Negative)+" times are left out: the service says that they are negative.")
+	if rep.Negative > 0 {
+		list = append(list, cli.Count(rep.Negative, "time is left out: the service says that it is", "times are left out: the service says that they are")+" negative.")
 	}
 	return list
 }
@@ -68,7 +55,7 @@ func leftOut(rep Report) []string {
 func notJudged(c Counts) string {
 	words := htmlreport.Number(c.Stopped) + " stopped, " + htmlreport.Number(c.Unfinished) + " unfinished"
 	if c.Unknown > 0 {
-		words += fmt.Sprintf(", %s with an unknown result", htmlreport.Number(c.Unknown))
+		words += ", " + htmlreport.Number(c.Unknown) + " with an unknown result"
 	}
 	return words
 }
@@ -94,14 +81,20 @@ func rateOf(c Counts) string {
 
 func firstOf[T any](all []T, n int) []T { return all[:min(n, len(all))] }
 
-func table[T any](w io.Writer, title, columns string, all []T, line func(T) string) {
+// mostColumns is the width of names on a terminal.
+const mostColumns = 64
+
+// table prints a table, whose first column is of names, if there are rows.
+func table[T any](w io.Writer, header []string, all []T, cells func(T) []string) {
 	if len(all) == 0 {
 		return
 	}
-	tabs := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(tabs, "\n%s\t%s\n", title, columns)
+	rows := make([][]string, 0, len(all))
 	for _, item := range all {
-		fmt.Fprintf(tabs, "  %s\n", line(item))
+		row := cells(item)
+		row[0] = cli.Fit(row[0], mostColumns)
+		rows = append(rows, row)
 	}
-	_ = tabs.Flush()
+	fmt.Fprintln(w)
+	cli.PrintTable(w, "", header, rows)
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Everything is drawn in percent of the width and in pixels of the height. So a drawing fits every screen, and its text keeps its size.
@@ -152,12 +153,13 @@ func (s Scale) marks(maximum float64) []float64 {
 // The height of the plot, in pixels, below which are the labels.
 const plotHeight = 180
 
-// mostLabels fit below a chart. On the narrowest screens every second one is hidden.
-const mostLabels = 8
+// labelColumns is the number of characters that fit below a chart. On the narrowest screens every second label is hidden.
+const labelColumns = 48
 
 // drawing has the shapes of a chart, for the template.
 type drawing struct {
-	MinWidth int // in pixels
+	MinWidth int  // in pixels
+	Dense    bool // has no room for details
 	Marks    []mark
 	Labels   []label
 	Columns  []column
@@ -193,14 +195,18 @@ type (
 
 // drawn returns the shapes of the chart.
 func (c Chart) drawn() drawing {
-	const narrowest = 3 // pixels for each label
+	const (
+		narrowest = 1  // pixels for each label
+		mostLoose = 60 // labels
+	)
 	axis := c.Scale.marks(c.largest())
 	y := func(v float64) float64 { return round(plotHeight * (1 - v/axis[len(axis)-1])) }
-	d := drawing{MinWidth: narrowest * len(c.Labels)}
+	d := drawing{MinWidth: narrowest * len(c.Labels), Dense: len(c.Labels) > mostLoose}
 	for _, v := range axis {
 		d.Marks = append(d.Marks, mark{y(v), c.Scale.format(v)})
 	}
-	each := max(1, (len(c.Labels)+mostLabels-1)/mostLabels)
+	most := labelColumns / c.longestLabel()
+	each := max(1, (len(c.Labels)+most-1)/most)
 	for i := 0; i < len(c.Labels); i += each {
 		d.Labels = append(d.Labels, label{c.middle(i), c.Labels[i], i/each%2 == 1})
 	}
@@ -212,6 +218,15 @@ func (c Chart) drawn() drawing {
 		d.line(c, s, y)
 	}
 	return d
+}
+
+// longestLabel is the number of characters of the longest label, from 6 to 24.
+func (c Chart) longestLabel() int {
+	longest := 6
+	for _, l := range c.Labels {
+		longest = max(longest, utf8.RuneCountInString(l))
+	}
+	return min(longest, labelColumns/2)
 }
 
 // middle is where a label is.

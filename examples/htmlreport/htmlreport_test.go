@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -166,10 +167,12 @@ func TestOddValuesAreDrawnAsNone(t *testing.T) {
 	}
 }
 
-func TestAtMostEightLabelsAreBelowAChart(t *testing.T) {
-	c := Chart{Scale: Counts, Labels: make([]string, 30)}
-	require.Len(t, c.drawn().Labels, 8)
-	require.True(t, c.drawn().Labels[1].Skippable)
+func TestAsManyLabelsAreBelowAChartAsFit(t *testing.T) {
+	for label, want := range map[string]int{"": 8, "29 Oct": 8, "29 Oct 2026": 4, strings.Repeat("long ", 50): 2} {
+		c := Chart{Scale: Counts, Labels: slices.Repeat([]string{label}, 40)}
+		require.Len(t, c.drawn().Labels, want, label)
+		require.True(t, c.drawn().Labels[1].Skippable)
+	}
 }
 
 func TestAxesReachTheMaximum(t *testing.T) {
@@ -210,4 +213,10 @@ func TestNumbersAndShares(t *testing.T) {
 	require.Equal(t, "1,234", Number(1234))
 	require.Equal(t, "87.5 %", Percent(0.8751))
 	require.Equal(t, "100 %", Percent(1))
+}
+
+func TestAYearOfDaysFitsANarrowScreen(t *testing.T) {
+	c := Chart{Scale: Counts, Labels: make([]string, 366)}
+	require.Less(t, c.drawn().MinWidth, 400)
+	require.True(t, c.drawn().Dense)
 }

@@ -289,3 +289,17 @@ func TestAnEmptyNameIsNoFile(t *testing.T) {
 	require.Empty(t, files)
 	require.NotContains(t, s.errs.String(), "The whole report")
 }
+
+func TestOneOfAThingIsNotSeveral(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(20 * time.Hour) // later that day
+		s := newFixture(t, true)
+		s.repo.AddRun(script(tested(time.Second)), time.Now().Add(-time.Hour))
+		require.Equal(t, cli.Success, s.run(t.Context(), "--repo", "acme/site", "--days", "1"))
+		page, summary := s.page(t), s.out.String()
+		require.Contains(t, page, "1 day. Read with 2 requests; steps of 1 run.")
+		for _, wrong := range []string{" 1 days", " 1 runs", " 1 requests"} {
+			require.Zero(t, strings.Count(page+summary, wrong), wrong)
+		}
+	})
+}

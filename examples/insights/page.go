@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 	"github.com/seed-85ed9bfd/pipelines/examples/htmlreport"
 )
 
@@ -18,16 +19,17 @@ const dayFormat = "2 January 2006"
 // htmlPage is the report as a page.
 func htmlPage(rep Report) htmlreport.Page {
 	page := htmlreport.Page{
-		Title:   fmt.Sprintf("%s: pipelines of %d days", rep.Repository, len(rep.Days)),
+		Title:   rep.Repository + ": pipelines of " + cli.Count(len(rep.Days), "day", "days"),
 		Heading: rep.Repository,
-		Intro: fmt.Sprintf("Pipelines%s from %s to %s: %d days. Read with %s requests; steps of %s runs.", ofBranch(rep), rep.From.Format(dayFormat),
-			rep.To.Format(dayFormat+", 15:04 MST"), len(rep.Days), htmlreport.Number(rep.Requests), htmlreport.Number(rep.StepsRead)),
+		Intro: fmt.Sprintf("Pipelines%s from %s to %s: %s. Read with %s; steps of %s.", ofBranch(rep), rep.From.Format(dayFormat),
+			rep.To.Format(dayFormat+", 15:04 MST"), cli.Count(len(rep.Days), "day", "days"),
+			cli.Count(rep.Requests, "request", "requests"), cli.Count(rep.StepsRead, "run", "runs")),
 	}
 	if rep.Incomplete != "" {
 		page.Notes = append(page.Notes, htmlreport.Note{
 			Title: "This report is not complete:",
-			Text: fmt.Sprintf("%s. It is on what was read by then, the newest runs first. What is said of steps, tests and waiting comes from %s of %s runs.",
-				rep.Incomplete, htmlreport.Number(rep.StepsRead), htmlreport.Number(rep.Counts.Runs)),
+			Text: fmt.Sprintf("%s. It is on what was read by then, the newest runs first. What is said of steps, tests and waiting comes from %s of %s.",
+				rep.Incomplete, htmlreport.Number(rep.StepsRead), cli.Count(rep.Counts.Runs, "run", "runs")),
 		})
 	}
 	for _, left := range leftOut(rep) {
@@ -110,7 +112,7 @@ func durationSection(all []PipelineStats) htmlreport.Section {
 		row[1].Sizes = sizes(p.Duration)
 		table.Rows = append(table.Rows, append(row, htmlreport.Cell{Text: htmlreport.Minutes(p.Build)}))
 	}
-	table.After = more(len(all)-len(some), "pipelines")
+	table.After = more(len(all)-len(some), "pipeline", "pipelines")
 	if slices.ContainsFunc(some, PipelineStats.unnamed) {
 		table.After = strings.TrimSpace(noPipelineNote + " " + table.After)
 	}
@@ -128,14 +130,14 @@ func branchSection(all []BranchStats) htmlreport.Section {
 		row[1].Sizes = []float64{b.Build}
 		table.Rows = append(table.Rows, row)
 	}
-	table.After = more(len(all)-len(some), "branches")
+	table.After = more(len(all)-len(some), "branch", "branches")
 	return htmlreport.Section{Heading: "Build time by branch", Tables: []htmlreport.Table{table}}
 }
 
 func minutesSection(all []StepStats) htmlreport.Section {
 	some := firstOf(all, mostRows)
 	table := stepTable(some, htmlreport.First, "Build time", func(s StepStats) (float64, string) { return s.Build, htmlreport.Minutes(s.Build) })
-	table.After = more(len(all)-len(some), "steps")
+	table.After = more(len(all)-len(some), "step", "steps")
 	return htmlreport.Section{Heading: "Build time by step", Tables: []htmlreport.Table{table}}
 }
 
@@ -151,7 +153,7 @@ func failingSection(all []StepStats) htmlreport.Section {
 		return float64(s.Counts.Failed), fmt.Sprintf("%s (%s)", htmlreport.Number(s.Counts.Failed), htmlreport.Percent(s.FailureRate()))
 	})
 	table.Empty = "None failed."
-	table.After = more(len(mostFailing(all, len(all)))-len(some), "steps that failed")
+	table.After = more(len(mostFailing(all, len(all)))-len(some), "step that failed", "steps that failed")
 	return htmlreport.Section{
 		Heading: "The steps that fail most often", Text: "Flaky: failures on a commit on which the step was successful in another run.",
 		Tables: []htmlreport.Table{table},
@@ -204,7 +206,7 @@ func flakySection(all []FlakyTest) htmlreport.Section {
 		row[0].Notes, row[4].URL = t.Steps, t.LastURL
 		table.Rows = append(table.Rows, row)
 	}
-	table.After = more(len(all)-len(some), "tests")
+	table.After = more(len(all)-len(some), "test", "tests")
 	return htmlreport.Section{
 		Heading: "Flaky tests", Text: "A test is flaky if it failed in one run and its step was successful in another run of the same commit.",
 		Tables: []htmlreport.Table{table},
@@ -273,11 +275,11 @@ func columns(names ...string) []htmlreport.Column {
 	return list
 }
 
-func more(n int, what string) string {
+func more(n int, one, many string) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("The JSON has %s more %s.", htmlreport.Number(n), what)
+	return "The JSON has " + cli.Count(n, "more "+one, "more "+many) + "."
 }
 
 func dates(days []Day) []string {

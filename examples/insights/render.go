@@ -11,7 +11,11 @@ import (
 
 // summarize prints the most important parts.
 func summarize(w io.Writer, rep Report) {
-	fmt.Fprintf(w, "%s%s: %s in %s, since %s\n", rep.Repository, ofBranch(rep),
+	on := rep.Repository
+	if rep.Branch != "" {
+		on += ", branch " + rep.Branch
+	}
+	fmt.Fprintf(w, "%s: %s in %s, since %s\n", on,
 		cli.Count(rep.Counts.Runs, "run", "runs"), cli.Count(len(rep.Days), "day", "days"), rep.From.Format(dayFormat))
 	for _, left := range leftOut(rep) {
 		fmt.Fprintf(w, "  %s\n", left)

@@ -141,6 +141,9 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	if err = cmp.Or(o.check(command, flags), err); err != nil {
 		return env.Usage(program, err)
 	}
+	if cli.IsDemo(o.demo) && !isGiven(flags, "quota") {
+		o.quota = demoQuota
+	}
 	o.limit(&env)
 	var d demo
 	client, isDemo, end, err := env.Connect(program, o.demo, d.seed)

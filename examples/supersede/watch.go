@@ -24,9 +24,6 @@ func (o *options) limit(env *cli.Env) {
 	if !o.watch {
 		return
 	}
-	if cli.IsDemo(o.demo) {
-		o.quota = demoQuota
-	}
 	burst := o.quota / 2
 	limiter := rate.NewLimiter(rate.Limit(float64(o.quota-burst)/time.Hour.Seconds()), burst)
 	env.Options = append(slices.Clip(env.Options), pipelines.WithLimiter(limiter))

@@ -209,3 +209,9 @@ func TestTheDemoOfAWatchEndsByItself(t *testing.T) {
 		require.Contains(t, out, "build 14 of branch hotfix (default), superseded by build 16: stopping\n")
 	})
 }
+
+func TestTheDemoKeepsToAQuotaThatIsGiven(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clitest.RequireDemo(t, run, "apply --watch --quota 1000", "each about every 29s, with at most 1,000 requests an hour\n")
+	})
+}

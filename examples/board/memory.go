@@ -88,11 +88,11 @@ func remember(file string) (*memories, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(text, &m.all); err != nil {
-		return nil, fmt.Errorf("-state: %s is not a file of this program: %w", file, err)
+		return nil, fmt.Errorf("--state: %s is not a file of this program", file)
 	}
 	for repo, memory := range m.all {
 		if memory == nil || memory.Runs == nil {
-			return nil, fmt.Errorf("-state: %s is not a file of this program: nothing of %s", file, repo)
+			return nil, fmt.Errorf("--state: %s is not a file of this program: nothing of %s", file, repo)
 		}
 	}
 	return m, nil

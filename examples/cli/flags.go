@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,18 +31,18 @@ func Repo(flagName, value string, demo bool, own pipelines.Repo) (pipelines.Repo
 	return repo, nil
 }
 
-// CheckGiven rejects arguments that aren't flags, and flags with an empty value.
-func CheckGiven(flags *flag.FlagSet) error {
+// CheckGiven rejects arguments that aren't flags, and flags with an empty value. Some flags may be empty.
+func CheckGiven(flags *flag.FlagSet, mayBeEmpty ...string) error {
 	if n := flags.NArg(); n > 0 {
 		return fmt.Errorf("%s too many: all is said by flags", Count(n, "argument", "arguments"))
 	}
-	return CheckEmpty(flags)
+	return CheckEmpty(flags, mayBeEmpty...)
 }
 
 // CheckEmpty rejects flags with an empty value, which often comes from an unset shell variable.
-func CheckEmpty(flags *flag.FlagSet) (err error) {
+func CheckEmpty(flags *flag.FlagSet, mayBeEmpty ...string) (err error) {
 	flags.Visit(func(f *flag.Flag) {
-		if strings.TrimSpace(f.Value.String()) == "" {
+		if strings.TrimSpace(f.Value.String()) == "" && !slices.Contains(mayBeEmpty, f.Name) {
 			err = fmt.Errorf("--%s is empty", f.Name)
 		}
 	})

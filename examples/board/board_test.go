@@ -231,6 +231,14 @@ func TestAFileThatIsNotItsOwnIsLeftAlone(t *testing.T) {
 	})
 }
 
+func TestAFileThatAnEditorHasWrittenIsStillItsOwn(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
+		file := filepath.Join(t.TempDir(), "board.json")
+		require.NoError(t, os.WriteFile(file, []byte("\ufeff{}\r\n"), 0o600))
+		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--state "+file+" acme/site"), s.Errs.String())
+	})
+}
+
 func TestRepositoriesAreNamedInAnyWay(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
 		s.AddRepository("acme", "shop")

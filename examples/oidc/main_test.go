@@ -234,6 +234,22 @@ func TestInvalidFlagsAreRejected(t *testing.T) {
 	}
 }
 
+// A shell variable that isn't set must neither turn HTTPS off nor have the server listen on all interfaces.
+func TestEmptyFlagsAreRejected(t *testing.T) {
+	clitest.SetCredentials(t, "")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // a server that is started ends at once
+	for _, name := range []string{"listen", "tls-cert", "tls-key", "audience", "workspace"} {
+		args := []string{
+			"--workspace=acme", "--audience=a", "--repository=*", "--listen=127.0.0.1:0", "--environment=11111111-2222-4333-8444-555555555555",
+			"--branch=main", "--" + name + "=",
+		}
+		var errs strings.Builder
+		require.Equal(t, cli.Trouble, run(ctx, args, cli.Env{Stdout: io.Discard, Stderr: &errs}), name)
+		require.Contains(t, errs.String(), "--"+name+" is empty")
+	}
+}
+
 func TestHelp(t *testing.T) {
 	help := clitest.RequireHelp(t, run)
 	require.Contains(t, help, "(default 127.0.0.1:8080)")

@@ -1,7 +1,12 @@
 package cli
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"fmt"
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,4 +28,35 @@ func TestMessageHasNoPrefixOfTheSDK(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { require.Equal(t, tt.want, Message(tt.err)) })
 	}
+}
+
+func TestAnInterruptIsToldInPlainWords(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{context.Canceled, "x: interrupted\n"},
+		{fmt.Errorf("pipelines: GET /x: %w", context.Canceled), "x: interrupted: GET /x\n"},
+		{errors.New("pipelines: GET /x: 404"), "x: interrupted: GET /x: 404\n"},
+	} {
+		var errs bytes.Buffer
+		require.Equal(t, Interrupted, Env{Stderr: &errs}.Fail(ctx, "x", tt.err))
+		require.Equal(t, tt.want, errs.String())
+	}
+}
+
+func TestAnInterruptEndsReading(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	terminal, keyboard := io.Pipe() // nobody types
+	defer keyboard.Close()
+	stdin := interruptible(ctx, terminal)
+	cancel()
+	_, err := ReadText("-", stdin)
+	require.ErrorIs(t, err, context.Canceled)
+
+	text, err := ReadText("-", interruptible(t.Context(), strings.NewReader(strings.Repeat("some text\n", 10_000))))
+	require.NoError(t, err)
+	require.Len(t, text, 100_000)
 }

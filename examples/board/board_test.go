@@ -211,10 +211,12 @@ func TestWhatCouldNotBePrintedIsToldLater(t *testing.T) {
 
 func TestAFileThatIsNotItsOwnIsLeftAlone(t *testing.T) {
 	for text, want := range map[string]string{
-		"not JSON":                         "is not a file of this program",
-		"[]":                               "is not a file of this program\n",
-		`{"acme/site":{}}`:                 "nothing of acme/site",
-		`{"acme":{"settled":1,"runs":{}}}`: "is not a file of this program",
+		"not JSON": "is not a file of this program",
+		"[]":       "is not a file of this program\n",
+		"null":     "is not a file of this program\n",
+		`{"acme/site":{"settled":1,"runs":{"{1}":null}}}`: "nothing of acme/site",
+		`{"acme/site":{}}`:                                          "nothing of acme/site",
+		`{"acme":{"settled":1,"runs":{}}}`:                          "is not a file of this program",
 		`{"acme/site":{"settled":1,"runs":{"{1}":{"cursor":"?"}}}}`: "is not a file of this program",
 	} {
 		inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {

@@ -241,6 +241,16 @@ func TestAFileThatAnEditorHasWrittenIsStillItsOwn(t *testing.T) {
 	})
 }
 
+func TestARunWithoutAnIDIsLeftOut(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
+		const body = `{"values":[null,{"build_number":7,"state":{"name":"IN_PROGRESS"}}]}`
+		header := http.Header{"Content-Type": {"application/json"}}
+		s.Inject(pipelinestest.Fault{Path: "/repositories/acme/site/pipelines", Status: http.StatusOK, Body: body, Header: header})
+		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "acme/site"), s.Errs.String())
+		require.Contains(t, s.Out.String(), "0 runs followed")
+	})
+}
+
 func TestRepositoriesAreNamedInAnyWay(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
 		s.AddRepository("acme", "shop")

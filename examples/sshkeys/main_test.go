@@ -227,7 +227,9 @@ func TestTheDemoRunsWithoutCredentials(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	require.Contains(t, clitest.RequireHelp(t, run), "pipeline:variable")
+	help := clitest.RequireHelp(t, run)
+	require.Contains(t, help, "pipeline:variable")
+	require.Contains(t, help, "admin:pipeline:bitbucket")
 }
 
 func TestKnownHostsMayComeFromEditorsThatWriteAByteOrderMark(t *testing.T) {

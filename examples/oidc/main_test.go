@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"io"
@@ -180,6 +181,22 @@ func TestInvalidHeadersAreRefused(t *testing.T) {
 	resp, body := p.get(t, "Bearer "+strings.Repeat("a", maxToken+1))
 	require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
 	require.Contains(t, body, "too long")
+}
+
+func TestWhatIsNoTokenIsRefusedInPlainWords(t *testing.T) {
+	s := setup(t)
+	p := begin(t, s, "--repository", "*")
+	part := base64.RawURLEncoding.EncodeToString
+	claims := part([]byte(`{"iss":"x"}`))
+	for _, token := range []string{
+		"a.b", "a.b.c.d", "é.é.é", `{"payload":"x"}`, part([]byte(`{"alg":"RS256","kid":5}`)) + "." + claims + ".x",
+		part([]byte("no JSON")) + "." + claims + ".x",
+	} {
+		resp, body := p.get(t, "Bearer "+token)
+		require.Equal(t, http.StatusUnauthorized, resp.StatusCode, token)
+		require.Contains(t, body, "malformed jwt", token)
+		require.NotRegexp(t, "json:|jose|Go value|base64|invalid character", body, token)
+	}
 }
 
 func TestWithoutKeysTheServerIsUnavailable(t *testing.T) {

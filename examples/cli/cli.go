@@ -81,10 +81,11 @@ func interruptible(ctx context.Context, r io.Reader) io.Reader {
 // Main runs a program with a context that is [Interruptible], and exits with its status.
 func Main(run func(ctx context.Context, args []string, env Env) int) {
 	ctx := Interruptible()
-	env := Env{Stdin: interruptible(ctx, os.Stdin), Stdout: os.Stdout, Stderr: os.Stderr, Columns: stderrTerminal()}
+	out := &output{Writer: os.Stdout}
+	env := Env{Stdin: interruptible(ctx, os.Stdin), Stdout: out, Stderr: os.Stderr, Columns: stderrTerminal()}
 	env.Terminal = env.Columns != nil
 	env.Size, env.Colours = StdoutTerminal()
-	os.Exit(run(ctx, os.Args[1:], env))
+	os.Exit(out.status(run(ctx, os.Args[1:], env), os.Stderr))
 }
 
 // Parse parses the flags. If the program has to exit, because of -h or invalid flags, ok is false and status is the exit status.

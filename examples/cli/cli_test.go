@@ -60,3 +60,19 @@ func TestAnInterruptEndsReading(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, text, 100_000)
 }
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+func TestOutputThatIsLostIsNoSuccess(t *testing.T) {
+	for before, want := range map[int]int{Success: Trouble, Failure: Trouble, Trouble: Trouble, Interrupted: Interrupted} {
+		var errs bytes.Buffer
+		out := &output{Writer: fullDisk{}}
+		require.Equal(t, before, out.status(before, &errs))
+		fmt.Fprintln(out, "a line")
+		fmt.Fprintln(out, "another")
+		require.Equal(t, want, out.status(before, &errs))
+		require.Equal(t, want != before, errs.String() == "The output can't be written: no space left on device\n", errs.String())
+	}
+}

@@ -132,7 +132,7 @@ func parseList[T any](list *[]T, f field, text string, parse func(part string) (
 	for part := range strings.SplitSeq(text, ",") {
 		some, err := parse(part)
 		if err != nil {
-			return fmt.Errorf("%s %q: %w", f.name, text, err)
+			return fmt.Errorf("%s: %w", f.name, err)
 		}
 		*list = append(*list, some...)
 	}

@@ -76,7 +76,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.BoolVar(&o.pause, "pause", false, "disable the schedules")
 	flags.BoolVar(&o.resume, "resume", false, "enable the schedules")
 	flags.StringVar(&o.copyTo, "copy-to", "", "copy the schedules to this repository, as `WORKSPACE/SLUG`")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "with -pause, -resume and -copy-to: only print what would be done")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "with --pause, --resume and --copy-to: only print what would be done")
 	flags.IntVar(&o.next, "next", 1, "how many of the next times to show, `1 to 10`")
 	flags.StringVar(&o.zone, "zone", "", "the time `ZONE` to show times in, such as Europe/Berlin; default: the local one")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials (it has acme/site and acme/shop)")
@@ -96,11 +96,11 @@ func (o *options) check(flags *flag.FlagSet) error {
 	}
 	switch {
 	case actions > 1:
-		return errors.New("-pause, -resume and -copy-to exclude each other")
+		return errors.New("--pause, --resume and --copy-to exclude each other")
 	case o.dryRun && actions == 0:
-		return errors.New("-dry-run goes with -pause, -resume or -copy-to: without them nothing is changed")
+		return errors.New("--dry-run goes with --pause, --resume or --copy-to: without them nothing is changed")
 	case o.next < 1 || o.next > 10:
-		return errors.New("-next is not from 1 to 10")
+		return errors.New("--next is not from 1 to 10")
 	}
 	return cli.CheckReal("copy-to", o.copyTo, o.demo)
 }
@@ -145,15 +145,15 @@ func (j *job) prepare(flags *flag.FlagSet) (err error) {
 	}
 	if j.copyTo != "" {
 		if j.to, err = pipelines.ParseRepo(j.copyTo); err != nil {
-			return fmt.Errorf("-copy-to: %s", cli.Message(err))
+			return fmt.Errorf("--copy-to: %s", cli.Message(err))
 		}
 		if j.to == j.repo {
-			return errors.New("-copy-to is the repository itself")
+			return errors.New("--copy-to is the repository itself")
 		}
 	}
 	if j.options.zone != "" {
 		if j.zone, err = time.LoadLocation(j.options.zone); err != nil {
-			return fmt.Errorf("-zone: %w", err)
+			return fmt.Errorf("--zone: there is no time zone %q: its name has the form Europe/Berlin", j.options.zone)
 		}
 	}
 	return nil
@@ -281,36 +281,64 @@ func count(n int) string { return plural(n, "schedule") }
 
 // describe describes what a schedule runs.
 func describe(t pipelines.Target) string {
-	text := cmp.Or(t.RefName, string(t.Type), "?")
-	if s := t.Selector; s != nil && s.Type == pipelines.SelectorCustom {
-		text = s.Pattern + " on " + text
+	selector := t.Selector
+	t.Selector = nil
+	text := cmp.Or(t.RefName, t.String(), "?")
+	switch {
+	case selector == nil:
+	case selector.Type == pipelines.SelectorCustom:
+		return cmp.Or(selector.Pattern, "?") + " on " + text
+	case selector.Type == pipelines.SelectorDefault:
+		return "default on " + text
 	}
 	return text
 }
 
+// whole describes a schedule.
+func whole(s *pipelines.Schedule) string {
+	return describe(s.Target) + ", " + cmp.Or(s.CronPattern, "no pattern")
+}
+
 // setEnabled pauses or resumes the schedules that aren't yet.
 func (j *job) setEnabled(ctx context.Context, schedules []*pipelines.Schedule, enabled bool) error {
-	verb := map[bool]string{true: "resumed", false: "paused"}[enabled]
+	change := map[bool]string{true: "resumed", false: "paused"}[enabled]
+	verb := change
 	if j.dryRun {
-		verb = "would be " + verb
+		verb = "would be " + change
 	}
 	var done ids
 	var err error
+	refused := 0
 	for _, s := range schedules {
 		if s.Enabled == enabled {
 			continue
 		}
-		if !j.dryRun {
-			if _, err = j.client.Schedules.Update(ctx, j.repo, s.UUID, pipelines.ScheduleUpdate{Enabled: &enabled}); err != nil {
-				break
-			}
+		if s.UUID == "" {
+			j.say("can't be %s: %s: the service sent no ID of it", change, whole(s))
+			refused++
+			continue
+		}
+		if err = j.update(ctx, s.UUID, enabled); err != nil {
+			break
 		}
 		done = append(done, bare(s.UUID))
-		j.say("%s %s: %s, %s", verb, s.UUID, describe(s.Target), s.CronPattern)
+		j.say("%s %s: %s", verb, s.UUID, whole(s))
 	}
 	fmt.Fprintf(j.env.Stdout, "%s of %d %s\n", count(len(done)), len(schedules), verb)
 	if !enabled && !j.dryRun && len(done) > 0 {
-		j.say("To resume what was paused: -repo %s -resume -id %s", j.repo, done.String())
+		j.say("To resume what was paused: schedules --repo %s --resume --id %s", j.repo, done.String())
+	}
+	return cmp.Or(err, unable(refused, change))
+}
+
+// update enables or disables a schedule, unless it is a dry run.
+func (j *job) update(ctx context.Context, id string, enabled bool) error {
+	if j.dryRun {
+		return nil
+	}
+	updated, err := j.client.Schedules.Update(ctx, j.repo, id, pipelines.ScheduleUpdate{Enabled: &enabled})
+	if err == nil && !enabled && updated.Enabled {
+		err = fmt.Errorf("schedule %s: the service accepted the change and left it enabled", id)
 	}
 	return err
 }
@@ -318,48 +346,6 @@ func (j *job) setEnabled(ctx context.Context, schedules []*pipelines.Schedule, e
 // say prints a line with texts of the service.
 func (j *job) say(format string, args ...any) {
 	fmt.Fprintln(j.env.Stdout, cli.Clean(fmt.Sprintf(format, args...)))
-}
-
-// copy creates the schedules that the other repository lacks.
-func (j *job) copy(ctx context.Context, schedules []*pipelines.Schedule) error {
-	there, err := j.client.Schedules.List(ctx, j.to, nil).Collect()
-	if err != nil {
-		return fmt.Errorf("%s: %w", j.to, err)
-	}
-	verb, copied := "copied", 0
-	if j.dryRun {
-		verb = "would be copied"
-	}
-	for _, s := range schedules {
-		what := fmt.Sprintf("%s, %s", describe(s.Target), s.CronPattern)
-		if slices.ContainsFunc(there, request(s).Matches) {
-			j.say("is there already: %s", what)
-			continue
-		}
-		made := s
-		if !j.dryRun {
-			if made, err = j.client.Schedules.Set(ctx, j.to, request(s)); err != nil {
-				break
-			}
-		}
-		there = append(there, made)
-		copied++
-		if !s.Enabled {
-			what += ", paused"
-		}
-		j.say("%s: %s", verb, what)
-	}
-	fmt.Fprintf(j.env.Stdout, "%s of %d %s to %s\n", count(copied), len(schedules), verb, j.to)
-	return err
-}
-
-// request is the request that copies a schedule.
-func request(s *pipelines.Schedule) pipelines.ScheduleRequest {
-	target := pipelines.Target{Type: s.Target.Type, RefType: s.Target.RefType, RefName: s.Target.RefName}
-	if s.Target.Selector != nil {
-		target = target.With(pipelines.Selector{Type: s.Target.Selector.Type, Pattern: s.Target.Selector.Pattern})
-	}
-	return pipelines.ScheduleRequest{Target: target, CronPattern: s.CronPattern, Enabled: &s.Enabled}
 }
 
 var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}

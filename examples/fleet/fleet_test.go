@@ -173,7 +173,7 @@ func TestAPlanEstimatesTheDurationAndDoesNotChangeRedis(t *testing.T) {
 		names[i] = fmt.Sprintf("acme/r%d", i)
 	}
 	out := fleet(t, cli.Success, strings.Join(names, "\n"), "plan", "-campaign", "c", "-repos", "-", "-quota", "1000", "variable", "K", "v")
-	require.Contains(t, out, "About 4000 requests; at 1000 requests in 1h they take 4h2m")
+	require.Contains(t, out, "About 4,000 requests; at 1,000 requests in 1h that takes 4h2m")
 	require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "no such campaign")
 }
 

@@ -64,8 +64,8 @@ func (p *program) declare(ctx context.Context, wanted spec, repos []string) erro
 		return errors.New("there are no repositories")
 	}
 	requests := len(repos) * wanted.Action.requests()
-	fmt.Fprintf(p.env.Stdout, "Campaign %s: %s in %d repositories\nAbout %d requests; at %s they take %s with any number of workers.\n",
-		p.campaign, cli.Clean(wanted.Action.String()), len(repos), requests, wanted.Quota, estimate(wanted.Quota.duration(requests)))
+	fmt.Fprintf(p.env.Stdout, "Campaign %s: %s in %s\nAbout %s; at %s that takes %s with any number of workers.\n",
+		p.campaign, cli.Clean(wanted.Action.String()), cli.Count(len(repos), "repository", "repositories"), cli.Count(requests, "request", "requests"), wanted.Quota, estimate(wanted.Quota.duration(requests)))
 	if p.dryRun {
 		fmt.Fprintln(p.env.Stdout, "Nothing was put into Redis.")
 		return nil

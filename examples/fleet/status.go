@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
@@ -73,8 +72,8 @@ func (p *program) summary(ctx context.Context, agreed spec) (int, error) {
 		counts[r.State]++
 	}
 	failed, left := counts[stateFailed], total-len(results)
-	fmt.Fprintf(p.env.Stdout, "Campaign %s: %s in %d repositories, at most %s\n",
-		p.campaign, cli.Clean(agreed.Action.String()), total, agreed.Quota)
+	fmt.Fprintf(p.env.Stdout, "Campaign %s: %s in %s, at most %s\n",
+		p.campaign, cli.Clean(agreed.Action.String()), cli.Count(total, "repository", "repositories"), agreed.Quota)
 	for _, state := range []string{stateChanged, stateUnchanged, stateRead, stateFailed} {
 		if counts[state] > 0 {
 			fmt.Fprintf(p.env.Stdout, "  %-10s  %d\n", state, counts[state])
@@ -122,14 +121,14 @@ func (p *program) printFailed(results map[string]result, failed int) {
 	if failed == 0 {
 		return
 	}
-	table := tabwriter.NewWriter(p.env.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\nFAILED\tREASON")
+	var rows [][]string
 	for _, repo := range slices.Sorted(maps.Keys(results)) {
 		if r := results[repo]; r.State == stateFailed {
-			fmt.Fprintf(table, "%s\t%s\n", cli.Clean(repo), cli.Clean(r.Reason))
+			rows = append(rows, []string{repo, r.Reason})
 		}
 	}
-	table.Flush() //nolint:errcheck // as with fmt.Fprint
+	fmt.Fprintln(p.env.Stdout)
+	cli.PrintTable(p.env.Stdout, "None has failed.", []string{"FAILED", "REASON"}, rows)
 	if p.redisURL != "" || p.flags.Lookup("demo") == nil {
 		fmt.Fprintln(p.env.Stdout, "\nfleet start -retry-failed tries them again.")
 	}

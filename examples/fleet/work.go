@@ -51,7 +51,7 @@ func (p *program) workWith(ctx context.Context, client *pipelines.Client, agreed
 	}
 	err = p.follow(ctx)
 	server.Shutdown()
-	fmt.Fprintf(p.env.Stderr, "This worker has done %d repositories.\n", w.done.Load())
+	fmt.Fprintf(p.env.Stderr, "This worker has done %s.\n", cli.Count(int(w.done.Load()), "repository", "repositories"))
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

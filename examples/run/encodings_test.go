@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
@@ -126,9 +127,9 @@ func TestEncodedSecretsAreMaskedInAllOutput(t *testing.T) {
 		failing := scripted(url.QueryEscape(secret), time.Second, strings.Join(log, "\n")+"\n")
 		failing.Error = &pipelines.ErrorDetail{Message: spellings["base64 at byte 1"]}
 		s := newFixture(t, failing)
-		require.Equal(t, exitFailed, s.run(t.Context(), "-secret", "A="+secret))
+		require.Equal(t, cli.Failure, s.run(t.Context(), "-secret", "A="+secret))
 		s.Inject(pipelinestest.Fault{Status: http.StatusBadRequest, Body: strings.Join(log, " ")})
-		require.Equal(t, exitUnknown, s.run(t.Context(), "-secret", "A="+secret))
+		require.Equal(t, cli.Trouble, s.run(t.Context(), "-secret", "A="+secret))
 		for name, spelling := range spellings {
 			require.NotContains(t, s.out.String()+s.errs.String(), spelling[2:len(spelling)-4], name)
 		}

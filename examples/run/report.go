@@ -16,9 +16,9 @@ func (f *follower) report() int {
 		f.state(state.String())+f.reason(state.Result)+" after "+f.screen.elapsed()+": "+f.pipeline.WebURL(f.repo))
 	f.print()
 	if state.Succeeded() {
-		return exitSuccessful
+		return cli.Success
 	}
-	return exitFailed
+	return cli.Failure
 }
 
 // table prints the steps with their results.

@@ -20,29 +20,27 @@ import (
 
 const program = "schedules"
 
-const intro = `
-schedules shows when the schedules of a repository run next, pauses and resumes them, and copies them to
-another repository.
-
-    go -C examples run ./schedules -repo WORKSPACE/SLUG                 the table
-    go -C examples run ./schedules -repo WORKSPACE/SLUG -pause          disables all that are enabled
-    go -C examples run ./schedules -repo WORKSPACE/SLUG -resume         enables all that are disabled
-    go -C examples run ./schedules -repo WORKSPACE/SLUG -copy-to WORKSPACE/OTHER
-    go -C examples run ./schedules -demo                                a demo on a fake service
-
-With -id they apply to some schedules only; -pause prints the command that resumes what it paused. A copy is
-enabled if the original is. A schedule with the same target and pattern isn't copied again, so an
-interrupted copy can be repeated.
-`
-
-const scopes = `
-Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:write to pause, resume and copy
-(write:pipeline:bitbucket), for both repositories.
-`
-
-const statuses = `
-    0  done
-`
+var help = cli.Help{
+	Intro: "schedules shows when the schedules of a repository run next, pauses and resumes them, and copies them to another repository.",
+	Usage: []cli.Item{
+		{"schedules --repo WORKSPACE/SLUG", "the table"},
+		{"schedules --repo WORKSPACE/SLUG --pause", "disables all that are enabled"},
+		{"schedules --repo WORKSPACE/SLUG --resume", "enables all that are disabled"},
+		{"schedules --repo WORKSPACE/SLUG --copy-to WORKSPACE/OTHER", "creates those that the other repository lacks"},
+		{"schedules --demo", "a demo on a fake service"},
+	},
+	Groups: []cli.Group{
+		{"Which schedules", "repo", "id"},
+		{"What is shown", "next", "zone"},
+		{"What is changed", "pause", "resume", "copy-to", "dry-run"},
+	},
+	Notes: "--pause prints the command that resumes what it paused. A copy is enabled if the original is. A schedule with the same target and " +
+		"pattern isn't copied again, so an interrupted copy can be repeated. What can't be paused or copied is explained, and the others are.",
+	Credentials: cli.DemoRuns,
+	Scopes: "Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:write to pause, resume and copy " +
+		"(write:pipeline:bitbucket), for both repositories.",
+	Statuses: []cli.Item{{"0", "done"}, {"2", "wrong usage, an error on the way, or some can't be changed"}, cli.InterruptedStatus},
+}
 
 func main() { cli.Main(run) }
 
@@ -77,10 +75,10 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.BoolVar(&o.resume, "resume", false, "enable the schedules")
 	flags.StringVar(&o.copyTo, "copy-to", "", "copy the schedules to this repository, as `WORKSPACE/SLUG`")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "with --pause, --resume and --copy-to: only print what would be done")
-	flags.IntVar(&o.next, "next", 1, "how many of the next times to show, `1 to 10`")
+	flags.IntVar(&o.next, "next", 1, "how many of the next times to show: `N` from 1 to 10")
 	flags.StringVar(&o.zone, "zone", "", "the time `ZONE` to show times in, such as Europe/Berlin; default: the local one")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials (it has acme/site and acme/shop)")
-	cli.SetUsage(flags, intro, scopes, statuses)
+	help.Set(flags)
 	return flags
 }
 
@@ -259,25 +257,18 @@ func words(at, now time.Time) string {
 	case d < time.Minute:
 		return "within a minute"
 	case d < time.Hour:
-		return "in " + plural(int(d.Minutes()), "minute")
+		return "in " + cli.Count(int(d.Minutes()), "minute", "minutes")
 	case d < 24*time.Hour:
-		text := "in " + plural(int(d.Hours()), "hour")
+		text := "in " + cli.Count(int(d.Hours()), "hour", "hours")
 		if rest := int(d.Minutes()) % 60; rest > 0 {
-			text += " " + plural(rest, "minute")
+			text += " " + cli.Count(rest, "minute", "minutes")
 		}
 		return text
 	}
-	return "in " + plural(int(d.Hours()/24), "day")
+	return "in " + cli.Count(int(d.Hours()/24), "day", "days")
 }
 
-func plural(n int, unit string) string {
-	if n == 1 {
-		return "1 " + unit
-	}
-	return fmt.Sprintf("%d %ss", n, unit)
-}
-
-func count(n int) string { return plural(n, "schedule") }
+func count(n int) string { return cli.Count(n, "schedule", "schedules") }
 
 // describe describes what a schedule runs.
 func describe(t pipelines.Target) string {

@@ -84,10 +84,11 @@ func (s *job) run(ctx context.Context) int {
 		following, cancel = context.WithTimeout(ctx, s.options.timeout)
 	}
 	defer cancel()
+	since := time.Now()
 	p, err := s.client.Pipelines.Run(following, s.repo, s.options.request())
 	switch {
 	case err != nil:
-		return s.notStarted(ctx, following, err)
+		return s.notStarted(ctx, following, since, err)
 	case s.options.noFollow:
 		s.screen.printf("%d %s", p.BuildNumber, p.WebURL(s.repo))
 		return cli.Success
@@ -101,15 +102,10 @@ func (s *job) run(ctx context.Context) int {
 }
 
 // notStarted reports that there is no run to follow, and returns the exit status.
-func (s *job) notStarted(ctx, following context.Context, err error) int {
+func (s *job) notStarted(ctx, following context.Context, since time.Time, err error) int {
 	if errors.Is(err, pipelines.ErrOutcomeUnknown) {
-		status := s.fail(err)
-		s.say("It is unknown whether a run was started: the request was sent, but no response arrived. Check the list of runs before you try again,\n"+
-			"or there may be two: https://bitbucket.org/%s/pipelines", s.repo)
-		if ctx.Err() != nil {
-			return cli.Interrupted
-		}
-		return status
+		s.fail(err)
+		return s.perhapsStarted(ctx, since)
 	}
 	switch {
 	case ctx.Err() != nil:

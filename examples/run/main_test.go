@@ -372,7 +372,7 @@ func TestErrors(t *testing.T) {
 		"missing scope":    {&pipelinestest.Fault{Status: http.StatusForbidden}, nil, []string{"403", "pipeline:write"}},
 		"unknown branch":   {nil, []string{"-branch", "nope"}, []string{"404", "Are the names right"}},
 		"echoed secret":    {&pipelinestest.Fault{Status: http.StatusBadRequest, Body: "bad value hunter2\x1b[2J"}, []string{"-secret", "A=hunter2"}, []string{"400", "bad value ******"}},
-		"no answer":        {&pipelinestest.Fault{Method: http.MethodPost, Drop: pipelinestest.DropAfter}, nil, []string{"It is unknown whether a run was started", "https://bitbucket.org/acme/site/pipelines\n"}},
+		"no answer":        {&pipelinestest.Fault{Method: http.MethodPost, Drop: pipelinestest.DropAfter}, nil, []string{"It is unknown whether a run was started", "#1, PARSING"}},
 		"timeout":          {&pipelinestest.Fault{Path: runs, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"30"}}}, []string{"-timeout", "10s"}, []string{"The timeout of 10s passed before the run was started."}},
 		"lost on the way":  {&pipelinestest.Fault{Path: logs, Status: http.StatusForbidden}, nil, []string{"403", "Run #1 was not followed to its end and continues."}},
 		"trouble for good": {&pipelinestest.Fault{Path: logs, Status: http.StatusBadGateway}, nil, []string{"The timeout of 1h0m0s has passed. Run #1 was not followed to its end and continues."}},

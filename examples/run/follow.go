@@ -12,9 +12,8 @@ import (
 )
 
 const (
-	minLabel  = 18 // columns; enough for most names, which aren't known in advance
-	maxLabel  = 24
-	tailLines = 20
+	minLabel = 18 // columns; enough for most names, which aren't known in advance
+	maxLabel = 24
 )
 
 // follower prints the events of a run.
@@ -60,7 +59,7 @@ func (f *follower) follow(ctx context.Context) error {
 func (f *follower) watchOptions() *pipelines.WatchOptions {
 	o := &pipelines.WatchOptions{Tolerate: func(error, time.Duration) bool { return true }}
 	if f.options.quiet {
-		o.Logs = pipelines.LogsTail(tailLines)
+		o.Logs = pipelines.LogsTail(keptLines)
 	}
 	return o
 }
@@ -161,7 +160,7 @@ func (f *follower) label(name string) string {
 }
 
 func (f *follower) addLine(s *step, line string) {
-	if len(s.tail) == tailLines {
+	if len(s.tail) == keptLines {
 		s.tail = slices.Delete(s.tail, 0, 1)
 	}
 	s.tail = append(s.tail, line)

@@ -14,6 +14,8 @@ import (
 const (
 	minLabel = 18 // columns; enough for most names, which aren't known in advance
 	maxLabel = 24
+
+	demoLines = 8 // a second
 )
 
 // follower prints the events of a run.
@@ -191,8 +193,17 @@ func (f *follower) flush() {
 	f.print()
 }
 
+// print prints the lines: those of the demo one by one, as many a second as a person can follow.
 func (f *follower) print() {
-	f.screen.print(f.lines...)
+	if !f.demo {
+		f.screen.print(f.lines...)
+		f.lines = f.lines[:0]
+		return
+	}
+	for _, line := range f.lines {
+		f.screen.print(line)
+		time.Sleep(time.Second / demoLines)
+	}
 	f.lines = f.lines[:0]
 }
 

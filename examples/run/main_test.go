@@ -73,10 +73,8 @@ func TestDemo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clitest.SetCredentials(t, "")
 		var out, errs buffer
-		begin := time.Now()
 		require.Equal(t, cli.Success, run(t.Context(), nil, cli.Env{Stdout: &out, Stderr: &errs}))
 		require.Empty(t, errs.String())
-		require.InDelta(t, 10, time.Since(begin).Seconds(), 2)
 
 		first, rest, _ := strings.Cut(out.String(), "\n")
 		require.Contains(t, first, "demo")
@@ -88,15 +86,15 @@ func TestDemo(t *testing.T) {
 				require.Equal(t, strings.Count(s.Log, "\n"), strings.Count(rest, " "+s.Name+strings.Repeat(" ", minLabel-len(s.Name))+" │ "), "lines of %s", s.Name)
 			}
 		}
-		require.Contains(t, rest, "Deploy             │ Uploading: 100 %\n")
+		require.Contains(t, rest, "Deploy             │ Uploading site.tar.gz: 100 %\n")
 		require.Regexp(t, `\n +0:0\d  Build +● IN_PROGRESS\n`, rest)
-		require.Regexp(t, `\n +0:0\d  Build +● SUCCESSFUL in 2s\n`, rest)
+		require.Regexp(t, `\n +0:0\d  Build +● SUCCESSFUL in 3s\n`, rest)
 		require.Contains(t, rest, `
 STEP               RESULT      DURATION
-Build              SUCCESSFUL  2s
+Build              SUCCESSFUL  3s
 Unit tests         SUCCESSFUL  4s
 Integration tests  SUCCESSFUL  3s
-Deploy             SUCCESSFUL  2s
+Deploy             SUCCESSFUL  3s
 
 SUCCESSFUL after 0:1`)
 	})
@@ -123,12 +121,14 @@ func TestDemoThatFails(t *testing.T) {
 		clitest.SetCredentials(t, "")
 		var out, errs buffer
 		require.Equal(t, cli.Failure, run(t.Context(), []string{"-demo-fail"}, cli.Env{Stdout: &out, Stderr: &errs}))
-		_, end, found := strings.Cut(out.String(), "\nUnit tests FAILED; its last lines:\n")
+		_, end, found := strings.Cut(out.String(), "\nUnit tests FAILED; its last lines before the teardown:\n│ + go test ./...\n")
 		require.True(t, found)
-		lines := strings.Split(end, "\n")
-		require.Equal(t, "│ ✗ unit/cart.TestTotal", lines[tailLines-3])
-		require.Equal(t, "│ 1600 passed, 1 failed", lines[tailLines-1])
-		require.Regexp(t, `^FAILED after 0:\d\d: https://bitbucket.org/acme/site/pipelines/results/1$`, lines[tailLines+1])
+		require.Regexp(t, `│ ✗ unit/cart.TestTotal
+│     cart_test.go:42: Total\(\) = 41.99, want 42.00
+│ 9 passed, 1 failed
+
+FAILED after 0:\d\d: https://bitbucket.org/acme/site/pipelines/results/1
+$`, end)
 		require.Contains(t, out.String(), "\nDeploy             NOT_RUN     -\n")
 	})
 }
@@ -142,7 +142,7 @@ func TestDemoOnATerminal(t *testing.T) {
 		require.Contains(t, tty.String(), "\x1b[32m✓\x1b[0m unit/", "the log's own colours")
 		shown := strings.Join(tty.shows(t), "\n")
 		require.NotContains(t, shown, "steps done", "progress leaves nothing behind")
-		require.Equal(t, 1600, strings.Count(shown, "Unit tests         │ ✓ unit/"))
+		require.Equal(t, 9, strings.Count(shown, "Unit tests         │ ✓ unit/"))
 		require.True(t, strings.HasSuffix(shown, "/results/1\n"), "the cursor is on a line of its own")
 	})
 }

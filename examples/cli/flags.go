@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,11 +31,12 @@ func Repo(flagName, value string, demo bool, own pipelines.Repo) (pipelines.Repo
 	return repo, nil
 }
 
-// CheckGiven rejects arguments that aren't flags, and flags with an empty value, which often comes from an unset shell variable.
-func CheckGiven(flags *flag.FlagSet) error {
+// CheckGiven rejects arguments that aren't flags, and flags with an empty value, which often comes from an unset shell variable. Some
+// flags may be empty.
+func CheckGiven(flags *flag.FlagSet, mayBeEmpty ...string) error {
 	var err error
 	flags.Visit(func(f *flag.Flag) {
-		if strings.TrimSpace(f.Value.String()) == "" {
+		if strings.TrimSpace(f.Value.String()) == "" && !slices.Contains(mayBeEmpty, f.Name) {
 			err = fmt.Errorf("--%s is empty", f.Name)
 		}
 	})

@@ -219,7 +219,8 @@ func (f *follower) progress() []string {
 			running = append(running, s.label)
 		}
 	}
-	long, short := fmt.Sprintf("%d of %d steps done", done, len(f.steps)), fmt.Sprintf("%d/%d", done, len(f.steps))
+	steps := cli.Count(len(f.steps), "step", "steps")
+	long, short := fmt.Sprintf("%d of %s done", done, steps), fmt.Sprintf("%d/%d", done, len(f.steps))
 	switch {
 	case f.pipeline.State.Paused():
 		return []string{long + ", waiting for a person", short + ", waiting for a person"}

@@ -45,8 +45,14 @@ type fields struct {
 	weekDays                               []string // for cronexpr
 }
 
+// maxPattern bounds the length of a pattern. One with every value of every field has about a thousand characters.
+const maxPattern = 2000
+
 // parseCron parses a pattern.
 func parseCron(pattern string) (*cron, error) {
+	if len(pattern) > maxPattern {
+		return nil, errors.New("it has more than 2,000 characters")
+	}
 	texts := strings.Fields(strings.ToUpper(pattern))
 	if len(texts) != 7 {
 		return nil, fmt.Errorf("%d fields instead of 7", len(texts))
@@ -127,14 +133,18 @@ func (c *cron) nextMonthDay(after time.Time) (first time.Time) {
 	return first
 }
 
-// parseList adds to a list what stands between the commas of a field.
-func parseList[T any](list *[]T, f field, text string, parse func(part string) ([]T, error)) error {
+// parseList adds to a list what stands between the commas of a field, each value once.
+func parseList[T comparable](list *[]T, f field, text string, parse func(part string) ([]T, error)) error {
 	for part := range strings.SplitSeq(text, ",") {
 		some, err := parse(part)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
-		*list = append(*list, some...)
+		for _, value := range some {
+			if !slices.Contains(*list, value) {
+				*list = append(*list, value)
+			}
+		}
 	}
 	return nil
 }

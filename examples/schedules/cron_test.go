@@ -86,6 +86,19 @@ func TestTheNextTimesOfAPattern(t *testing.T) {
 	}
 }
 
+func TestALongPatternTakesBoundedTime(t *testing.T) {
+	begin := time.Now()
+	many := strings.Repeat("*/1,", 400) + "*"
+	c, err := parseCron("0 0 " + many + " ? * * *")
+	require.NoError(t, err)
+	at, ok := c.next(time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC))
+	require.True(t, ok)
+	require.Equal(t, 12, at.Hour())
+	_, err = parseCron(strings.Repeat("*/1,", 1e6) + "* " + many + " * ? * * *")
+	require.ErrorContains(t, err, "2,000 characters")
+	require.Less(t, time.Since(begin), 10*time.Second)
+}
+
 func TestAnInvalidPatternIsRejected(t *testing.T) {
 	for _, pattern := range []string{
 		"", "0 12 * * *", "60 0 0 * * ? *", "0 0 24 * * ? *", "0 0 0 32 * ? *", "0 0 0 ? * 8 *", "0 0 0 1 13 ? *", "0 0 0 ? * FOO *",

@@ -87,7 +87,7 @@ func TestEncodedSecretsAreMaskedInLongLines(t *testing.T) {
 	const secret = "hunter2!Wonder"
 	hidden := secretsOf(secret)
 	for _, spelling := range []string{base64.StdEncoding.EncodeToString([]byte(secret)), "hunter2%21Wonder", `hunter2\u0021Wonder`} {
-		for before := maxLine - len(spelling) - 1; before <= maxLine+1; before++ {
+		for before := maxLine - len(spelling) - 1; before <= maxLine+1; before += 3 {
 			all := strings.Join(masked(hidden, false, strings.Repeat("z", before), spelling+"y\n"), "")
 			require.Equal(t, strings.Repeat("z", before)+mask, strings.TrimRight(all, "I=y"), "%d before", before)
 		}

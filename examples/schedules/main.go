@@ -253,19 +253,20 @@ func (j *job) times(s *pipelines.Schedule, now time.Time) (time.Time, []string) 
 // words describes how far off a time is.
 func words(at, now time.Time) string {
 	d := at.Sub(now).Round(time.Minute)
+	minutes, hours, days := int(d/time.Minute)%60, int(d/time.Hour)%24, int(d/(24*time.Hour))
 	switch {
 	case d < time.Minute:
 		return "within a minute"
 	case d < time.Hour:
-		return "in " + cli.Count(int(d.Minutes()), "minute", "minutes")
-	case d < 24*time.Hour:
-		text := "in " + cli.Count(int(d.Hours()), "hour", "hours")
-		if rest := int(d.Minutes()) % 60; rest > 0 {
-			text += " " + cli.Count(rest, "minute", "minutes")
-		}
-		return text
+		return "in " + cli.Count(minutes, "minute", "minutes")
+	case days == 0 && minutes == 0:
+		return "in " + cli.Count(hours, "hour", "hours")
+	case days == 0:
+		return "in " + cli.Count(hours, "hour", "hours") + " " + cli.Count(minutes, "minute", "minutes")
+	case days < 7 && hours > 0:
+		return "in " + cli.Count(days, "day", "days") + " " + cli.Count(hours, "hour", "hours")
 	}
-	return "in " + cli.Count(int(d.Hours()/24), "day", "days")
+	return "in " + cli.Count(days, "day", "days")
 }
 
 func count(n int) string { return cli.Count(n, "schedule", "schedules") }

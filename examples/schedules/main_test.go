@@ -76,6 +76,17 @@ func TestItShowsSeveralTimesOfSomeSchedules(t *testing.T) {
 	})
 }
 
+func TestHowFarOffATimeIs(t *testing.T) {
+	const day = 24 * time.Hour
+	now := time.Now()
+	for want, d := range map[string]time.Duration{
+		"within a minute": 29 * time.Second, "in 1 minute": time.Minute, "in 1 hour": time.Hour - time.Second, "in 2 hours 1 minute": 121 * time.Minute,
+		"in 1 day": day, "in 1 day 23 hours": 2*day - time.Hour, "in 2 days": 2*day + 59*time.Minute, "in 7 days": 7*day + 5*time.Hour, "in 1,200 days": 1200 * day,
+	} {
+		require.Equal(t, want, words(now.Add(d), now))
+	}
+}
+
 func TestLocalTimesNameTheirOffsetBeforeAndAfterAChangeOfTheClocks(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, site, _ *pipelinestest.Repository) {
 		site.AddSchedule(pipelines.Schedule{UUID: "{spring}", CronPattern: "0 30 0,1 26 3 ? 2000", Enabled: true})

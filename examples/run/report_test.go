@@ -20,6 +20,7 @@ const reports = "Searching for test report files in directories named [test-resu
 // lastLines runs a step that fails, with and without --quiet, and returns the lines of its log that are repeated at the end, and their heading.
 func lastLines(t *testing.T, log string, commands ...string) (heading string, lines []string) {
 	t.Helper()
+	var before []string
 	synctest.Test(t, func(t *testing.T) {
 		for _, args := range [][]string{nil, {"-quiet"}} {
 			s := newFixture(t, pipelinestest.Step{Name: "Test", Duration: time.Minute, Log: log, Commands: commands, Result: pipelines.ResultFailed})
@@ -35,9 +36,9 @@ func lastLines(t *testing.T, log string, commands ...string) (heading string, li
 				}
 			}
 			if heading != "" {
-				require.Equal(t, heading, all[0], "--quiet shows the same")
+				require.Equal(t, []any{heading, before}, []any{all[0], lines}, "--quiet shows the same")
 			}
-			heading = all[0]
+			heading, before = all[0], lines
 		}
 	})
 	return heading, lines
@@ -64,6 +65,12 @@ func TestTheLastLinesOfAFailedStepIncludeThoseBeforeItsAfterScript(t *testing.T)
 	_, lines = lastLines(t, "+ make test\n"+count(300)+"FAIL\n+ make clean\ncleaned\n", "make test")
 	require.Len(t, lines, tailLines)
 	require.Equal(t, []string{"line 284", "FAIL", "+ make clean", "cleaned"}, []string{lines[0], lines[17], lines[18], lines[19]})
+}
+
+func TestTheLastLinesOfAFailedStepKnowACommandThatTheAfterScriptRepeats(t *testing.T) {
+	_, lines := lastLines(t, "+ make build\nbuilt\n+ make test\nFAIL\n+ make build\n"+count(40)+reports, "make build", "make test", "make deploy")
+	require.Contains(t, lines, "FAIL")
+	require.Equal(t, "line 40", lines[len(lines)-1])
 }
 
 func TestTheLastLinesOfAFailedStepKeepTheEndOfWhatIsTraced(t *testing.T) {

@@ -21,14 +21,14 @@ const (
 // of these are shown.
 func (f *follower) tailOf(s *step) (tail []string, teardown bool) {
 	lines := s.tail
-	failed := 1 + lastIndex(lines, func(line string) bool { return f.echoes(line, s.SetupCommands, s.ScriptCommands) })
+	failed := f.failedCommand(lines, slices.Concat(s.SetupCommands, s.ScriptCommands))
 	index := func(is func(line string) bool) int {
 		if i := slices.IndexFunc(lines[failed:], is); i >= 0 {
 			return failed + i
 		}
 		return len(lines)
 	}
-	end := index(func(line string) bool { return isTeardown(line) || f.echoes(line, s.TeardownCommands) })
+	end := index(func(line string) bool { return isTeardown(line) || f.echoed(line, s.TeardownCommands) >= 0 })
 	output, hidden := withoutEmptyEnd(lines[:end]), end < len(lines)
 	if len(output) == 0 {
 		return last(lines, tailLines), false
@@ -58,13 +58,25 @@ func isTeardown(line string) bool {
 
 func isEcho(line string) bool { return strings.HasPrefix(ansi.Strip(line), "+ ") }
 
-// echoes reports whether a line is what the service writes before the output of one of the commands.
-func (f *follower) echoes(line string, lists ...[]pipelines.Command) bool {
+// failedCommand returns where the output of the last command begins that was run. Commands are run in order, so that an earlier one that comes
+// again is one of the after-script.
+func (f *follower) failedCommand(lines []string, commands []pipelines.Command) int {
+	output := 0
+	for i, line := range lines {
+		if n := f.echoed(line, commands); n >= 0 {
+			output, commands = i+1, commands[n+1:]
+		}
+	}
+	return output
+}
+
+// echoed returns the index of the command before whose output the service writes this line, or -1.
+func (f *follower) echoed(line string, commands []pipelines.Command) int {
 	if !isEcho(line) {
-		return false
+		return -1
 	}
 	line = f.text(line)
-	return slices.ContainsFunc(slices.Concat(lists...), func(c pipelines.Command) bool {
+	return slices.IndexFunc(commands, func(c pipelines.Command) bool {
 		first, _, _ := strings.Cut(strings.TrimSpace(c.Command), "\n")
 		return first != "" && line == f.text("+ "+first)
 	})
@@ -73,14 +85,9 @@ func (f *follower) echoes(line string, lists ...[]pipelines.Command) bool {
 func last(lines []string, n int) []string { return lines[max(0, len(lines)-n):] }
 
 func withoutEmptyEnd(lines []string) []string {
-	return lines[:1+lastIndex(lines, func(line string) bool { return strings.TrimSpace(ansi.Strip(line)) != "" })]
-}
-
-func lastIndex(lines []string, is func(string) bool) int {
-	for i, line := range slices.Backward(lines) {
-		if is(line) {
-			return i
-		}
+	end := len(lines)
+	for end > 0 && strings.TrimSpace(ansi.Strip(lines[end-1])) == "" {
+		end--
 	}
-	return -1
+	return lines[:end]
 }

@@ -182,7 +182,7 @@ func TestInvalidFlagsAreRejected(t *testing.T) {
 	for args, want := range map[string]string{
 		"fly":                               "no such command",
 		"start -repos - variable A b":       "-campaign has to be",
-		"start -campaign c variable A b":    "name the repositories with -workspace or -repos",
+		"start -campaign c variable A b":    "name the repositories with --workspace or --repos",
 		"start -campaign c -repos - dance":  "no such thing to do",
 		"start -campaign c -repos - report": "there are no repositories",
 		"start -campaign c -repos " + filepath.Join(t.TempDir(), "none") + " report": "none",

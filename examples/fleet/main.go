@@ -7,8 +7,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -56,21 +60,27 @@ type options struct {
 	concurrency            int
 	retryDelay             time.Duration
 	wait, demo             bool
+	logFile                string
+	wanted                 spec          // what the flags and the action say
 	poll                   time.Duration // interval at which progress is read
 	flags                  *flag.FlagSet
-	campaignGiven          bool
+	given                  map[string]bool // flags on the command line
 }
 
 // program is one command and its dependencies.
 type program struct {
 	options
-	env   cli.Env
-	store store
+	env       cli.Env
+	log       *slog.Logger // of the libraries
+	store     store
+	redisName string // for messages, without a password
+	inMemory  bool   // Redis is in this process
+	limiter   *sharedLimiter
 }
 
 var commands = map[string]func(p *program, ctx context.Context) (int, error){
 	"plan": (*program).plan, "start": (*program).start, "work": (*program).work, "status": (*program).status,
-	"results": (*program).printResults, "forget": (*program).forget, "run": (*program).runAll,
+	"results": (*program).results, "forget": (*program).forget, "run": (*program).runAll,
 }
 
 var campaignName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
@@ -84,40 +94,39 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 		fmt.Fprint(env.Stdout, usage)
 		return cli.Success
 	}
-	name := "fleet " + args[0]
 	command := commands[args[0]]
 	if command == nil {
-		fmt.Fprintf(env.Stderr, "fleet: no such command: %q\nThe flag -h explains the flags.\n", args[0])
-		return cli.Trouble
+		return env.Usage("fleet", unknownCommand(args[0]))
 	}
+	name := "fleet " + args[0]
 	p := &program{env: env}
 	p.define(args[0])
 	if status, ok := env.Parse(p.flags, args[1:]); !ok {
 		return status
 	}
-	p.flags.Visit(func(f *flag.Flag) {
-		p.campaignGiven = p.campaignGiven || f.Name == "campaign"
-	})
 	if err := p.check(args[0]); err != nil {
-		fmt.Fprintf(env.Stderr, "%s: %v\nThe flag -h explains the flags.\n", name, err)
-		return cli.Trouble
+		return env.Usage(name, err)
 	}
-	end, err := p.connectRedis(args[0])
-	if err != nil {
-		return env.Fail(ctx, name, err)
-	}
-	defer end()
-	status, err := command(p, ctx)
+	status, err := p.withRedis(ctx, args[0], command)
 	if err != nil {
 		return env.Fail(ctx, name, err)
 	}
 	return status
 }
 
+func unknownCommand(name string) error {
+	known := strings.Join(slices.Sorted(maps.Keys(commands)), ", ")
+	if strings.HasPrefix(name, "-") {
+		return fmt.Errorf("the command comes first, before flags such as %s; it is one of %s", cli.Clean(name), known)
+	}
+	return fmt.Errorf("no such command: %q; it is one of %s", name, known)
+}
+
 // define defines the flags of a command.
 func (o *options) define(command string) {
 	o.flags = flag.NewFlagSet("fleet "+command, flag.ContinueOnError)
 	o.flags.StringVar(&o.campaign, "campaign", "", "the campaign's `name`: small letters, digits, dots, hyphens and underscores")
+	o.flags.StringVar(&o.logFile, "log", "", "append what the libraries for Redis and the queue log to this `file`")
 	o.flags.StringVar(&o.redisURL, "redis", os.Getenv("FLEET_REDIS"), "`URL` of Redis, such as redis://:password@host:6379/0, rediss://... or unix:///socket (default $FLEET_REDIS, or else redis://127.0.0.1:6379/0)")
 	switch command {
 	case "plan", "start":
@@ -161,22 +170,67 @@ func (o *options) workFlags() {
 	o.flags.DurationVar(&o.retryDelay, "retry-delay", 10*time.Second, "`time` before a repository is tried again, doubled each time")
 }
 
+const (
+	maxConcurrency = 1000
+	maxRetryDelay  = 10 * time.Minute
+)
+
 func (o *options) check(command string) error {
+	o.given = map[string]bool{}
+	o.flags.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
+	takesAction := o.flags.Lookup("quota") != nil
+	if err := o.checkArguments(takesAction); err != nil {
+		return err
+	}
 	if command == "run" {
-		o.demo = o.demo || !cli.HasCredentials()
-		if !o.campaignGiven {
-			o.campaign = "run"
+		if err := o.checkRun(); err != nil {
+			return err
 		}
 	}
 	switch {
 	case !campaignName.MatchString(o.campaign):
-		return errors.New("-campaign has to be a name of small letters, digits, dots, hyphens and underscores")
-	case o.flags.Lookup("concurrency") != nil && (o.concurrency < 1 || o.retryDelay < 0):
-		return errors.New("-concurrency has to be at least 1, and -retry-delay no less than 0")
-	case o.flags.Lookup("quota") != nil:
+		return errors.New("--campaign has to be a name of small letters, digits, dots, hyphens and underscores")
+	case o.flags.Lookup("concurrency") != nil && (o.concurrency < 1 || o.concurrency > maxConcurrency):
+		return fmt.Errorf("--concurrency has to be between 1 and %d", maxConcurrency)
+	case o.retryDelay < 0 || o.retryDelay > maxRetryDelay:
+		return fmt.Errorf("--retry-delay has to be between 0s and %s", short(maxRetryDelay))
+	case takesAction:
 		return o.checkStart()
-	case o.flags.NArg() > 0:
-		return fmt.Errorf("what is %q?", o.flags.Arg(0))
+	}
+	return nil
+}
+
+// checkArguments finds flags that follow the action, which the flag package takes for a part of it.
+func (o *options) checkArguments(takesAction bool) error {
+	args := o.flags.Args()
+	for _, arg := range args {
+		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if strings.HasPrefix(arg, "-") && (o.flags.Lookup(name) != nil || name == "h" || name == "help") {
+			return fmt.Errorf("flags go before %q: --%s comes after it", args[0], name)
+		}
+	}
+	if !takesAction && len(args) > 0 {
+		return fmt.Errorf("what is %q? %s takes only flags", args[0], o.flags.Name())
+	}
+	return nil
+}
+
+// checkRun checks what is special about start, work and status in one.
+func (o *options) checkRun() error {
+	if !o.given["campaign"] {
+		o.campaign = "run"
+	}
+	if o.again && o.redisURL == "" {
+		return errors.New("--retry-failed needs --redis: a Redis in memory knows of no earlier failure")
+	}
+	for name, value := range map[string]string{"workspace": o.workspace, "repos": o.repos} {
+		if err := cli.CheckReal(name, value, o.demo); err != nil {
+			return err
+		}
+	}
+	o.demo = cli.IsDemo(o.demo)
+	if o.demo && !o.given["quota"] && !o.given["per"] {
+		o.quota.Requests, o.quota.Per = 60, time.Second // the real quota would take half an hour
 	}
 	return nil
 }
@@ -184,40 +238,67 @@ func (o *options) check(command string) error {
 func (o *options) checkStart() error {
 	switch {
 	case o.quota.Requests < 2:
-		return errors.New("-quota has to be at least 2")
+		return errors.New("--quota has to be at least 2")
 	case o.quota.Per < time.Second || o.quota.Share == "":
-		return errors.New("-per has to be at least a second, and -share a name")
+		return errors.New("--per has to be at least a second, and --share a name")
 	case o.attempts < 1:
-		return errors.New("-attempts has to be at least 1")
+		return errors.New("--attempts has to be at least 1")
 	case o.workspace != "" && o.repos != "" || !o.demo && o.workspace == "" && o.repos == "":
-		return errors.New("name the repositories with -workspace or -repos")
+		return errors.New("name the repositories with --workspace or --repos")
 	}
-	return nil
+	args := o.flags.Args()
+	if o.demo && len(args) == 0 {
+		args = []string{kindVariable, "GREETING", "hello"}
+	}
+	wanted, err := parseAction(args, o.valueEnv, o.secured)
+	o.wanted = spec{Action: wanted, Quota: o.quota, Attempts: o.attempts}
+	return errors.Join(err, o.refuseOwnSecrets(wanted))
 }
 
-// connectRedis returns the client of Redis. Without an address, run uses one in memory.
-func (p *program) connectRedis(command string) (end func(), err error) {
+// withRedis runs a command that needs Redis. Without an address, run uses one in memory.
+func (p *program) withRedis(ctx context.Context, name string, command func(*program, context.Context) (int, error)) (status int, err error) {
 	address := p.redisURL
-	stop := func() {}
 	switch {
 	case address != "":
-	case command == "run":
-		if address, stop, err = startMiniredis(); err != nil {
-			return nil, err
+	case name == "run":
+		memory, stop, err := startMiniredis()
+		if err != nil {
+			return 0, err
 		}
-		fmt.Fprintln(p.env.Stderr, "Redis is in this program's memory: what it knows ends with the program. -redis names a real one.")
+		defer stop()
+		address, p.inMemory = memory, true
+		fmt.Fprintln(p.env.Stderr, "Redis is in this program's memory: what it knows ends with the program. --redis names a real one.")
 	default:
 		address = "redis://127.0.0.1:6379/0"
 	}
 	o, err := redis.ParseURL(address)
 	if err != nil {
-		stop()
-		return nil, errors.New("-redis (or FLEET_REDIS) is no URL of Redis such as redis://host:6379/0") // err might contain a password
+		return 0, errors.New("--redis (or FLEET_REDIS) is no URL of Redis such as redis://host:6379/0") // err might contain a password
 	}
+	end, err := p.openLog()
+	if err != nil {
+		return 0, err
+	}
+	defer end()
 	rdb := redis.NewClient(o)
-	p.store = store{rdb: rdb, campaign: p.campaign}
-	return func() {
-		rdb.Close() //nolint:errcheck // nothing to do about it
-		stop()
-	}, nil
+	defer rdb.Close() //nolint:errcheck // nothing to do about it
+	p.store, p.redisName = store{rdb: rdb, campaign: p.campaign}, "Redis at "+o.Addr
+	if err := p.ping(ctx); err != nil {
+		return 0, err
+	}
+	return command(p, ctx)
+}
+
+// ping tells early, and in one place, that Redis can't be used.
+func (p *program) ping(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	err := p.store.rdb.Ping(limited).Err()
+	switch {
+	case err == nil:
+		return nil
+	case limited.Err() != nil && ctx.Err() == nil:
+		return fmt.Errorf("%s doesn't respond within %s", p.redisName, short(lookTimeout))
+	}
+	return fmt.Errorf("%s can't be used: %w", p.redisName, err)
 }

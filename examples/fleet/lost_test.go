@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+// client returns a client of the test's Redis.
+func client(t *testing.T) *redis.Client {
+	t.Helper()
+	o, err := redis.ParseURL(os.Getenv("FLEET_REDIS"))
+	require.NoError(t, err)
+	rdb := redis.NewClient(o)
+	t.Cleanup(func() { rdb.Close() })
+	return rdb
+}
+
+// command is a command that runs beside the test.
+type command struct {
+	mu        sync.Mutex
+	out, errs bytes.Buffer
+	ended     chan int
+	stop      context.CancelFunc
+}
+
+// begin starts a command. It is interrupted after half a minute, so that one that never ends has a wrong status.
+func begin(t *testing.T, args ...string) *command {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	c := &command{ended: make(chan int, 1), stop: stop}
+	t.Cleanup(stop)
+	go func() {
+		once := pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1})
+		c.ended <- run(ctx, args, cli.Env{Stdin: strings.NewReader(""), Stdout: c.writer(&c.out), Stderr: c.writer(&c.errs), Options: []pipelines.Option{once}})
+	}()
+	return c
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(text []byte) (int, error) { return w(text) }
+
+func (c *command) writer(into *bytes.Buffer) writer {
+	return func(text []byte) (int, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return into.Write(text)
+	}
+}
+
+// printed returns everything that was printed.
+func (c *command) printed() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out.String() + c.errs.String()
+}
+
+func (c *command) ends(t *testing.T, status int) string {
+	t.Helper()
+	require.Equal(t, status, <-c.ended, "%s", c.printed())
+	return c.printed()
+}
+
+// slowFlags allow one request; the next would be in an hour.
+var slowFlags = []string{"start", "-campaign", "c", "-repos", "-", "-quota", "2", "-per", "1h"}
+
+func awaitStatus(t *testing.T, want string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return strings.Contains(statusNow(t), want) }, 10*time.Second, 10*time.Millisecond)
+}
+
+func statusNow(t *testing.T) string {
+	t.Helper()
+	var out bytes.Buffer
+	run(t.Context(), []string{"status", "-campaign", "c"}, cli.Env{Stdout: &out, Stderr: &out})
+	return out.String()
+}
+
+func TestAWorkerAndAStatusThatWaitsEndWithStatus2IfRedisLosesItsData(t *testing.T) {
+	newService(t, 3)
+	rdb := client(t)
+	for name, lose := range map[string]func(){
+		"everything":       func() { rdb.FlushAll(t.Context()) },
+		"the repositories": func() { rdb.Del(t.Context(), keys(t, rdb, "tasks", "repositories")...) },
+		"the spec":         func() { rdb.Del(t.Context(), keys(t, rdb, "spec")...) },
+		"the results":      func() { rdb.Del(t.Context(), keys(t, rdb, "results")...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			rdb.FlushAll(t.Context())
+			fleet(t, cli.Success, "acme/r0\nacme/r1\nacme/r2\n", append(slices.Clone(slowFlags), "report")...)
+			worker := begin(t, "work", "-campaign", "c")
+			awaitStatus(t, "read        1")
+			waiter := begin(t, "status", "-wait", "-campaign", "c")
+			time.Sleep(300 * time.Millisecond) // the waiter has seen it
+			lose()
+			for _, c := range []*command{worker, waiter} {
+				out := c.ends(t, cli.Trouble)
+				require.Contains(t, out, "When last seen, 1 of 3 repositories were done")
+				require.Contains(t, out, "fleet start")
+				require.NotContains(t, out, "read   ", "no summary of what isn't there")
+			}
+		})
+	}
+}
+
+// keys returns the keys of the campaign's own parts.
+func keys(t *testing.T, rdb *redis.Client, parts ...string) []string {
+	t.Helper()
+	all, err := rdb.Keys(t.Context(), "fleet:*").Result()
+	require.NoError(t, err)
+	all = slices.DeleteFunc(all, func(key string) bool {
+		return !slices.ContainsFunc(parts, func(part string) bool { return strings.HasSuffix(key, ":"+part) })
+	})
+	require.Len(t, all, 1)
+	return all
+}
+
+// TestNoLossOfASingleKeyIsTakenForTheEnd evicts one key after the other from a campaign with one repository done, one to be tried again and
+// two waiting. Each time, a worker either does everything or says that something is missing, and start mends it.
+func TestNoLossOfASingleKeyIsTakenForTheEnd(t *testing.T) {
+	srv, repos := newService(t, 4)
+	rdb := client(t)
+	noticed := 0
+	for i := 0; ; i++ {
+		start := startArgs("variable", "K", fmt.Sprint("v", i))
+		all := halfDone(t, srv, rdb, start)
+		if i == len(all) {
+			break
+		}
+		require.NoError(t, rdb.Del(t.Context(), all[i]).Err())
+		worker := begin(t, "work", "-campaign", "c", "-retry-delay", "10ms")
+		if <-worker.ended != cli.Success {
+			noticed++
+			require.Contains(t, worker.printed(), "fleet start", all[i])
+			require.Contains(t, fleet(t, cli.Trouble, "", "status", "-wait", "-campaign", "c"), "fleet start", all[i])
+			fleet(t, cli.Success, fourRepos, start...)
+			work(t)
+		}
+		require.Contains(t, fleet(t, cli.Success, "", "status", "-campaign", "c"), "in 4 repositories", all[i])
+		for _, repo := range repos {
+			require.Equal(t, fmt.Sprint("v", i), repo.Variables()[0].Value, all[i])
+		}
+		fleet(t, cli.Success, "", "forget", "-campaign", "c")
+		require.Empty(t, campaignKeys(t, rdb), all[i])
+	}
+	require.GreaterOrEqual(t, noticed, 5)
+}
+
+const fourRepos = "acme/r0\nacme/r1\nacme/r2\nacme/r3\n"
+
+// halfDone makes the campaign and returns its keys.
+func halfDone(t *testing.T, srv *pipelinestest.Server, rdb *redis.Client, start []string) []string {
+	t.Helper()
+	rdb.FlushAll(t.Context())
+	fleet(t, cli.Success, "acme/r0\nacme/r1\n", start...)
+	srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/r1/pipelines_config/variables", Status: http.StatusInternalServerError})
+	worker := begin(t, "work", "-campaign", "c", "-retry-delay", "1s")
+	require.Eventually(t, func() bool {
+		waiting, _ := rdb.ZCard(t.Context(), "asynq:{fleet-c}:retry").Result()
+		return waiting == 1 && strings.Contains(statusNow(t), "left        1")
+	}, 10*time.Second, 10*time.Millisecond)
+	worker.stop()
+	worker.ends(t, cli.Interrupted)
+	srv.ClearFaults()
+	fleet(t, cli.Success, fourRepos, start...)
+	return campaignKeys(t, rdb)
+}
+
+// campaignKeys returns all keys of the campaign and its queue.
+func campaignKeys(t *testing.T, rdb *redis.Client) []string {
+	t.Helper()
+	all, err := rdb.Keys(t.Context(), "*c}:*").Result()
+	require.NoError(t, err)
+	slices.Sort(all)
+	return all
+}

@@ -13,8 +13,9 @@ const (
 	lookTimeout  = 10 * time.Second // of one look at the campaign
 )
 
-// follow prints the progress of the campaign until it ends. It fails if the campaign vanishes from Redis, or another takes its place.
-func (p *program) follow(ctx context.Context, last snapshot) error {
+// follow prints the progress of the campaign until it ends, and passes on its spec, which start may change. It fails if the campaign
+// vanishes from Redis, or another takes its place.
+func (p *program) follow(ctx context.Context, last snapshot, rules func(spec)) error {
 	progress := p.env.NewProgress("repositories", last.total)
 	progress.Resume(last.done)
 	defer progress.End()
@@ -43,9 +44,7 @@ func (p *program) follow(ctx context.Context, last snapshot) error {
 		if err := p.stillThere(now, last, agreed.Action); err != nil {
 			return err
 		}
-		if p.limiter != nil {
-			p.limiter.change(now.spec.Quota)
-		}
+		rules(*now.spec)
 		progress.Add(now.done - last.done)
 		last = now
 	}

@@ -48,7 +48,7 @@ func (q quota) duration(requests int) time.Duration {
 func (q quota) String() string { return fmt.Sprintf("%d requests in %s", q.Requests, short(q.Per)) }
 
 // quotaReread is after what time a wait notices that the quota has changed.
-const quotaReread = 5 * time.Second
+const quotaReread = time.Second
 
 func (l *sharedLimiter) Wait(ctx context.Context) error {
 	select {

@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -130,62 +130,81 @@ func keys(t *testing.T, rdb *redis.Client, parts ...string) []string {
 	return all
 }
 
-// TestNoLossOfASingleKeyIsTakenForTheEnd evicts one key after the other from a campaign with one repository done, one to be tried again and
-// two waiting. Each time, a worker either does everything or says that something is missing, and start mends it.
+// TestNoLossOfASingleKeyIsTakenForTheEnd evicts a key from a campaign with one repository done, one to be tried again and two waiting. Then
+// a worker either does everything or says that something is missing, and start mends it.
 func TestNoLossOfASingleKeyIsTakenForTheEnd(t *testing.T) {
 	srv, repos := newService(t, 4)
 	rdb := client(t)
-	noticed := 0
-	for i := 0; ; i++ {
-		start := startArgs("variable", "K", fmt.Sprint("v", i))
-		all := halfDone(t, srv, rdb, start)
-		if i == len(all) {
-			break
-		}
-		require.NoError(t, rdb.Del(t.Context(), all[i]).Err())
-		worker := begin(t, "work", "-campaign", "c", "-retry-delay", "10ms")
-		if <-worker.ended != cli.Success {
-			noticed++
-			require.Contains(t, worker.printed(), "fleet start", all[i])
-			require.Contains(t, fleet(t, cli.Trouble, "", "status", "-wait", "-campaign", "c"), "fleet start", all[i])
-			fleet(t, cli.Success, fourRepos, start...)
-			work(t)
-		}
-		require.Contains(t, fleet(t, cli.Success, "", "status", "-campaign", "c"), "in 4 repositories", all[i])
-		for _, repo := range repos {
-			require.Equal(t, fmt.Sprint("v", i), repo.Variables()[0].Value, all[i])
-		}
-		fleet(t, cli.Success, "", "forget", "-campaign", "c")
-		require.Empty(t, campaignKeys(t, rdb), all[i])
+	for name, c := range map[string]struct {
+		evicted string
+		noticed bool
+	}{
+		"the spec":                 {"fleet:{fleet-NAME}:spec", true},
+		"the repositories":         {"fleet:{fleet-NAME}:tasks", true},
+		"the results":              {"fleet:{fleet-NAME}:results", true},
+		"the waiting list":         {"asynq:{fleet-NAME}:pending", true},
+		"the list of retries":      {"asynq:{fleet-NAME}:retry", true},
+		"a task that waits":        {"asynq:{fleet-NAME}:t:WAITS", true},
+		"a task to be tried again": {"asynq:{fleet-NAME}:t:RETRY", true},
+		"the list of queues":       {"asynq:queues", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			campaign := strings.ToLower(strings.ReplaceAll(name, " ", "-"))
+			key := strings.ToUpper(strings.ReplaceAll(name, " ", "_"))
+			start := []string{"start", "-campaign", campaign, "-repos", "-", "-quota", "1000", "-per", "1s", "variable", key, "v"}
+			evicted := halfDone(t, srv, rdb, campaign, start, c.evicted)
+			require.EqualValues(t, 1, rdb.Del(t.Context(), evicted).Val(), evicted)
+			worker := begin(t, "work", "-campaign", campaign, "-retry-delay", "10ms")
+			if c.noticed {
+				require.Contains(t, worker.ends(t, cli.Trouble), "fleet start")
+				require.Contains(t, fleet(t, cli.Trouble, "", "status", "-wait", "-campaign", campaign), "fleet start")
+				fleet(t, cli.Success, fourRepos, start...)
+				worker = begin(t, "work", "-campaign", campaign)
+			}
+			worker.ends(t, cli.Success)
+			require.Contains(t, fleet(t, cli.Success, "", "status", "-campaign", campaign), "in 4 repositories")
+			for _, repo := range repos {
+				require.True(t, slices.ContainsFunc(repo.Variables(), func(v pipelines.Variable) bool { return v.Key == key }))
+			}
+			fleet(t, cli.Success, "", "forget", "-campaign", campaign)
+			require.Empty(t, rdb.Keys(t.Context(), "*-"+campaign+"}*").Val())
+		})
 	}
-	require.GreaterOrEqual(t, noticed, 5)
 }
 
 const fourRepos = "acme/r0\nacme/r1\nacme/r2\nacme/r3\n"
 
-// halfDone makes the campaign and returns its keys.
-func halfDone(t *testing.T, srv *pipelinestest.Server, rdb *redis.Client, start []string) []string {
+// halfDone makes the campaign, and returns the key with the IDs of its tasks in it.
+func halfDone(t *testing.T, srv *pipelinestest.Server, rdb *redis.Client, campaign string, start []string, key string) string {
 	t.Helper()
-	rdb.FlushAll(t.Context())
+	s := store{rdb: rdb, campaign: campaign}
 	fleet(t, cli.Success, "acme/r0\nacme/r1\n", start...)
-	srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/r1/pipelines_config/variables", Status: http.StatusInternalServerError})
-	worker := begin(t, "work", "-campaign", "c", "-retry-delay", "1s")
+	wanted := start[len(start)-2]
+	srv.Inject(pipelinestest.Fault{
+		Method: http.MethodPost, Path: "/repositories/acme/r1/pipelines_config/variables", Status: http.StatusInternalServerError, Times: 1,
+		Match: func(r *http.Request) bool { return strings.Contains(body(t, r), wanted) },
+	})
+	worker := begin(t, "work", "-campaign", campaign, "-retry-delay", "10m")
+	retries := s.engineKey("retry")
 	require.Eventually(t, func() bool {
-		waiting, _ := rdb.ZCard(t.Context(), "asynq:{fleet-c}:retry").Result()
-		return waiting == 1 && strings.Contains(statusNow(t), "left        1")
+		seen, err := s.look(t.Context(), false)
+		return err == nil && seen.done == 1 && rdb.ZCard(t.Context(), retries).Val() == 1
 	}, 10*time.Second, 10*time.Millisecond)
 	worker.stop()
 	worker.ends(t, cli.Interrupted)
-	srv.ClearFaults()
 	fleet(t, cli.Success, fourRepos, start...)
-	return campaignKeys(t, rdb)
+	all, err := s.repositories(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, rdb.ZAdd(t.Context(), retries, redis.Z{Member: all[1].task}).Err()) // the time for it has come
+	return strings.NewReplacer("NAME", campaign, "WAITS", all[2].task, "RETRY", all[1].task).Replace(key)
 }
 
-// campaignKeys returns all keys of the campaign and its queue.
-func campaignKeys(t *testing.T, rdb *redis.Client) []string {
+// body reads the body of a request, and leaves it there.
+func body(t *testing.T, r *http.Request) string {
 	t.Helper()
-	all, err := rdb.Keys(t.Context(), "*c}:*").Result()
+	text, err := io.ReadAll(r.Body)
 	require.NoError(t, err)
-	slices.Sort(all)
-	return all
+	r.Body = io.NopCloser(bytes.NewReader(text))
+	return string(text)
 }

@@ -17,7 +17,7 @@ func (p *program) status(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	if p.wait {
-		if err := p.follow(ctx, seen); err != nil {
+		if err := p.follow(ctx, seen, func(spec) {}); err != nil {
 			return 0, err
 		}
 	}

@@ -181,19 +181,19 @@ func (s store) fits(there snapshot, wanted spec) error {
 	return nil
 }
 
-// claim reads what a worker has to know before it processes a task: the spec, and whether the task still counts.
-func (s store) claim(ctx context.Context, repo, id string) (agreed *spec, valid bool, err error) {
+// claim reads what a worker has to know before it processes a task: the campaign's action, and whether the task still counts.
+func (s store) claim(ctx context.Context, repo, id string) (agreed action, valid bool, err error) {
 	pipe := s.rdb.TxPipeline()
 	text, current, done := pipe.Get(ctx, s.key("spec")), pipe.HGet(ctx, s.key("tasks"), repo), pipe.HExists(ctx, s.key("results"), repo)
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return nil, false, err
+		return action{}, false, err
 	}
 	if errors.Is(text.Err(), redis.Nil) {
-		return nil, false, errNoCampaign
+		return action{}, false, errNoCampaign
 	}
-	agreed = new(spec)
-	err = json.Unmarshal([]byte(text.Val()), agreed)
-	return agreed, current.Val() == id && !done.Val(), err
+	var found spec
+	err = json.Unmarshal([]byte(text.Val()), &found)
+	return found.Action, current.Val() == id && !done.Val(), err
 }
 
 var recordScript = redis.NewScript(`

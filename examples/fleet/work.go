@@ -40,6 +40,7 @@ func (p *program) workWith(ctx context.Context, client *pipelines.Client, seen s
 	defer stop(nil)
 	host, _ := os.Hostname()
 	w := &worker{store: p.store, client: client, agreed: seen.spec.Action, action: resolved, name: fmt.Sprintf("%s:%d", host, os.Getpid()), stop: stop}
+	w.rules.Store(seen.spec)
 	tasks, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	server := asynq.NewServerFromRedisClient(p.store.rdb, asynq.Config{
@@ -51,7 +52,10 @@ func (p *program) workWith(ctx context.Context, client *pipelines.Client, seen s
 	if err := server.Start(w); err != nil {
 		return err
 	}
-	err = p.follow(ctx, seen)
+	err = p.follow(ctx, seen, func(s spec) {
+		w.rules.Store(&s)
+		p.limiter.change(s.Quota)
+	})
 	if err != nil && ctx.Err() == nil { // there is nothing to finish: the campaign or Redis is gone
 		giveUp()
 	}
@@ -96,6 +100,7 @@ type worker struct {
 	name   string
 	stop   context.CancelCauseFunc // stops the worker
 	done   atomic.Int64
+	rules  atomic.Pointer[spec] // as they are now
 }
 
 // ProcessTask implements [asynq.Handler].
@@ -106,7 +111,7 @@ func (w *worker) ProcessTask(ctx context.Context, task *asynq.Task) error {
 	switch {
 	case err != nil:
 		return err
-	case agreed.Action != w.agreed: // the campaign was forgotten and started anew
+	case agreed != w.agreed: // the campaign was forgotten and started anew
 		return errNameTaken
 	case !valid: // replaced, or done by a worker that died before it finished the task
 		return nil
@@ -126,7 +131,7 @@ func (w *worker) ProcessTask(ctx context.Context, task *asynq.Task) error {
 	case errors.Is(err, pipelines.ErrUnauthorized):
 		w.stop(err)
 		return err
-	case ctx.Err() != nil || mayPass(ctx, err, agreed.Attempts):
+	case ctx.Err() != nil || mayPass(ctx, err, w.rules.Load().Attempts):
 		return err
 	default:
 		r.State, r.Reason = stateFailed, cli.Message(err)

@@ -30,50 +30,47 @@ func client(t *testing.T) *redis.Client {
 	return rdb
 }
 
+// output is what a command prints. It can be read meanwhile.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(text []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(text)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
 // command is a command that runs beside the test.
 type command struct {
-	mu        sync.Mutex
-	out, errs bytes.Buffer
-	ended     chan int
-	stop      context.CancelFunc
+	printed output
+	ended   chan int
+	stop    context.CancelFunc
 }
 
 // begin starts a command. It is interrupted after half a minute, so that one that never ends has a wrong status.
-func begin(t *testing.T, args ...string) *command {
+func begin(t *testing.T, stdin string, args ...string) *command {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
-	c := &command{ended: make(chan int, 1), stop: stop}
 	t.Cleanup(stop)
-	go func() {
-		once := pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1})
-		c.ended <- run(ctx, args, cli.Env{Stdin: strings.NewReader(""), Stdout: c.writer(&c.out), Stderr: c.writer(&c.errs), Options: []pipelines.Option{once}})
-	}()
+	c := &command{ended: make(chan int, 1), stop: stop}
+	once := pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1})
+	env := cli.Env{Stdin: strings.NewReader(stdin), Stdout: &c.printed, Stderr: &c.printed, Options: []pipelines.Option{once}}
+	go func() { c.ended <- run(ctx, args, env) }()
 	return c
-}
-
-type writer func([]byte) (int, error)
-
-func (w writer) Write(text []byte) (int, error) { return w(text) }
-
-func (c *command) writer(into *bytes.Buffer) writer {
-	return func(text []byte) (int, error) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return into.Write(text)
-	}
-}
-
-// printed returns everything that was printed.
-func (c *command) printed() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.out.String() + c.errs.String()
 }
 
 func (c *command) ends(t *testing.T, status int) string {
 	t.Helper()
-	require.Equal(t, status, <-c.ended, "%s", c.printed())
-	return c.printed()
+	require.Equal(t, status, <-c.ended, "%s", &c.printed)
+	return c.printed.String()
 }
 
 // slowFlags allow one request; the next would be in an hour.
@@ -103,9 +100,9 @@ func TestAWorkerAndAStatusThatWaitsEndWithStatus2IfRedisLosesItsData(t *testing.
 		t.Run(name, func(t *testing.T) {
 			rdb.FlushAll(t.Context())
 			fleet(t, cli.Success, "acme/r0\nacme/r1\nacme/r2\n", append(slices.Clone(slowFlags), "report")...)
-			worker := begin(t, "work", "-campaign", "c")
+			worker := begin(t, "", "work", "-campaign", "c")
 			awaitStatus(t, "read        1")
-			waiter := begin(t, "status", "-wait", "-campaign", "c")
+			waiter := begin(t, "", "status", "-wait", "-campaign", "c")
 			time.Sleep(300 * time.Millisecond) // the waiter has seen it
 			lose()
 			for _, c := range []*command{worker, waiter} {
@@ -155,12 +152,12 @@ func TestNoLossOfASingleKeyIsTakenForTheEnd(t *testing.T) {
 			start := []string{"start", "-campaign", campaign, "-repos", "-", "-quota", "1000", "-per", "1s", "variable", key, "v"}
 			evicted := halfDone(t, srv, rdb, campaign, start, c.evicted)
 			require.EqualValues(t, 1, rdb.Del(t.Context(), evicted).Val(), evicted)
-			worker := begin(t, "work", "-campaign", campaign, "-retry-delay", "10ms")
+			worker := begin(t, "", "work", "-campaign", campaign, "-retry-delay", "10ms")
 			if c.noticed {
 				require.Contains(t, worker.ends(t, cli.Trouble), "fleet start")
 				require.Contains(t, fleet(t, cli.Trouble, "", "status", "-wait", "-campaign", campaign), "fleet start")
 				fleet(t, cli.Success, fourRepos, start...)
-				worker = begin(t, "work", "-campaign", campaign)
+				worker = begin(t, "", "work", "-campaign", campaign)
 			}
 			worker.ends(t, cli.Success)
 			require.Contains(t, fleet(t, cli.Success, "", "status", "-campaign", campaign), "in 4 repositories")
@@ -185,7 +182,7 @@ func halfDone(t *testing.T, srv *pipelinestest.Server, rdb *redis.Client, campai
 		Method: http.MethodPost, Path: "/repositories/acme/r1/pipelines_config/variables", Status: http.StatusInternalServerError, Times: 1,
 		Match: func(r *http.Request) bool { return strings.Contains(body(t, r), wanted) },
 	})
-	worker := begin(t, "work", "-campaign", campaign, "-retry-delay", "10m")
+	worker := begin(t, "", "work", "-campaign", campaign, "-retry-delay", "10m")
 	retries := s.engineKey("retry")
 	require.Eventually(t, func() bool {
 		seen, err := s.look(t.Context(), false)

@@ -71,19 +71,25 @@ func startServer(t *testing.T) (address string) {
 type process struct {
 	*exec.Cmd
 
-	token string       // identifies its requests
-	errs  bytes.Buffer // read after the end
+	token string // identifies its requests
+	errs  output
 	ended chan error
 }
 
 func startWorker(t *testing.T, token string) *process {
 	t.Helper()
+	env := append(os.Environ(), "FLEET_IS_THE_PROGRAM=1", "BITBUCKET_TOKEN="+token)
+	p := startProcess(t, env, "work", "-campaign", "rollout", "-concurrency", "4")
+	p.token = token
+	return p
+}
+
+func startProcess(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
 	binary, err := os.Executable()
 	require.NoError(t, err)
-	p := &process{token: token, ended: make(chan error, 1)}
-	p.Cmd = exec.Command(binary, "work", "-campaign", "rollout", "-concurrency", "4")
-	p.Env = append(os.Environ(), "FLEET_IS_THE_PROGRAM=1", "BITBUCKET_TOKEN="+token)
-	p.Stderr = &p.errs
+	p := &process{Cmd: exec.Command(binary, args...), ended: make(chan error, 1)}
+	p.Env, p.Stderr = env, &p.errs
 	require.NoError(t, p.Start())
 	go func() { p.ended <- p.Wait() }()
 	t.Cleanup(func() { p.Process.Kill() })

@@ -19,24 +19,17 @@ import (
 func TestOfTwoStartsWithOppositeActionsOneWins(t *testing.T) {
 	newService(t, 1)
 	for range 30 {
-		var together sync.WaitGroup
-		begin := func(word string) *command {
-			c := &command{ended: make(chan int, 1)}
-			together.Go(func() {
-				env := cli.Env{Stdin: strings.NewReader(fourRepos), Stdout: c.writer(&c.out), Stderr: c.writer(&c.errs)}
-				c.ended <- run(t.Context(), startArgs("pipelines", word), env)
-			})
-			return c
+		starts := map[string]*command{}
+		for _, word := range []string{"on", "off"} {
+			starts[word] = begin(t, fourRepos, startArgs("pipelines", word)...)
 		}
-		starts := map[string]*command{"on": begin("on"), "off": begin("off")}
-		together.Wait()
 		on, off := <-starts["on"].ended, <-starts["off"].ended
 		winner, loser := "on", "off"
 		if on != cli.Success {
 			winner, loser = loser, winner
 		}
 		require.ElementsMatch(t, []int{cli.Success, cli.Trouble}, []int{on, off})
-		require.Contains(t, starts[loser].printed(), "another campaign has this name: pipelines "+winner)
+		require.Contains(t, starts[loser].printed.String(), "another campaign has this name: pipelines "+winner)
 		require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "pipelines "+winner+" in 4 repositories")
 		fleet(t, cli.Success, "", "forget", "-campaign", "c")
 	}
@@ -75,14 +68,14 @@ func TestARetryOfATaskThatHasFailedButNotEndedIsNotLost(t *testing.T) {
 	})
 	srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/r0/pipelines_config", Status: http.StatusForbidden})
 	fleet(t, cli.Success, "acme/r0\n", startArgs("pipelines", "off")...)
-	worker := begin(t, "work", "-campaign", "c")
+	worker := begin(t, "", "work", "-campaign", "c")
 	<-reached
 	srv.ClearFaults()
 	require.Contains(t, fleet(t, cli.Success, "acme/r0\n", append(startArgs("-retry-failed"), "pipelines", "off")...), "1 were put into Redis")
 	close(release)
 	worker.stop()
 	<-worker.ended
-	begin(t, "work", "-campaign", "c").ends(t, cli.Success)
+	begin(t, "", "work", "-campaign", "c").ends(t, cli.Success)
 	require.Contains(t, fleet(t, cli.Success, "", "status", "-campaign", "c"), "changed     1\n")
 	require.False(t, repos[0].PipelinesEnabled())
 }
@@ -110,7 +103,7 @@ func TestAWorkerNeverTakesTheTasksOfAnotherActionForItsOwn(t *testing.T) {
 	_, repos := newService(t, 3)
 	three := "acme/r0\nacme/r1\nacme/r2\n"
 	fleet(t, cli.Success, three, append(slices.Clone(slowFlags), "pipelines", "off")...)
-	worker := begin(t, "work", "-campaign", "c")
+	worker := begin(t, "", "work", "-campaign", "c")
 	awaitStatus(t, "workers     1")
 	client(t).FlushAll(t.Context())
 	fleet(t, cli.Success, three, startArgs("schedules", "on")...)
@@ -131,7 +124,7 @@ func TestWorkersFollowAChangeOfTheQuotaAndTheAttempts(t *testing.T) {
 	srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/r2/pipelines", Status: http.StatusInternalServerError})
 	three := "acme/r0\nacme/r1\nacme/r2\n"
 	fleet(t, cli.Success, three, append(slices.Clone(slowFlags), "report")...)
-	worker := begin(t, "work", "-campaign", "c", "-retry-delay", "10m")
+	worker := begin(t, "", "work", "-campaign", "c", "-retry-delay", "10m")
 	awaitStatus(t, "left        2")
 	fleet(t, cli.Success, three, append(startArgs("-attempts", "1"), "report")...)
 	client(t).Del(t.Context(), "rate:fleet:default") // an hour has passed

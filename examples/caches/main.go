@@ -184,7 +184,7 @@ func show(env cli.Env, caches []*pipelines.Cache, now time.Time) {
 	for _, g := range groups(caches) {
 		rows = append(rows, []string{g.name, strconv.Itoa(g.versions), humanize.Bytes(g.bytes), age(g.newest, now), age(g.oldest, now)})
 	}
-	cli.PrintTable(env.Stdout, []string{"NAME", "VERSIONS", "SIZE", "NEWEST", "OLDEST"}, rows)
+	cli.PrintTable(env.Stdout, "There are no caches.", []string{"NAME", "VERSIONS", "SIZE", "NEWEST", "OLDEST"}, rows)
 	fmt.Fprintf(env.Stdout, "\n%s, %s\n", count(len(caches)), humanize.Bytes(sum(caches)))
 }
 
@@ -224,7 +224,7 @@ func remove(ctx context.Context, env cli.Env, service *pipelines.CachesService, 
 			}
 			err = nil
 		}
-		progress.End() // before the next line, which may be on the same terminal
+		progress.Hide() // before the next line, which may be on the same terminal
 		fmt.Fprintf(env.Stdout, "%s %s of %s, %s, %s\n", begin, cli.Clean(c.Name), humanize.Bytes(bytesOf(c)),
 			age(c.CreatedOn, time.Now()), cli.Clean(c.UUID))
 		done++

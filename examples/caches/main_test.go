@@ -39,10 +39,10 @@ func names(repo *pipelinestest.Repository) []string {
 func TestItShowsTheSizesByName(t *testing.T) {
 	s, _ := newStage(t)
 	require.Equal(t, cli.Success, s.Run("-repo acme/site"), s.Errs.String())
-	require.Equal(t, `NAME      VERSIONS  SIZE    NEWEST         OLDEST
-docker    1         9.0 kB  4 days ago     4 days ago
-node      2         5.0 kB  1 hour ago     5 days ago
-ma[2Jven  1         500 B   2 minutes ago  2 minutes ago
+	require.Equal(t, `NAME      VERSIONS    SIZE  NEWEST         OLDEST
+docker           1  9.0 kB  4 days ago     4 days ago
+node             2  5.0 kB  1 hour ago     5 days ago
+ma[2Jven         1   500 B  2 minutes ago  2 minutes ago
 
 4 caches, 15 kB
 `, s.Out.String())
@@ -118,8 +118,8 @@ func TestInvalidUsageIsRejected(t *testing.T) {
 		"-repo acme/site -delete":                 "never deletes all",
 		"-repo acme/site -dry-run":                "-dry-run goes with -delete",
 		"-repo acme/site -delete -name=":          "-name is empty",
-		"-repo acme/site -delete -older 3d -repo": "flag needs an argument",
-		"-repo acme/site node":                    "1 arguments too many",
+		"-repo acme/site -delete -older 3d -repo": "--repo needs a value",
+		"-repo acme/site node":                    "1 argument too many",
 		"-repo acme/site -larger huge":            "not a size",
 		"-repo acme/site -older week":             "neither a duration",
 		"":                                        "-repo is missing",

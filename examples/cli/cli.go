@@ -12,8 +12,6 @@ import (
 	"regexp"
 	"syscall"
 
-	"golang.org/x/term"
-
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
@@ -30,10 +28,12 @@ const (
 type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	Terminal       bool               // Stderr is a terminal
-	Size           func() (int, int)  // columns and rows of the terminal on Stdout; nil: no terminal
-	Colours        Colours            // of Stdout
-	Options        []pipelines.Option // of the client, after those of the program
+	Terminal       bool                // Stderr is a terminal
+	Columns        func() int          // of the terminal on Stderr; nil: 80
+	Size           func() (int, int)   // columns and rows of the terminal on Stdout; nil: no terminal
+	Colours        Colours             // of Stdout
+	Options        []pipelines.Option  // of the client, after those of the program
+	Parsing        func(*flag.FlagSet) // nil, or sees the flags before Parse parses them: for tests
 }
 
 // Interruptible returns a context that the first interrupt cancels. A second interrupt ends the process at once: signals have their default
@@ -52,17 +52,21 @@ func Interruptible() context.Context {
 
 // Main runs a program with a context that is [Interruptible], and exits with its status.
 func Main(run func(ctx context.Context, args []string, env Env) int) {
-	env := Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Terminal: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb"}
+	env := Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Columns: stderrTerminal()}
+	env.Terminal = env.Columns != nil
 	env.Size, env.Colours = StdoutTerminal()
 	os.Exit(run(Interruptible(), os.Args[1:], env))
 }
 
 // Parse parses the flags. If the program has to exit, because of -h or invalid flags, ok is false and status is the exit status.
 func (e Env) Parse(flags *flag.FlagSet, args []string) (status int, ok bool) {
+	if e.Parsing != nil {
+		e.Parsing(flags)
+	}
 	flags.SetOutput(io.Discard)
 	usage := flags.Usage
 	flags.Usage = func() {}
-	err := flags.Parse(args)
+	err := parse(flags, args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		flags.SetOutput(e.Stdout)
@@ -72,10 +76,15 @@ func (e Env) Parse(flags *flag.FlagSet, args []string) (status int, ok bool) {
 		usage()
 		return Success, false
 	case err != nil:
-		fmt.Fprintf(e.Stderr, "%s: %v\nThe flag -h explains the flags.\n", flags.Name(), err)
-		return Trouble, false
+		return e.Usage(flags.Name(), err), false
 	}
 	return Success, true
+}
+
+// Usage prints what is wrong with the command line. It returns the exit status.
+func (e Env) Usage(program string, err error) int {
+	fmt.Fprintf(e.Stderr, "%s: %v\n-h explains all flags.\n", program, err)
+	return Trouble
 }
 
 // HasCredentials reports whether the environment has credentials for [pipelines.WithEnv].

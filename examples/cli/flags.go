@@ -11,23 +11,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-const credentialsHelp = `
-Credentials come from the environment: BITBUCKET_TOKEN (an access token), or BITBUCKET_EMAIL and
-BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET (an OAuth consumer). Without
-any of them it is the demo that runs, on a fake service within the program.
-`
-
-// SetUsage sets the output of -h: what the program does, its flags, its credentials and their scopes, and the exit statuses.
-func SetUsage(flags *flag.FlagSet, intro, scopes, statuses string) {
-	flags.Usage = func() {
-		fmt.Fprintf(flags.Output(), "%s\nFlags:\n", strings.TrimPrefix(intro, "\n"))
-		flags.PrintDefaults()
-		fmt.Fprintf(flags.Output(), "%s%s\nExit status (\"go run\" turns all but 0 into 1):%s"+
-			"    2  wrong usage, or an error on the way\n  130  interrupted\n", credentialsHelp, scopes, statuses)
-	}
-}
-
-// Repo defines a flag for a repository. The demo has a default. Naming a repository without credentials and without -demo is an error, so
+// Repo defines a flag for a repository. The demo has a default. Naming a repository without credentials and without --demo is an error, so
 // that nobody mistakes the demo for the real thing.
 func Repo(flagName, value string, demo bool, own pipelines.Repo) (pipelines.Repo, error) {
 	if value == "" && IsDemo(demo) {
@@ -37,11 +21,11 @@ func Repo(flagName, value string, demo bool, own pipelines.Repo) (pipelines.Repo
 		return pipelines.Repo{}, err
 	}
 	if value == "" {
-		return pipelines.Repo{}, fmt.Errorf("-%s is missing: name the repository as WORKSPACE/SLUG", flagName)
+		return pipelines.Repo{}, fmt.Errorf("--%s is missing: name the repository as WORKSPACE/SLUG", flagName)
 	}
 	repo, err := pipelines.ParseRepo(value)
 	if err != nil {
-		return repo, fmt.Errorf("-%s: %s", flagName, Message(err))
+		return repo, fmt.Errorf("--%s: %s", flagName, Message(err))
 	}
 	return repo, nil
 }
@@ -51,31 +35,25 @@ func CheckGiven(flags *flag.FlagSet) error {
 	var err error
 	flags.Visit(func(f *flag.Flag) {
 		if strings.TrimSpace(f.Value.String()) == "" {
-			err = fmt.Errorf("-%s is empty", f.Name)
+			err = fmt.Errorf("--%s is empty", f.Name)
 		}
 	})
 	if n := flags.NArg(); n > 0 {
-		err = fmt.Errorf("%d arguments too many: all is said by flags", n)
+		err = fmt.Errorf("%s too many: all is said by flags", Count(n, "argument", "arguments"))
 	}
 	return err
 }
 
-// IsDemo reports whether [Env.Connect] connects to a fake service, given the flag -demo.
+// IsDemo reports whether [Env.Connect] connects to a fake service, given the flag --demo.
 func IsDemo(demo bool) bool { return demo || !HasCredentials() }
 
-// CheckReal rejects a flag that names something of the service if there are no credentials and no -demo.
+// CheckReal rejects a flag that names something of the service if there are no credentials and no --demo.
 func CheckReal(flagName, value string, demo bool) error {
 	if value != "" && !demo && !HasCredentials() {
-		return fmt.Errorf("-%s needs credentials, and there are none in the environment: set BITBUCKET_TOKEN, or another of those that -h names",
+		return fmt.Errorf("--%s needs credentials, and there are none in the environment: set BITBUCKET_TOKEN, or another of those that -h names",
 			flagName)
 	}
 	return nil
-}
-
-// Usage prints what is wrong with the command line. It returns the exit status.
-func (e Env) Usage(program string, err error) int {
-	fmt.Fprintf(e.Stderr, "%s: %v\nThe flag -h explains all flags.\n", program, err)
-	return Trouble
 }
 
 // Age is a flag: a duration such as "90m" and "36h", or a number of days such as "7d".

@@ -46,9 +46,9 @@ func TestARepositoryIsRequiredExceptInTheDemo(t *testing.T) {
 		"demo":                     {demo: true, token: true, want: own},
 		"a name in the demo":       {value: "acme/shop", demo: true, want: other},
 		"a name":                   {value: "acme/shop", token: true, want: other},
-		"no name":                  {token: true, err: "-repo is missing: name the repository as WORKSPACE/SLUG"},
-		"not a name":               {value: "acme", token: true, err: `-repo: repository "acme" is not of the form workspace/slug`},
-		"a name but no credential": {value: "acme/shop", err: "-repo needs credentials"},
+		"no name":                  {token: true, err: "--repo is missing: name the repository as WORKSPACE/SLUG"},
+		"not a name":               {value: "acme", token: true, err: `--repo: repository "acme" is not of the form workspace/slug`},
+		"a name but no credential": {value: "acme/shop", err: "--repo needs credentials"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, v := range []string{"TOKEN", "EMAIL", "API_TOKEN", "CLIENT_ID", "CLIENT_SECRET"} {

@@ -5,76 +5,106 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/cheggaaa/pb/v3"
+	"github.com/dustin/go-humanize"
 )
 
-// Progress reports the progress of long work: as a bar on a terminal, elsewhere as a line now and then.
+// Progress reports the progress of long work: as a bar on a terminal, elsewhere as a line now and then. It writes only within its methods.
 type Progress struct {
-	env   Env
-	what  string
-	total int
+	env  Env
+	what string
+	each time.Duration // between two reports
 
 	mu    sync.Mutex
-	done  int
-	early int // of done, before the start
-	start time.Time
+	bar   *pb.ProgressBar
 	last  time.Time
+	ended bool
 }
 
-// linesEach is the interval of lines without a terminal.
-const linesEach = 10 * time.Second
+const (
+	progressText = `{{string . "counts"}}{{if lt .Value .Total}}{{rtime . ", about %s left" "" ""}}{{end}}`
+	progressBar  = progressText + `  {{bar . "[" "#" "#" "." "]"}}`
+	leastBar     = 10 // columns
+)
 
 // NewProgress starts reporting work on total things, such as "repositories"; 0: the total is unknown.
 func (e Env) NewProgress(what string, total int) *Progress {
-	now := time.Now()
-	return &Progress{env: e, what: what, total: total, start: now, last: now}
+	p := &Progress{env: e, what: what, each: 10 * time.Second, bar: pb.New(total), last: time.Now()}
+	if e.Terminal {
+		p.each = 100 * time.Millisecond
+	}
+	p.bar.Set(pb.Static, true) // no goroutine
+	p.restart()
+	return p
+}
+
+// restart begins the estimate of the remaining time.
+func (p *Progress) restart() {
+	p.bar.Start()
+	p.line(progressText, 0)
 }
 
 // Resume counts n as done earlier, so that they don't affect the estimate.
 func (p *Progress) Resume(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.done += n
-	p.early += n
+	p.bar.Add(n)
+	p.restart()
 }
 
 // Add counts n more as done.
 func (p *Progress) Add(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.done += n
+	p.bar.Add(n)
 	now := time.Now()
-	each := linesEach
-	if p.env.Terminal {
-		each = 100 * time.Millisecond
-	}
-	if now.Sub(p.last) < each {
+	if p.ended || now.Sub(p.last) < p.each {
 		return
 	}
 	p.last = now
-	if p.env.Terminal {
-		fmt.Fprintf(p.env.Stderr, "\r\x1b[K%s", p.line(now))
+	if !p.env.Terminal {
+		fmt.Fprintln(p.env.Stderr, p.line(progressText, 0))
 		return
 	}
-	fmt.Fprintln(p.env.Stderr, p.line(now))
+	columns := p.env.columns() - 1 // some terminals wrap after a character in the last one
+	line := p.line(progressText, 0)
+	if p.bar.Total() > 0 && Columns(line)+2+leastBar <= columns {
+		line = p.line(progressBar, columns)
+	}
+	fmt.Fprint(p.env.Stderr, "\r\x1b[K"+Fit(line, columns))
 }
 
-// End removes the bar.
-func (p *Progress) End() {
-	if p.env.Terminal {
+// line renders a template, on a number of columns if it has a bar.
+func (p *Progress) line(template string, columns int) string {
+	counts := humanize.Comma(p.bar.Current())
+	if total := p.bar.Total(); total > 0 {
+		counts += " of " + humanize.Comma(total)
+	}
+	return strings.TrimSpace(p.bar.Set("counts", counts+" "+p.what).SetTemplateString(template).SetWidth(max(1, columns)).String())
+}
+
+// Hide removes the bar before other output, which may be on the same terminal. The next [Progress.Add] may show it again.
+func (p *Progress) Hide() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.env.Terminal && !p.ended {
 		fmt.Fprint(p.env.Stderr, "\r\x1b[K")
 	}
 }
 
-func (p *Progress) line(now time.Time) string {
-	if p.total <= 0 {
-		return fmt.Sprintf("%d %s", p.done, p.what)
+// End removes the bar for good.
+func (p *Progress) End() {
+	p.Hide()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
+}
+
+// columns is the width of the terminal on Stderr.
+func (e Env) columns() int {
+	if e.Columns == nil {
+		return 80
 	}
-	const width = 30
-	filled := min(width, width*p.done/p.total)
-	line := fmt.Sprintf("[%s%s] %d of %d %s", strings.Repeat("#", filled), strings.Repeat(".", width-filled), p.done, p.total, p.what)
-	if fresh := p.done - p.early; fresh > 0 && p.done < p.total {
-		left := now.Sub(p.start) * time.Duration(p.total-p.done) / time.Duration(fresh)
-		line += ", about " + left.Round(time.Second).String() + " left"
-	}
-	return line
+	return e.Columns()
 }

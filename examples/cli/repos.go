@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -15,18 +13,15 @@ import (
 // ReadRepos reads repositories, one a line, from a file or, for "-", from Stdin. It ignores empty lines, lines that begin with #, and
 // duplicates.
 func ReadRepos(name string, stdin io.Reader) ([]string, error) {
-	if name != "-" {
-		f, err := os.Open(name) //nolint:gosec // named by the user
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close() //nolint:errcheck // only read
-		stdin = f
+	text, err := ReadText(name, stdin)
+	if err != nil {
+		return nil, err
 	}
 	var list repoList
-	lines := bufio.NewScanner(stdin)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
@@ -36,7 +31,7 @@ func ReadRepos(name string, stdin io.Reader) ([]string, error) {
 		}
 		list.add(repo.String())
 	}
-	return list.names, lines.Err()
+	return list.names, nil
 }
 
 // repoList holds repositories in order, without duplicates.

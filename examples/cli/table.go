@@ -3,19 +3,54 @@ package cli
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
-	"text/tabwriter"
 )
 
-// PrintTable prints rows below a header, cleaned by [Clean].
-func PrintTable(w io.Writer, header []string, rows [][]string) {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range append([][]string{header}, rows...) {
-		cells := make([]string, len(row))
-		for i, cell := range row {
-			cells[i] = Clean(cell)
-		}
-		fmt.Fprintln(table, strings.Join(cells, "\t"))
+// number matches a cell that is a number, also with a unit of size, or empty.
+var number = regexp.MustCompile(`^([+-]?\d[\d,]*(\.\d+)?( ?([kMGTPE]i?)?B| ?%)?)?$`)
+
+// PrintTable prints rows below a header, cleaned by [Clean], and numbers aligned right. If there are no rows it prints the sentence empty
+// instead.
+func PrintTable(w io.Writer, empty string, header []string, rows [][]string) {
+	if len(rows) == 0 {
+		fmt.Fprintln(w, empty)
+		return
 	}
-	_ = table.Flush() // errors of w are ignored, as with fmt.Fprint
+	var columns []column
+	for i, row := range append([][]string{header}, rows...) {
+		columns = measure(columns, row, i == 0)
+	}
+	for _, row := range append([][]string{header}, rows...) {
+		var line strings.Builder
+		for i, cell := range row {
+			line.WriteString(columns[i].align(Clean(cell)) + "  ")
+		}
+		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	}
+}
+
+// column is what a table knows of a column.
+type column struct {
+	width int
+	words bool // not numbers only
+}
+
+func measure(columns []column, row []string, header bool) []column {
+	for i, cell := range row {
+		if i == len(columns) {
+			columns = append(columns, column{})
+		}
+		cell = Clean(cell)
+		columns[i].width = max(columns[i].width, Columns(cell))
+		columns[i].words = columns[i].words || !header && !number.MatchString(cell)
+	}
+	return columns
+}
+
+func (c column) align(cell string) string {
+	if c.words {
+		return Pad(cell, c.width)
+	}
+	return Pad("", c.width-Columns(cell)) + cell
 }

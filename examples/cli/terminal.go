@@ -13,11 +13,25 @@ func StdoutTerminal() (size func() (columns, rows int), colours Colours) {
 	if !term.IsTerminal(fd) || os.Getenv("TERM") == "dumb" {
 		return nil, false
 	}
-	return func() (int, int) {
-		columns, rows, err := term.GetSize(fd)
-		if err != nil || columns <= 0 || rows <= 0 {
-			return 80, 24
-		}
-		return columns, rows
-	}, os.Getenv("NO_COLOR") == ""
+	return func() (int, int) { return terminalSize(fd) }, os.Getenv("NO_COLOR") == ""
+}
+
+// stderrTerminal describes the terminal on the standard error. Columns is nil if there is none.
+func stderrTerminal() (columns func() int) {
+	fd := int(os.Stderr.Fd())
+	if !term.IsTerminal(fd) || os.Getenv("TERM") == "dumb" {
+		return nil
+	}
+	return func() int {
+		columns, _ := terminalSize(fd)
+		return columns
+	}
+}
+
+func terminalSize(fd int) (columns, rows int) {
+	columns, rows, err := term.GetSize(fd)
+	if err != nil || columns <= 0 || rows <= 0 {
+		return 80, 24
+	}
+	return columns, rows
 }

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/charmbracelet/x/ansi"
+	"github.com/dustin/go-humanize"
 
 	"github.com/seed-85ed9bfd/pipelines"
 )
@@ -58,32 +60,21 @@ func Clock(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
 }
 
+// Count is a number of things, such as "1 run" and "1,200 runs".
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return humanize.Comma(int64(n)) + " " + many
+}
+
+// Columns is the width of a text on a terminal, which shows several characters as one: combining ones, and sequences of emoji.
+func Columns(text string) int { return ansi.StringWidth(text) }
+
 // Pad pads a text with spaces to a number of columns.
 func Pad(text string, columns int) string {
 	return text + strings.Repeat(" ", max(0, columns-Columns(text)))
 }
 
-// Fit cuts a text to a number of columns.
-func Fit(text string, columns int) string {
-	if Columns(text) <= columns {
-		return text
-	}
-	for len(text) > 0 && Columns(text) >= columns {
-		_, size := utf8.DecodeLastRuneInString(text)
-		text = text[:len(text)-size]
-	}
-	return text + "…"
-}
-
-// Columns is the maximum width of a text. East Asian characters and emoji take two columns; counting too many characters as such does no
-// harm.
-func Columns(text string) int {
-	columns := 0
-	for _, r := range text {
-		columns++
-		if r >= 0x1100 && (r < 0x2000 || r >= 0x2e80) {
-			columns++
-		}
-	}
-	return columns
-}
+// Fit cuts a text to a number of columns. It keeps escape sequences.
+func Fit(text string, columns int) string { return ansi.Truncate(text, max(0, columns), "…") }

@@ -58,7 +58,7 @@ func TestAFailureIsListedWithItsReasonAndRetriedOnRequest(t *testing.T) {
 	srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/r1/pipelines_config/variables", Status: http.StatusForbidden, Body: "\x1b[2Jlocked"})
 	list := "acme/r0\nacme/r1 \n\n# no more\nacme/r0\n"
 	require.Contains(t, fleet(t, cli.Success, list, startArgs("variable", "K", "v")...), "K in 2 repositories")
-	require.Contains(t, fleet(t, cli.Success, list, startArgs("variable", "K", "v")...), "0 were put into Redis, 2 wait there already")
+	require.Contains(t, fleet(t, cli.Success, list, startArgs("variable", "K", "v")...), "Put into Redis: 0 repositories. Waiting there already: 2.")
 	require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "left        2")
 	work(t)
 	out := fleet(t, cli.Failure, "", "status", "-wait", "-campaign", "c")
@@ -173,7 +173,7 @@ func TestAPlanEstimatesTheDurationAndDoesNotChangeRedis(t *testing.T) {
 		names[i] = fmt.Sprintf("acme/r%d", i)
 	}
 	out := fleet(t, cli.Success, strings.Join(names, "\n"), "plan", "-campaign", "c", "-repos", "-", "-quota", "1000", "variable", "K", "v")
-	require.Contains(t, out, "About 4000 requests; at 1000 requests in 1h they take 4h2m")
+	require.Contains(t, out, "About 4,000 requests; at 1,000 requests in 1h that takes 4h2m")
 	require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "no such campaign")
 }
 
@@ -183,7 +183,7 @@ func TestInvalidFlagsAreRejected(t *testing.T) {
 		"fly":                               "no such command",
 		"start -repos - variable A b":       "-campaign has to be",
 		"start -campaign c variable A b":    "name the repositories with --workspace or --repos",
-		"start -campaign c -repos - dance":  "no such thing to do",
+		"start -campaign c -repos - dance":  "no such action",
 		"start -campaign c -repos - report": "there are no repositories",
 		"start -campaign c -repos " + filepath.Join(t.TempDir(), "none") + " report": "none",
 		"start -campaign c -repos - -quota 1 report":                                 "-quota",

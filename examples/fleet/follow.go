@@ -16,9 +16,8 @@ const (
 // follow prints the progress of the campaign until it ends, and passes on its spec, which start may change. It fails if the campaign
 // vanishes from Redis, or another takes its place.
 func (p *program) follow(ctx context.Context, last snapshot, rules func(spec)) error {
-	progress := p.env.NewProgress("repositories", last.total)
-	progress.Resume(last.done)
-	defer progress.End()
+	progress := p.newProgress(last)
+	defer func() { progress.End() }()
 	answered, silent := time.Now(), false
 	for agreed := last.spec; last.left() > 0; {
 		if err := pause(ctx, p.poll); err != nil {
@@ -29,15 +28,17 @@ func (p *program) follow(ctx context.Context, last snapshot, rules func(spec)) e
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil && time.Since(answered) > redisTimeout:
-			return fmt.Errorf("%w, for more than %s: %d of %d repositories were done when last seen. fleet work goes on once Redis is back",
-				err, short(redisTimeout), last.done, last.total)
+			return fmt.Errorf("%w, for more than %s. Done when last seen: %s. fleet work goes on once Redis is back",
+				err, short(redisTimeout), outOf(last.done, last.total))
 		case err != nil:
 			if !silent {
+				progress.Hide()
 				fmt.Fprintf(p.env.Stderr, "%s; waiting for up to %s.\n", cli.Clean(err.Error()), short(redisTimeout))
 			}
 			silent = true
 			continue
 		case silent:
+			progress.Hide()
 			fmt.Fprintf(p.env.Stderr, "%s responds again.\n", p.redisName)
 		}
 		answered, silent = time.Now(), false
@@ -45,10 +46,21 @@ func (p *program) follow(ctx context.Context, last snapshot, rules func(spec)) e
 			return err
 		}
 		rules(*now.spec)
-		progress.Add(now.done - last.done)
+		if now.total == last.total {
+			progress.Add(now.done - last.done)
+		} else {
+			progress.End()
+			progress = p.newProgress(now)
+		}
 		last = now
 	}
 	return nil
+}
+
+func (p *program) newProgress(seen snapshot) *cli.Progress {
+	progress := p.env.NewProgress("repositories", seen.total)
+	progress.Resume(seen.done)
+	return progress
 }
 
 func (p *program) lookOnce(ctx context.Context) (snapshot, error) {
@@ -67,8 +79,8 @@ func (p *program) stillThere(now, last snapshot, agreed action) error {
 		return fmt.Errorf("campaign %s was forgotten and started anew, with the action %s", p.campaign, now.spec.Action)
 	}
 	if err := now.check(); err != nil {
-		return fmt.Errorf("campaign %s: %w. When last seen, %d of %d repositories were done. fleet start with the action and the repositories "+
-			"puts into Redis what is missing; a repository in which all is right costs one request", p.campaign, err, last.done, last.total)
+		return fmt.Errorf("campaign %s: %w. Done when last seen: %s. fleet start with the action and the repositories "+
+			"puts into Redis what is missing; a repository in which all is right costs one request", p.campaign, err, outOf(last.done, last.total))
 	}
 	return nil
 }

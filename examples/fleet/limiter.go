@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-redis/redis_rate/v10"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // sharedLimiter keeps all clients with the same Redis and name below one quota. It is a [pipelines.Limiter].
@@ -45,7 +47,9 @@ func (q quota) duration(requests int) time.Duration {
 	return time.Duration(float64(max(0, requests-l.Burst)) / float64(l.Rate) * float64(l.Period))
 }
 
-func (q quota) String() string { return fmt.Sprintf("%d requests in %s", q.Requests, short(q.Per)) }
+func (q quota) String() string {
+	return cli.Count(q.Requests, "request", "requests") + " in " + short(q.Per)
+}
 
 // quotaReread is after what time a wait notices that the quota has changed.
 const quotaReread = time.Second

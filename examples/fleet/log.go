@@ -17,7 +17,7 @@ func (p *program) openLog() (end func(), err error) {
 		if err != nil {
 			return nil, fmt.Errorf("--log: %w", err)
 		}
-		p.log, end = slog.New(slog.NewTextHandler(f, nil)), func() { f.Close() }
+		p.log, end = slog.New(slog.NewTextHandler(f, nil)), func() { f.Close() } //nolint:errcheck // nothing to do about it
 	}
 	redis.SetLogger(redisLog{p.log})
 	return end, nil

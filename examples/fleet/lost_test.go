@@ -107,7 +107,7 @@ func TestAWorkerAndAStatusThatWaitsEndWithStatus2IfRedisLosesItsData(t *testing.
 			lose()
 			for _, c := range []*command{worker, waiter} {
 				out := c.ends(t, cli.Trouble)
-				require.Contains(t, out, "When last seen, 1 of 3 repositories were done")
+				require.Contains(t, out, "Done when last seen: 1 of 3 repositories")
 				require.Contains(t, out, "fleet start")
 				require.NotContains(t, out, "read   ", "no summary of what isn't there")
 			}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -21,33 +22,6 @@ import (
 )
 
 func main() { cli.Main(run) }
-
-const usage = `fleet makes one change to thousands of repositories, or reads one row of a report from each. The work waits in Redis (asynq's
-queues); any number of workers on any number of hosts do it and share one quota. An interrupted campaign can be continued.
-
-  fleet plan    -campaign NAME -workspace W|-repos FILE ACTION   what start would do, and how long it would take
-  fleet start   -campaign NAME -workspace W|-repos FILE ACTION   put the repositories into Redis; again: the missing ones
-  fleet work    -campaign NAME                                   work on them until none is left
-  fleet status  -campaign NAME [-wait]                           progress; failures, and why
-  fleet results -campaign NAME                                   one line of CSV for each repository
-  fleet forget  -campaign NAME                                   remove it from Redis
-  fleet run     [start's and work's flags] [ACTION]              start, work and status in one; without -redis in memory only
-
-ACTION is one of
-  variable KEY VALUE      set a repository variable; with -value-env NAME the workers' environment has the value (required by
-                          -secured); a secured variable stays secured
-  pipelines on|off        switch Pipelines on or off
-  schedules on|off        switch all schedules of each repository on or off
-  report                  read each repository's last run
-
-fleet COMMAND -h explains the command's flags. The credentials come from the environment: BITBUCKET_TOKEN, or BITBUCKET_EMAIL and
-BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET. Scopes: repository for -workspace; pipeline:variable for
-variable; repository:admin for pipelines; pipeline:write for schedules; pipeline for report. Only plan and start with -workspace, work and
-run need them; run without credentials uses a fake service.
-
-Exit status: 0 all repositories are done; 1 some have failed; 2 an error, or the campaign isn't done; 130 interrupted. start ends with 0 once
-the work is queued, work once none is left.
-`
 
 // options are the flags of all commands.
 type options struct {
@@ -86,17 +60,12 @@ var commands = map[string]func(p *program, ctx context.Context) (int, error){
 var campaignName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
 func run(ctx context.Context, args []string, env cli.Env) int {
-	if len(args) == 0 || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help" {
-		if len(args) == 0 {
-			fmt.Fprint(env.Stderr, usage)
-			return cli.Trouble
-		}
-		fmt.Fprint(env.Stdout, usage)
-		return cli.Success
+	if len(args) == 0 {
+		return env.Usage("fleet", errors.New("the command is missing; it is "+oneOfTheCommands()))
 	}
 	command := commands[args[0]]
 	if command == nil {
-		return env.Usage("fleet", unknownCommand(args[0]))
+		return other(args[0], env)
 	}
 	name := "fleet " + args[0]
 	p := &program{env: env}
@@ -114,20 +83,31 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	return status
 }
 
-func unknownCommand(name string) error {
-	known := strings.Join(slices.Sorted(maps.Keys(commands)), ", ")
-	if strings.HasPrefix(name, "-") {
-		return fmt.Errorf("the command comes first, before flags such as %s; it is one of %s", cli.Clean(name), known)
+// other responds to what isn't a command: a request for help, or a mistake.
+func other(word string, env cli.Env) int {
+	switch word {
+	case "-h", "-help", "--h", "--help", "help":
+		flags := flag.NewFlagSet("fleet", flag.ContinueOnError)
+		general.Set(flags)
+		status, _ := env.Parse(flags, []string{"-h"})
+		return status
 	}
-	return fmt.Errorf("no such command: %q; it is one of %s", name, known)
+	if strings.HasPrefix(word, "-") {
+		return env.Usage("fleet", fmt.Errorf("the command comes first, before flags such as %s; it is %s", cli.Clean(word), oneOfTheCommands()))
+	}
+	return env.Usage("fleet", fmt.Errorf("no such command: %q; it is %s", word, oneOfTheCommands()))
+}
+
+func oneOfTheCommands() string {
+	return "one of " + strings.Join(slices.Sorted(maps.Keys(commands)), ", ")
 }
 
 // define defines the flags of a command.
 func (o *options) define(command string) {
 	o.flags = flag.NewFlagSet("fleet "+command, flag.ContinueOnError)
-	o.flags.StringVar(&o.campaign, "campaign", "", "the campaign's `name`: small letters, digits, dots, hyphens and underscores")
-	o.flags.StringVar(&o.logFile, "log", "", "append what the libraries for Redis and the queue log to this `file`")
-	o.flags.StringVar(&o.redisURL, "redis", os.Getenv("FLEET_REDIS"), "`URL` of Redis, such as redis://:password@host:6379/0, rediss://... or unix:///socket (default $FLEET_REDIS, or else redis://127.0.0.1:6379/0)")
+	o.flags.StringVar(&o.campaign, "campaign", "", "the campaign's `NAME`: small letters, digits, dots, hyphens and underscores")
+	o.flags.StringVar(&o.logFile, "log", "", "append what the libraries for Redis and the queue log to this `FILE`")
+	o.flags.StringVar(&o.redisURL, "redis", os.Getenv("FLEET_REDIS"), "`URL` of Redis, such as redis://:password@host:6379/0, rediss://... or unix:///socket (default $FLEET_REDIS, or else "+o.defaultRedis(command)+")")
 	switch command {
 	case "plan", "start":
 		o.startFlags()
@@ -141,33 +121,39 @@ func (o *options) define(command string) {
 		o.flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	}
 	o.poll = 250 * time.Millisecond
-	defaults := o.flags.PrintDefaults
-	o.flags.Usage = func() {
-		fmt.Fprintf(o.flags.Output(), "Usage of fleet %s (fleet -h describes it, with actions, scopes and exit statuses):\n", command)
-		defaults()
-	}
+	commandHelp(command).Set(o.flags)
 	if o.redisURL != "" {
 		o.flags.Lookup("redis").DefValue = "" // may contain a password
 	}
 }
 
+const localRedis = "redis://127.0.0.1:6379/0"
+
+// defaultRedis says which Redis is used if none is named.
+func (o *options) defaultRedis(command string) string {
+	if command == "run" {
+		return "one in this program's memory"
+	}
+	return localRedis
+}
+
 func (o *options) startFlags() {
 	f := o.flags
-	f.StringVar(&o.workspace, "workspace", "", "all repositories of this `workspace`")
-	f.StringVar(&o.repos, "repos", "", "the repositories of this `file`, one workspace/slug a line; - is the standard input")
-	f.StringVar(&o.valueEnv, "value-env", "", "`name` of the workers' environment variable that has the value; Redis doesn't get to see it")
+	f.StringVar(&o.workspace, "workspace", "", "all repositories of this `WORKSPACE`")
+	f.StringVar(&o.repos, "repos", "", "the repositories of this `FILE`, one WORKSPACE/SLUG a line; - is the standard input")
+	f.StringVar(&o.valueEnv, "value-env", "", "`NAME` of the workers' environment variable that has the value; Redis doesn't get to see it")
 	f.BoolVar(&o.secured, "secured", false, "make the variable a secured one")
 	f.BoolVar(&o.again, "retry-failed", false, "try those again that have failed")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only tell what would be done, as plan does")
-	f.IntVar(&o.quota.Requests, "quota", 900, "`requests` in -per that all workers together send at most; the service allows 1,000 an hour, for others too")
-	f.DurationVar(&o.quota.Per, "per", time.Hour, "the stretch of `time` that -quota is for")
-	f.StringVar(&o.quota.Share, "share", "default", "`name` of the quota: campaigns with one name share it; use one for each account or access token")
-	f.IntVar(&o.attempts, "attempts", 5, "how `often` a repository is tried before it counts as failed")
+	f.IntVar(&o.quota.Requests, "quota", 900, "`REQUESTS` in --per that all workers together send at most; the service allows 1,000 an hour, for others too")
+	f.DurationVar(&o.quota.Per, "per", time.Hour, "the stretch of `TIME` that --quota is for")
+	f.StringVar(&o.quota.Share, "share", "default", "`NAME` of the quota: campaigns with one name share it; use one for each account or access token (\"default\" by default)")
+	f.IntVar(&o.attempts, "attempts", 5, "the `NUMBER` of times a repository is tried before it counts as failed")
 }
 
 func (o *options) workFlags() {
-	o.flags.IntVar(&o.concurrency, "concurrency", 4, "how `many` repositories this worker works on at once")
-	o.flags.DurationVar(&o.retryDelay, "retry-delay", 10*time.Second, "`time` before a repository is tried again, doubled each time")
+	o.flags.IntVar(&o.concurrency, "concurrency", 4, "the `NUMBER` of repositories that this worker works on at once")
+	o.flags.DurationVar(&o.retryDelay, "retry-delay", 10*time.Second, "`TIME` before a repository is tried again, doubled each time, 10m at most")
 }
 
 const (
@@ -177,9 +163,15 @@ const (
 
 func (o *options) check(command string) error {
 	o.given = map[string]bool{}
-	o.flags.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
+	var empty error // often comes from an unset shell variable
+	o.flags.Visit(func(f *flag.Flag) {
+		o.given[f.Name] = true
+		if strings.TrimSpace(f.Value.String()) == "" {
+			empty = fmt.Errorf("--%s is empty", f.Name)
+		}
+	})
 	takesAction := o.flags.Lookup("quota") != nil
-	if err := o.checkArguments(takesAction); err != nil {
+	if err := cmp.Or(o.checkArguments(takesAction), empty); err != nil {
 		return err
 	}
 	if command == "run" {
@@ -230,7 +222,7 @@ func (o *options) checkRun() error {
 	}
 	o.demo = cli.IsDemo(o.demo)
 	if o.demo && !o.given["quota"] && !o.given["per"] {
-		o.quota.Requests, o.quota.Per = 60, time.Second // the real quota would take half an hour
+		o.quota.Requests, o.quota.Per = 60, time.Second // at the real one it would take half an hour
 	}
 	return nil
 }
@@ -269,7 +261,7 @@ func (p *program) withRedis(ctx context.Context, name string, command func(*prog
 		address, p.inMemory = memory, true
 		fmt.Fprintln(p.env.Stderr, "Redis is in this program's memory: what it knows ends with the program. --redis names a real one.")
 	default:
-		address = "redis://127.0.0.1:6379/0"
+		address = localRedis
 	}
 	o, err := redis.ParseURL(address)
 	if err != nil {

@@ -156,7 +156,7 @@ func TestEveryRepositoryIsChangedOnceWithinTheQuotaAlthoughAWorkerIsKilled(t *te
 	// goroutines.
 	start := []string{"start", "-campaign", "rollout", "-repos", "-", "-quota", "970", "-per", hour.String(), "variable", "GREETING", "hello"}
 	out := fleet(t, cli.Success, list.String(), start...)
-	require.Contains(t, out, "2000 were put into Redis, 0 wait there already, 0 of 2000 are through.")
+	require.Contains(t, out, "Put into Redis: 2,000 repositories. Waiting there already: 0. Through: 0 of 2,000.")
 
 	var workers []*process
 	for _, token := range tokens[:4] {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
@@ -79,8 +80,8 @@ func (p *program) declare(ctx context.Context, repos []string) error {
 	}
 	now, err := p.store.checked(p.store.look(ctx, true))
 	if err == nil {
-		fmt.Fprintf(p.env.Stdout, "%d were put into Redis, %d wait there already, %d of %d are through.\n",
-			made, len(unfinished)-made, now.done, now.total)
+		fmt.Fprintf(p.env.Stdout, "Put into Redis: %s. Waiting there already: %s. Through: %s.\n",
+			repositories(made), humanize.Comma(int64(len(unfinished)-made)), humanize.Comma(int64(now.done))+" of "+humanize.Comma(int64(now.total)))
 	}
 	return err
 }
@@ -113,7 +114,7 @@ func (p *program) printPlan(ctx context.Context, repos []string) error {
 	left := slices.DeleteFunc(slices.Clone(repos), func(name string) bool { return done[name] })
 	p.printCost(len(repos), len(left))
 	if len(all) > 0 {
-		fmt.Fprintf(p.env.Stdout, "%d of them are through already. Of all %d in Redis, %d failed and would be tried again.\n", len(repos)-len(left), len(all), failed)
+		fmt.Fprintf(p.env.Stdout, "Through already: %s. Failed before, to be tried again: %d.\n", outOf(len(repos)-len(left), len(repos)), failed)
 	}
 	fmt.Fprintln(p.env.Stdout, "Nothing was put into Redis.")
 	return nil
@@ -121,9 +122,15 @@ func (p *program) printPlan(ctx context.Context, repos []string) error {
 
 func (p *program) printCost(repos, left int) {
 	requests := left * p.wanted.Action.requests()
-	fmt.Fprintf(p.env.Stdout, "Campaign %s: %s in %d repositories\nAbout %d requests; at %s they take %s with any number of workers.\n",
-		p.campaign, cli.Clean(p.wanted.Action.String()), repos, requests, p.quota, estimate(p.quota.duration(requests)))
+	fmt.Fprintf(p.env.Stdout, "Campaign %s: %s in %s\nAbout %s; at %s that takes %s with any number of workers.\n", p.campaign,
+		cli.Clean(p.wanted.Action.String()), repositories(repos), cli.Count(requests, "request", "requests"), p.quota, estimate(p.quota.duration(requests)))
 }
+
+// repositories is a number of them.
+func repositories(n int) string { return cli.Count(n, "repository", "repositories") }
+
+// outOf is a number of repositories, and of how many.
+func outOf(n, total int) string { return humanize.Comma(int64(n)) + " of " + repositories(total) }
 
 // estimate rounds a duration to the precision of an estimate.
 func estimate(d time.Duration) string {
@@ -156,6 +163,6 @@ func (p *program) forget(ctx context.Context) (int, error) {
 	if !found {
 		return 0, fmt.Errorf("campaign %s: %w", p.campaign, errNoCampaign)
 	}
-	fmt.Fprintf(p.env.Stdout, "Campaign %s is no longer in Redis: %d of %d repositories were through.\n", p.campaign, before.done, before.total)
+	fmt.Fprintf(p.env.Stdout, "Campaign %s is no longer in Redis. Through: %s.\n", p.campaign, outOf(before.done, before.total))
 	return cli.Success, nil
 }

@@ -71,7 +71,7 @@ func TestARetryOfATaskThatHasFailedButNotEndedIsNotLost(t *testing.T) {
 	worker := begin(t, "", "work", "-campaign", "c")
 	<-reached
 	srv.ClearFaults()
-	require.Contains(t, fleet(t, cli.Success, "acme/r0\n", append(startArgs("-retry-failed"), "pipelines", "off")...), "1 were put into Redis")
+	require.Contains(t, fleet(t, cli.Success, "acme/r0\n", append(startArgs("-retry-failed"), "pipelines", "off")...), "Put into Redis: 1 repository.")
 	close(release)
 	worker.stop()
 	<-worker.ended
@@ -92,8 +92,8 @@ func TestAnInterruptedRetryIsMendedByStart(t *testing.T) {
 	require.NoError(t, err, "start may still be at work")
 	require.Equal(t, 1, seen.left())
 	rdb.Del(t.Context(), s.key("starting")) // the time has passed
-	require.Contains(t, fleet(t, cli.Trouble, "", "work", "-campaign", "c"), "1 of 1 repositories have neither a result nor a task")
-	require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "1 of 1 repositories have neither a result nor a task")
+	require.Contains(t, fleet(t, cli.Trouble, "", "work", "-campaign", "c"), "neither a result nor a task has 1 of 1 repository")
+	require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "neither a result nor a task has 1 of 1 repository")
 	fleet(t, cli.Success, "acme/r0\n", startArgs("pipelines", "off")...)
 	work(t)
 	require.False(t, repos[0].PipelinesEnabled())
@@ -129,7 +129,7 @@ func TestWorkersFollowAChangeOfTheQuotaAndTheAttempts(t *testing.T) {
 	fleet(t, cli.Success, three, append(startArgs("-attempts", "1"), "report")...)
 	client(t).Del(t.Context(), "rate:fleet:default") // an hour has passed
 	worker.ends(t, cli.Success)
-	require.Contains(t, fleet(t, cli.Failure, "", "status", "-campaign", "c"), "at most 1000 requests in 1s\n  read        2\n  failed      1\n")
+	require.Contains(t, fleet(t, cli.Failure, "", "status", "-campaign", "c"), "at most 1,000 requests in 1s\n  read        2\n  failed      1\n")
 }
 
 func TestAPlanTellsWhatStartWouldDo(t *testing.T) {
@@ -140,9 +140,9 @@ func TestAPlanTellsWhatStartWouldDo(t *testing.T) {
 	plan := append([]string{"plan"}, fastFlags...)
 	out := fleet(t, cli.Success, fourRepos, append(slices.Clone(plan), "report")...)
 	require.Contains(t, out, "About 2 requests")
-	require.Contains(t, out, "2 of them are through already")
+	require.Contains(t, out, "Through already: 2 of 4 repositories.")
 	out = fleet(t, cli.Success, fourRepos, append(slices.Clone(plan), "-retry-failed", "report")...)
 	require.Contains(t, out, "About 3 requests")
-	require.Contains(t, out, "1 failed and would be tried again")
+	require.Contains(t, out, "Failed before, to be tried again: 1.")
 	require.Contains(t, fleet(t, cli.Trouble, fourRepos, append(slices.Clone(plan), "pipelines", "off")...), "another campaign has this name: report")
 }

@@ -38,8 +38,8 @@ func (p *program) summary(ctx context.Context) (int, error) {
 			failed = append(failed, []string{r.name, r.Reason})
 		}
 	}
-	fmt.Fprintf(p.env.Stdout, "Campaign %s: %s in %d repositories, at most %s\n",
-		p.campaign, cli.Clean(seen.spec.Action.String()), len(all), seen.spec.Quota)
+	fmt.Fprintf(p.env.Stdout, "Campaign %s: %s in %s, at most %s\n",
+		p.campaign, cli.Clean(seen.spec.Action.String()), repositories(len(all)), seen.spec.Quota)
 	for _, state := range []string{stateChanged, stateUnchanged, stateRead, stateFailed} {
 		if counts[state] > 0 {
 			fmt.Fprintf(p.env.Stdout, "  %-10s  %d\n", state, counts[state])
@@ -55,7 +55,7 @@ func (p *program) summary(ctx context.Context) (int, error) {
 	}
 	if len(failed) > 0 {
 		fmt.Fprintln(p.env.Stdout)
-		cli.PrintTable(p.env.Stdout, []string{"FAILED", "REASON"}, failed)
+		cli.PrintTable(p.env.Stdout, "None has failed.", []string{"FAILED", "REASON"}, failed)
 		if !p.inMemory {
 			fmt.Fprintln(p.env.Stdout, "\nfleet start --retry-failed tries them again.")
 		}
@@ -154,7 +154,7 @@ func (p *program) results(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	if left := counts[stateLeft]; left > 0 {
-		fmt.Fprintf(p.env.Stderr, "fleet results: %d of %d repositories are left: fleet work does them.\n", left, len(all))
+		fmt.Fprintf(p.env.Stderr, "fleet results: left: %s. fleet work does them.\n", outOf(left, len(all)))
 	}
 	return exitStatus(counts), nil
 }

@@ -116,7 +116,7 @@ func (s snapshot) check() error {
 	case s.spec == nil || s.total == 0:
 		return errLost
 	case !s.starting && s.left() > s.tasks:
-		return fmt.Errorf("%d of %d repositories have neither a result nor a task: start was interrupted, or %w", s.left()-s.tasks, s.total, errLost)
+		return fmt.Errorf("neither a result nor a task has %s: start was interrupted, or %w", outOf(s.left()-s.tasks, s.total), errLost)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func TestACommandLineThatCanNotBeMeantIsExplained(t *testing.T) {
 		"start -campaign c -workspace acme schedules on off":               "schedules takes on or off",
 		"start -campaign c -workspace acme report all":                     "report takes nothing more",
 		"start -campaign c -workspace acme -secured report":                "--secured are for variable",
-		"run -retry-failed -redis= -workspace acme report":                 "--retry-failed needs --redis",
+		"start -campaign c -workspace= report":                             "--workspace is empty",
 		"work -campaign c -concurrency 1000000000":                         "--concurrency has to be between 1 and 1000",
 		"work -campaign c -retry-delay 11m":                                "--retry-delay has to be between 0s and 10m",
 		"work -campaign c -log " + filepath.Join(t.TempDir(), "none", "x"): "--log",
@@ -55,7 +55,7 @@ func TestWhatIsNotThereCanNotBeForgotten(t *testing.T) {
 	require.Contains(t, fleet(t, cli.Trouble, "", "forget", "-campaign", "c"), "campaign c: no such campaign in Redis")
 	fleet(t, cli.Success, "acme/r0\n", startArgs("report")...)
 	work(t)
-	require.Contains(t, fleet(t, cli.Success, "", "forget", "-campaign", "c"), "Campaign c is no longer in Redis: 1 of 1 repositories were through.")
+	require.Contains(t, fleet(t, cli.Success, "", "forget", "-campaign", "c"), "Campaign c is no longer in Redis. Through: 1 of 1 repository.")
 	require.Contains(t, fleet(t, cli.Trouble, "", "forget", "-campaign", "c"), "no such campaign")
 }
 
@@ -78,7 +78,7 @@ func TestResultsSayWhatIsLeftAndWhatHasFailed(t *testing.T) {
 	fleet(t, cli.Success, "acme/r0\nacme/r1\n", startArgs("report")...)
 	out, errs := fleetBoth(t, cli.Trouble, "", "results", "-campaign", "c")
 	require.Contains(t, out, "acme/r0,left,,,,,,\nacme/r1,left,,,,,,\n", "one line for each repository")
-	require.Equal(t, "fleet results: 2 of 2 repositories are left: fleet work does them.\n", errs)
+	require.Equal(t, "fleet results: left: 2 of 2 repositories. fleet work does them.\n", errs)
 	work(t)
 	out, errs = fleetBoth(t, cli.Failure, "", "results", "-campaign", "c")
 	require.Contains(t, out, "acme/r0,read,")
@@ -137,7 +137,8 @@ func TestTheDemoTakesTheRepositoriesOfAWorkspace(t *testing.T) {
 	out := fleet(t, cli.Success, "", "run", "-demo", "-workspace", "acme", "-quota", "1000", "-per", "1s", "report")
 	require.Contains(t, out, "report in 240 repositories")
 	require.Less(t, time.Since(begin), 10*time.Second)
-	require.Contains(t, fleet(t, cli.Success, "", "run", "-dry-run", "report"), "at 60 requests in 1s they take 4s", "the demo doesn't take hours")
+	require.Contains(t, fleet(t, cli.Trouble, "", "run", "-retry-failed", "report"), "--retry-failed needs --redis")
+	require.Contains(t, fleet(t, cli.Success, "", "run", "-dry-run", "report"), "at 60 requests in 1s that takes 4s", "the demo doesn't take hours")
 }
 
 // spawn runs the program as a process, since libraries print on the process's own Stderr.

@@ -60,7 +60,7 @@ func (p *program) workWith(ctx context.Context, client *pipelines.Client, seen s
 		giveUp()
 	}
 	server.Shutdown()
-	fmt.Fprintf(p.env.Stderr, "This worker has done %d repositories.\n", w.done.Load())
+	fmt.Fprintf(p.env.Stderr, "This worker has done %s.\n", cli.Count(int(w.done.Load()), "repository", "repositories"))
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
@@ -116,32 +116,41 @@ func (w *worker) ProcessTask(ctx context.Context, task *asynq.Task) error {
 	case !valid: // replaced, or done by a worker that died before it finished the task
 		return nil
 	}
-	repo, err := pipelines.ParseRepo(name)
+	r, err := w.attempt(ctx, name)
 	if err != nil {
 		return err
 	}
-	r := result{State: stateUnchanged, Worker: w.name}
-	changed, row, err := w.action.do(ctx, w.client, repo)
-	switch {
-	case err == nil && row != nil:
-		r.State, r.Row = stateRead, row
-	case err == nil && changed:
-		r.State = stateChanged
-	case err == nil:
-	case errors.Is(err, pipelines.ErrUnauthorized):
-		w.stop(err)
-		return err
-	case ctx.Err() != nil || mayPass(ctx, err, w.rules.Load().Attempts):
-		return err
-	default:
-		r.State, r.Reason = stateFailed, cli.Message(err)
-	}
-	r.At = time.Now().UTC()
 	recorded, err := w.store.record(ctx, name, id, r)
 	if recorded {
 		w.done.Add(1)
 	}
 	return err
+}
+
+// attempt applies the action to a repository. Its error means that there is no result yet.
+func (w *worker) attempt(ctx context.Context, name string) (result, error) {
+	repo, err := pipelines.ParseRepo(name)
+	r := result{State: stateUnchanged, Worker: w.name}
+	changed := false
+	if err == nil {
+		changed, r.Row, err = w.action.do(ctx, w.client, repo)
+	}
+	switch {
+	case err == nil && r.Row != nil:
+		r.State = stateRead
+	case err == nil && changed:
+		r.State = stateChanged
+	case err == nil:
+	case errors.Is(err, pipelines.ErrUnauthorized):
+		w.stop(err)
+		return r, err
+	case ctx.Err() != nil || mayPass(ctx, err, w.rules.Load().Attempts):
+		return r, err
+	default:
+		r.State, r.Reason = stateFailed, cli.Message(err)
+	}
+	r.At = time.Now().UTC()
+	return r, nil
 }
 
 // mayPass reports whether the repository should be tried again.

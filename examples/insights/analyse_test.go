@@ -206,28 +206,3 @@ func TestGroupsOfRunsAndSteps(t *testing.T) {
 	require.Equal(t, []string{"Test · default"}, names(slowest(rep.Steps, 1)))
 	require.Equal(t, []string{"Build · default"}, names(mostFailing(rep.Steps, 5)))
 }
-
-func TestAxesReachTheMaximum(t *testing.T) {
-	for _, tt := range []struct {
-		maximum float64
-		steps   []float64
-		want    []float64
-	}{
-		{0, numberSteps, []float64{0, 1}},
-		{1, numberSteps, []float64{0, 1}},
-		{5, numberSteps, []float64{0, 1, 2, 3, 4, 5}},
-		{17, numberSteps, []float64{0, 5, 10, 15, 20}},
-		{240, timeSteps, []float64{0, 60, 120, 180, 240}},
-		{5e5, timeSteps, []float64{0, 172800, 345600, 518400}},
-	} {
-		require.Equal(t, tt.want, marks(tt.maximum, tt.steps), "%g", tt.maximum)
-	}
-}
-
-func TestDurationsInWords(t *testing.T) {
-	for seconds, want := range map[float64]string{
-		0: "0s", 59.4: "59s", 59.6: "1m", 61: "1m01s", 3599: "59m59s", 3600: "1h", 3630: "1h", 3660: "1h01m", 93600: "26h",
-	} {
-		require.Equal(t, want, duration(seconds), "%g", seconds)
-	}
-}

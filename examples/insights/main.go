@@ -101,7 +101,7 @@ func (o options) check(flags *flag.FlagSet) (*time.Location, error) {
 	})
 	switch {
 	case flags.NArg() > 0:
-		return nil, fmt.Errorf("%d arguments too many: all is said by flags", flags.NArg())
+		return nil, fmt.Errorf("%s too many: all is said by flags", cli.Count(flags.NArg(), "argument", "arguments"))
 	case empty != "":
 		return nil, fmt.Errorf("-%s is empty", empty)
 	case o.days < 1 || o.days > 3660:
@@ -180,7 +180,7 @@ func (o options) write(rep Report, env cli.Env) error {
 		}
 	}
 	if o.out != "" {
-		if err := cli.WriteFile(o.out, 0o644, func(w io.Writer) error { return writeHTML(w, rep) }); err != nil {
+		if err := cli.WriteFile(o.out, 0o644, func(w io.Writer) error { return htmlPage(rep).Write(w) }); err != nil {
 			return err
 		}
 	}

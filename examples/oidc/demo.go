@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -229,8 +228,7 @@ func demo(ctx context.Context, env cli.Env) int {
 
 // show prints the response to each request.
 func (s *fixture) show(ctx context.Context, env cli.Env, url string) int {
-	table := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "TOKEN\tANSWER\t\t")
+	var rows [][]string
 	accepted, wrong, visits := 0, 0, s.visits()
 	for _, v := range visits {
 		token, err := v.token()
@@ -248,13 +246,11 @@ func (s *fixture) show(ctx context.Context, env cli.Env, url string) int {
 		if status != v.status {
 			verdict, wrong = fmt.Sprintf("%s, and should be %d", verdict, v.status), wrong+1
 		}
-		fmt.Fprintf(table, "%s\t%d %s\t%s\n", v.name, status, verdict, says)
+		rows = append(rows, []string{v.name, fmt.Sprintf("%d %s", status, verdict), says})
 	}
-	if err := table.Flush(); err != nil {
-		return env.Fail(ctx, "oidc", err)
-	}
+	cli.PrintTable(env.Stdout, "No token was sent.", []string{"TOKEN", "ANSWER", "REASON"}, rows)
 	asked := len(s.srv.RequestsTo(http.MethodGet, "/workspaces/acme/pipelines-config/identity/oidc/keys.json"))
-	fmt.Fprintf(env.Stdout, "%d accepted, %d refused; the service's keys were requested %d times.\n", accepted, len(visits)-accepted, asked)
+	fmt.Fprintf(env.Stdout, "\n%d accepted, %d refused; the service's keys were requested %s.\n", accepted, len(visits)-accepted, cli.Count(asked, "time", "times"))
 	if wrong > 0 {
 		return cli.Failure
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 const usage = `run starts a pipeline of Bitbucket Pipelines and follows it live: every line of its logs, every change of
@@ -116,7 +117,7 @@ func parseOptions(args []string) (*options, error) {
 		return nil, malformed // instead of err, which may repeat a part of a secret
 	}
 	if err == nil && set.NArg() > 0 {
-		err = fmt.Errorf("%d arguments too many: all is said by flags, and values with spaces need quotes", set.NArg())
+		err = fmt.Errorf("%s too many: all is said by flags, and values with spaces need quotes", cli.Count(set.NArg(), "argument", "arguments"))
 	}
 	return o, err
 }

@@ -17,7 +17,7 @@ func TestUsageErrors(t *testing.T) {
 		want  string
 	}{
 		"unknown flag":             {args: []string{"-frobnicate"}, want: "-frobnicate"},
-		"argument":                 {args: []string{"acme/site"}, want: "1 arguments too many"},
+		"argument":                 {args: []string{"acme/site"}, want: "1 argument too many"},
 		"no repository":            {token: "a-token", want: "-repo is missing"},
 		"malformed repository":     {args: []string{"-repo", "site"}, token: "a-token", want: `-repo "site" is not of the form`},
 		"repository, no token":     {args: []string{"-repo", "acme/site"}, want: "-repo needs credentials"},
@@ -49,7 +49,7 @@ func TestUsageErrors(t *testing.T) {
 		"secret, no key":           {args: []string{"-secret", "hunter2"}, want: "-secret: there is no environment variable of that name"},
 		"secret, no equals sign":   {args: []string{"-secret", "KEY", "hunter2"}, want: "-secret KEY: "},
 		"secret, looks like flags": {args: []string{"-secret", "KEY", "-hunter2"}, want: "-secret KEY: "},
-		"secret, no quotes":        {args: []string{"-secret", "KEY=a", "hunter2"}, want: "1 arguments too many"},
+		"secret, no quotes":        {args: []string{"-secret", "KEY=a", "hunter2"}, want: "1 argument too many"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			clitest.SetCredentials(t, tt.token)

@@ -152,7 +152,7 @@ func show(env cli.Env, runners []owned) {
 	for _, r := range runners {
 		rows = append(rows, []string{r.name, r.Name, status(r.Runner), since(r.Runner, now), version(r.Runner), strings.Join(r.Labels, " "), r.UUID})
 	}
-	cli.PrintTable(env.Stdout, []string{"OWNER", "RUNNER", "STATUS", "SINCE", "VERSION", "LABELS", "ID"}, rows)
+	cli.PrintTable(env.Stdout, "There are no runners.", []string{"OWNER", "RUNNER", "STATUS", "SINCE", "VERSION", "LABELS", "ID"}, rows)
 }
 
 func status(r *pipelines.Runner) string {
@@ -258,7 +258,7 @@ func (o *options) remove(ctx context.Context, env cli.Env, stale []owned) error 
 		if did == "deleted" {
 			done++
 		}
-		progress.End() // before the next line, which may be on the same terminal
+		progress.Hide() // before the next line, which may be on the same terminal
 		fmt.Fprintln(env.Stdout, cli.Clean(fmt.Sprintf("%s: %s of %s, %s", did, r.Name, r.name, r.UUID)))
 		progress.Add(1)
 	}

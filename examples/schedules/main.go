@@ -222,7 +222,7 @@ func (j *job) show(schedules []*pipelines.Schedule, now time.Time) {
 	for _, l := range lines {
 		rows = append(rows, l.cells)
 	}
-	cli.PrintTable(j.env.Stdout, []string{"RUNS", "PATTERN (UTC)", "NEXT", "LOCAL TIME", "ID"}, rows)
+	cli.PrintTable(j.env.Stdout, "There are no schedules.", []string{"RUNS", "PATTERN (UTC)", "NEXT", "LOCAL TIME", "ID"}, rows)
 	fmt.Fprintf(j.env.Stdout, "\n%s, %d paused. Now it is %s.\n", count(len(schedules)), paused, j.local(now))
 }
 

@@ -174,7 +174,7 @@ func TestInvalidUsageIsRejected(t *testing.T) {
 		"-repo acme/site -copy-to acme/site":        "is the repository itself",
 		"-repo acme/site -pause -id=":               "-id is empty",
 		"-pause":                                    "-repo is missing",
-		"-repo acme/site -pause c1":                 "1 arguments too many",
+		"-repo acme/site -pause c1":                 "1 argument too many",
 		"-repo acme/site -copy-to acme/shop -pause": "exclude each other",
 	} {
 		s := clitest.New(t, run)

@@ -197,7 +197,7 @@ func (j *job) show(ctx context.Context) error {
 		rows = append(rows, []string{h.Hostname, keyOf(h).KeyType, fingerprint(keyOf(h))})
 	}
 	fmt.Fprintln(j.env.Stdout)
-	cli.PrintTable(j.env.Stdout, []string{"KNOWN HOST", "TYPE", "FINGERPRINT"}, rows)
+	cli.PrintTable(j.env.Stdout, "There are no known hosts.", []string{"KNOWN HOST", "TYPE", "FINGERPRINT"}, rows)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli/clitest"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
@@ -195,8 +196,15 @@ func TestInvalidFlagsAreRejected(t *testing.T) {
 		require.Contains(t, errs, want, args)
 		require.NotContains(t, errs, "hunter2")
 	}
-	for _, args := range []string{"-h", "start -h", "work -h", "run -h"} {
-		require.Contains(t, fleet(t, cli.Success, "", strings.Fields(args)...), "fleet", args)
+}
+
+func TestEachCommandExplainsItself(t *testing.T) {
+	setEnvironment(t, "redis://:hunter2@127.0.0.1:1", "")
+	require.Contains(t, clitest.RequireHelp(t, run), "ACTION comes last")
+	for name := range commands {
+		help := clitest.RequireHelp(t, run, name)
+		require.Contains(t, help, "fleet "+name+" ")
+		require.NotContains(t, help, "hunter2")
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -73,12 +74,18 @@ func (p *program) lookOnce(ctx context.Context) (snapshot, error) {
 	return now, err
 }
 
+var errVanished = errors.New("it is no longer in Redis: somebody has forgotten it, or Redis has lost its data")
+
 // stillThere reports what has happened to the campaign since it was last seen.
 func (p *program) stillThere(now, last snapshot, agreed action) error {
 	if now.spec != nil && now.spec.Action != agreed {
 		return fmt.Errorf("campaign %s was forgotten and started anew, with the action %s", p.campaign, now.spec.Action)
 	}
-	if err := now.check(); err != nil {
+	err := now.check()
+	if errors.Is(err, errNoCampaign) {
+		err = errVanished
+	}
+	if err != nil {
 		return fmt.Errorf("campaign %s: %w. Done when last seen: %s. fleet start with the action and the repositories "+
 			"puts into Redis what is missing; a repository in which all is right costs one request", p.campaign, err, outOf(last.done, last.total))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -51,6 +52,9 @@ func (q quota) String() string {
 	return cli.Count(q.Requests, "request", "requests") + " in " + short(q.Per)
 }
 
+// errQuotaUnknown says nothing about the repository that the request is for.
+var errQuotaUnknown = errors.New("asking Redis whether the quota allows a request")
+
 // quotaReread is after what time a wait notices that the quota has changed.
 const quotaReread = time.Second
 
@@ -68,7 +72,7 @@ func (l *sharedLimiter) Wait(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			return fmt.Errorf("asking Redis whether the quota allows a request: %w", err)
+			return fmt.Errorf("%w: %w", errQuotaUnknown, err)
 		case answer.Allowed > 0:
 			return nil
 		}

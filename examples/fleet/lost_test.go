@@ -9,9 +9,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
@@ -204,4 +207,29 @@ func body(t *testing.T, r *http.Request) string {
 	require.NoError(t, err)
 	r.Body = io.NopCloser(bytes.NewReader(text))
 	return string(text)
+}
+
+// TestRedisTroubleIsNoFailureOfARepository refuses the question whether the quota allows a request, as a Redis without memory does.
+func TestRedisTroubleIsNoFailureOfARepository(t *testing.T) {
+	newService(t, 1)
+	redisServer := miniredis.RunT(t)
+	t.Setenv("FLEET_REDIS", "redis://"+redisServer.Addr())
+	fleet(t, cli.Success, "acme/r0\n", append(startArgs("-attempts", "1"), "report")...)
+	var refused atomic.Bool
+	redisServer.Server().SetPreHook(func(peer *server.Peer, _ string, args ...string) bool {
+		if !slices.Contains(args, "rate:fleet:default") || refused.Load() {
+			return false
+		}
+		refused.Store(true)
+		peer.WriteError("OOM command not allowed when used memory > 'maxmemory'.")
+		return true
+	})
+	worker := begin(t, "", "work", "-campaign", "c")
+	rdb := client(t)
+	require.Eventually(t, func() bool {
+		return refused.Load() && rdb.LLen(t.Context(), "asynq:{fleet-c}:active").Val() == 0
+	}, 10*time.Second, 10*time.Millisecond)
+	require.Contains(t, statusNow(t), "left        1; none is done yet\n")
+	worker.stop()
+	require.Contains(t, worker.ends(t, cli.Interrupted), "Redis at "+redisServer.Addr()+" refuses a command: OOM command not allowed")
 }

@@ -59,10 +59,10 @@ func (p *program) declare(ctx context.Context, repos []string) error {
 	if p.dryRun {
 		return p.printPlan(ctx, repos)
 	}
-	p.printCost(len(repos), len(repos))
 	if err := p.store.declare(ctx, p.wanted, repos); err != nil {
 		return err
 	}
+	p.printCost(len(repos), len(repos))
 	if p.again {
 		if err := p.store.retryFailed(ctx); err != nil {
 			return err

@@ -5,9 +5,11 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
@@ -42,7 +44,7 @@ func (p *program) summary(ctx context.Context) (int, error) {
 		p.campaign, cli.Clean(seen.spec.Action.String()), repositories(len(all)), seen.spec.Quota)
 	for _, state := range []string{stateChanged, stateUnchanged, stateRead, stateFailed} {
 		if counts[state] > 0 {
-			fmt.Fprintf(p.env.Stdout, "  %-10s  %d\n", state, counts[state])
+			p.printLine(state, humanize.Comma(int64(counts[state])))
 		}
 	}
 	if left := counts[stateLeft]; left > 0 {
@@ -50,8 +52,8 @@ func (p *program) summary(ctx context.Context) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		fmt.Fprintf(p.env.Stdout, "  %-10s  %d; %s\n  %-10s  %d  %s\n", stateLeft, left, timeLeft(all, left, time.Now()),
-			"workers", len(workers), cli.Clean(strings.Join(workers, " ")))
+		p.printLine(stateLeft, humanize.Comma(int64(left))+"; "+timeLeft(all, left, time.Now()))
+		p.printLine("workers", strings.TrimSpace(strconv.Itoa(len(workers))+"  "+strings.Join(workers, " ")))
 	}
 	if len(failed) > 0 {
 		fmt.Fprintln(p.env.Stdout)
@@ -61,6 +63,10 @@ func (p *program) summary(ctx context.Context) (int, error) {
 		}
 	}
 	return exitStatus(counts), nil
+}
+
+func (p *program) printLine(name, text string) {
+	fmt.Fprintf(p.env.Stdout, "  %-10s  %s\n", name, cli.Clean(text))
 }
 
 // exitStatus is the one of a campaign with so many repositories in each state.

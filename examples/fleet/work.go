@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
@@ -41,6 +43,7 @@ func (p *program) workWith(ctx context.Context, client *pipelines.Client, seen s
 	host, _ := os.Hostname()
 	w := &worker{store: p.store, client: client, agreed: seen.spec.Action, action: resolved, name: fmt.Sprintf("%s:%d", host, os.Getpid()), stop: stop}
 	w.rules.Store(seen.spec)
+	w.tell = func(what string) { fmt.Fprintf(p.env.Stderr, "%s %s\n", p.redisName, what) }
 	tasks, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	server := asynq.NewServerFromRedisClient(p.store.rdb, asynq.Config{
@@ -78,11 +81,11 @@ func (p *program) delay(retried int, err error, _ *asynq.Task) time.Duration {
 	return min(p.retryDelay<<min(retried, 10), 10*time.Minute)
 }
 
-// isFailure reports whether an error counts as an attempt. The death or shutdown of a worker doesn't, nor does a quota used up by others,
-// refused credentials or the loss of the campaign.
+// isFailure reports whether an error counts as an attempt. The death or shutdown of a worker doesn't, nor does a quota used up by others
+// or not known, refused credentials or the loss of the campaign.
 func isFailure(err error) bool {
 	for _, other := range []error{
-		asynq.ErrLeaseExpired, context.Canceled, pipelines.ErrRateLimited, pipelines.ErrUnauthorized, errNoCampaign, errNameTaken,
+		asynq.ErrLeaseExpired, context.Canceled, pipelines.ErrRateLimited, pipelines.ErrUnauthorized, errQuotaUnknown, errNoCampaign, errNameTaken,
 	} {
 		if errors.Is(err, other) {
 			return false
@@ -101,10 +104,23 @@ type worker struct {
 	stop   context.CancelCauseFunc // stops the worker
 	done   atomic.Int64
 	rules  atomic.Pointer[spec] // as they are now
+
+	refused sync.Once
+	tell    func(string) // what Redis does
 }
 
-// ProcessTask implements [asynq.Handler].
+// ProcessTask implements [asynq.Handler]. The engine tries again what fails, so that only the log would have the reason.
 func (w *worker) ProcessTask(ctx context.Context, task *asynq.Task) error {
+	err := w.process(ctx, task)
+	if refusal, ok := errors.AsType[redis.Error](err); ok {
+		w.refused.Do(func() {
+			w.tell("refuses a command: " + cli.Clean(refusal.Error()) + ". The work goes on once it doesn't.")
+		})
+	}
+	return err
+}
+
+func (w *worker) process(ctx context.Context, task *asynq.Task) error {
 	name := string(task.Payload())
 	id, _ := asynq.GetTaskID(ctx)
 	agreed, valid, err := w.store.claim(ctx, name, id)

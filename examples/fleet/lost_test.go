@@ -84,6 +84,16 @@ func awaitStatus(t *testing.T, want string) {
 	require.Eventually(t, func() bool { return strings.Contains(statusNow(t), want) }, 10*time.Second, 10*time.Millisecond)
 }
 
+// awaitEnd waits for the end of a campaign that slowFlags have slowed down and whose quota was raised: as if the hour had passed.
+func awaitEnd(t *testing.T) {
+	t.Helper()
+	rdb := client(t)
+	require.Eventually(t, func() bool {
+		rdb.Del(t.Context(), "rate:fleet:default")
+		return !strings.Contains(statusNow(t), stateLeft)
+	}, 20*time.Second, 50*time.Millisecond)
+}
+
 func statusNow(t *testing.T) string {
 	t.Helper()
 	var out bytes.Buffer

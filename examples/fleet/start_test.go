@@ -108,7 +108,9 @@ func TestAWorkerNeverTakesTheTasksOfAnotherActionForItsOwn(t *testing.T) {
 	client(t).FlushAll(t.Context())
 	fleet(t, cli.Success, three, startArgs("schedules", "on")...)
 	require.Contains(t, worker.ends(t, cli.Trouble), "campaign c was forgotten and started anew, with the action schedules on")
-	work(t)
+	next := begin(t, "", "work", "-campaign", "c")
+	awaitEnd(t)
+	next.ends(t, cli.Success)
 	require.Contains(t, fleet(t, cli.Success, "", "status", "-campaign", "c"), "schedules on in 3 repositories")
 	enabled := 0
 	for _, r := range repos {
@@ -127,7 +129,7 @@ func TestWorkersFollowAChangeOfTheQuotaAndTheAttempts(t *testing.T) {
 	worker := begin(t, "", "work", "-campaign", "c", "-retry-delay", "10m")
 	awaitStatus(t, "left        2")
 	fleet(t, cli.Success, three, append(startArgs("-attempts", "1"), "report")...)
-	client(t).Del(t.Context(), "rate:fleet:default") // an hour has passed
+	awaitEnd(t)
 	worker.ends(t, cli.Success)
 	require.Contains(t, fleet(t, cli.Failure, "", "status", "-campaign", "c"), "at most 1,000 requests in 1s\n  read        2\n  failed      1\n")
 }

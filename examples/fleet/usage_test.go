@@ -59,6 +59,16 @@ func TestWhatIsNotThereCanNotBeForgotten(t *testing.T) {
 	require.Contains(t, fleet(t, cli.Trouble, "", "forget", "-campaign", "c"), "no such campaign")
 }
 
+func TestACampaignWithTasksOfADeadWorkerCanBeForgotten(t *testing.T) {
+	newService(t, 1)
+	fleet(t, cli.Success, "acme/r0\n", startArgs("report")...)
+	rdb := client(t)
+	require.NoError(t, rdb.RPopLPush(t.Context(), "asynq:{fleet-c}:pending", "asynq:{fleet-c}:active").Err())
+	fleet(t, cli.Success, "", "forget", "-campaign", "c")
+	require.Empty(t, rdb.Keys(t.Context(), "*fleet-c*").Val())
+	require.Empty(t, rdb.SMembers(t.Context(), "asynq:queues").Val())
+}
+
 func TestACampaignIsNotForgottenWhileItIsWorkedOn(t *testing.T) {
 	newService(t, 2)
 	fleet(t, cli.Success, "acme/r0\nacme/r1\n", append(slices.Clone(slowFlags), "report")...)

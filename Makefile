@@ -9,7 +9,7 @@ VULN     := tools/bin/govulncheck
 FUZZTIME ?= 1m
 ROUNDS   ?= 10
 
-.PHONY: help demo demo-board demo-variables demo-insights demo-oidc demo-caches demo-schedules demo-sshkeys demo-runners demo-fleet test test-next lint vet cross apidiff check vulncheck bench cover fuzz tidy clean
+.PHONY: help demo demo-board demo-variables demo-insights demo-oidc demo-caches demo-schedules demo-sshkeys demo-runners demo-supersede demo-fleet test test-next lint vet cross apidiff check vulncheck bench cover fuzz tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -44,6 +44,10 @@ demo-sshkeys: ## a new SSH key pair and known hosts, on the built-in fake servic
 demo-runners: ## self-hosted runners and stale ones, on the built-in fake service
 	@$(GO) -C examples run ./runners -demo
 	@$(GO) -C examples run ./runners -demo -stale 24h -delete
+
+demo-supersede: ## stop runs that newer ones have made pointless, then more as they come, on the built-in fake service
+	@$(GO) -C examples run ./supersede apply --demo
+	@$(GO) -C examples run ./supersede apply --demo --watch
 
 # Its exit status 1 says that some repositories fail, as they are to in the demo.
 demo-fleet: ## change 240 repositories of the built-in fake service by a shared queue

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Everything is drawn in percent of the width and in pixels of the height. So a drawing fits every screen, and its text keeps its size.
@@ -35,7 +36,7 @@ func (t Table) drawn() [][]drawnCell {
 	most := t.largest()
 	rows := make([][]drawnCell, len(t.Rows))
 	for r, row := range t.Rows {
-		for i, cell := range row {
+		for i, cell := range row[:min(len(row), len(most))] {
 			rows[r] = append(rows[r], t.Columns[i].drawn(cell, most[i]))
 		}
 	}
@@ -46,9 +47,9 @@ func (t Table) drawn() [][]drawnCell {
 func (t Table) largest() []float64 {
 	most := make([]float64, len(t.Columns))
 	for _, row := range t.Rows {
-		for i, cell := range row {
+		for i, cell := range row[:min(len(row), len(most))] {
 			for _, size := range cell.Sizes {
-				most[i] = max(most[i], size)
+				most[i] = max(most[i], drawable(size))
 			}
 		}
 	}
@@ -73,10 +74,10 @@ func (c Column) drawn(cell Cell, most float64) drawnCell {
 }
 
 func percentOf(part, whole float64) float64 {
-	if part <= 0 || whole <= 0 {
+	if whole == 0 {
 		return 0
 	}
-	return round(100 * part / whole)
+	return round(100 * drawable(part) / whole)
 }
 
 // round shortens coordinates.
@@ -96,6 +97,22 @@ type Series struct {
 	Name   string
 	Colour Colour
 	Values []float64
+}
+
+// at returns the value of a label; ok is false if there is none.
+func (s Series) at(i int) (v float64, ok bool) {
+	if i >= len(s.Values) || math.IsNaN(s.Values[i]) || math.IsInf(s.Values[i], 0) {
+		return 0, false
+	}
+	return drawable(s.Values[i]), true
+}
+
+// drawable returns a value, or 0 if there is nothing to draw for it.
+func drawable(v float64) float64 {
+	if !(v > 0) || math.IsInf(v, 1) {
+		return 0
+	}
+	return v
 }
 
 // Scale is what a chart's values are.
@@ -136,12 +153,13 @@ func (s Scale) marks(maximum float64) []float64 {
 // The height of the plot, in pixels, below which are the labels.
 const plotHeight = 180
 
-// mostLabels fit below a chart. On the narrowest screens every second one is hidden.
-const mostLabels = 8
+// labelColumns is the number of characters that fit below a chart. On the narrowest screens every second label is hidden.
+const labelColumns = 48
 
 // drawing has the shapes of a chart, for the template.
 type drawing struct {
-	MinWidth int // in pixels
+	MinWidth int  // in pixels
+	Dense    bool // has no room for details
 	Marks    []mark
 	Labels   []label
 	Columns  []column
@@ -177,14 +195,18 @@ type (
 
 // drawn returns the shapes of the chart.
 func (c Chart) drawn() drawing {
-	const narrowest = 3 // pixels for each label
+	const (
+		narrowest = 1  // pixels for each label
+		mostLoose = 60 // labels
+	)
 	axis := c.Scale.marks(c.largest())
 	y := func(v float64) float64 { return round(plotHeight * (1 - v/axis[len(axis)-1])) }
-	d := drawing{MinWidth: narrowest * len(c.Labels)}
+	d := drawing{MinWidth: narrowest * len(c.Labels), Dense: len(c.Labels) > mostLoose}
 	for _, v := range axis {
 		d.Marks = append(d.Marks, mark{y(v), c.Scale.format(v)})
 	}
-	each := max(1, (len(c.Labels)+mostLabels-1)/mostLabels)
+	most := labelColumns / c.longestLabel()
+	each := max(1, (len(c.Labels)+most-1)/most)
 	for i := 0; i < len(c.Labels); i += each {
 		d.Labels = append(d.Labels, label{c.middle(i), c.Labels[i], i/each%2 == 1})
 	}
@@ -198,6 +220,15 @@ func (c Chart) drawn() drawing {
 	return d
 }
 
+// longestLabel is the number of characters of the longest label, from 6 to 24.
+func (c Chart) longestLabel() int {
+	longest := 6
+	for _, l := range c.Labels {
+		longest = max(longest, utf8.RuneCountInString(l))
+	}
+	return min(longest, labelColumns/2)
+}
+
 // middle is where a label is.
 func (c Chart) middle(i int) float64 { return round(100 * (float64(i) + 0.5) / float64(len(c.Labels))) }
 
@@ -207,10 +238,9 @@ func (c Chart) largest() float64 {
 	for i := range c.Labels {
 		sum := 0.0
 		for _, s := range c.Series {
-			if v := s.Values[i]; !math.IsNaN(v) {
-				sum += v
-				most = max(most, v)
-			}
+			v, _ := s.at(i)
+			sum += v
+			most = max(most, v)
 		}
 		if c.Stacked {
 			most = max(most, sum)
@@ -227,8 +257,8 @@ func (c Chart) columns(y func(float64) float64) []column {
 	for i := range c.Labels {
 		sum := 0.0
 		for _, s := range c.Series {
-			v := s.Values[i]
-			if !(v > 0) {
+			v, _ := s.at(i)
+			if v == 0 {
 				continue
 			}
 			top, bottom := y(sum+v), y(sum)
@@ -242,8 +272,9 @@ func (c Chart) columns(y func(float64) float64) []column {
 // line draws a series. It is interrupted where there is no value.
 func (d *drawing) line(c Chart, s Series, y func(float64) float64) {
 	var before *point
-	for i, v := range s.Values {
-		if math.IsNaN(v) {
+	for i := range c.Labels {
+		v, ok := s.at(i)
+		if !ok {
 			before = nil
 			continue
 		}
@@ -260,7 +291,7 @@ func (d *drawing) line(c Chart, s Series, y func(float64) float64) {
 func (c Chart) tip(i int) string {
 	var parts []string
 	for _, s := range c.Series {
-		if v := s.Values[i]; !math.IsNaN(v) {
+		if v, ok := s.at(i); ok {
 			parts = append(parts, fmt.Sprintf("%s %s", c.Scale.format(v), s.Name))
 		}
 	}

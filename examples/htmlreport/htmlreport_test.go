@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,10 +147,32 @@ func TestALineIsInterruptedWhereThereIsNoValue(t *testing.T) {
 	require.Len(t, d.Points, 2)
 }
 
-func TestAtMostEightLabelsAreBelowAChart(t *testing.T) {
-	c := Chart{Scale: Counts, Labels: make([]string, 30)}
-	require.Len(t, c.drawn().Labels, 8)
-	require.True(t, c.drawn().Labels[1].Skippable)
+func TestOddValuesAreDrawnAsNone(t *testing.T) {
+	odd := []float64{math.NaN(), math.Inf(1), math.Inf(-1), -5}
+	var page Page
+	for _, scale := range []Scale{Counts, Seconds, Shares} {
+		for _, stacked := range []bool{true, false} {
+			chart := Chart{Labels: make([]string, 6), Stacked: stacked, Scale: scale, Series: []Series{{"odd", Bad, odd}, {"more", Good, make([]float64, 9)}}}
+			page.Sections = append(page.Sections, Section{Charts: []Chart{chart}})
+		}
+	}
+	table := Table{Columns: []Column{{}, {Draw: []Colour{First}}}}
+	for _, v := range odd {
+		table.Rows = append(table.Rows, []Cell{{}, {Sizes: []float64{v}}, {Text: "one too many"}})
+	}
+	page.Sections = append(page.Sections, Section{Tables: []Table{table}})
+	html := written(t, page)
+	for _, wrong := range []string{"NaN", "Inf", `="-5`} {
+		require.Zero(t, strings.Count(html, wrong), wrong)
+	}
+}
+
+func TestAsManyLabelsAreBelowAChartAsFit(t *testing.T) {
+	for label, want := range map[string]int{"": 8, "29 Oct": 8, "29 Oct 2026": 4, strings.Repeat("long ", 50): 2} {
+		c := Chart{Scale: Counts, Labels: slices.Repeat([]string{label}, 40)}
+		require.Len(t, c.drawn().Labels, want, label)
+		require.True(t, c.drawn().Labels[1].Skippable)
+	}
 }
 
 func TestAxesReachTheMaximum(t *testing.T) {
@@ -190,4 +213,10 @@ func TestNumbersAndShares(t *testing.T) {
 	require.Equal(t, "1,234", Number(1234))
 	require.Equal(t, "87.5 %", Percent(0.8751))
 	require.Equal(t, "100 %", Percent(1))
+}
+
+func TestAYearOfDaysFitsANarrowScreen(t *testing.T) {
+	c := Chart{Scale: Counts, Labels: make([]string, 366)}
+	require.Less(t, c.drawn().MinWidth, 400)
+	require.True(t, c.drawn().Dense)
 }

@@ -26,7 +26,7 @@ type Page struct {
 	Sections []Section
 }
 
-// Note is a warning, such as that the report is not complete.
+// Note is a warning, such as that the report is not complete. It may have no title.
 type Note struct{ Title, Text string }
 
 // Fact is a key figure. Its note is small.

@@ -16,6 +16,8 @@ type Report struct {
 	From       time.Time       `json:"from"`
 	To         time.Time       `json:"to"`
 	Incomplete string          `json:"incomplete,omitzero"` // the reason; empty: complete
+	Undated    int             `json:"undated_runs"`        // left out: the service doesn't say when they were created
+	Negative   int             `json:"negative_times"`      // durations and build times, left out
 	Requests   int             `json:"requests"`
 	StepsRead  int             `json:"runs_with_steps_read"`
 	Counts     Counts          `json:"counts"`
@@ -36,9 +38,10 @@ type Counts struct {
 	Failed     int `json:"failed"` // including errors
 	Stopped    int `json:"stopped"`
 	Unfinished int `json:"unfinished"`
+	Unknown    int `json:"unknown_result"`
 }
 
-// Judged is the number of runs that ended without being stopped.
+// Judged is the number of runs that ended by themselves.
 func (c Counts) Judged() int { return c.Successful + c.Failed }
 
 // Rate is the share of successful runs among those, from 0 to 1; 0 if there are none.
@@ -53,8 +56,10 @@ func (c *Counts) add(result pipelines.ResultName) {
 		c.Failed++
 	case result == "":
 		c.Unfinished++
-	default:
+	case result == pipelines.ResultStopped:
 		c.Stopped++
+	default:
+		c.Unknown++
 	}
 }
 
@@ -83,6 +88,9 @@ type PipelineStats struct {
 	Wait     Percentiles `json:"wait_before_start"`
 	Build    float64     `json:"build_minutes"`
 }
+
+// unnamed reports whether these are the runs without a pipeline.
+func (p PipelineStats) unnamed() bool { return p.Name == noPipeline }
 
 // BranchStats describes the runs on one branch or tag.
 type BranchStats struct {
@@ -122,12 +130,13 @@ func analyse(runs []Run, from, to time.Time) Report {
 	var durations, waits samples
 	for _, r := range runs {
 		rep.Counts.add(r.Result)
-		rep.Build += r.Build.Minutes()
+		rep.Build += charged(r.Build)
 		durations.addIf(judged(r.Result), r.Duration)
 		if r.StepsRead {
 			rep.StepsRead++
 		}
 		waits.addIf2(r.waited())
+		rep.Negative += r.negative()
 	}
 	rep.Duration, rep.Wait = durations.percentiles(), waits.percentiles()
 	rep.Days = days(runs, from, to)
@@ -143,7 +152,7 @@ func analyse(runs []Run, from, to time.Time) Report {
 type samples []float64
 
 func (s *samples) addIf(ok bool, d time.Duration) {
-	if ok {
+	if ok && d >= 0 {
 		*s = append(*s, d.Seconds())
 	}
 }
@@ -176,7 +185,7 @@ type group struct {
 
 func (g *group) addRun(r Run) {
 	g.counts.add(r.Result)
-	g.build += r.Build.Minutes()
+	g.build += charged(r.Build)
 	g.durations.addIf(judged(r.Result), r.Duration)
 	g.wait.addIf2(r.waited())
 }
@@ -199,12 +208,13 @@ func at[K comparable, V any](m map[K]*V, key K) *V {
 }
 
 func days(runs []Run, from, to time.Time) []Day {
-	found := groups(runs, func(r Run) string { return r.Created.In(to.Location()).Format(time.DateOnly) })
+	today := to.Format(time.DateOnly) // the service's clock may be ahead
+	found := groups(runs, func(r Run) string { return min(today, r.Created.In(to.Location()).Format(time.DateOnly)) })
 	list := []Day{}
 	// Noon exists on every day; midnight may not if clocks change then.
 	for noon := time.Date(from.Year(), from.Month(), from.Day(), 12, 0, 0, 0, to.Location()); ; noon = noon.AddDate(0, 0, 1) {
 		date := noon.Format(time.DateOnly)
-		if date > to.Format(time.DateOnly) {
+		if date > today {
 			return list
 		}
 		g := at(found, date)
@@ -243,26 +253,26 @@ type commitKey struct {
 	commit string
 }
 
-// passSet holds the numbers of the runs in which a step was successful on a commit.
+// passSet holds the places of the runs in which a step was successful on a commit.
 type passSet map[commitKey][]int
 
 func passes(runs []Run) passSet {
 	set := passSet{}
-	for _, r := range runs {
+	for i, r := range runs {
 		for _, s := range r.Steps {
 			if s.Result == pipelines.ResultSuccessful {
 				key := commitKey{stepKey{r.Pipeline, s.Name}, r.Commit}
-				set[key] = append(set[key], r.Number)
+				set[key] = append(set[key], i)
 			}
 		}
 	}
 	return set
 }
 
-// flaky reports whether a step that failed in a run was successful in another run of the commit.
-func (p passSet) flaky(r Run, s Step) bool {
+// flaky reports whether a step that failed in the i-th run was successful in another run of the commit.
+func (p passSet) flaky(i int, r Run, s Step) bool {
 	return r.Commit != "" && failed(s.Result) &&
-		slices.ContainsFunc(p[commitKey{stepKey{r.Pipeline, s.Name}, r.Commit}], func(number int) bool { return number != r.Number })
+		slices.ContainsFunc(p[commitKey{stepKey{r.Pipeline, s.Name}, r.Commit}], func(passed int) bool { return passed != i })
 }
 
 func steps(runs []Run, passed passSet) []StepStats {
@@ -271,16 +281,16 @@ func steps(runs []Run, passed passSet) []StepStats {
 		flaky int
 	}
 	found := map[stepKey]*stats{}
-	for _, r := range runs {
+	for i, r := range runs {
 		for _, s := range r.Steps {
 			if s.Result == pipelines.ResultNotRun {
 				continue
 			}
 			st := at(found, stepKey{r.Pipeline, s.Name})
 			st.counts.add(s.Result)
-			st.build += s.Build.Minutes()
+			st.build += charged(s.Build)
 			st.durations.addIf(judged(s.Result), s.Duration)
-			if passed.flaky(r, s) {
+			if passed.flaky(i, r, s) {
 				st.flaky++
 			}
 		}
@@ -315,9 +325,9 @@ func top[T any](all []T, n int, score func(T) float64) []T {
 // flakyTests finds flaky tests by name, in all steps.
 func flakyTests(runs []Run, passed passSet) []FlakyTest {
 	found, commits := map[string]*FlakyTest{}, map[string]map[string]bool{}
-	for _, r := range runs {
+	for i, r := range runs {
 		for _, s := range r.Steps {
-			flaky := passed.flaky(r, s)
+			flaky := passed.flaky(i, r, s)
 			for _, test := range s.Failed {
 				t := at(found, test)
 				t.Test = test
@@ -352,7 +362,7 @@ func (t *FlakyTest) add(r Run, s Step) {
 	if name := label(s.Name, r.Pipeline); !slices.Contains(t.Steps, name) {
 		t.Steps = append(t.Steps, name)
 	}
-	if r.Number > t.LastRun {
+	if r.Created.After(t.Last) {
 		t.LastRun, t.LastURL, t.Last = r.Number, r.URL, r.Created
 	}
 }

@@ -61,7 +61,7 @@ func TestStoppedAndRunningRunsAreNotJudged(t *testing.T) {
 		"error, expiry": {[]pipelines.ResultName{passed, pipelines.ResultError, pipelines.ResultExpired, passed}, Counts{Runs: 4, Successful: 2, Failed: 2}, 0.5},
 		"stopped":       {[]pipelines.ResultName{passed, stopped}, Counts{Runs: 2, Successful: 1, Stopped: 1}, 1},
 		"going on":      {[]pipelines.ResultName{passed, ""}, Counts{Runs: 2, Successful: 1, Unfinished: 1}, 1},
-		"unknown":       {[]pipelines.ResultName{passed, "VANISHED"}, Counts{Runs: 2, Successful: 1, Stopped: 1}, 1},
+		"unknown":       {[]pipelines.ResultName{passed, "VANISHED"}, Counts{Runs: 2, Successful: 1, Unknown: 1}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var runs []Run

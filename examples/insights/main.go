@@ -9,43 +9,34 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"strings"
+	"path/filepath"
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
-const usage = `insights reads the runs of the last days of a repository, their steps and the tests that failed in them, and
-reports on them: runs and success by day, durations, build minutes, slow and failing steps, flaky tests and
-waiting. The report is one self-contained HTML file; a summary is printed.
-
-    go -C examples run ./insights -repo WORKSPACE/SLUG [flags]
-    go -C examples run ./insights -demo       a demo against a fake service of its own
-
-Credentials come from the environment: BITBUCKET_TOKEN (an access token), or BITBUCKET_EMAIL and
-BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET (an OAuth consumer). Without
-any of them the demo runs. Scope: pipeline (API tokens: read:pipeline:bitbucket).
-
-  -repo WORKSPACE/SLUG  the repository
-  -days N               how many days, today included; default 30
-  -branch NAME          only runs on this branch
-  -zone NAME            the time zone of days, such as UTC or Europe/Berlin; default: the local one
-  -o FILE               the HTML file; default insights.html; "": none
-  -json FILE            the same as JSON, too; -: on standard output, with the summary on standard error
-  -max-requests N       maximum number of requests, including retries; default 900, because the service
-                        allows 1,000 an hour. One is needed for each hundred runs, one for each run and one
-                        for each failed step. When they are used up, the report covers what was read so far:
-                        the newest runs first
-  -parallel N           how many requests at once; default 6
-  -demo                 run on the built-in fake service even if there are credentials
-  -h                    print this text
-
-Exit status ("go run" turns all but 0 into 1):
-    0  the report is complete
-    2  wrong usage, an error, or an incomplete report, which says so
-  130  interrupted
-`
+var help = cli.Help{
+	Intro: "insights reads the runs of the last days of a repository, their steps and the tests that failed in them, and reports on them: runs and " +
+		"success by day, durations, build time, slow and failing steps, flaky tests and waiting. The report is one self-contained HTML file; a " +
+		"summary is printed.",
+	Usage: []cli.Item{
+		{"insights --repo WORKSPACE/SLUG", "a report on the last 30 days"},
+		{"insights --demo", "a report on a made-up history, from a fake service within the program"},
+	},
+	Groups: []cli.Group{
+		{"What the report is on", "repo", "days", "branch", "zone", "demo"},
+		{"Where it goes", "o", "json"},
+		{"How it is read", "max-requests", "parallel"},
+	},
+	Notes: "One request is needed for each hundred runs, one for each run and one for each failed step; the service allows 1,000 an hour. When " +
+		"those that --max-requests allows are used up, or the service fails, the report covers what was read so far: the newest runs first.",
+	Credentials: cli.DemoRuns,
+	Scopes:      "Scope: pipeline (API tokens: read:pipeline:bitbucket).",
+	Statuses: []cli.Item{
+		{"0", "the report is complete"}, {"2", "wrong usage, an error, or a report that is not complete and says so"}, cli.InterruptedStatus,
+	},
+}
 
 type options struct {
 	repo, branch, zone, out, json string
@@ -53,101 +44,93 @@ type options struct {
 	demo                          bool
 }
 
+func newFlags(o *options) *flag.FlagSet {
+	flags := flag.NewFlagSet("insights", flag.ContinueOnError)
+	flags.StringVar(&o.repo, "repo", "", "the `WORKSPACE/SLUG` of the repository")
+	flags.IntVar(&o.days, "days", 30, "the `NUMBER` of days, today included")
+	flags.StringVar(&o.branch, "branch", "", "only runs on the branch with this `NAME`")
+	flags.StringVar(&o.zone, "zone", "Local", "the time `ZONE` of the days, such as UTC or Europe/Berlin; by default the one of this machine")
+	flags.StringVar(&o.out, "o", "insights.html", "the HTML `FILE`; \"\": none")
+	flags.StringVar(&o.json, "json", "", "a `FILE` for the report as JSON; -: on standard output, with the summary on standard error")
+	flags.IntVar(&o.maxRequests, "max-requests", 900, "at most this `NUMBER` of requests, retries included")
+	flags.IntVar(&o.parallel, "parallel", 6, "how many requests at once")
+	flags.BoolVar(&o.demo, "demo", false, "report on the fake service even if there are credentials")
+	help.Set(flags)
+	return flags
+}
+
 func main() { cli.Main(run) }
 
 func run(ctx context.Context, args []string, env cli.Env) int {
 	o := options{}
-	flags := flag.NewFlagSet("insights", flag.ContinueOnError)
-	flags.StringVar(&o.repo, "repo", "", "")
-	flags.IntVar(&o.days, "days", 30, "")
-	flags.StringVar(&o.branch, "branch", "", "")
-	flags.StringVar(&o.zone, "zone", "Local", "")
-	flags.StringVar(&o.out, "o", "insights.html", "")
-	flags.StringVar(&o.json, "json", "", "")
-	flags.IntVar(&o.maxRequests, "max-requests", 900, "")
-	flags.IntVar(&o.parallel, "parallel", 6, "")
-	flags.BoolVar(&o.demo, "demo", false, "")
-	flags.Usage = func() { fmt.Fprint(flags.Output(), usage) }
+	flags := newFlags(&o)
 	if status, ok := env.Parse(flags, args); !ok {
 		return status
 	}
-	zone, err := o.check(flags)
+	rep, err := o.report(ctx, env, flags)
 	if err == nil {
-		var rep Report
-		if rep, err = o.report(ctx, env, zone); err == nil {
-			err = o.write(rep, env)
-		}
-		if err == nil && rep.Incomplete != "" {
-			fmt.Fprintf(env.Stderr, "insights: the report is not complete: %s\n", rep.Incomplete)
-			return cli.Trouble
-		}
+		err = o.write(rep, env)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return env.Fail(ctx, "insights", err)
+	case rep.Incomplete != "":
+		fmt.Fprintf(env.Stderr, "insights: the report is not complete: %s\n", rep.Incomplete)
+		return cli.Trouble
 	}
 	return cli.Success
 }
 
-// check rejects invalid flags.
-func (o options) check(flags *flag.FlagSet) (*time.Location, error) {
-	if err := o.checkRepo(); err != nil {
-		return nil, err
-	}
-	var empty string // often from an unset shell variable
-	flags.Visit(func(f *flag.Flag) {
-		if f.Name != "o" && strings.TrimSpace(f.Value.String()) == "" {
-			empty = f.Name
-		}
-	})
+// check rejects invalid flags, and returns the repository and the time zone.
+func (o options) check(flags *flag.FlagSet) (pipelines.Repo, *time.Location, error) {
+	zone, zoneErr := time.LoadLocation(o.zone)
+	err := cli.CheckGiven(flags, "o")
 	switch {
-	case flags.NArg() > 0:
-		return nil, fmt.Errorf("%s too many: all is said by flags", cli.Count(flags.NArg(), "argument", "arguments"))
-	case empty != "":
-		return nil, fmt.Errorf("-%s is empty", empty)
+	case err != nil:
+	case o.demo && o.repo != "": // which prevents mistaking a demo for a real report
+		err = errors.New("--demo and --repo exclude each other: the demo has a repository of its own")
 	case o.days < 1 || o.days > 3660:
-		return nil, errors.New("-days is not between 1 and 3660")
+		err = errors.New("--days is not between 1 and 3,660")
 	case o.maxRequests < 1:
-		return nil, errors.New("-max-requests is below 1")
+		err = errors.New("--max-requests is below 1")
 	case o.parallel < 1 || o.parallel > 50:
-		return nil, errors.New("-parallel is not between 1 and 50")
+		err = errors.New("--parallel is not between 1 and 50")
+	case zoneErr != nil:
+		err = errors.New("--zone is no time zone that this machine knows, such as UTC or Europe/Berlin")
+	default:
+		err = o.checkFiles()
 	}
-	zone, err := time.LoadLocation(o.zone)
 	if err != nil {
-		return nil, fmt.Errorf("-zone: %w", err)
+		return pipelines.Repo{}, nil, err
 	}
-	return zone, nil
+	repo, err := cli.Repo("repo", o.repo, o.demo, demoRepo)
+	return repo, zone, err
 }
 
-// checkRepo prevents mistaking a demo for a real report.
-func (o options) checkRepo() error {
-	demo := o.demo || !cli.HasCredentials()
+func (o options) checkFiles() error {
 	switch {
-	case o.demo && o.repo != "":
-		return errors.New("-demo and -repo exclude each other: the demo has a repository of its own")
-	case demo && o.repo != "":
-		return errors.New("-repo needs credentials, and there are none in the environment: set BITBUCKET_TOKEN, or another of those that -h names")
-	case !demo && o.repo == "":
-		return errors.New("-repo is missing: name the repository as WORKSPACE/SLUG")
+	case o.out == "-":
+		return errors.New("--o needs a file: only the JSON can be on standard output, by --json -")
+	case o.out != "" && o.json != "" && filepath.Clean(o.out) == filepath.Clean(o.json):
+		return errors.New("--o and --json name the same file")
 	}
 	return nil
 }
 
 // report reads the runs and analyses them. If only some could be read, the report is on those.
-func (o options) report(ctx context.Context, env cli.Env, zone *time.Location) (Report, error) {
+func (o options) report(ctx context.Context, env cli.Env, flags *flag.FlagSet) (Report, error) {
+	repo, zone, err := o.check(flags)
+	if err != nil {
+		return Report{}, err
+	}
 	requests := &budget{limit: int64(o.maxRequests)}
 	env.Options = append([]pipelines.Option{pipelines.WithLimiter(requests)}, env.Options...)
 	past := newHistory()
-	client, demo, end, err := env.Connect("insights", o.demo, past.seed, past.serverOption())
+	client, _, end, err := env.Connect("insights", o.demo, past.seed, past.serverOption())
 	if err != nil {
 		return Report{}, err
 	}
 	defer end()
-	repo := demoRepo
-	if !demo {
-		if repo, err = pipelines.ParseRepo(o.repo); err != nil {
-			return Report{}, err
-		}
-	}
 	now := time.Now().In(zone)
 	since := time.Date(now.Year(), now.Month(), now.Day()-o.days+1, 0, 0, 0, 0, zone)
 	r := reader{client: client, repo: repo, branch: o.branch, parallel: o.parallel, env: env}
@@ -156,7 +139,7 @@ func (o options) report(ctx context.Context, env cli.Env, zone *time.Location) (
 		return Report{}, err
 	}
 	rep := analyse(runs, since, now)
-	rep.Repository, rep.Branch, rep.Requests = cli.Clean(repo.String()), cli.Clean(o.branch), requests.used()
+	rep.Repository, rep.Branch, rep.Requests, rep.Undated = cli.Clean(repo.String()), cli.Clean(o.branch), requests.used(), r.undated
 	switch {
 	case errors.Is(err, errBudget):
 		rep.Incomplete = errBudget.Error()
@@ -174,20 +157,30 @@ func (o options) write(rep Report, env cli.Env) error {
 		if err := writeJSON(env.Stdout, rep); err != nil {
 			return err
 		}
-	} else if o.json != "" {
-		if err := cli.WriteFile(o.json, 0o644, func(w io.Writer) error { return writeJSON(w, rep) }); err != nil {
-			return err
-		}
-	}
-	if o.out != "" {
-		if err := cli.WriteFile(o.out, 0o644, func(w io.Writer) error { return htmlPage(rep).Write(w) }); err != nil {
-			return err
-		}
 	}
 	summarize(summary, rep)
-	if o.out != "" {
-		fmt.Fprintf(summary, "\nThe whole report: %s\n", o.out)
+	fmt.Fprintln(summary)
+	if o.json != "" && o.json != "-" {
+		if err := writeFile(summary, "As JSON", o.json, func(w io.Writer) error { return writeJSON(w, rep) }); err != nil {
+			return err
+		}
 	}
+	if o.out == "" {
+		return nil
+	}
+	return writeFile(summary, "The whole report", o.out, htmlPage(rep).Write)
+}
+
+// writeFile writes a file and says where. The path is absolute because "go -C" runs the program in another folder than the user's.
+func writeFile(summary io.Writer, what, name string, write func(io.Writer) error) error {
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return err
+	}
+	if err := cli.WriteFile(path, 0o644, write); err != nil {
+		return err
+	}
+	fmt.Fprintf(summary, "%s: %s\n", what, path)
 	return nil
 }
 

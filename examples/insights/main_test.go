@@ -243,18 +243,20 @@ func TestUsage(t *testing.T) {
 		want        string
 	}{
 		"help":            {[]string{"-h"}, false, cli.Success, "Scope: pipeline"},
-		"unknown flag":    {[]string{"-frobnicate"}, false, cli.Trouble, "-frobnicate"},
+		"unknown flag":    {[]string{"-frobnicate"}, false, cli.Trouble, "there is no flag --frobnicate"},
 		"argument":        {[]string{"acme/site"}, false, cli.Trouble, "1 argument too many"},
-		"no repository":   {nil, true, cli.Trouble, "-repo is missing"},
-		"no credentials":  {[]string{"-repo", "acme/site"}, false, cli.Trouble, "-repo needs credentials"},
-		"empty branch":    {[]string{"-branch="}, false, cli.Trouble, "-branch is empty"},
-		"malformed":       {[]string{"-repo", "site"}, true, cli.Trouble, "workspace/slug"},
-		"demo and repo":   {[]string{"-demo", "-repo", "acme/site"}, true, cli.Trouble, "exclude each other"},
-		"no days":         {[]string{"-days", "0"}, false, cli.Trouble, "-days"},
-		"no requests":     {[]string{"-max-requests", "0"}, false, cli.Trouble, "-max-requests"},
-		"nothing at once": {[]string{"-parallel", "0"}, false, cli.Trouble, "-parallel"},
-		"no such zone":    {[]string{"-zone", "Nowhere"}, false, cli.Trouble, "-zone"},
-		"no such folder":  {[]string{"-days", "1", "-o", "/nonexistent/r.html"}, false, cli.Trouble, "/nonexistent"},
+		"no repository":   {nil, true, cli.Trouble, "--repo is missing"},
+		"no credentials":  {[]string{"--repo", "acme/site"}, false, cli.Trouble, "--repo needs credentials"},
+		"empty branch":    {[]string{"--branch="}, false, cli.Trouble, "--branch is empty"},
+		"malformed":       {[]string{"--repo", "site"}, true, cli.Trouble, "workspace/slug"},
+		"demo and repo":   {[]string{"--demo", "--repo", "acme/site"}, true, cli.Trouble, "exclude each other"},
+		"no days":         {[]string{"--days", "0"}, false, cli.Trouble, "--days"},
+		"no requests":     {[]string{"--max-requests", "0"}, false, cli.Trouble, "--max-requests"},
+		"nothing at once": {[]string{"--parallel", "0"}, false, cli.Trouble, "--parallel"},
+		"no such zone":    {[]string{"--zone", "Nowhere"}, false, cli.Trouble, "--zone"},
+		"no such folder":  {[]string{"--days", "1", "--o", "/nonexistent/r.html"}, false, cli.Trouble, "/nonexistent"},
+		"no HTML there":   {[]string{"--o", "-"}, false, cli.Trouble, "--o needs a file"},
+		"one file":        {[]string{"--o", "a/../r", "--json", "./r"}, false, cli.Trouble, "the same file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newFixture(t, tt.credentials)
@@ -262,4 +264,42 @@ func TestUsage(t *testing.T) {
 			require.Contains(t, s.out.String()+s.errs.String(), tt.want)
 		})
 	}
+}
+
+// brokenList fails for all pages but the first.
+var brokenList = pipelinestest.Fault{Path: "/repositories/{w}/{r}/pipelines", Skip: 1, Status: http.StatusBadGateway}
+
+func TestWhereTheReportIsSaidFromWhereTheUserStands(t *testing.T) {
+	s := newFixture(t, false)
+	folder, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	t.Chdir(folder) // as "go -C" does
+	require.Equal(t, cli.Success, run(t.Context(), []string{"-o", "report.html", "-json", "report.json"}, s.env))
+	require.Contains(t, s.out.String(), "The whole report: "+filepath.Join(folder, "report.html")+"\n")
+	require.Contains(t, s.out.String(), "As JSON: "+filepath.Join(folder, "report.json")+"\n")
+}
+
+func TestAnEmptyNameIsNoFile(t *testing.T) {
+	s := newFixture(t, false)
+	t.Chdir(t.TempDir())
+	require.Equal(t, cli.Success, run(t.Context(), []string{"--o", "", "--json", "-", "--days", "2"}, s.env))
+	require.True(t, json.Valid(s.out.Bytes()))
+	files, err := os.ReadDir(".")
+	require.NoError(t, err)
+	require.Empty(t, files)
+	require.NotContains(t, s.errs.String(), "The whole report")
+}
+
+func TestOneOfAThingIsNotSeveral(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(20 * time.Hour) // later that day
+		s := newFixture(t, true)
+		s.repo.AddRun(script(tested(time.Second)), time.Now().Add(-time.Hour))
+		require.Equal(t, cli.Success, s.run(t.Context(), "--repo", "acme/site", "--days", "1"))
+		page, summary := s.page(t), s.out.String()
+		require.Contains(t, page, "1 day. Read with 2 requests; steps of 1 run.")
+		for _, wrong := range []string{" 1 days", " 1 runs", " 1 requests"} {
+			require.Zero(t, strings.Count(page+summary, wrong), wrong)
+		}
+	})
 }

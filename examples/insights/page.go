@@ -3,8 +3,11 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 	"github.com/seed-85ed9bfd/pipelines/examples/htmlreport"
 )
 
@@ -16,17 +19,21 @@ const dayFormat = "2 January 2006"
 // htmlPage is the report as a page.
 func htmlPage(rep Report) htmlreport.Page {
 	page := htmlreport.Page{
-		Title:   fmt.Sprintf("%s: pipelines of %d days", rep.Repository, len(rep.Days)),
+		Title:   rep.Repository + ": pipelines of " + cli.Count(len(rep.Days), "day", "days"),
 		Heading: rep.Repository,
-		Intro: fmt.Sprintf("Pipelines%s from %s to %s: %d days. Read with %s requests; steps of %s runs.", ofBranch(rep), rep.From.Format(dayFormat),
-			rep.To.Format(dayFormat+", 15:04 MST"), len(rep.Days), htmlreport.Number(rep.Requests), htmlreport.Number(rep.StepsRead)),
+		Intro: fmt.Sprintf("Pipelines%s from %s to %s: %s. Read with %s; steps of %s.", ofBranch(rep), rep.From.Format(dayFormat),
+			rep.To.Format(dayFormat+", 15:04 MST"), cli.Count(len(rep.Days), "day", "days"),
+			cli.Count(rep.Requests, "request", "requests"), cli.Count(rep.StepsRead, "run", "runs")),
 	}
 	if rep.Incomplete != "" {
 		page.Notes = append(page.Notes, htmlreport.Note{
 			Title: "This report is not complete:",
-			Text: fmt.Sprintf("%s. It is on what was read by then, the newest runs first. What is said of steps, tests and waiting comes from %d of %d runs.",
-				rep.Incomplete, rep.StepsRead, rep.Counts.Runs),
+			Text: fmt.Sprintf("%s. It is on what was read by then, the newest runs first. What is said of steps, tests and waiting comes from %s of %s.",
+				rep.Incomplete, htmlreport.Number(rep.StepsRead), cli.Count(rep.Counts.Runs, "run", "runs")),
 		})
+	}
+	for _, left := range leftOut(rep) {
+		page.Notes = append(page.Notes, htmlreport.Note{Text: left})
 	}
 	if rep.Counts.Runs == 0 {
 		page.Sections = []htmlreport.Section{{Heading: "Runs", Text: "There are no runs in these days."}}
@@ -50,8 +57,8 @@ func ofBranch(rep Report) string {
 
 func facts(rep Report) []htmlreport.Fact {
 	return []htmlreport.Fact{
-		{Name: "Runs", Value: htmlreport.Number(rep.Counts.Runs), Note: fmt.Sprintf("%d stopped, %d unfinished", rep.Counts.Stopped, rep.Counts.Unfinished)},
-		{Name: "Success rate", Value: rateOf(rep.Counts), Note: fmt.Sprintf("%d of %d", rep.Counts.Successful, rep.Counts.Judged())},
+		{Name: "Runs", Value: htmlreport.Number(rep.Counts.Runs), Note: notJudged(rep.Counts)},
+		{Name: "Success rate", Value: rateOf(rep.Counts), Note: htmlreport.Number(rep.Counts.Successful) + " of " + htmlreport.Number(rep.Counts.Judged())},
 		percentileFact("Median duration", rep.Duration),
 		percentileFact("Median wait", rep.Wait),
 		{Name: "Build time", Value: htmlreport.Minutes(rep.Build), Note: "summed over the steps"},
@@ -73,7 +80,7 @@ func daySection(days []Day) htmlreport.Section {
 	results := htmlreport.Chart{Title: "Runs by day", Stacked: true, Scale: htmlreport.Counts, Labels: dates(days), Series: []htmlreport.Series{
 		{Name: "successful", Colour: htmlreport.Good, Values: values(days, func(d Day) float64 { return float64(d.Counts.Successful) })},
 		{Name: "failed", Colour: htmlreport.Bad, Values: values(days, func(d Day) float64 { return float64(d.Counts.Failed) })},
-		{Name: "stopped or unfinished", Colour: htmlreport.Other, Values: values(days, func(d Day) float64 { return float64(d.Counts.Stopped + d.Counts.Unfinished) })},
+		{Name: "others", Colour: htmlreport.Other, Values: values(days, func(d Day) float64 { return float64(d.Counts.Runs - d.Counts.Judged()) })},
 	}}
 	rate := htmlreport.Chart{Title: "Success rate by day", Scale: htmlreport.Shares, Labels: dates(days), Series: []htmlreport.Series{
 		{Name: "successful", Colour: htmlreport.Good, Values: values(days, func(d Day) float64 {
@@ -82,16 +89,16 @@ func daySection(days []Day) htmlreport.Section {
 	}}
 	table := htmlreport.Table{
 		Folded:  "The days as a table",
-		Columns: columns("Day", "Runs", "Successful", "Failed", "Stopped", "Unfinished", "Success", "Build time", "Wait p50", "Wait p90"),
+		Columns: columns("Day", "Runs", "Successful", "Failed", "Others", "Success", "Build time", "Wait p50", "Wait p90"),
 	}
 	for _, d := range days {
 		wait := percentiles(d.Wait)
 		table.Rows = append(table.Rows, htmlreport.Cells(d.Date, htmlreport.Number(d.Counts.Runs), htmlreport.Number(d.Counts.Successful),
-			htmlreport.Number(d.Counts.Failed), htmlreport.Number(d.Counts.Stopped), htmlreport.Number(d.Counts.Unfinished),
+			htmlreport.Number(d.Counts.Failed), htmlreport.Number(d.Counts.Runs-d.Counts.Judged()),
 			rateOf(d.Counts), htmlreport.Minutes(d.Build), wait[0], wait[1]))
 	}
 	return htmlreport.Section{
-		Heading: "Runs and success by day", Text: "Runs that were stopped or have not ended don't count for the success rate.",
+		Heading: "Runs and success by day", Text: "Others were stopped, have not ended, or have no result that is known. They don't count for the success rate.",
 		Charts: []htmlreport.Chart{results, rate}, Tables: []htmlreport.Table{table},
 	}
 }
@@ -105,7 +112,10 @@ func durationSection(all []PipelineStats) htmlreport.Section {
 		row[1].Sizes = sizes(p.Duration)
 		table.Rows = append(table.Rows, append(row, htmlreport.Cell{Text: htmlreport.Minutes(p.Build)}))
 	}
-	table.After = more(len(all)-len(some), "pipelines")
+	table.After = more(len(all)-len(some), "pipeline", "pipelines")
+	if slices.ContainsFunc(some, PipelineStats.unnamed) {
+		table.After = strings.TrimSpace(noPipelineNote + " " + table.After)
+	}
 	return htmlreport.Section{
 		Heading: "Duration by pipeline", Text: "From creation to end, of runs that ended by themselves. p90: nine of ten are as fast or faster.",
 		Tables: []htmlreport.Table{table},
@@ -120,14 +130,14 @@ func branchSection(all []BranchStats) htmlreport.Section {
 		row[1].Sizes = []float64{b.Build}
 		table.Rows = append(table.Rows, row)
 	}
-	table.After = more(len(all)-len(some), "branches")
+	table.After = more(len(all)-len(some), "branch", "branches")
 	return htmlreport.Section{Heading: "Build time by branch", Tables: []htmlreport.Table{table}}
 }
 
 func minutesSection(all []StepStats) htmlreport.Section {
 	some := firstOf(all, mostRows)
 	table := stepTable(some, htmlreport.First, "Build time", func(s StepStats) (float64, string) { return s.Build, htmlreport.Minutes(s.Build) })
-	table.After = more(len(all)-len(some), "steps")
+	table.After = more(len(all)-len(some), "step", "steps")
 	return htmlreport.Section{Heading: "Build time by step", Tables: []htmlreport.Table{table}}
 }
 
@@ -143,7 +153,7 @@ func failingSection(all []StepStats) htmlreport.Section {
 		return float64(s.Counts.Failed), fmt.Sprintf("%s (%s)", htmlreport.Number(s.Counts.Failed), htmlreport.Percent(s.FailureRate()))
 	})
 	table.Empty = "None failed."
-	table.After = more(len(mostFailing(all, len(all)))-len(some), "steps that failed")
+	table.After = more(len(mostFailing(all, len(all)))-len(some), "step that failed", "steps that failed")
 	return htmlreport.Section{
 		Heading: "The steps that fail most often", Text: "Flaky: failures on a commit on which the step was successful in another run.",
 		Tables: []htmlreport.Table{table},
@@ -192,11 +202,11 @@ func flakySection(all []FlakyTest) htmlreport.Section {
 	some := firstOf(all, 3*mostRows)
 	for _, t := range some {
 		row := htmlreport.Cells(t.Test, htmlreport.Number(t.Flaky), htmlreport.Number(t.Failures), htmlreport.Number(t.Commits),
-			fmt.Sprintf("#%d", t.LastRun), t.Last.Format(time.DateOnly))
+			lastRun(t), t.Last.Format(time.DateOnly))
 		row[0].Notes, row[4].URL = t.Steps, t.LastURL
 		table.Rows = append(table.Rows, row)
 	}
-	table.After = more(len(all)-len(some), "tests")
+	table.After = more(len(all)-len(some), "test", "tests")
 	return htmlreport.Section{
 		Heading: "Flaky tests", Text: "A test is flaky if it failed in one run and its step was successful in another run of the same commit.",
 		Tables: []htmlreport.Table{table},
@@ -224,6 +234,14 @@ func waitSection(rep Report) htmlreport.Section {
 		Heading: "Waiting before start", Text: "From the creation of a run to the start of its first step, unless a person started that.",
 		Charts: []htmlreport.Chart{chart}, Tables: []htmlreport.Table{table},
 	}
+}
+
+// lastRun is the number of the newest run in which a test was flaky, if it has one.
+func lastRun(t FlakyTest) string {
+	if t.LastRun == 0 {
+		return none
+	}
+	return fmt.Sprintf("#%d", t.LastRun)
 }
 
 // none stands in the place of a value that there isn't.
@@ -257,11 +275,11 @@ func columns(names ...string) []htmlreport.Column {
 	return list
 }
 
-func more(n int, what string) string {
+func more(n int, one, many string) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("The JSON has %s more %s.", htmlreport.Number(n), what)
+	return "The JSON has " + cli.Count(n, "more "+one, "more "+many) + "."
 }
 
 func dates(days []Day) []string {

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,8 +21,6 @@ type budget struct {
 	limit int64
 	asked atomic.Int64
 }
-
-var errBudget = errors.New("the requests that -max-requests allows are used up")
 
 // Wait implements [pipelines.Limiter].
 func (b *budget) Wait(ctx context.Context) error {
@@ -39,15 +40,18 @@ type reader struct {
 	branch   string // empty: all
 	parallel int
 	env      cli.Env
+
+	undated  int // runs that are left out
+	failures failures
 }
 
 // read returns the runs created since a time, newest first. With an error it returns what it has read so far.
 func (r *reader) read(ctx context.Context, since time.Time) ([]Run, error) {
 	runs, err := r.runs(ctx, since)
-	if err != nil {
+	if len(runs) == 0 || endsReading(err) || ctx.Err() != nil {
 		return runs, err
 	}
-	return runs, r.steps(ctx, runs)
+	return runs, cmp.Or(r.steps(ctx, runs), err, r.failures.error())
 }
 
 // runs reads the list up to the first older run. A list that grows while it is read may repeat a run.
@@ -55,20 +59,24 @@ func (r *reader) runs(ctx context.Context, since time.Time) ([]Run, error) {
 	progress := r.env.NewProgress("runs listed", 0)
 	defer progress.End()
 	var runs []Run
-	seen := map[int]bool{}
+	seen := map[string]bool{"": true}
 	options := &pipelines.ListPipelinesOptions{Sort: pipelines.SortNewestFirst, Branch: r.branch}
 	for p, err := range r.client.Pipelines.List(ctx, r.repo, options).Parallel(r.parallel).All() {
 		if err != nil {
 			return runs, err
 		}
-		if p.CreatedOn.Before(since) {
-			break
-		}
-		if !seen[p.BuildNumber] {
-			seen[p.BuildNumber] = true
-			runs = append(runs, newRun(p, r.repo))
+		run := newRun(p, r.repo)
+		switch {
+		case run.ID != "" && seen[run.ID]:
+		case run.Created.IsZero():
+			r.undated++
+		case run.Created.Before(since):
+			return runs, nil
+		default:
+			runs = append(runs, run)
 			progress.Add(1)
 		}
+		seen[run.ID] = true
 	}
 	return runs, nil
 }
@@ -90,7 +98,7 @@ func (r *reader) steps(ctx context.Context, runs []Run) error {
 	for range max(1, r.parallel) {
 		workers.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(ended)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				if err := r.stepsOf(ctx, ended[i]); err != nil {
+				if err := r.stepsOf(ctx, ended[i]); ctx.Err() == nil && r.failures.end(err) {
 					stop(err)
 					return
 				}
@@ -104,8 +112,10 @@ func (r *reader) steps(ctx context.Context, runs []Run) error {
 
 // stepsOf reads the steps of a run and their failed tests. A run that no longer exists has none.
 func (r *reader) stepsOf(ctx context.Context, run *Run) error {
-	id := fmt.Sprint(run.Number)
-	list, err := r.client.Steps.List(ctx, r.repo, id, nil).Collect()
+	if run.ID == "" {
+		return errNoID
+	}
+	list, err := r.client.Steps.List(ctx, r.repo, run.ID, nil).Collect()
 	if errors.Is(err, pipelines.ErrNotFound) {
 		return nil
 	}
@@ -113,17 +123,19 @@ func (r *reader) stepsOf(ctx context.Context, run *Run) error {
 		return err
 	}
 	found := make([]Step, 0, len(list))
+	var unread error
 	for i, s := range list {
 		step := newStep(s, i)
-		if failed(step.Result) {
-			if step.Failed, err = r.failedTests(ctx, id, s.UUID); err != nil {
+		if failed(step.Result) && s.UUID != "" {
+			if step.Failed, err = r.failedTests(ctx, run.ID, s.UUID); endsReading(err) || ctx.Err() != nil {
 				return err
 			}
+			unread = cmp.Or(unread, err)
 		}
 		found = append(found, step)
 	}
 	run.Steps, run.StepsRead = found, true
-	return nil
+	return unread
 }
 
 // failedTests returns the names of the failed tests of a step. A step without a report has none.
@@ -134,10 +146,10 @@ func (r *reader) failedTests(ctx context.Context, run, step string) ([]string, e
 			return nil, nil
 		}
 		if err != nil {
-			return nil, err
+			return names, err
 		}
 		if test.Status == pipelines.TestFailed || test.Status == pipelines.TestError {
-			names = append(names, cli.Clean(testName(test)))
+			names = append(names, cmp.Or(cli.Clean(testName(test)), "a test without a name"))
 		}
 	}
 	return names, nil
@@ -155,36 +167,61 @@ func testName(t *pipelines.TestCase) string {
 
 func newRun(p *pipelines.Pipeline, repo pipelines.Repo) Run {
 	r := Run{
-		Number: p.BuildNumber, URL: p.WebURL(repo), Pipeline: cli.Clean(pipelineName(p.Target)), Branch: cli.Clean(refName(p.Target)),
-		Commit: commitOf(p.Target), Created: p.CreatedOn, Duration: seconds(p.DurationInSeconds), Build: seconds(p.BuildSecondsUsed),
+		ID: p.UUID, Number: max(0, p.BuildNumber), Pipeline: cli.Clean(pipelineName(p.Target)), Branch: cli.Clean(refName(p.Target)),
+		Commit: commitOf(p.Target), Result: resultOf(p.State.Name, p.State.Result), Created: plausible(p.CreatedOn),
+		Duration: seconds(p.DurationInSeconds), Build: seconds(p.BuildSecondsUsed),
 	}
-	if p.State.Done() {
-		r.Result = pipelines.ResultName(p.State.String())
+	if r.Number > 0 {
+		r.ID, r.URL = strconv.Itoa(r.Number), p.WebURL(repo)
 	}
 	return r
 }
 
 func newStep(s *pipelines.Step, i int) Step {
-	step := Step{
-		Name: cli.Clean(s.Name), Manual: s.Trigger != nil && s.Trigger.Type == pipelines.StepTriggerManual,
-		Started: s.StartedOn, Duration: seconds(s.DurationInSeconds), Build: seconds(s.BuildSecondsUsed),
+	return Step{
+		Name: cmp.Or(cli.Clean(s.Name), fmt.Sprintf("step %d", i+1)), Manual: s.Trigger != nil && s.Trigger.Type == pipelines.StepTriggerManual,
+		Result: resultOf(s.State.Name, s.State.Result), Started: plausible(s.StartedOn),
+		Duration: seconds(s.DurationInSeconds), Build: seconds(s.BuildSecondsUsed),
 	}
-	if step.Name == "" {
-		step.Name = fmt.Sprintf("step %d", i+1)
-	}
-	if s.State.Done() {
-		step.Result = pipelines.ResultName(s.State.String())
-	}
-	return step
 }
 
-func seconds(n int) time.Duration { return time.Duration(max(0, n)) * time.Second }
+// resultOf returns the result of what has ended, or none.
+func resultOf(state pipelines.StateName, result *pipelines.Result) pipelines.ResultName {
+	switch {
+	case state == "":
+		return unknownResult
+	case state != pipelines.StateCompleted:
+		return ""
+	case result == nil || result.Name == "":
+		return unknownResult
+	}
+	return result.Name
+}
+
+// plausible returns a time, or none if it is in the future. Clocks may differ, but not by more than a day.
+func plausible(t time.Time) time.Time {
+	if time.Until(t) > 24*time.Hour {
+		return time.Time{}
+	}
+	return t
+}
+
+// seconds returns a duration, however long. It stays negative.
+func seconds(n int) time.Duration {
+	const most = int(math.MaxInt64 / time.Second)
+	return time.Duration(min(max(n, -1), most)) * time.Second
+}
+
+const (
+	noPipeline     = "no pipeline"
+	noPipelineNote = "No pipeline: the service chose none for these runs, mostly because of an error in bitbucket-pipelines.yml."
+)
 
 // pipelineName is the pipeline of the YAML that ran.
 func pipelineName(t pipelines.Target) string {
 	switch {
 	case t.Selector == nil || t.Selector.Type == "":
-		return "unknown" // the YAML could not be parsed
+		return noPipeline
 	case t.Selector.Pattern == "" || t.Selector.Type == pipelines.SelectorDefault:
 		return string(t.Selector.Type)
 	}
@@ -203,7 +240,7 @@ func refName(t pipelines.Target) string {
 	case t.TargetBranch != "":
 		return t.TargetBranch
 	}
-	return "none"
+	return "no branch" // of a run that was started for a commit
 }
 
 // commitOf returns the part of the hash that the service always returns.

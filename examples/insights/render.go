@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
-	"strconv"
+	"slices"
 
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 	"github.com/seed-85ed9bfd/pipelines/examples/htmlreport"
@@ -11,37 +11,63 @@ import (
 
 // summarize prints the most important parts.
 func summarize(w io.Writer, rep Report) {
-	on := ""
+	on := rep.Repository
 	if rep.Branch != "" {
-		on = ", branch " + rep.Branch
+		on += ", branch " + rep.Branch
 	}
-	fmt.Fprintf(w, "%s%s: %s in %s, since %s\n", rep.Repository, on, cli.Count(rep.Counts.Runs, "run", "runs"), cli.Count(len(rep.Days), "day", "days"), rep.From.Format(dayFormat))
+	fmt.Fprintf(w, "%s: %s in %s, since %s\n", on,
+		cli.Count(rep.Counts.Runs, "run", "runs"), cli.Count(len(rep.Days), "day", "days"), rep.From.Format(dayFormat))
+	for _, left := range leftOut(rep) {
+		fmt.Fprintf(w, "  %s\n", left)
+	}
 	if rep.Counts.Runs == 0 {
 		return
 	}
-	fmt.Fprintf(w, "  success   %s: %d of %d; %d stopped and %d unfinished don't count\n",
-		rateOf(rep.Counts), rep.Counts.Successful, rep.Counts.Judged(), rep.Counts.Stopped, rep.Counts.Unfinished)
+	fmt.Fprintf(w, "  success   %s: %s of %s; not counted: %s\n", rateOf(rep.Counts),
+		htmlreport.Number(rep.Counts.Successful), htmlreport.Number(rep.Counts.Judged()), notJudged(rep.Counts))
 	fmt.Fprintf(w, "  duration  %s\n  waiting   %s\n  build     %s\n", rep.Duration, rep.Wait, htmlreport.Minutes(rep.Build))
 	table(w, []string{"Pipeline", "Runs", "Success", "p50", "p90", "p99", "Build time"}, firstOf(rep.Pipelines, 5), func(p PipelineStats) []string {
-		d := percentiles(p.Duration)
-		return []string{p.Name, strconv.Itoa(p.Counts.Runs), rateOf(p.Counts), d[0], d[1], d[2], htmlreport.Minutes(p.Build)}
+		return append(append([]string{p.Name, htmlreport.Number(p.Counts.Runs), rateOf(p.Counts)}, percentiles(p.Duration)...), htmlreport.Minutes(p.Build))
 	})
+	if slices.ContainsFunc(firstOf(rep.Pipelines, 5), PipelineStats.unnamed) {
+		fmt.Fprintln(w, noPipelineNote)
+	}
 	table(w, []string{"Slowest steps", "p50", "p90"}, slowest(rep.Steps, 5), func(s StepStats) []string {
-		d := percentiles(s.Duration)
-		return []string{s.label(), d[0], d[1]}
+		return append([]string{s.label()}, percentiles(s.Duration)[:2]...)
 	})
 	table(w, []string{"Most failing steps", "Failed", "Of", "Flaky"}, mostFailing(rep.Steps, 5), func(s StepStats) []string {
-		return []string{s.label(), strconv.Itoa(s.Counts.Failed), strconv.Itoa(s.Counts.Judged()), strconv.Itoa(s.Flaky)}
+		return []string{s.label(), htmlreport.Number(s.Counts.Failed), htmlreport.Number(s.Counts.Judged()), htmlreport.Number(s.Flaky)}
 	})
 	table(w, []string{"Flaky tests", "Flaky", "Failed", "Last run"}, firstOf(rep.Flaky, 5), func(t FlakyTest) []string {
-		return []string{t.Test, strconv.Itoa(t.Flaky), strconv.Itoa(t.Failures), fmt.Sprintf("#%d", t.LastRun)}
+		return []string{t.Test, htmlreport.Number(t.Flaky), htmlreport.Number(t.Failures), lastRun(t)}
 	})
+}
+
+// leftOut says what the report leaves out because the service sent something odd.
+func leftOut(rep Report) []string {
+	var list []string
+	if rep.Undated > 0 {
+		list = append(list, cli.Count(rep.Undated, "run is left out: the service doesn't say when it was", "runs are left out: the service doesn't say when they were")+" created.")
+	}
+	if rep.Negative > 0 {
+		list = append(list, cli.Count(rep.Negative, "time is left out: the service says that it is", "times are left out: the service says that they are")+" negative.")
+	}
+	return list
+}
+
+// notJudged counts the runs that don't count for the success rate.
+func notJudged(c Counts) string {
+	words := htmlreport.Number(c.Stopped) + " stopped, " + htmlreport.Number(c.Unfinished) + " unfinished"
+	if c.Unknown > 0 {
+		words += ", " + htmlreport.Number(c.Unknown) + " with an unknown result"
+	}
+	return words
 }
 
 // String returns all percentiles.
 func (p Percentiles) String() string {
 	if p.Count == 0 {
-		return "unknown"
+		return "none"
 	}
 	d := percentiles(p)
 	return fmt.Sprintf("p50 %s, p90 %s, p99 %s", d[0], d[1], d[2])
@@ -59,14 +85,20 @@ func rateOf(c Counts) string {
 
 func firstOf[T any](all []T, n int) []T { return all[:min(n, len(all))] }
 
+// mostColumns is the width of names on a terminal.
+const mostColumns = 64
+
+// table prints a table, whose first column is of names, if there are rows.
 func table[T any](w io.Writer, header []string, all []T, cells func(T) []string) {
 	if len(all) == 0 {
 		return
 	}
-	var rows [][]string
+	rows := make([][]string, 0, len(all))
 	for _, item := range all {
-		rows = append(rows, cells(item))
+		row := cells(item)
+		row[0] = cli.Fit(row[0], mostColumns)
+		rows = append(rows, row)
 	}
 	fmt.Fprintln(w)
-	cli.PrintTable(w, "None.", header, rows)
+	cli.PrintTable(w, "", header, rows)
 }

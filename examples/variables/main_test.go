@@ -24,10 +24,10 @@ func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 }
 
 // serve points the program's environment at a fake service.
-func serve(t *testing.T) (*pipelinestest.Server, *pipelinestest.Repository) {
+func serve(t *testing.T, options ...pipelinestest.ServerOption) (*pipelinestest.Server, *pipelinestest.Repository) {
 	t.Helper()
 	clitest.SetCredentials(t, "t0ken")
-	srv := pipelinestest.NewServer(pipelinestest.WithToken("t0ken"))
+	srv := pipelinestest.NewServer(append(options, pipelinestest.WithToken("t0ken"))...)
 	t.Cleanup(srv.Close)
 	t.Setenv("BITBUCKET_BASE_URL", srv.URL())
 	return srv, srv.AddRepository("acme", "site")
@@ -58,59 +58,56 @@ func TestPlanApplyAndExportOfARepository(t *testing.T) {
 	file := write(t, "v.yaml", "variables:\n  LEVEL: debug\n  YES: yes\n  VERSION: 1.10\n  EMPTY: \"\"\n  TOKEN: {secured: true, env: MY_TOKEN}\n"+
 		"  KEY: {secured: true, command: [echo, from-command]}\n")
 
-	status, stdout, stderr := call(t, "plan", "-repo", "acme/site", "-file", file, "-prune")
+	status, stdout, stderr := call(t, "plan", "--repo", "acme/site", "--file", file, "--prune")
 	require.Equal(t, cli.Failure, status, stderr)
 	require.Contains(t, stdout, `+ VERSION = "1.10"`)
 	require.Contains(t, stdout, "- OLD\n6 to create, 0 to change, 1 to delete, 0 unchanged")
 	require.NotContains(t, stdout, "from-")
 
-	status, stdout, _ = call(t, "apply", "-dry-run", "-repo", "acme/site", "-file", file, "-prune")
+	status, stdout, _ = call(t, "apply", "--dry-run", "--repo", "acme/site", "--file", file, "--prune")
 	require.Equal(t, cli.Success, status)
 	require.Contains(t, stdout, "nothing was changed")
 	require.Len(t, r.Variables(), 1)
 
-	status, _, stderr = call(t, "apply", "-repo", "acme/site", "-file", file, "-prune")
+	status, _, stderr = call(t, "apply", "--repo", "acme/site", "--file", file, "--prune")
 	require.Equal(t, cli.Success, status, stderr)
 	require.Equal(t, map[string]string{
 		"LEVEL": "debug", "YES": "yes", "VERSION": "1.10", "EMPTY": "", "TOKEN": "from-env (secured)", "KEY": "from-command (secured)",
 	}, values(r.Variables()))
 
 	srv.ClearRequests()
-	status, stdout, _ = call(t, "plan", "-repo", "acme/site", "-file", file, "-prune", "-keep-secured")
+	status, stdout, _ = call(t, "plan", "--repo", "acme/site", "--file", file, "--prune", "--keep-secured")
 	require.Equal(t, cli.Success, status, stdout)
 	require.Len(t, srv.Requests(), 1)
-
-	exported := filepath.Join(t.TempDir(), "exported.yaml")
-	status, _, stderr = call(t, "export", "-repo", "acme/site", "-file", exported)
-	require.Equal(t, cli.Success, status, stderr)
-	status, _, stderr = call(t, "export", "-repo", "acme/site", "-file", exported)
-	require.Equal(t, cli.Trouble, status, "an existing file is not overwritten")
-	require.Contains(t, stderr, "exists")
-	t.Setenv("TOKEN", "x")
-	t.Setenv("KEY", "y")
-	status, stdout, stderr = call(t, "plan", "-repo", "acme/site", "-file", exported, "-keep-secured")
-	require.Equal(t, cli.Success, status, "what was exported is what is there: %s%s", stdout, stderr)
 }
 
 func TestScopesAndDotenv(t *testing.T) {
-	srv, r := serve(t)
+	srv, r := serve(t, pipelinestest.WithLateVariables(0))
 	staging := r.AddEnvironment("Staging", pipelines.EnvironmentStaging)
 	workspace := srv.AddWorkspace("acme")
-	file := write(t, ".env", "# comment\nA=1\nexport B=\"two words\"\n")
-	status, _, stderr := call(t, "apply", "-repo", "acme/site", "-environment", "staging", "-file", file)
+	file := write(t, ".env", "\ufeff# comment\nA=1\nexport B=\"two words\"\n")
+	status, _, stderr := call(t, "apply", "--repo", "acme/site", "--environment", "staging", "--file", file)
 	require.Equal(t, cli.Success, status, stderr)
 	require.Equal(t, map[string]string{"A": "1", "B": "two words"}, values(staging.Variables()))
-	status, _, stderr = call(t, "apply", "-workspace", "acme", "-file", file)
+	status, _, stderr = call(t, "apply", "--workspace", "acme", "--file", file)
 	require.Equal(t, cli.Success, status, stderr)
 	require.Len(t, workspace.Variables(), 2)
-	workspace.AddVariable(pipelines.Variable{Key: "S", Value: "x", Secured: true})
-
-	exported := filepath.Join(t.TempDir(), "prod.env")
-	status, _, stderr = call(t, "export", "-workspace", "acme", "-file", exported)
+	status, stdout, stderr := call(t, "plan", "--repo", "acme/site", "--environment", staging.UUID(), "--file", file)
 	require.Equal(t, cli.Success, status, stderr)
-	text, err := os.ReadFile(exported)
-	require.NoError(t, err)
-	require.Equal(t, "A=1\nB=\"two words\"\n# S is secured, and its value can't be read\n", string(text))
+	require.Contains(t, stdout, "2 unchanged")
+}
+
+func TestTheNameOfAnEnvironmentIsExactIfTwoDifferOnlyInCase(t *testing.T) {
+	_, r := serve(t, pipelinestest.WithLateVariables(0))
+	upper, lower := r.AddEnvironment("Staging", pipelines.EnvironmentStaging), r.AddEnvironment("staging", pipelines.EnvironmentTest)
+	file := write(t, ".env", "A=1\n")
+	status, _, stderr := call(t, "apply", "--repo", "acme/site", "--environment", "staging", "--file", file)
+	require.Equal(t, cli.Success, status, stderr)
+	require.Empty(t, upper.Variables())
+	require.Len(t, lower.Variables(), 1)
+	status, _, stderr = call(t, "apply", "--repo", "acme/site", "--environment", "STAGING", "--file", file)
+	require.Equal(t, cli.Trouble, status)
+	require.Contains(t, stderr, "differ only in upper and lower case")
 }
 
 func TestASecuredVariableStaysSecuredUnlessTheFileSaysOtherwise(t *testing.T) {
@@ -124,7 +121,7 @@ func TestASecuredVariableStaysSecuredUnlessTheFileSaysOtherwise(t *testing.T) {
 		{"v.yaml", "variables: {TOKEN: still open}\n", "still open"},
 	} {
 		t.Setenv("MY_TOKEN", "from-env")
-		status, stdout, stderr := call(t, "apply", "-repo", "acme/site", "-file", write(t, file.name, file.text))
+		status, stdout, stderr := call(t, "apply", "--repo", "acme/site", "--file", write(t, file.name, file.text))
 		require.Equal(t, cli.Success, status, stderr)
 		require.Equal(t, map[string]string{"TOKEN": file.want}, values(r.Variables()), file.text)
 		if strings.HasSuffix(file.want, "(secured)") {
@@ -133,74 +130,221 @@ func TestASecuredVariableStaysSecuredUnlessTheFileSaysOtherwise(t *testing.T) {
 	}
 }
 
+func TestTheFlagSecuredSaysWhatTheFileLeavesOpen(t *testing.T) {
+	_, r := serve(t)
+	r.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "old", Secured: true})
+	env, yaml := write(t, ".env", "TOKEN=t\nOPEN=o\n"), write(t, "v.yaml", "variables: {TOKEN: {value: t, secured: true}, OPEN: o}")
+	for _, c := range []struct {
+		args []string
+		want map[string]string
+	}{
+		{[]string{"--file", env}, map[string]string{"TOKEN": "t (secured)", "OPEN": "o"}},
+		{[]string{"--file", env, "--secured"}, map[string]string{"TOKEN": "t (secured)", "OPEN": "o (secured)"}},
+		{[]string{"--file", yaml, "--secured=false"}, map[string]string{"TOKEN": "t (secured)", "OPEN": "o"}},
+		{[]string{"--file", env, "--secured=false"}, map[string]string{"TOKEN": "t", "OPEN": "o"}},
+	} {
+		status, stdout, stderr := call(t, append([]string{"apply", "--repo", "acme/site"}, c.args...)...)
+		require.Equal(t, cli.Success, status, stdout+stderr)
+		require.Equal(t, c.want, values(r.Variables()), c.args)
+	}
+}
+
+func TestAFileWithoutVariablesNeverDeletesAll(t *testing.T) {
+	srv, r := serve(t)
+	r.AddVariable(pipelines.Variable{Key: "A", Value: "1"})
+	for name, texts := range map[string][]string{
+		"v.yaml": {"variables: {}", "variables: {} # none\n", "", "# none\n", "variables:\n"}, ".env": {"", "\n \t\r\n", "# none\n#A=1", "\ufeff"},
+	} {
+		for _, text := range texts {
+			status, stdout, stderr := call(t, "apply", "--repo", "acme/site", "--file", write(t, name, text), "--prune")
+			require.Equal(t, cli.Trouble, status, "%q: %s", text, stdout)
+			require.Regexp(t, `no variables|"variables:"`, stderr)
+		}
+	}
+	require.Empty(t, srv.Requests())
+	require.Len(t, r.Variables(), 1)
+	status, stdout, _ := call(t, "apply", "--repo", "acme/site", "--file", write(t, "v.yaml", "variables: {}"))
+	require.Equal(t, cli.Success, status)
+	require.Contains(t, stdout, "0 to create, 0 to change, 0 to delete")
+}
+
+func TestPruneKeepsSecuredVariablesThatAnExportedDotenvFileLacks(t *testing.T) {
+	_, r := serve(t)
+	r.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "old", Secured: true})
+	r.AddVariable(pipelines.Variable{Key: "A", Value: "1"})
+	r.AddVariable(pipelines.Variable{Key: "OLD", Value: "1"})
+	status, stdout, stderr := call(t, "apply", "--repo", "acme/site", "--file", write(t, ".env", "A=1\n"), "--prune")
+	require.Equal(t, cli.Success, status, stderr)
+	require.Contains(t, stdout, "0 to create, 0 to change, 1 to delete")
+	require.Contains(t, stdout, "TOKEN")
+	require.Equal(t, map[string]string{"TOKEN": "old (secured)", "A": "1"}, values(r.Variables()))
+	status, _, stderr = call(t, "apply", "--repo", "acme/site", "--file", write(t, "v.yaml", "variables: {A: 1}"), "--prune")
+	require.Equal(t, cli.Success, status, stderr)
+	require.Equal(t, map[string]string{"A": "1"}, values(r.Variables()))
+}
+
+func TestAPlanMasksWhatIsNotInTheFileUnlessItSaysThatItIsNoSecret(t *testing.T) {
+	_, r := serve(t)
+	r.AddVariable(pipelines.Variable{Key: "CHANGED", Value: "old"})
+	t.Setenv("SOURCE", "hush \"$\" 1")
+	file := write(t, "v.yaml", "variables:\n  NEW: {env: SOURCE}\n  CHANGED: {command: [printf, 'hush\n2']}\n  OPENED: {command: [echo, shown], secured: false}\n  PLAIN: written\n")
+	status, stdout, stderr := call(t, "apply", "--repo", "acme/site", "--file", file)
+	require.Equal(t, cli.Success, status, stderr)
+	require.NotContains(t, stdout, "hush")
+	require.Contains(t, stdout, "+ NEW = ******\n+ OPENED = \"shown\"\n+ PLAIN = \"written\"\n~ CHANGED = \"old\" -> ******\n")
+	require.Equal(t, "hush \"$\" 1", values(r.Variables())["NEW"])
+
+	r.AddVariable(pipelines.Variable{Key: "NEW", Value: "hush", Secured: true})
+	status, stdout, stderr = call(t, "apply", "--repo", "acme/site", "--file", file, "--secured=false")
+	require.Equal(t, cli.Success, status, stderr)
+	require.Contains(t, stdout, "~ NEW = ******, was secured\n")
+	require.NotContains(t, stdout, "hush")
+}
+
+func TestKeepingSecuredVariablesNeedsNoValuesForThoseThatExist(t *testing.T) {
+	_, r := serve(t)
+	r.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "old", Secured: true})
+	t.Setenv("NEW_TOKEN", "x")
+	file := write(t, "v.yaml", "variables:\n  TOKEN: {secured: true, env: NOT_THERE}\n  NEW: {secured: true, env: NEW_TOKEN}\n")
+	status, _, stderr := call(t, "apply", "--repo", "acme/site", "--file", file)
+	require.Equal(t, cli.Trouble, status)
+	require.Contains(t, stderr, "line 2: TOKEN: the environment variable NOT_THERE is not set")
+	status, _, stderr = call(t, "apply", "--repo", "acme/site", "--file", file, "--keep-secured")
+	require.Equal(t, cli.Success, status, stderr)
+	require.Equal(t, map[string]string{"TOKEN": "old (secured)", "NEW": "x (secured)"}, values(r.Variables()))
+
+	file = write(t, "v.yaml", "variables: {OTHER: {secured: true, env: NOT_THERE}}")
+	status, _, stderr = call(t, "apply", "--repo", "acme/site", "--file", file, "--keep-secured")
+	require.Equal(t, cli.Trouble, status)
+	require.Contains(t, stderr, `secured variable "OTHER" has no value`)
+	file = write(t, "v.yaml", "variables: {TOKEN: {env: NOT_THERE}}")
+	status, _, stderr = call(t, "apply", "--repo", "acme/site", "--file", file, "--keep-secured")
+	require.Equal(t, cli.Trouble, status)
+	require.Contains(t, stderr, "NOT_THERE is not set")
+}
+
 func TestAnEmptyValueForASecuredVariableIsRefused(t *testing.T) {
 	srv, r := serve(t)
 	r.AddVariable(pipelines.Variable{Key: "TOKEN", Value: "old", Secured: true})
 	file := write(t, ".env", "TOKEN=\nOTHER=1\n")
-	status, _, stderr := call(t, "apply", "-repo", "acme/site", "-file", file)
+	status, _, stderr := call(t, "apply", "--repo", "acme/site", "--file", file)
 	require.Equal(t, cli.Trouble, status)
 	require.Contains(t, stderr, `variables: secured variable "TOKEN" has no value`)
 	require.Len(t, srv.Requests(), 1, "the list, and no change")
 
-	status, _, stderr = call(t, "apply", "-repo", "acme/site", "-file", file, "-keep-secured")
+	status, _, stderr = call(t, "apply", "--repo", "acme/site", "--file", file, "--keep-secured")
 	require.Equal(t, cli.Success, status, stderr)
 	require.Equal(t, map[string]string{"TOKEN": "old (secured)", "OTHER": "1"}, values(r.Variables()))
+}
+
+func TestAnEmptySecretIsRefusedBeforeAnythingIsSent(t *testing.T) {
+	srv, _ := serve(t)
+	t.Setenv("EMPTY", "")
+	for _, args := range [][]string{
+		{"--file", write(t, "v.yaml", "variables: {TOKEN: {secured: true, env: EMPTY}}")},
+		{"--file", write(t, "v.yaml", "variables: {TOKEN: {secured: true, command: [\"true\"]}}")},
+		{"--file", write(t, ".env", "TOKEN="), "--secured"},
+	} {
+		status, _, stderr := call(t, append([]string{"apply", "--repo", "acme/site"}, args...)...)
+		require.Equal(t, cli.Trouble, status)
+		require.Contains(t, stderr, "TOKEN has to be secured, but its value is empty")
+	}
+	require.Empty(t, srv.Requests())
 }
 
 func TestAnErrorReportsWhatWasDoneAndASecondRunFinishesTheRest(t *testing.T) {
 	srv, r := serve(t)
 	file := write(t, "v.yaml", "variables: {A: 1, B: 2, C: 3}\n")
 	srv.Inject(pipelinestest.Fault{Method: "POST", Status: 403, Skip: 1, Times: 1})
-	status, _, stderr := call(t, "apply", "-repo", "acme/site", "-file", file)
+	status, _, stderr := call(t, "apply", "--repo", "acme/site", "--file", file)
 	require.Equal(t, cli.Trouble, status)
 	require.Contains(t, stderr, "create B: ")
 	require.Contains(t, stderr, "(done: create A; 1 not tried)")
-	status, _, stderr = call(t, "apply", "-repo", "acme/site", "-file", file)
+	status, _, stderr = call(t, "apply", "--repo", "acme/site", "--file", file)
 	require.Equal(t, cli.Success, status, stderr)
 	require.Equal(t, map[string]string{"A": "1", "B": "2", "C": "3"}, values(r.Variables()))
 }
 
-func TestInvalidInputIsRejected(t *testing.T) {
-	srv, _ := serve(t)
-	for want, args := range map[string][]string{
-		"is none of plan, apply and export":       {"sync"},
-		"one of -repo and -workspace":             {"plan"},
-		"-repo is empty":                          {"plan", "-repo="},
-		"-environment goes with -repo":            {"plan", "-workspace", "a", "-environment", "b"},
-		"not of the form workspace/slug":          {"plan", "-repo", "acme"},
-		"no environment":                          {"plan", "-repo", "acme/site", "-environment", "nowhere"},
-		"-prone":                                  {"plan", "-prone"},
-		"none of value, env, command and secured": {"plan", "-repo", "acme/site", "-file", write(t, "a.yaml", "variables: {A: {secret: x}}")},
-		"one of value, env and command":           {"plan", "-repo", "acme/site", "-file", write(t, "b.yaml", "variables: {A: {value: x, env: y}}")},
-		"the environment has no NOT_THERE":        {"plan", "-repo", "acme/site", "-file", write(t, "c.yaml", "variables: {A: {env: NOT_THERE}}")},
-		"and command is needed":                   {"plan", "-repo", "acme/site", "-file", write(t, "d.yaml", "variables: {A: }")},
-		`has "A" twice`:                           {"plan", "-repo", "acme/site", "-file", write(t, "e.yaml", "variables:\n  A: 1\n  A: 2\n")},
-		`no list "variables:"`:                    {"plan", "-repo", "acme/site", "-file", write(t, "f.yaml", "variables: 7")},
-		"command false":                           {"plan", "-repo", "acme/site", "-file", write(t, "g.yaml", "variables: {A: {command: [\"false\"]}}")},
-		"KEY=value":                               {"plan", "-repo", "acme/site", "-file", write(t, ".env", "not one")},
+func TestWhatTheCommandLineCantMeanIsRefusedBeforeAnythingIsSent(t *testing.T) {
+	srv, r := serve(t)
+	r.AddVariable(pipelines.Variable{Key: "A", Value: "1"})
+	directory := t.TempDir()
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{"the first argument is missing: plan, apply or export", nil},
+		{"the first argument is missing: plan, apply or export", []string{"--repo", "acme/site", "plan"}},
+		{`the first argument is plan, apply or export, not "sync"`, []string{"sync"}},
+		{"the first argument is missing: plan, apply or export", []string{""}},
+		{"1 argument", []string{"plan", "--repo", "acme/site", "extra"}},
+		{"one of --repo and --workspace is needed", []string{"plan"}},
+		{"--repo and --workspace are both given", []string{"plan", "--repo", "acme/site", "--workspace", "acme"}},
+		{"--repo is empty", []string{"plan", "--repo="}},
+		{"--workspace is empty", []string{"plan", "--workspace="}},
+		{"--file is empty", []string{"plan", "--repo", "acme/site", "--file="}},
+		{"--environment is empty", []string{"plan", "--repo", "acme/site", "--environment", " "}},
+		{"--environment goes with --repo", []string{"plan", "--workspace", "acme", "--environment", "b"}},
+		{"not of the form workspace/slug", []string{"plan", "--repo", "acme"}},
+		{"--prone", []string{"plan", "--prone"}},
+		{"--secured", []string{"plan", "--repo", "acme/site", "--secured=perhaps"}},
+		{"export has no --dry-run and --prune", []string{"export", "--repo", "acme/site", "--prune", "--dry-run"}},
+		{"no such file", []string{"plan", "--repo", "acme/site", "--environment", "e", "--file", filepath.Join(directory, "none.yaml")}},
+		{"is a directory", []string{"plan", "--repo", "acme/site", "--file", directory}},
+		{"exists already", []string{"export", "--repo", "acme/site", "--file", directory}},
 	} {
-		status, _, stderr := call(t, args...)
-		require.Equal(t, cli.Trouble, status, want)
-		require.Contains(t, stderr, want)
+		status, stdout, stderr := call(t, c.args...)
+		require.Equal(t, cli.Trouble, status, c.want)
+		require.Contains(t, stderr, c.want)
+		require.Empty(t, stdout)
+		require.NotContains(t, stderr, " -r", "flags have two dashes")
 	}
-	for _, req := range srv.Requests() {
-		require.Equal(t, "GET", req.Method)
-	}
+	require.Empty(t, srv.Requests())
+	status, _, stderr := call(t, "plan", "--repo", "acme/site", "--environment", "nowhere", "--file", write(t, ".env", "A=1"))
+	require.Equal(t, cli.Trouble, status)
+	require.Contains(t, stderr, `acme/site has no environment "nowhere"`)
 }
 
 func TestTheDemoNeedsNoCredentials(t *testing.T) {
 	clitest.SetCredentials(t, "")
-	for _, args := range [][]string{{"apply", "-repo", "acme/site"}, {"export", "-workspace", "acme"}} {
+	for _, args := range [][]string{{"apply", "--repo", "acme/site"}, {"export", "--workspace", "acme"}, {"plan", "--environment", "Staging"}} {
 		status, _, stderr := call(t, args...)
 		require.Equal(t, cli.Trouble, status, "nobody takes the demo for what was to be done")
 		require.Contains(t, stderr, "needs credentials")
 	}
-	status, stdout, stderr := call(t, "apply", "-prune")
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile(defaultFile, []byte("variables: {MINE: 1}"), 0o600))
+	status, stdout, stderr := call(t, "plan", "--file", defaultFile)
+	require.Equal(t, cli.Failure, status, stderr)
+	require.Contains(t, stdout, "+ MINE")
+	status, stdout, stderr = call(t, "apply", "--prune")
 	require.Equal(t, cli.Success, status, stderr)
 	require.Contains(t, stderr, "No credentials")
 	require.Contains(t, stdout, "Done.")
 	require.NotContains(t, strings.ReplaceAll(stdout, demoFile, ""), "a-secret-from")
-	status, stdout, _ = call(t, "-h")
-	require.Equal(t, cli.Success, status)
-	require.Equal(t, usage, stdout)
+}
+
+func TestHelp(t *testing.T) {
+	help := clitest.RequireHelp(t, run)
+	require.Contains(t, help, "BITBUCKET_CLIENT_SECRET (an OAuth consumer)")
+	for command := range commands {
+		require.Equal(t, help, clitest.RequireHelp(t, run, command))
+	}
+}
+
+func TestTheFilesInHelpAreRight(t *testing.T) {
+	_, notes, _ := strings.Cut(help.Notes, "A YAML file:\n")
+	text, notes, _ := strings.Cut(notes, "A .env file:\n")
+	root, err := parseDocument(text)
+	require.NoError(t, err)
+	entries, err := entriesOf(root)
+	require.NoError(t, err)
+	require.Len(t, entries, 5)
+	require.Equal(t, "1.10", *entries[1].value)
+	text, _, _ = strings.Cut(notes, "In a .env file")
+	wanted, err := parseDotenv(text)
+	require.NoError(t, err)
+	require.Equal(t, []pipelines.VariableRequest{
+		{Key: "LOG_LEVEL", Value: "debug"}, {Key: "GREETING", Value: `literally: $HOME \n`}, {Key: "LINES", Value: "in double quotes: \n \" \\ $"},
+	}, wanted)
 }

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/compose-spec/compose-go/v2/dotenv"
+
+	"github.com/seed-85ed9bfd/pipelines"
+)
+
+// isDotenv checks the name of a file: ".env", "prod.env", ".env.local".
+func isDotenv(file string) bool {
+	name := filepath.Base(file)
+	return strings.HasSuffix(name, ".env") || strings.HasPrefix(name, ".env.")
+}
+
+var (
+	// assignment has the name, the value with its quotes, and what follows the value on its line.
+	assignment = regexp.MustCompile(`(?s)^[ \t]*(?:export[ \t]+)?([^=\n]*?)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^"'\n][^\n]*|)([^\n]*)\n?`)
+
+	dotenvName   = regexp.MustCompile(`^[\pL\pN_.\[\]-]+$`)
+	bareDollar   = regexp.MustCompile(`(?s)^(?:[^\\$]|\\.)*\$`) // a $ without a backslash
+	validEscapes = regexp.MustCompile(`(?s)^(?:[^\\]|\\[^0]|\\0[0-3][0-7]{2})*$`)
+)
+
+// parseDotenv parses the variables of a .env file. The library reads one assignment at a time, since in a whole file it overlooks
+// duplicates and takes names without a value from the environment. No error contains a value, or a line that may be a part of one.
+func parseDotenv(text string) ([]pipelines.VariableRequest, error) {
+	var all []pipelines.VariableRequest
+	lines := map[string]int{}
+	for line := 1; text != ""; {
+		length := lengthOfBlank(text)
+		if length == 0 {
+			match := assignment.FindStringSubmatch(text)
+			if match == nil {
+				return nil, fmt.Errorf("line %d has no =: a variable is written as NAME=value, an empty one as NAME=", line)
+			}
+			one, err := readAssignment(match)
+			if err == nil && lines[one.Key] > 0 {
+				err = fmt.Errorf("%s is there already, in line %d", one.Key, lines[one.Key])
+			}
+			if err != nil {
+				return nil, fmt.Errorf("line %d: %w", line, err)
+			}
+			lines[one.Key] = line
+			all = append(all, one)
+			length = len(match[0])
+		}
+		line += strings.Count(text[:length], "\n")
+		text = text[length:]
+	}
+	return all, nil
+}
+
+// lengthOfBlank returns the length of the first line if it is empty or a comment, and otherwise 0.
+func lengthOfBlank(text string) int {
+	line, _, _ := strings.Cut(text, "\n")
+	if content := strings.TrimSpace(line); content != "" && content[0] != '#' {
+		return 0
+	}
+	return min(len(line)+1, len(text))
+}
+
+// readAssignment reads what assignment has matched.
+func readAssignment(match []string) (one pipelines.VariableRequest, err error) {
+	name, value, rest := match[1], match[2], strings.TrimSpace(match[3])
+	switch {
+	case name == "":
+		return one, errors.New("there is no name before =")
+	case !dotenvName.MatchString(name):
+		return one, errors.New("the name before = has a character that a name in a .env file can't have")
+	case rest != "" && value == "":
+		return one, fmt.Errorf("%s: the quote at the beginning of the value isn't closed", name)
+	case rest != "" && rest[0] != '#':
+		return one, fmt.Errorf("%s: only a comment may follow a value in quotes", name)
+	}
+	if err := checkValue(value); err != nil {
+		return one, fmt.Errorf("%s: %w", name, err)
+	}
+	values, err := dotenv.UnmarshalWithLookup(match[0], nil)
+	if parsed, there := values[name]; err == nil && there && len(values) == 1 {
+		return pipelines.VariableRequest{Key: name, Value: parsed}, nil
+	}
+	return one, fmt.Errorf("%s: the value can't be read: write it in quotes", name) // the library's error has the value
+}
+
+// checkValue refuses values that programs read differently.
+func checkValue(value string) error {
+	switch {
+	case strings.HasPrefix(value, "'"):
+		return nil
+	case strings.HasPrefix(value, `"`):
+		return checkDoubleQuoted(value)
+	}
+	value, _, _ = strings.Cut(value, " #")
+	switch {
+	case strings.HasPrefix(value, "#"):
+		return errors.New("the value begins with #: write it in quotes, or a comment on a line of its own")
+	case strings.ContainsFunc(strings.TrimSpace(value), unicode.IsControl):
+		return errors.New("the value has a control character: write it in quotes")
+	case strings.Contains(value, "$"):
+		return errDollar
+	}
+	return nil
+}
+
+// errDollar refuses a $, for which shells and some programs put in variables and others don't: either would be wrong for somebody.
+var errDollar = errors.New(`the value has a $, for which no variable is put in here: write the value in single quotes, or \$ in double quotes`)
+
+func checkDoubleQuoted(value string) error {
+	switch {
+	case bareDollar.MatchString(value):
+		return errDollar
+	case !validEscapes.MatchString(value):
+		return errors.New(`after \0 three octal digits are needed, such as \0033: write \\0 for a backslash and 0`)
+	}
+	return nil
+}
+
+// plainValue matches values that need no quotes for any program.
+var plainValue = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,=-]*$`)
+
+var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
+
+// quoteDotenv writes a value so that parseDotenv, and if possible a shell, reads the same. It has one line.
+func quoteDotenv(value string) string {
+	literal := func(r rune) bool { return unicode.IsPrint(r) && r != '\'' && r != '\\' }
+	switch {
+	case plainValue.MatchString(value):
+		return value
+	case !strings.ContainsFunc(value, func(r rune) bool { return !literal(r) }):
+		return "'" + value + "'"
+	}
+	var b strings.Builder
+	for _, r := range escapes.Replace(value) {
+		if unicode.IsControl(r) {
+			fmt.Fprintf(&b, `\0%03o`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return `"` + b.String() + `"`
+}

@@ -63,7 +63,7 @@ func TestACampaignWithTasksOfADeadWorkerCanBeForgotten(t *testing.T) {
 	newService(t, 1)
 	fleet(t, cli.Success, "acme/r0\n", startArgs("report")...)
 	rdb := client(t)
-	require.NoError(t, rdb.RPopLPush(t.Context(), "asynq:{fleet-c}:pending", "asynq:{fleet-c}:active").Err())
+	require.NoError(t, rdb.LMove(t.Context(), "asynq:{fleet-c}:pending", "asynq:{fleet-c}:active", "RIGHT", "LEFT").Err())
 	fleet(t, cli.Success, "", "forget", "-campaign", "c")
 	require.Empty(t, rdb.Keys(t.Context(), "*fleet-c*").Val())
 	require.Empty(t, rdb.SMembers(t.Context(), "asynq:queues").Val())

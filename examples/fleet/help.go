@@ -19,11 +19,12 @@ var general = cli.Help{
 		{"fleet results --campaign NAME", "one line of CSV for each repository"},
 		{"fleet forget --campaign NAME", "remove it from Redis"},
 		{"fleet run [flags of start and work] [ACTION]", "start, work and status in one; without --redis in memory only"},
+		{"fleet audit --workspace W", "what all repositories have, and the build time of their runs; without Redis"},
 		{"fleet COMMAND -h", "all flags of a command"},
 	},
 	Notes:       actionsHelp,
-	Credentials: "plan and start with --workspace, work and run need them; without them run is a demo on a fake service within the program.",
-	Scopes:      scopes,
+	Credentials: "plan and start with --workspace, work, run and audit need them; without them run and audit are demos on a fake service within the program.",
+	Scopes:      strings.TrimSuffix(scopes, ".") + "; repository, pipeline and runner for audit.",
 	Statuses:    statuses,
 }
 
@@ -41,7 +42,7 @@ const scopes = "Scopes: repository for --workspace; pipeline:variable for variab
 
 var statuses = []cli.Item{
 	{"0", "all repositories are done; start: they are in Redis; work: none is left"},
-	{"1", "some have failed (status, results, run)"},
+	{"1", "some have failed (status, results, run), or a part of one can't be read (audit)"},
 	{"2", "wrong usage, an error on the way, or repositories are left"},
 	cli.InterruptedStatus,
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/fleet/audit"
 )
 
 func main() { cli.Main(run) }
@@ -57,11 +58,17 @@ var commands = map[string]func(p *program, ctx context.Context) (int, error){
 	"results": (*program).results, "forget": (*program).forget, "run": (*program).runAll,
 }
 
+// auditCommand has flags of its own and needs no Redis: a workspace's token has one quota, which one process uses up.
+const auditCommand = "audit"
+
 var campaignName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
 func run(ctx context.Context, args []string, env cli.Env) int {
 	if len(args) == 0 {
 		return env.Usage("fleet", errors.New("the command is missing; it is "+oneOfTheCommands()))
+	}
+	if args[0] == auditCommand {
+		return audit.Run(ctx, args[1:], env)
 	}
 	command := commands[args[0]]
 	if command == nil {
@@ -99,7 +106,9 @@ func other(word string, env cli.Env) int {
 }
 
 func oneOfTheCommands() string {
-	return "one of " + strings.Join(slices.Sorted(maps.Keys(commands)), ", ")
+	names := append(slices.Collect(maps.Keys(commands)), auditCommand)
+	slices.Sort(names)
+	return "one of " + strings.Join(names, ", ")
 }
 
 // define defines the flags of a command.

@@ -152,7 +152,7 @@ func (p *program) results(ctx context.Context) (int, error) {
 		row[0], row[1], row[2] = r.name, r.State, r.Reason
 		copy(row[3:], r.Row)
 		for i := range row {
-			row[i] = cell(row[i])
+			row[i] = cli.Cell(row[i])
 		}
 		rows = append(rows, row)
 	}
@@ -163,13 +163,4 @@ func (p *program) results(ctx context.Context) (int, error) {
 		fmt.Fprintf(p.env.Stderr, "fleet results: left: %s. fleet work does them.\n", outOf(left, len(all)))
 	}
 	return exitStatus(counts), nil
-}
-
-// cell makes a text of the service safe for a terminal and a spreadsheet.
-func cell(text string) string {
-	text = cli.Clean(text)
-	if text != "" && strings.ContainsRune("=+-@", rune(text[0])) {
-		return "'" + text
-	}
-	return text
 }

@@ -26,7 +26,7 @@ func TestACommandLineThatCanNotBeMeantIsExplained(t *testing.T) {
 		"run report -h":                                                    `flags go before "report": --h comes after it`,
 		"work once -campaign c":                                            `flags go before "once": --campaign comes after it`,
 		"work -campaign c once":                                            `what is "once"? fleet work takes only flags`,
-		"fly":                                                              `no such command: "fly"; it is one of forget, plan, results, run, start, status, work`,
+		"fly":                                                              `no such command: "fly"; it is one of audit, forget, plan, results, run, start, status, work`,
 		"-campaign c start":                                                `the command comes first, before flags such as -campaign`,
 		"start -campaign c -workspace acme":                                "what is to be done? variable KEY VALUE, pipelines on|off, schedules on|off, or report",
 		"start -campaign c -workspace acme delete":                         `no such action: "delete"`,

@@ -161,27 +161,14 @@ func (o options) write(rep Report, env cli.Env) error {
 	summarize(summary, rep)
 	fmt.Fprintln(summary)
 	if o.json != "" && o.json != "-" {
-		if err := writeFile(summary, "As JSON", o.json, func(w io.Writer) error { return writeJSON(w, rep) }); err != nil {
+		if err := cli.WriteReport(summary, "As JSON", o.json, func(w io.Writer) error { return writeJSON(w, rep) }); err != nil {
 			return err
 		}
 	}
 	if o.out == "" {
 		return nil
 	}
-	return writeFile(summary, "The whole report", o.out, htmlPage(rep).Write)
-}
-
-// writeFile writes a file and says where. The path is absolute because "go -C" runs the program in another folder than the user's.
-func writeFile(summary io.Writer, what, name string, write func(io.Writer) error) error {
-	path, err := filepath.Abs(name)
-	if err != nil {
-		return err
-	}
-	if err := cli.WriteFile(path, 0o644, write); err != nil {
-		return err
-	}
-	fmt.Fprintf(summary, "%s: %s\n", what, path)
-	return nil
+	return cli.WriteReport(summary, "The whole report", o.out, htmlPage(rep).Write)
 }
 
 func writeJSON(w io.Writer, rep Report) error {

@@ -20,6 +20,7 @@ type repository struct {
 	unsorted     bool                 // the service doesn't sort deployments
 	asked        map[string]time.Time // when runs were asked to stop, by UUID
 	looked       time.Time            // when the last look began that succeeded
+	behind       bool                 // runs that it found are still to be stopped
 }
 
 // look is what a repository looked like.
@@ -41,13 +42,37 @@ const (
 	parsingTime, slack = time.Hour, time.Minute
 )
 
-// look finds the runs that are superseded. It reads the list of runs that haven't ended; then, because an ended run supersedes too, the
-// newest of those that have; then deployments. A run that ends between the two lists is in both. The service serves a hundred runs a page,
-// so 200 that haven't ended are two pages, and one more tells whether newer ones have ended.
+// look finds the runs that are superseded, and which of them may be stopped. If it takes long to find that out, because there are many
+// deployments or the service holds requests back, it makes sure that they are still superseded.
 func (r *repository) look(ctx context.Context) (*look, error) {
 	began := time.Now()
+	l, err := r.compare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	compared := time.Now()
+	if err := r.decide(ctx, l.choices); err != nil {
+		return nil, err
+	}
+	if time.Since(compared) > fresh {
+		again, err := r.compare(ctx)
+		if err != nil {
+			return nil, err
+		}
+		l.choices = slices.DeleteFunc(l.choices, func(c *choice) bool {
+			return !slices.ContainsFunc(again.choices, func(still *choice) bool { return still.run.UUID == c.run.UUID })
+		})
+	}
+	l.ended, r.looked, r.behind = time.Now(), began, stoppable(l.choices) > 0
+	return l, nil
+}
+
+// compare finds the runs that are superseded. It reads the list of runs that haven't ended; then, because an ended run supersedes too, the
+// newest of those that have. A run that ends between the two lists is in both. The service serves a hundred runs a page, so 200 that haven't
+// ended are two pages, and one more tells whether newer ones have ended.
+func (r *repository) compare(ctx context.Context) (*look, error) {
 	going, more := unfinished, over
-	if !r.looked.IsZero() { // Runs stay paused for weeks. All of them are read once.
+	if !r.whole() { // Runs stay paused for weeks. All of them are read once.
 		last := len(unfinished) - 1
 		going, more = unfinished[:last], append(slices.Clone(over), unfinished[last])
 	}
@@ -64,12 +89,11 @@ func (r *repository) look(ctx context.Context) (*look, error) {
 		maps.Copy(runs, ended) // they were read later
 	}
 	l.choices = slices.DeleteFunc(superseded(runs), func(c *choice) bool { return !r.rules.concerns(c.run) })
-	if err := r.decide(ctx, l.choices); err != nil {
-		return nil, err
-	}
-	l.ended, r.looked = time.Now(), began
 	return l, nil
 }
+
+// whole reports whether a look must see all runs, and not only those that are new since the last one.
+func (r *repository) whole() bool { return r.looked.IsZero() || r.behind }
 
 // list lists the runs with one of the statuses, the newest first, by UUID. It reads no page after one that ends before the time back.
 func (r *repository) list(ctx context.Context, statuses []pipelines.PipelineStatus, back time.Time) (map[string]*pipelines.Pipeline, error) {
@@ -107,7 +131,7 @@ func (r *repository) undecided(runs map[string]*pipelines.Pipeline) (open []*pip
 // back is the time since which a newer run of those may have been created. An earlier look has seen those that were there then.
 func (r *repository) back(open []*pipelines.Pipeline) time.Time {
 	back := oldest(open)
-	if since := r.looked.Add(-parsingTime); !r.looked.IsZero() && back.Before(since) {
+	if since := r.looked.Add(-parsingTime); !r.whole() && back.Before(since) {
 		back = since
 	}
 	return back.Add(-slack)

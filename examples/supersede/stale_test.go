@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli/clitest"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+func TestAStopThatHadToWaitIsNotSentOnAnOldLook(t *testing.T) {
+	for name, fault := range map[string]pipelinestest.Fault{
+		"quota":  {Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"50"}}},
+		"outage": {Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"50"}}},
+	} {
+		inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+			first, newest := running(repo, topic), running(repo, topic)
+			main := pipelines.BranchTarget("main").With(defaultPipeline)
+			deploys := running(repo, main)
+			running(repo, main)
+			s.Inject(pipelinestest.Fault{Match: stops(newest)})
+			for _, p := range []*pipelines.Pipeline{first, deploys} {
+				once := fault
+				once.Match, once.Times = stops(p), 1
+				s.Inject(once)
+			}
+			time.AfterFunc(30*time.Second, func() {
+				require.NoError(t, s.Client().Pipelines.Stop(t.Context(), repo.Repo(), newest.UUID))
+				deploy(repo, deploys, "Production", pipelines.StateInProgress)
+			})
+			require.Equal(t, cli.Success, s.Run("apply --repo acme/site"), "%s: %s", name, s.Errs.String())
+			for _, r := range s.Requests() {
+				if uuid, ok := stopped(r.Method, r.Path); ok && r.Status == http.StatusNoContent {
+					require.Equal(t, newest.UUID, uuid, name)
+				}
+			}
+		})
+	}
+}
+
+func TestANewerRunThatIsStoppedWhileDeploymentsAreReadSupersedesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		running(repo, topic)
+		newest := running(repo, topic)
+		s.Inject(pipelinestest.Fault{
+			Path: "/repositories/acme/site/deployments", Times: 1, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"50"}},
+		})
+		time.AfterFunc(30*time.Second, func() { require.NoError(t, s.Client().Pipelines.Stop(t.Context(), repo.Repo(), newest.UUID)) })
+		require.Equal(t, cli.Success, s.Run("apply --repo acme/site"), s.Errs.String())
+		require.Equal(t, []int{2}, asked(s, repo))
+	})
+}
+
+// busy adds two pages of runs that have ended, the newest of which was created now.
+func busy(repo *pipelinestest.Repository) {
+	for i := range 150 {
+		repo.AddPipeline(pipelines.Pipeline{CreatedOn: time.Now().Add(-time.Duration(i) * time.Minute)})
+	}
+}
+
+func TestAnotherLookSeesWhatTheFirstOneSaw(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		s.Ago(5*time.Hour, func() {
+			repo.AddPipeline(pipelines.Pipeline{Target: topic, State: inStage(pipelines.StagePaused)})
+			for i := range 6 {
+				running(repo, pipelines.BranchTarget(fmt.Sprint("topic-", i)).With(defaultPipeline))
+			}
+			running(repo, topic)
+			for i := range 6 { // they have been successful
+				repo.AddPipeline(pipelines.Pipeline{Target: pipelines.BranchTarget(fmt.Sprint("topic-", i)).With(defaultPipeline)})
+			}
+		})
+		time.Sleep(time.Minute)
+		busy(repo)
+		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Latency: 10 * time.Second})
+		require.Equal(t, cli.Success, s.Run("apply --repo acme/site"), s.Errs.String())
+		require.Equal(t, []int{2, 3, 4, 5, 6, 7}, asked(s, repo))
+		require.Contains(t, s.Out.String(), "left: the service can't stop a paused run\n")
+	})
+}
+
+func TestAWatchStopsLaterWhatItCouldNotStop(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		first := running(repo, topic)
+		repo.AddPipeline(pipelines.Pipeline{Target: topic}) // successful
+		s.Inject(pipelinestest.Fault{Match: stops(first), Status: http.StatusConflict})
+		time.AfterFunc(2*time.Hour, func() { busy(repo) })
+		time.AfterFunc(3*time.Hour, s.ClearFaults)
+		require.Equal(t, cli.Interrupted, watchFor(t, s, 4*time.Hour, "--repo acme/site"))
+		require.Equal(t, 1, strings.Count(s.Out.String(), "superseded by build 2: stopping\n"), s.Out.String())
+	})
+}
+
+func TestAStopThatTookEffectWithoutAnAnswerIsReported(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		running(repo, topic)
+		running(repo, topic)
+		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Drop: pipelinestest.DropAfter, Times: 1})
+		s.Inject(pipelinestest.Fault{Match: func(r *http.Request) bool { return r.URL.Query().Get("status") != "" }, Latency: 5 * time.Second})
+		require.Equal(t, cli.Success, s.Run("apply --repo acme/site"), s.Errs.String())
+		require.Contains(t, s.Out.String(), "RUNNING      2  had ended\n")
+	})
+}
+
+func TestAnInterruptWhileAStopWaitsSaysSo(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		running(repo, topic)
+		running(repo, topic)
+		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"50"}}})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(20*time.Second, cancel)
+		require.Equal(t, cli.Interrupted, s.RunContext(ctx, "apply --repo acme/site"))
+		require.Contains(t, s.Errs.String(), "supersede: interrupted: ")
+		require.Contains(t, s.Out.String(), "  not tried\n")
+	})
+}

@@ -119,6 +119,20 @@ func TestAnInterruptWhileAStopWaitsSaysSo(t *testing.T) {
 		time.AfterFunc(20*time.Second, cancel)
 		require.Equal(t, cli.Interrupted, s.RunContext(ctx, "apply --repo acme/site"))
 		require.Contains(t, s.Errs.String(), "supersede: interrupted: ")
-		require.Contains(t, s.Out.String(), "  not tried\n")
+		require.Contains(t, s.Out.String(), "  can't be stopped: POST ")
+	})
+}
+
+func TestAnInterruptDoesNotSayOfARunThatItWasNotTriedIfItMayStop(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		for range 3 {
+			running(repo, topic)
+		}
+		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Latency: time.Minute})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(20*time.Second, cancel)
+		require.Equal(t, cli.Interrupted, s.RunContext(ctx, "apply --repo acme/site"))
+		require.Contains(t, s.Out.String(), "1  branch topic            default   RUNNING      3  interrupted: perhaps it stops\n")
+		require.Contains(t, s.Out.String(), "2  branch topic            default   RUNNING      3  not tried\n")
 	})
 }

@@ -26,6 +26,8 @@ type result struct {
 
 func (r result) String() string {
 	switch {
+	case errors.Is(r.err, context.Canceled):
+		return "interrupted: perhaps it stops"
 	case r.err != nil:
 		return "can't be stopped: " + cli.Message(r.err)
 	case r.ended:
@@ -58,7 +60,11 @@ func (r *repository) stopAll(ctx context.Context, l *look, done func(result)) (*
 				continue
 			}
 		}
-		if err != nil && (ctx.Err() != nil || concernsAll(err)) {
+		if ctx.Err() != nil && err != nil {
+			done(result{c, ended, err})
+			return l, err
+		}
+		if concernsAll(err) {
 			return l, err
 		}
 		tried[c.run.UUID] = true

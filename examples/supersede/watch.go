@@ -33,7 +33,7 @@ func (o *options) limit(env *cli.Env) {
 type watch struct {
 	repos []*watched
 	every time.Duration         // from one look at a repository to the next
-	wake  <-chan pipelines.Repo // the repositories where something has happened, such as an event tells it; nil: it only polls
+	wake  <-chan pipelines.Repo // the repositories where something has happened, such as an event tells it; nil or closed: it only polls
 	say   func(line string)
 }
 
@@ -63,7 +63,11 @@ func (w *watch) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case repo := <-w.wake:
+		case repo, more := <-w.wake:
+			if !more {
+				w.wake = nil
+				continue
+			}
 			w.woken(repo)
 		case <-time.After(time.Until(r.due)):
 			if err := w.visit(ctx, r); err != nil {

@@ -19,6 +19,7 @@ type repository struct {
 	deploying    map[string]string    // runs with a deployment to another one, by UUID, and why they are left
 	unsorted     bool                 // the service doesn't sort deployments
 	asked        map[string]time.Time // when runs were asked to stop, by UUID
+	failures     map[string]int       // how often that failed and was tried again, by UUID
 	looked       time.Time            // when the last look began that succeeded
 	behind       bool                 // runs that it found are still to be stopped
 }

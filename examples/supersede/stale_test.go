@@ -136,3 +136,17 @@ func TestAnInterruptDoesNotSayOfARunThatItWasNotTriedIfItMayStop(t *testing.T) {
 		require.Contains(t, s.Out.String(), "2  branch topic            default   RUNNING      3  not tried\n")
 	})
 }
+
+func TestARunThatCannotBeStoppedIsReportedOnceAndCostsLittle(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		first := running(repo, topic)
+		running(repo, topic)
+		for i := range 500 { // each time with other words
+			s.Inject(pipelinestest.Fault{Match: stops(first), Times: 1, Status: http.StatusInternalServerError, Body: fmt.Sprint("error ", i)})
+		}
+		require.Equal(t, cli.Interrupted, watchFor(t, s, time.Hour, "--repo acme/site"))
+		require.Equal(t, 1, strings.Count(s.Out.String(), "superseded by build 2: can't be stopped: "), s.Out.String())
+		looks := int(time.Hour/(28800*time.Millisecond)) + 1
+		require.LessOrEqual(t, len(s.Changes()), looks+retries)
+	})
+}

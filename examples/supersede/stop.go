@@ -39,8 +39,7 @@ func (r result) String() string {
 // stopAll stops the superseded runs of a look, the oldest first, and looks again when that is no longer fresh. It returns the last look.
 // done gets each result. An error ends it only if it concerns all runs.
 func (r *repository) stopAll(ctx context.Context, l *look, done func(result)) (*look, error) {
-	tried, failures := map[string]bool{}, map[string]int{}
-	failed := false
+	tried, failed := map[string]bool{}, false
 	var unclear []*choice // whether they were stopped
 	for c := r.next(l, tried); c != nil; c = r.next(l, tried) {
 		if time.Since(l.ended) > fresh {
@@ -52,8 +51,8 @@ func (r *repository) stopAll(ctx context.Context, l *look, done func(result)) (*
 			continue
 		}
 		ended, err := r.stop(ctx, c.run)
-		if wait, ok := mayPass(err); ok && failures[c.run.UUID] < retries {
-			failures[c.run.UUID]++
+		if wait, ok := mayPass(err); ok && r.failures[c.run.UUID] < retries {
+			r.failures[c.run.UUID]++
 			unclear = append(unclear, c)
 			l.ended = time.Time{} // so that it looks again
 			if pause(ctx, wait) {

@@ -51,7 +51,7 @@ demo-supersede: ## stop runs that newer ones have made pointless, then more as t
 
 # Its exit status 1 says that some repositories fail, as they are to in the demo.
 demo-fleet: ## change 240 repositories of the built-in fake service by a shared queue
-	@$(GO) -C examples build -o $(CURDIR)/tools/bin/fleet ./fleet && { tools/bin/fleet run -demo -quota 60 -per 1s || test $$? -eq 1; }
+	@$(GO) -C examples build -o $(CURDIR)/tools/bin/fleet ./fleet && { tools/bin/fleet run --demo || test $$? -eq 1; }
 
 # The race detector needs cgo, which Go switches off where there is no C compiler.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)

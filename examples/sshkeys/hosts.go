@@ -6,13 +6,19 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // readHosts reads the output of ssh-keyscan, without duplicates.
 func readHosts(r io.Reader) ([]pipelines.KnownHostRequest, error) {
-	all, err := pipelines.ParseKnownHosts(r)
+	text, err := cli.ReadText("-", r)
+	if err != nil {
+		return nil, err
+	}
+	all, err := pipelines.ParseKnownHosts(strings.NewReader(text))
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +48,7 @@ func find(hosts []*pipelines.KnownHost, h pipelines.KnownHostRequest) *pipelines
 	return nil
 }
 
-// addHosts adds the hosts that aren't known. It changes nothing if one is known with another key and -replace isn't given.
+// addHosts adds the hosts that aren't known. It changes nothing if one is known with another key and --replace isn't given.
 func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) error {
 	known, err := j.service.ListKnownHosts(ctx, j.repo, nil).Collect()
 	if err != nil {
@@ -77,7 +83,7 @@ func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) 
 		changed++
 		j.say("%s%s: %s", would, did, line(h))
 	}
-	j.say("%d of %d keys of hosts %sadded or replaced", changed, len(hosts), would)
+	j.say("%d of %s %sadded or replaced", changed, cli.Count(len(hosts), "host key", "host keys"), would)
 	return err
 }
 
@@ -99,7 +105,7 @@ func (j *job) refuseOthers(hosts []pipelines.KnownHostRequest, known []*pipeline
 		}
 	}
 	if err != nil {
-		fmt.Fprintln(j.env.Stderr, "Nothing was changed. Either the host has a new key or another machine impersonates it: ask its owner, then use -replace.")
+		fmt.Fprintln(j.env.Stderr, "Nothing was changed. Either the host has a new key or another machine impersonates it: ask its owner, then use --replace.")
 	}
 	return err
 }

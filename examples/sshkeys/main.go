@@ -19,32 +19,31 @@ import (
 
 const program = "sshkeys"
 
-const intro = `
-sshkeys shows the SSH key pair of a repository's pipelines and the hosts they know, with fingerprints. It
-generates a new pair, and adds known hosts.
-
-    go -C examples run ./sshkeys -repo WORKSPACE/SLUG                     show keys and hosts
-    go -C examples run ./sshkeys -repo WORKSPACE/SLUG -new [-replace]     a new key pair
-    ssh-keyscan HOST | go -C examples run ./sshkeys -repo WORKSPACE/SLUG -known-hosts [-replace]
-    go -C examples run ./sshkeys -demo                                    a demo on a fake service
-
-The pair is generated on this machine. Its private key is sent only to the service, which never returns it. It
-is neither printed nor written to a file. The public key is printed, for the hosts that the pipelines log in
-to. Without -replace neither a key pair nor a known host's key is replaced.
-
-ssh-keyscan trusts any server that responds: compare the printed fingerprints with those that the host's owner
-publishes; -dry-run shows them and changes nothing. Hashed names and patterns of a known_hosts file aren't
-supported.
-`
-
-const scopes = `
-Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:variable to change keys and hosts.
-`
-
-const statuses = `
-    0  done
-    1  not done, because it would have replaced a key
-`
+var help = cli.Help{
+	Intro: "sshkeys shows the SSH key pair of a repository's pipelines and the hosts they know, with fingerprints. It generates a new pair, and " +
+		"adds known hosts.",
+	Usage: []cli.Item{
+		{"sshkeys --repo WORKSPACE/SLUG", "show keys and hosts"},
+		{"sshkeys --repo WORKSPACE/SLUG --new [--replace]", "make a new key pair"},
+		{"ssh-keyscan HOST | sshkeys --repo WORKSPACE/SLUG --known-hosts [--replace]", "add known hosts"},
+		{"sshkeys --demo", "a demo on a fake service"},
+	},
+	Groups: []cli.Group{
+		{"Which repository", "repo"},
+		{"A new key pair", "new", "type", "bits", "comment"},
+		{"Known hosts", "known-hosts"},
+		{"With --new and --known-hosts", "replace", "dry-run"},
+	},
+	Notes: "The pair is generated on this machine. Its private key is sent only to the service, which never returns it. It is neither printed " +
+		"nor written to a file. The public key is printed, for the hosts that the pipelines log in to.\n\n" +
+		"ssh-keyscan trusts any server that responds: compare the printed fingerprints with those that the host's owner publishes; --dry-run " +
+		"shows them and changes nothing. Hashed names and patterns of a known_hosts file aren't supported.",
+	Credentials: cli.DemoRuns,
+	Scopes:      "Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:variable to change keys and hosts.",
+	Statuses: []cli.Item{
+		{"0", "done"}, {"1", "not done, because it would have replaced a key"}, cli.TroubleStatus, cli.InterruptedStatus,
+	},
+}
 
 func main() { cli.Main(run) }
 
@@ -64,14 +63,14 @@ func newFlags(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
 	flags.StringVar(&o.repo, "repo", "", "the repository, as `WORKSPACE/SLUG`")
 	flags.BoolVar(&o.create, "new", false, "generate a key pair and store it in the repository")
-	flags.StringVar(&o.kind, "type", rsaType, "with -new: the `TYPE` of the key, rsa or ed25519; the service isn't documented to accept ed25519")
-	flags.IntVar(&o.bits, "bits", 4096, "with -new: the size of an RSA key, `2048 to 8192`")
-	flags.StringVar(&o.comment, "comment", "", "with -new: the `COMMENT` of the public key; default: pipelines of the repository's name")
+	flags.StringVar(&o.kind, "type", rsaType, "the `TYPE` of the key, rsa or ed25519; the service isn't documented to accept ed25519")
+	flags.IntVar(&o.bits, "bits", 4096, "the size of an RSA key, 2048 to 8192 `BITS`")
+	flags.StringVar(&o.comment, "comment", "", "the `COMMENT` of the public key; default: pipelines of the repository's name")
 	flags.BoolVar(&o.knownHosts, "known-hosts", false, "add the known hosts that come on standard input, as ssh-keyscan prints them")
-	flags.BoolVar(&o.replace, "replace", false, "with -new and -known-hosts: replace existing keys")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "with -new and -known-hosts: only print what would be done")
+	flags.BoolVar(&o.replace, "replace", false, "replace existing keys; without it none is replaced")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "only print what would be done")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
-	cli.SetUsage(flags, intro, scopes, statuses)
+	help.Set(flags)
 	return flags
 }
 
@@ -79,17 +78,16 @@ func (o *options) check(flags *flag.FlagSet) error {
 	if err := cli.CheckGiven(flags); err != nil {
 		return err
 	}
-	aboutKey := false
-	flags.Visit(func(f *flag.Flag) {
-		aboutKey = aboutKey || slices.Contains([]string{"type", "bits", "comment"}, f.Name)
-	})
+	given := cli.Given(flags)
 	switch {
 	case o.create && o.knownHosts:
-		return errors.New("-new and -known-hosts exclude each other")
+		return errors.New("--new and --known-hosts exclude each other")
 	case (o.replace || o.dryRun) && !o.create && !o.knownHosts:
-		return errors.New("-replace and -dry-run go with -new or -known-hosts: without them nothing is changed")
-	case aboutKey && !o.create:
-		return errors.New("-type, -bits and -comment go with -new")
+		return errors.New("--replace and --dry-run go with --new or --known-hosts: without them nothing is changed")
+	case given["bits"] && o.kind == ed25519Type:
+		return errors.New("--bits is for RSA keys: an Ed25519 key has one size only")
+	case !o.create && (given["type"] || given["bits"] || given["comment"]):
+		return errors.New("--type, --bits and --comment go with --new")
 	}
 	return o.checkKey()
 }
@@ -97,16 +95,16 @@ func (o *options) check(flags *flag.FlagSet) error {
 func (o *options) checkKey() error {
 	switch {
 	case o.kind != rsaType && o.kind != ed25519Type:
-		return errors.New("-type is neither rsa nor ed25519")
+		return errors.New("--type is neither rsa nor ed25519")
 	case o.bits < 2048 || o.bits > 8192:
-		return errors.New("-bits is not from 2048 to 8192")
+		return errors.New("--bits is not from 2048 to 8192")
 	case cli.Clean(o.comment) != o.comment:
-		return errors.New("-comment is not one plain line")
+		return errors.New("--comment is not one plain line")
 	}
 	return nil
 }
 
-// errWouldReplace means that a key would be replaced without -replace.
+// errWouldReplace means that a key would be replaced without --replace.
 var errWouldReplace = errors.New("would replace a key")
 
 // job is one run of the program.
@@ -211,7 +209,7 @@ func (j *job) newPair(ctx context.Context) error {
 	if old != nil {
 		j.say("The repository has a key pair: %s", publicFingerprint(old.PublicKey))
 		if !j.replace {
-			fmt.Fprintln(j.env.Stderr, "It is unchanged: -replace replaces it. The service never returns the old private key,\n"+
+			fmt.Fprintln(j.env.Stderr, "It is unchanged: --replace replaces it. The service never returns the old private key,\n"+
 				"and where only the old public key is known, the pipelines can't log in any more.")
 			return errWouldReplace
 		}

@@ -62,7 +62,7 @@ func TestANewerRunThatIsStoppedWhileDeploymentsAreReadSupersedesNothing(t *testi
 // busy adds two pages of runs that have ended, the newest of which was created now.
 func busy(repo *pipelinestest.Repository) {
 	for i := range 150 {
-		repo.AddPipeline(pipelines.Pipeline{CreatedOn: time.Now().Add(-time.Duration(i) * time.Minute)})
+		repo.AddPipeline(pipelines.Pipeline{CreatedOn: time.Now().Add(-time.Duration(i) * 40 * time.Second)})
 	}
 }
 
@@ -92,9 +92,9 @@ func TestAWatchStopsLaterWhatItCouldNotStop(t *testing.T) {
 		first := running(repo, topic)
 		repo.AddPipeline(pipelines.Pipeline{Target: topic}) // successful
 		s.Inject(pipelinestest.Fault{Match: stops(first), Status: http.StatusConflict})
-		time.AfterFunc(2*time.Hour, func() { busy(repo) })
-		time.AfterFunc(3*time.Hour, s.ClearFaults)
-		require.Equal(t, cli.Interrupted, watchFor(t, s, 4*time.Hour, "--repo acme/site"))
+		time.AfterFunc(75*time.Minute, func() { busy(repo) })
+		time.AfterFunc(80*time.Minute, s.ClearFaults)
+		require.Equal(t, cli.Interrupted, watchFor(t, s, 90*time.Minute, "--repo acme/site"))
 		require.Equal(t, 1, strings.Count(s.Out.String(), "superseded by build 2: stopping\n"), s.Out.String())
 	})
 }
@@ -141,12 +141,12 @@ func TestARunThatCannotBeStoppedIsReportedOnceAndCostsLittle(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
 		first := running(repo, topic)
 		running(repo, topic)
-		for i := range 500 { // each time with other words
+		for i := range 100 { // each time with other words
 			s.Inject(pipelinestest.Fault{Match: stops(first), Times: 1, Status: http.StatusInternalServerError, Body: fmt.Sprint("error ", i)})
 		}
-		require.Equal(t, cli.Interrupted, watchFor(t, s, time.Hour, "--repo acme/site"))
+		require.Equal(t, cli.Interrupted, watchFor(t, s, 10*time.Minute, "--repo acme/site"))
 		require.Equal(t, 1, strings.Count(s.Out.String(), "superseded by build 2: can't be stopped: "), s.Out.String())
-		looks := int(time.Hour/(28800*time.Millisecond)) + 1
+		looks := int(10*time.Minute/(28800*time.Millisecond)) + 1
 		require.LessOrEqual(t, len(s.Changes()), looks+retries)
 	})
 }

@@ -43,29 +43,41 @@ const (
 	parsingTime, slack = time.Hour, time.Minute
 )
 
-// look finds the runs that are superseded, and which of them may be stopped. If it takes long to find that out, because there are many
-// deployments or the service holds requests back, it makes sure that they are still superseded.
+// look finds the runs that are superseded, and which of them may be stopped. If that takes long, because there are many deployments or
+// the service holds requests back, it makes sure that they are still superseded.
 func (r *repository) look(ctx context.Context) (*look, error) {
 	began := time.Now()
 	l, err := r.compare(ctx)
 	if err != nil {
 		return nil, err
 	}
-	compared := time.Now()
 	if err := r.decide(ctx, l.choices); err != nil {
 		return nil, err
 	}
-	if time.Since(compared) > fresh {
+	if stoppable(l.choices) > 0 && time.Since(began) > fresh {
 		again, err := r.compare(ctx)
 		if err != nil {
 			return nil, err
 		}
-		l.choices = slices.DeleteFunc(l.choices, func(c *choice) bool {
-			return !slices.ContainsFunc(again.choices, func(still *choice) bool { return still.run.UUID == c.run.UUID })
-		})
+		l.choices = both(l.choices, again.choices)
 	}
 	l.ended, r.looked, r.behind = time.Now(), began, stoppable(l.choices) > 0
 	return l, nil
+}
+
+// both returns the choices for runs that are superseded in an older and a newer comparison. What either leaves is left.
+func both(older, newer []*choice) (all []*choice) {
+	left := map[string]string{}
+	for _, c := range older {
+		left[c.run.UUID] = c.left
+	}
+	for _, c := range newer {
+		if why, ok := left[c.run.UUID]; ok {
+			c.left = cmp.Or(c.left, why)
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // compare finds the runs that are superseded. It reads the list of runs that haven't ended; then, because an ended run supersedes too, the

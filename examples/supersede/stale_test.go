@@ -46,17 +46,24 @@ func TestAStopThatHadToWaitIsNotSentOnAnOldLook(t *testing.T) {
 	}
 }
 
-func TestANewerRunThatIsStoppedWhileDeploymentsAreReadSupersedesNothing(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
-		running(repo, topic)
-		newest := running(repo, topic)
-		s.Inject(pipelinestest.Fault{
-			Path: "/repositories/acme/site/deployments", Times: 1, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"50"}},
+func TestANewerRunThatIsStoppedWhileTheProgramLooksSupersedesNothing(t *testing.T) {
+	for name, reads := range map[string]func(*http.Request) bool{
+		"deployments":          func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/deployments") },
+		"runs that have ended": func(r *http.Request) bool { return r.URL.Query().Get("status") == "PASSED" },
+	} {
+		inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+			pauses := repo.AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{
+				{Duration: 30 * time.Second}, {Duration: time.Hour, Manual: true},
+			}}, time.Now(), pipelines.BranchTarget("main"))
+			running(repo, pauses.Target)
+			running(repo, topic)
+			newest := running(repo, topic)
+			s.Inject(pipelinestest.Fault{Match: reads, Times: 1, Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"50"}}})
+			time.AfterFunc(30*time.Second, func() { require.NoError(t, s.Client().Pipelines.Stop(t.Context(), repo.Repo(), newest.UUID)) })
+			require.Equal(t, cli.Success, s.Run("apply --repo acme/site"), s.Errs.String())
+			require.Equal(t, []int{4}, asked(s, repo), "%s: %s", name, s.Out.String())
 		})
-		time.AfterFunc(30*time.Second, func() { require.NoError(t, s.Client().Pipelines.Stop(t.Context(), repo.Repo(), newest.UUID)) })
-		require.Equal(t, cli.Success, s.Run("apply --repo acme/site"), s.Errs.String())
-		require.Equal(t, []int{2}, asked(s, repo))
-	})
+	}
 }
 
 // busy adds two pages of runs that have ended, the newest of which was created now.

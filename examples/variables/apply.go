@@ -62,6 +62,27 @@ func (s *job) keepUnnamed(plan *pipelines.SyncPlan) []string {
 	return kept
 }
 
+// maskedError is an error with another text.
+type maskedError struct {
+	error
+	text string
+}
+
+func (e maskedError) Error() string { return e.text }
+func (e maskedError) Unwrap() error { return e.error }
+
+// withoutHidden returns an error without the values that a plan masks: the service may repeat them. Short ones stay, as they occur in any text.
+func (s *job) withoutHidden(err error) error {
+	const shortest = 4
+	text := err.Error()
+	for _, value := range s.hidden {
+		if len(value) >= shortest {
+			text = strings.ReplaceAll(text, value, "******")
+		}
+	}
+	return maskedError{err, text}
+}
+
 func (s *job) plan(ctx context.Context) (int, error) {
 	plan, err := s.makePlan(ctx)
 	if err != nil || plan.Empty() {
@@ -83,7 +104,7 @@ func (s *job) apply(ctx context.Context) (int, error) {
 	waitErr := s.awaitListed(ctx, created(plan, err))
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%w. Run apply again for the rest", err)
+		return 0, fmt.Errorf("%w. Run apply again for the rest", s.withoutHidden(err))
 	case waitErr != nil:
 		return 0, waitErr
 	}

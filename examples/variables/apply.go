@@ -28,7 +28,7 @@ func (s *job) makePlan(ctx context.Context) (*pipelines.SyncPlan, error) {
 	}
 	plan, err := s.set.Plan(ctx, wanted, &o)
 	if err != nil {
-		return nil, err
+		return nil, s.withoutValue(wanted, err)
 	}
 	kept := s.keepUnnamed(plan)
 	fmt.Fprintln(s.env.Stdout, s.masked(plan))
@@ -36,6 +36,20 @@ func (s *job) makePlan(ctx context.Context) (*pipelines.SyncPlan, error) {
 		fmt.Fprintf(s.env.Stdout, "Not deleted, since an exported .env file lacks secured variables: %s. A YAML file without them deletes them.\n", names(kept))
 	}
 	return plan, nil
+}
+
+// withoutValue explains the SDK's error for a variable that is secured, or is to be, and has no value.
+func (s *job) withoutValue(wanted []pipelines.VariableRequest, err error) error {
+	for _, one := range wanted {
+		if one.Value != "" || !errors.Is(err, pipelines.ErrInvalidArgument) || !strings.Contains(err.Error(), strconv.Quote(one.Key)) {
+			continue
+		}
+		if s.keepSecured {
+			return fmt.Errorf("%s: %s has no value, which it needs: it isn't secured yet, and --keep-secured keeps only what is", s.nameOfFile(), one.Key)
+		}
+		return fmt.Errorf("%s: %s is secured, and its value is empty: write a value, or use --keep-secured to leave it as it is", s.nameOfFile(), one.Key)
+	}
+	return err
 }
 
 // masked returns the plan as a text without the values that come from the environment or a command.

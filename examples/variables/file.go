@@ -76,7 +76,7 @@ func (s *job) content(ctx context.Context) (string, error) {
 	case r := <-read:
 		return r.text, r.err
 	case <-ctx.Done(): // nobody types anything, or writes into the pipe
-		return "", ctx.Err()
+		return "", errors.New("the file was not read, and nothing was changed")
 	}
 }
 

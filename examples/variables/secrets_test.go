@@ -67,3 +67,18 @@ func TestAnInterruptEndsReadingTheStandardInput(t *testing.T) {
 	status := run(ctx, []string{"plan", "--repo", "acme/site", "--file", "-"}, cli.Env{Stdin: stdin, Stdout: io.Discard, Stderr: io.Discard})
 	require.Equal(t, cli.Interrupted, status)
 }
+
+func TestASecuredVariableWithoutAValueIsExplained(t *testing.T) {
+	_, r := serve(t)
+	r.AddVariable(pipelines.Variable{Key: "SECRET", Value: "x", Secured: true})
+	r.AddVariable(pipelines.Variable{Key: "PLAIN", Value: "x"})
+	for want, c := range map[string][]string{
+		"SECRET is secured, and its value is empty": {".env", "SECRET=\n"},
+		"PLAIN has no value, which it needs":        {"v.yaml", "variables:\n  SECRET: {secured: true, env: NOT_SET}\n  PLAIN: {secured: true, env: NOT_SET}\n", "--keep-secured"},
+		"NEW has no value, which it needs":          {"v.yaml", "variables:\n  NEW: {secured: true, env: NOT_SET}\n", "--keep-secured"},
+	} {
+		status, _, stderr := call(t, append([]string{"plan", "--repo", "acme/site", "--file", write(t, c[0], c[1])}, c[2:]...)...)
+		require.Equal(t, cli.Trouble, status)
+		require.Contains(t, stderr, want)
+	}
+}

@@ -58,7 +58,7 @@ func TestItTellsTheStatesOfRuns(t *testing.T) {
 		require.Equal(t, cli.Success, runFor(t, s, 20*time.Minute, "acme/site"))
 		out := s.Out.String()
 		for _, want := range []string{
-			"1 repository, each read about every 10s; 1 run followed; at most 1000 requests an hour\n",
+			"1 repository, each read about every 10s; 1 run followed; at most 1,000 requests an hour\n",
 			"build 6 of acme/site on main is PARSING\n",
 			"build 6 of acme/site on main is RUNNING\n",
 			"build 6 of acme/site on main: FAILED after 5:02: https://bitbucket.org/acme/site/pipelines/results/6\n",
@@ -76,17 +76,17 @@ func TestItTellsTheStatesOfRuns(t *testing.T) {
 func TestTheLastLinesOfFailedStepsAreToldOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
 		file := filepath.Join(t.TempDir(), "board.json")
-		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "-state "+file+" acme/site"))
+		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--state "+file+" acme/site"))
 		repo.AddRun(script(time.Second, pipelines.ResultFailed), time.Now())
 		repo.AddRun(script(time.Second, ""), time.Now())
 		time.Sleep(time.Hour)
-		require.Equal(t, cli.Success, runFor(t, s, 5*time.Minute, "-tail 2 -state "+file+" acme/site"))
+		require.Equal(t, cli.Success, runFor(t, s, 5*time.Minute, "--tail 2 --state "+file+" acme/site"))
 		out := s.Out.String()
 		require.Contains(t, out, "build 1 of acme/site: step Test has failed; its last lines:\n  │ [2Jtwo\n  │ three\n")
 		require.Equal(t, 1, strings.Count(out, "has failed"))
 		require.Contains(t, out, "build 1 of acme/site on main: FAILED after ")
 		require.Contains(t, out, "build 2 of acme/site on main: SUCCESSFUL after ")
-		require.Equal(t, cli.Success, runFor(t, s, 5*time.Minute, "-tail 2 -state "+file+" acme/site"))
+		require.Equal(t, cli.Success, runFor(t, s, 5*time.Minute, "--tail 2 --state "+file+" acme/site"))
 		require.NotContains(t, s.Out.String(), "build ")
 	})
 }
@@ -95,15 +95,15 @@ func TestWhatStartedAndEndedMeanwhileIsToldHoweverMuchItIs(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
 		file := filepath.Join(t.TempDir(), "board.json")
 		repo.AddRun(script(2*time.Hour, ""), time.Now())
-		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "-state "+file+" acme/site"))
+		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--state "+file+" acme/site"))
 		time.Sleep(2 * time.Hour)
 		for range 150 { // two pages
 			repo.AddRun(script(time.Second, ""), time.Now())
 			time.Sleep(time.Minute)
 		}
-		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "-quota 100 -state "+file+" acme/site"))
+		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--quota 100 --state "+file+" acme/site"))
 		require.Equal(t, 151, strings.Count(s.Out.String(), ": SUCCESSFUL after "))
-		require.Equal(t, cli.Success, runFor(t, s, 2*time.Hour, "-quota 100 -state "+file+" acme/site"))
+		require.Equal(t, cli.Success, runFor(t, s, 2*time.Hour, "--quota 100 --state "+file+" acme/site"))
 		require.NotContains(t, s.Out.String(), ": SUCCESSFUL after ")
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
@@ -156,10 +156,10 @@ func TestRefusedCredentialsEndIt(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "board.json")
 		repo.AddRun(script(30*time.Minute, ""), time.Now())
 		time.AfterFunc(10*time.Minute, func() { s.RevokeToken("a-token") })
-		require.Equal(t, cli.Trouble, runFor(t, s, time.Hour, "-state "+file+" acme/site"))
+		require.Equal(t, cli.Trouble, runFor(t, s, time.Hour, "--state "+file+" acme/site"))
 		require.Contains(t, s.Errs.String(), "The service doesn't accept the credentials")
 		s.AddToken("a-token")
-		require.Equal(t, cli.Success, runFor(t, s, time.Hour, "-state "+file+" acme/site"))
+		require.Equal(t, cli.Success, runFor(t, s, time.Hour, "--state "+file+" acme/site"))
 		require.Equal(t, 1, strings.Count(s.Out.String(), "build 1 of acme/site on main: SUCCESSFUL"))
 		require.NotContains(t, s.Out.String(), "RUNNING", "that was told before")
 	})
@@ -190,7 +190,7 @@ func (o *brokenOutput) Write(p []byte) (int, error) {
 func TestWhatCouldNotBePrintedIsToldLater(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
 		file := filepath.Join(t.TempDir(), "board.json")
-		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "-state "+file+" acme/site"))
+		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--state "+file+" acme/site"))
 		for range 5 {
 			repo.AddRun(script(time.Minute, ""), time.Now())
 			time.Sleep(time.Minute)
@@ -201,7 +201,7 @@ func TestWhatCouldNotBePrintedIsToldLater(t *testing.T) {
 			out := &brokenOutput{left: 2}
 			env := cli.Env{Stdin: strings.NewReader(""), Stdout: out, Stderr: io.Discard, Options: []pipelines.Option{transport}}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			run(ctx, []string{"-state", file, "acme/site"}, env)
+			run(ctx, []string{"--state", file, "acme/site"}, env)
 			cancel()
 			told += out.String()
 		}
@@ -212,6 +212,7 @@ func TestWhatCouldNotBePrintedIsToldLater(t *testing.T) {
 func TestAFileThatIsNotItsOwnIsLeftAlone(t *testing.T) {
 	for text, want := range map[string]string{
 		"not JSON":                         "is not a file of this program",
+		"[]":                               "is not a file of this program\n",
 		`{"acme/site":{}}`:                 "nothing of acme/site",
 		`{"acme":{"settled":1,"runs":{}}}`: "is not a file of this program",
 		`{"acme/site":{"settled":1,"runs":{"{1}":{"cursor":"?"}}}}`: "is not a file of this program",
@@ -219,14 +220,22 @@ func TestAFileThatIsNotItsOwnIsLeftAlone(t *testing.T) {
 		inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
 			file := filepath.Join(t.TempDir(), "board.json")
 			require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-			s.Refuses("-state "+file+" acme/site", want)
+			s.Refuses("--state "+file+" acme/site", want)
 			kept, err := os.ReadFile(file)
 			require.NoError(t, err)
 			require.Equal(t, text, string(kept))
 		})
 	}
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
-		s.Refuses("-state "+filepath.Join(t.TempDir(), "no", "board.json")+" acme/site", "can't be stored")
+		s.Refuses("--state "+filepath.Join(t.TempDir(), "no", "board.json")+" acme/site", "can't be stored")
+	})
+}
+
+func TestAFileThatAnEditorHasWrittenIsStillItsOwn(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
+		file := filepath.Join(t.TempDir(), "board.json")
+		require.NoError(t, os.WriteFile(file, []byte("\ufeff{}\r\n"), 0o600))
+		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--state "+file+" acme/site"), s.Errs.String())
 	})
 }
 
@@ -235,30 +244,50 @@ func TestRepositoriesAreNamedInAnyWay(t *testing.T) {
 		s.AddRepository("acme", "shop")
 		s.AddRepository("other", "docs")
 		s.Stdin = "# mine\nother/docs\nacme/site\n"
-		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "-workspace acme -repos - acme/site"))
+		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--workspace acme --repos - acme/site"))
 		require.Contains(t, s.Out.String(), " 3 repositories, ")
 	})
 }
 
 func TestUsage(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
-		s.Refuses("", "name repositories as WORKSPACE/SLUG, or with -repos or -workspace")
+		s.Refuses("", "name repositories as WORKSPACE/SLUG, or with --repos or --workspace")
 		s.Refuses("acme", `repository "acme" is not of the form workspace/slug`)
-		s.Refuses("-tail -1 acme/site", "-tail is negative")
-		s.Refuses("-quota 10 acme/site", "-quota is below 100")
-		s.Refuses("-demo acme/site", "-demo goes with -tail only")
-		s.Refuses("-workspace= acme/site", "-workspace is empty")
-		s.Refuses("-repos nowhere.txt", "nowhere.txt")
-		require.Equal(t, cli.Success, s.Run("-h"))
-		require.Contains(t, s.Out.String(), "0  interrupted")
+		s.Refuses("--tail -1 acme/site", "--tail is negative")
+		s.Refuses("--quota 10 acme/site", "--quota is below 100")
+		s.Refuses("--demo acme/site", "--demo goes with --tail only")
+		s.Refuses("--workspace= acme/site", "--workspace is empty")
+		s.Refuses("--repos nowhere.txt", "nowhere.txt")
+		s.Refuses("--demo --quota 500", "--demo goes with --tail only")
+		s.Refuses("acme/site --tail 3", "flags go before the repositories")
+		s.Refuses("--workspace acme acme", `repository "acme" is not of the form workspace/slug`)
 		clitest.SetCredentials(t, "")
 		s.Refuses("acme/site", "there are no credentials in the environment")
+		s.Refuses("--state "+filepath.Join(t.TempDir(), "board.json"), "there are no credentials in the environment")
+		s.Refuses("--quota 500", "there are no credentials in the environment")
+	})
+}
+
+func TestHelp(t *testing.T) {
+	help := clitest.RequireHelp(t, run)
+	require.Contains(t, help, "  0  interrupted")
+	require.NotContains(t, help, "130")
+}
+
+func TestRepositoriesMayComeFromEditorsThatWriteAByteOrderMark(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
+		s.Stdin = "\ufeffacme/site\r\n"
+		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--repos -"), s.Errs.String())
+		require.Contains(t, s.Out.String(), " 1 repository, ")
+		s.ClearRequests()
+		s.Stdin = "\xff\xfea\x00"
+		s.Refuses("--repos -", "the standard input is UTF-16 text: save it as UTF-8")
 	})
 }
 
 func TestDemo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		out := clitest.RequireDemo(t, run, "-tail 3", "9 repositories, each read about every ")
+		out := clitest.RequireDemo(t, run, "--tail 3", "9 repositories, each read about every ")
 		for _, want := range []string{
 			": SUCCESSFUL after ", ": FAILED after ", " waits for a person: ", "its last lines:\n  │ ok cart\n  │ FAIL search: TestRank\n",
 		} {

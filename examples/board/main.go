@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -16,25 +17,22 @@ import (
 
 const program = "board"
 
-const intro = `
-board shows the newest runs of many repositories, live: as a table on a terminal, as lines elsewhere. It prints a line
-when a run ends or waits for a person. With -state it remembers what it has told: stop it and start it again, and it
-tells what happened meanwhile, and nothing twice.
+var help = cli.Help{
+	Intro: "board shows the newest runs of many repositories, live: as a table on a terminal, as lines elsewhere. It prints a line when a run " +
+		"ends or waits for a person. With --state it remembers what it has told: stop it and start it again, and it tells what happened " +
+		"meanwhile, and nothing twice.",
+	Usage: []cli.Item{
+		{"board [flags] WORKSPACE/SLUG...", "these repositories"},
+		{"board --workspace WORKSPACE --state board.json", "all of a workspace"},
+		{"board --demo [--tail LINES]", "a demo on a fake service"},
+	},
+	Groups: []cli.Group{{"Which repositories", "repos", "workspace"}, {"How to show them", "state", "tail", "quota"}},
+	Notes:  "The board runs until it is interrupted. On a terminal, Enter looks at all runs now.",
 
-    go -C examples run ./board WORKSPACE/SLUG...
-    go -C examples run ./board -workspace WORKSPACE -state board.json
-    go -C examples run ./board -demo                       a demo on a fake service
-
-The board runs until it is interrupted. On a terminal, Enter looks at all runs now.
-`
-
-const scopes = `
-Scopes: pipeline; repository for -workspace. API token: read:pipeline:bitbucket, read:repository:bitbucket.
-`
-
-const statuses = `
-    0  interrupted, by Ctrl-C or SIGTERM; or the demo is over
-`
+	Credentials: cli.DemoRuns,
+	Scopes:      "Scopes: pipeline; repository for --workspace. API token: read:pipeline:bitbucket, read:repository:bitbucket.",
+	Statuses:    []cli.Item{{"0", "interrupted, by Ctrl-C or SIGTERM; or the demo is over"}, cli.TroubleStatus},
+}
 
 func main() { cli.Main(run) }
 
@@ -55,34 +53,46 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.StringVar(&o.workspace, "workspace", "", "all repositories that this `WORKSPACE` has now")
 	flags.StringVar(&o.state, "state", "", "the `FILE` that remembers what was told; one board a file")
 	flags.IntVar(&o.tail, "tail", 0, "print the last `LINES` of the logs of failed steps too, which takes more requests")
-	flags.IntVar(&o.quota, "quota", 1000, "send at most this many `REQUESTS` an hour; the service allows 1,000, for others with the same credentials too")
+	flags.IntVar(&o.quota, "quota", 1000, "send at most this many `REQUESTS` an hour; the service allows 1,000, to all with the same credentials together")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
-	cli.SetUsage(flags, intro, scopes, statuses)
+	help.Set(flags)
 	return flags
 }
 
 func (o *options) check(flags *flag.FlagSet) error {
-	var empty error
-	flags.Visit(func(f *flag.Flag) {
-		if strings.TrimSpace(f.Value.String()) == "" {
-			empty = fmt.Errorf("-%s is empty", f.Name)
-		}
-	})
 	o.names = flags.Args()
-	named := len(o.names) > 0 || o.repos != "" || o.workspace != ""
 	switch {
-	case empty != nil:
-		return empty
 	case o.tail < 0:
-		return errors.New("-tail is negative")
+		return errors.New("--tail is negative")
 	case o.quota < 100:
-		return errors.New("-quota is below 100, which is too little to follow anything")
-	case o.demo && (named || o.state != ""):
-		return errors.New("the demo has repositories of its own, and nothing to remember: -demo goes with -tail only")
-	case named && !cli.HasCredentials():
+		return errors.New("--quota is below 100, which is too little to follow anything")
+	}
+	return cmp.Or(cli.CheckEmpty(flags), o.checkMode(cli.Given(flags)), checkNames(o.names))
+}
+
+// checkMode prevents mistaking a demo for the real thing.
+func (o *options) checkMode(given map[string]bool) error {
+	named := len(o.names) > 0 || o.repos != "" || o.workspace != ""
+	isReal := named || given["state"] || given["quota"]
+	switch {
+	case o.demo && isReal:
+		return errors.New("the demo has repositories and a quota of its own, and nothing to remember: --demo goes with --tail only")
+	case isReal && !cli.HasCredentials():
 		return errors.New("there are no credentials in the environment: set BITBUCKET_TOKEN, or another of those that -h names")
 	case !named && !cli.IsDemo(o.demo):
-		return errors.New("name repositories as WORKSPACE/SLUG, or with -repos or -workspace")
+		return errors.New("name repositories as WORKSPACE/SLUG, or with --repos or --workspace")
+	}
+	return nil
+}
+
+func checkNames(names []string) error {
+	for _, name := range names {
+		if strings.HasPrefix(name, "-") {
+			return errors.New("flags go before the repositories")
+		}
+		if _, err := pipelines.ParseRepo(name); err != nil {
+			return errors.New(cli.Clean(cli.Message(err)))
+		}
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -80,19 +79,19 @@ func remember(file string) (*memories, error) {
 	if file == "" {
 		return m, nil
 	}
-	text, err := os.ReadFile(file) //nolint:gosec // named by the user
+	text, err := cli.ReadText(file, nil)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, m.store() // tells now whether it can be written
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(text, &m.all); err != nil {
-		return nil, fmt.Errorf("-state: %s is not a file of this program: %w", file, err)
+	if err := json.Unmarshal([]byte(text), &m.all); err != nil {
+		return nil, fmt.Errorf("--state: %s is not a file of this program", file)
 	}
 	for repo, memory := range m.all {
 		if memory == nil || memory.Runs == nil {
-			return nil, fmt.Errorf("-state: %s is not a file of this program: nothing of %s", file, repo)
+			return nil, fmt.Errorf("--state: %s is not a file of this program: nothing of %s", file, repo)
 		}
 	}
 	return m, nil

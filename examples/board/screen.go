@@ -53,7 +53,7 @@ func (s *screen) flush(table func(columns, rows int) []string) error {
 		lines := table(columns-1, rows) // a full line scrolls some terminals
 		s.table = s.table[:0]
 		for _, line := range lines {
-			s.table = append(s.table, visible(line))
+			s.table = append(s.table, cli.Columns(line))
 		}
 		writeLines(&b, lines)
 	}
@@ -82,18 +82,6 @@ func writeLines(b *strings.Builder, lines []string) {
 		b.WriteString(line)
 		b.WriteByte('\n')
 	}
-}
-
-// visible is the width of a line that may have colours.
-func visible(line string) int {
-	width := 0
-	for i, piece := range strings.Split(line, "\x1b[") {
-		if _, text, ok := strings.Cut(piece, "m"); ok && i > 0 {
-			piece = text
-		}
-		width += cli.Columns(piece)
-	}
-	return width
 }
 
 // layOut aligns the cells of a table, header first, and cuts its lines to a number of columns.

@@ -103,7 +103,7 @@ func TestATerminalHasATableAndLinesAboveIt(t *testing.T) {
 		require.Regexp(t, `^acme/site   main          1      FAILED      1:02  \d+ minutes? ago +Pipelines Test$`, lines[4])
 		require.Regexp(t, `^acme/shop   main          1      SUCCESSFUL  1:00  1 hour ago +A\[2Jda$`, lines[5])
 		require.Regexp(t, `^403 Forbidden since \d\d:00:0\d: acme/old$`, lines[6])
-		require.Regexp(t, `^3 repositories, each read about every 31s; 1 run followed; at most 1000 requests an hour$`, lines[7])
+		require.Regexp(t, `^3 repositories, each read about every 31s; 1 run followed; at most 1,000 requests an hour$`, lines[7])
 		require.Contains(t, tty.out.String(), "\x1b[31mFAILED ")
 	})
 }
@@ -121,6 +121,14 @@ func TestATableFitsTheTerminal(t *testing.T) {
 			require.Less(t, cli.Columns(line), 60)
 		}
 		require.Contains(t, lines[1], "longlonglonglonglonglonglongl…")
+	})
+}
+
+func TestATableWithoutRunsSaysSo(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
+		tty := &terminal{columns: 100, rows: 24}
+		tty.show(t, s, time.Minute, strings.NewReader(""), "acme/site")
+		require.Equal(t, "There are no runs yet.", tty.shows(t)[0])
 	})
 }
 
@@ -153,7 +161,7 @@ func TestEnterLooksNow(t *testing.T) {
 			require.Len(t, looks, 1)
 			_, _ = tty.Write([]byte("\n")) // the terminal's echo
 		})
-		tty.show(t, s, 2*time.Hour+3*time.Minute, keys, "-quota", "100", "acme/site")
+		tty.show(t, s, 2*time.Hour+3*time.Minute, keys, "--quota", "100", "acme/site")
 		require.Len(t, tty.shows(t), 4, "the table is there once")
 	})
 }

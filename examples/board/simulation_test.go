@@ -74,7 +74,7 @@ func (s *simulation) starts(n int, within time.Duration) {
 func (s *simulation) show(d time.Duration, flags string) int {
 	ctx, cancel := context.WithTimeout(s.t.Context(), d)
 	defer cancel()
-	status := s.RunContext(ctx, "-workspace acme -state "+s.state+" "+flags)
+	status := s.RunContext(ctx, "--workspace acme --state "+s.state+" "+flags)
 	s.out += s.Out.String()
 	return status
 }
@@ -126,7 +126,7 @@ func TestTheEndOfEachRunIsToldOnceHoweverOftenTheBoardIsRestarted(t *testing.T) 
 			for until := time.Now().Add(90 * time.Minute); time.Now().Before(until); {
 				flags := ""
 				if seed%2 == 1 {
-					flags = "-tail 2"
+					flags = "--tail 2"
 				}
 				require.Equal(t, cli.Success, s.show(time.Duration(s.random.Int64N(int64(30*time.Minute))), flags), s.Errs.String())
 				time.Sleep(time.Duration(s.random.Int64N(int64(20 * time.Minute))))

@@ -107,7 +107,7 @@ func (b *board) table(columns, height int) []string {
 	room := max(1, height-len(problems)-3) // header, summary, and the cursor's line
 	hidden := ""
 	if len(rows) > room {
-		hidden = fmt.Sprintf("; no room for %s", count(len(rows)-room, "run", "runs"))
+		hidden = fmt.Sprintf("; no room for %s", cli.Count(len(rows)-room, "run", "runs"))
 		rows = rows[:room]
 	}
 	cells := [][]string{header}
@@ -115,6 +115,9 @@ func (b *board) table(columns, height int) []string {
 		cells = append(cells, r.cells(now))
 	}
 	lines := b.screen.layOut(cells, columns)
+	if len(rows) == 0 {
+		lines = []string{cli.Fit("There are no runs yet.", columns)}
+	}
 	for _, text := range problems {
 		lines = append(lines, b.screen.colours.Paint(cli.Yellow, cli.Fit(text, columns)))
 	}
@@ -146,10 +149,10 @@ func (b *board) problems() []string {
 // summary describes the board and its quota.
 func (b *board) summary() string {
 	q := b.client.Quota()
-	text := fmt.Sprintf("%s, each read about every %s; %s followed; at most %d requests an hour",
-		count(len(b.repos), "repository", "repositories"), b.interval().Round(time.Second), count(b.follower.Len(), "run", "runs"), b.options.quota)
+	text := fmt.Sprintf("%s, each read about every %s; %s followed; at most %s an hour",
+		cli.Count(len(b.repos), "repository", "repositories"), b.interval().Round(time.Second), cli.Count(b.follower.Len(), "run", "runs"), cli.Count(b.options.quota, "request", "requests"))
 	if q.Limit > 0 {
-		text += fmt.Sprintf(" of the service's %d", q.Limit)
+		text += fmt.Sprintf(" of the service's %s", humanize.Comma(int64(q.Limit)))
 	}
 	switch {
 	case !q.HeldUntil.IsZero():
@@ -158,11 +161,4 @@ func (b *board) summary() string {
 		text += ", nearly used up"
 	}
 	return text
-}
-
-func count(n int, one, several string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, several)
 }

@@ -21,25 +21,22 @@ import (
 
 const program = "caches"
 
-const intro = `
-caches shows the sizes of the caches of a repository's pipelines, by name, largest first, and deletes those
-that are too old or too large.
-
-    go -C examples run ./caches -repo WORKSPACE/SLUG [-older AGE] [-larger SIZE] [-name NAME] [-delete [-dry-run]]
-    go -C examples run ./caches -demo          a demo on a fake service
-
--older, -larger and -name select caches; a cache must match all that are given. Each version of a cache is
-counted separately. Without -delete the selected caches are shown and nothing is changed.
-`
-
-const scopes = `
-Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:write to delete
-(write:pipeline:bitbucket).
-`
-
-const statuses = `
-    0  done; with -delete: none of the selected caches is left
-`
+var help = cli.Help{
+	Intro: "caches shows the sizes of the caches of a repository's pipelines, by name, largest first, and deletes those that are too old or " +
+		"too large. Each version of a cache is counted separately.",
+	Usage: []cli.Item{
+		{"caches --repo WORKSPACE/SLUG [--older AGE] [--larger SIZE] [--name NAME]", "show them; nothing is changed"},
+		{"caches --repo WORKSPACE/SLUG --older 3d --delete [--dry-run]", "delete those that are selected"},
+		{"caches --demo", "a demo on a fake service"},
+	},
+	Groups: []cli.Group{
+		{"Which caches (all that is given must match)", "repo", "older", "larger", "name"},
+		{"Deleting them", "delete", "dry-run"},
+	},
+	Credentials: cli.DemoRuns,
+	Scopes:      "Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:write to delete (write:pipeline:bitbucket).",
+	Statuses:    []cli.Item{{"0", "done; with --delete: none of the selected caches is left"}, cli.TroubleStatus, cli.InterruptedStatus},
+}
 
 func main() { cli.Main(run) }
 
@@ -78,10 +75,10 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.Var(&o.older, "older", "only caches created longer ago than this `AGE`, such as 36h or 3d; the service itself keeps them a week")
 	flags.Var(&o.larger, "larger", "only caches that are larger than this `SIZE`, such as 500MB or 1GiB")
 	flags.StringVar(&o.name, "name", "", "only caches with this `NAME`")
-	flags.BoolVar(&o.delete, "delete", false, "delete the selected caches; needs -older, -larger or -name")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "with -delete: only print what would be deleted")
+	flags.BoolVar(&o.delete, "delete", false, "delete the selected caches; needs --older, --larger or --name")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "with --delete: only print what would be deleted")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
-	cli.SetUsage(flags, intro, scopes, statuses)
+	help.Set(flags)
 	return flags
 }
 
@@ -91,9 +88,9 @@ func (o *options) check(flags *flag.FlagSet) error {
 	}
 	switch {
 	case o.dryRun && !o.delete:
-		return errors.New("-dry-run goes with -delete: without it nothing is changed")
+		return errors.New("--dry-run goes with --delete: without it nothing is changed")
 	case o.delete && !o.chooses():
-		return errors.New("-delete needs -older, -larger or -name: it never deletes all caches")
+		return errors.New("--delete needs --older, --larger or --name: it never deletes all caches")
 	}
 	return nil
 }
@@ -134,7 +131,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	caches = slices.DeleteFunc(caches, func(c *pipelines.Cache) bool { return !o.chosen(c, now) })
 	switch {
 	case len(caches) == 0 && total > 0:
-		fmt.Fprintf(env.Stdout, "None of the %s of %s matches.\n", count(total), repo)
+		fmt.Fprintf(env.Stdout, "No cache of %s matches; it has %s.\n", repo, count(total))
 		return cli.Success
 	case len(caches) == 0:
 		fmt.Fprintf(env.Stdout, "%s has no caches.\n", repo)
@@ -202,12 +199,7 @@ func sum(caches []*pipelines.Cache) (n uint64) {
 	return n
 }
 
-func count(n int) string {
-	if n == 1 {
-		return "1 cache"
-	}
-	return fmt.Sprintf("%d caches", n)
-}
+func count(n int) string { return cli.Count(n, "cache", "caches") }
 
 // remove deletes caches. It ignores those that no longer exist.
 func remove(ctx context.Context, env cli.Env, service *pipelines.CachesService, repo pipelines.Repo, caches []*pipelines.Cache, dryRun bool) int {
@@ -231,7 +223,7 @@ func remove(ctx context.Context, env cli.Env, service *pipelines.CachesService, 
 		progress.Add(1)
 	}
 	progress.End()
-	fmt.Fprintf(env.Stdout, "\n%s %s of %d, %s\n", begin, count(done), len(caches), humanize.Bytes(sum(caches[:done])))
+	fmt.Fprintf(env.Stdout, "\n%s %d of %s, %s\n", begin, done, count(len(caches)), humanize.Bytes(sum(caches[:done])))
 	if err != nil {
 		return env.Fail(ctx, program, err)
 	}

@@ -131,11 +131,11 @@ func (e Env) Connect(
 	}, nil
 }
 
-// provenance is the prefix of the SDK's errors, which helps programmers but not users.
-var provenance = regexp.MustCompile(`^(pipelines: ([A-Z]\w*\.[A-Z]\w*: )?)*(invalid argument: )?`)
+// provenance is what the SDK's errors tell programmers, but not users.
+var provenance = regexp.MustCompile(`(^|: )(?:pipelines: (?:(?:List|[A-Z]\w*\.[A-Z]\w*): )*|invalid argument: )+`)
 
 // Message returns the text of an error without the SDK's prefixes.
-func Message(err error) string { return provenance.ReplaceAllString(err.Error(), "") }
+func Message(err error) string { return provenance.ReplaceAllString(err.Error(), "$1") }
 
 // Fail prints an error and, if known, what to do about it. It returns the exit status.
 func (e Env) Fail(ctx context.Context, program string, err error) int {

@@ -77,3 +77,17 @@ func named(name string, err error) error {
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }
+
+// WriteReport writes a file that others may read, and says where. The path is absolute because "go -C" runs the program in another folder
+// than the user's.
+func WriteReport(summary io.Writer, what, name string, write func(io.Writer) error) error {
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return err
+	}
+	if err := WriteFile(path, 0o644, write); err != nil {
+		return err
+	}
+	fmt.Fprintf(summary, "%s: %s\n", what, path)
+	return nil
+}

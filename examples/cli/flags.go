@@ -31,19 +31,29 @@ func Repo(flagName, value string, demo bool, own pipelines.Repo) (pipelines.Repo
 	return repo, nil
 }
 
-// CheckGiven rejects arguments that aren't flags, and flags with an empty value, which often comes from an unset shell variable. Some
-// flags may be empty.
+// CheckGiven rejects arguments that aren't flags, and flags with an empty value. Some flags may be empty.
 func CheckGiven(flags *flag.FlagSet, mayBeEmpty ...string) error {
-	var err error
+	if n := flags.NArg(); n > 0 {
+		return fmt.Errorf("%s too many: all is said by flags", Count(n, "argument", "arguments"))
+	}
+	return CheckEmpty(flags, mayBeEmpty...)
+}
+
+// CheckEmpty rejects flags with an empty value, which often comes from an unset shell variable.
+func CheckEmpty(flags *flag.FlagSet, mayBeEmpty ...string) (err error) {
 	flags.Visit(func(f *flag.Flag) {
 		if strings.TrimSpace(f.Value.String()) == "" && !slices.Contains(mayBeEmpty, f.Name) {
 			err = fmt.Errorf("--%s is empty", f.Name)
 		}
 	})
-	if n := flags.NArg(); n > 0 {
-		err = fmt.Errorf("%s too many: all is said by flags", Count(n, "argument", "arguments"))
-	}
 	return err
+}
+
+// Given returns the names of the flags that are on the command line.
+func Given(flags *flag.FlagSet) map[string]bool {
+	names := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { names[f.Name] = true })
+	return names
 }
 
 // IsDemo reports whether [Env.Connect] connects to a fake service, given the flag --demo.
@@ -69,8 +79,20 @@ func (a *Age) String() string {
 	case d%day == 0:
 		return strconv.Itoa(int(d/day)) + "d"
 	default:
-		return d.String()
+		return short(d)
 	}
+}
+
+// short is a duration as people write it: 1h30m, not 1h30m0s.
+func short(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 const (

@@ -17,6 +17,7 @@ func TestAnAgeIsADurationOrDays(t *testing.T) {
 		var again Age
 		require.NoError(t, again.Set(a.String()))
 		require.Equal(t, a, again)
+		require.NotContains(t, a.String(), "m0s")
 	}
 	for _, text := range []string{"", "d", "7", "0d", "-1d", "-2h", "0s", "NaNd", "Infd", "1e300d", "week"} {
 		require.Error(t, new(Age).Set(text), text)

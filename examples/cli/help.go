@@ -110,10 +110,8 @@ func defaultOf(f *flag.Flag) string {
 	switch {
 	case f.DefValue == "false" || err == nil && d == 0:
 		return ""
-	case err == nil && d%time.Hour == 0:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	case err == nil && d%time.Minute == 0:
-		return strings.TrimSuffix(d.String(), "0s")
+	case err == nil:
+		return short(d)
 	}
 	return f.DefValue
 }

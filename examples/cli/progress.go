@@ -81,7 +81,8 @@ func (p *Progress) line(template string, columns int) string {
 	if total := p.bar.Total(); total > 0 {
 		counts += " of " + humanize.Comma(total)
 	}
-	return strings.TrimSpace(p.bar.Set("counts", counts+" "+p.what).SetTemplateString(template).SetWidth(max(1, columns)).String())
+	p.bar.Set("counts", counts+" "+p.what).SetTemplateString(template).SetWidth(max(1, columns))
+	return strings.Replace(p.bar.String(), ", about 0s left", "", 1)
 }
 
 // Hide removes the bar before other output, which may be on the same terminal. The next [Progress.Add] may show it again.

@@ -75,6 +75,19 @@ func TestProgressWithoutATerminalIsALineNowAndThen(t *testing.T) {
 	})
 }
 
+func TestTheLastSecondIsNotEstimated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		p := Env{Stderr: &out, Terminal: true}.NewProgress("runs", 100)
+		for range 99 {
+			time.Sleep(100 * time.Millisecond)
+			p.Add(1)
+		}
+		require.Contains(t, out.String(), "50 of 100 runs, about 5s left")
+		require.NotContains(t, out.String(), " 0s left")
+	})
+}
+
 func TestProgressOfAnUnknownTotalCounts(t *testing.T) {
 	for _, terminal := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

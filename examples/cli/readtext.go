@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// ReadText reads a text that a user hands to a program, from a file or, for "-", from Stdin. It removes the byte order mark that some editors
-// write. A text that isn't UTF-8 is an error, which names the line.
+// ReadText reads a text that a user hands to a program, from a file or, for "-", from stdin unless that is nil. It removes the byte order
+// mark that some editors write. A text that isn't UTF-8 is an error, which names the line.
 func ReadText(name string, stdin io.Reader) (string, error) {
-	if name == "-" {
+	if name == "-" && stdin != nil {
 		content, err := io.ReadAll(stdin)
 		if err != nil {
 			return "", fmt.Errorf("reading the standard input: %w", err)

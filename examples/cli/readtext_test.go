@@ -50,6 +50,8 @@ func TestATextThatIsNotUTF8IsRefusedWithItsLine(t *testing.T) {
 	}
 	_, err := ReadText("-", iotest.ErrReader(errors.New("broken")))
 	require.EqualError(t, err, "reading the standard input: broken")
+	_, err = ReadText("-", nil)
+	require.ErrorIs(t, err, os.ErrNotExist, "without Stdin it is a file like others")
 	_, err = ReadText(filepath.Join(t.TempDir(), "none"), nil)
 	require.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -177,25 +177,12 @@ func (o options) write(rep Report, env cli.Env) error {
 	summarize(summary, rep)
 	fmt.Fprintln(summary)
 	if o.json != "" && o.json != "-" {
-		jsonErr = writeFile(summary, "As JSON", o.json, func(w io.Writer) error { return writeJSON(w, rep) })
+		jsonErr = cli.WriteReport(summary, "As JSON", o.json, func(w io.Writer) error { return writeJSON(w, rep) })
 	}
 	if o.out == "" {
 		return jsonErr
 	}
-	return errors.Join(jsonErr, writeFile(summary, "The whole report", o.out, htmlPage(rep).Write))
-}
-
-// writeFile writes a file and says where. The path is absolute because "go -C" runs the program in another folder than the user's.
-func writeFile(summary io.Writer, what, name string, write func(io.Writer) error) error {
-	path, err := filepath.Abs(name)
-	if err != nil {
-		return err
-	}
-	if err := cli.WriteFile(path, 0o644, write); err != nil {
-		return err
-	}
-	fmt.Fprintf(summary, "%s: %s\n", what, path)
-	return nil
+	return errors.Join(jsonErr, cli.WriteReport(summary, "The whole report", o.out, htmlPage(rep).Write))
 }
 
 func writeJSON(w io.Writer, rep Report) error {

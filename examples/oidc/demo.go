@@ -202,12 +202,12 @@ func demo(ctx context.Context, env cli.Env) int {
 	fmt.Fprintln(env.Stderr, "This is a demo: a server on loopback that accepts the tokens of a fake service.")
 	s, err := newFixture(ctx)
 	if err != nil {
-		return env.Fail(ctx, "oidc", err)
+		return env.Fail(ctx, program, err)
 	}
 	defer s.srv.Close()
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return env.Fail(ctx, "oidc", err)
+		return env.Fail(ctx, program, err)
 	}
 	client := s.srv.Client()
 	defer client.CloseIdleConnections()
@@ -221,7 +221,7 @@ func demo(ctx context.Context, env cli.Env) int {
 	status := s.show(ctx, env, "http://"+listener.Addr().String()+"/")
 	stop()
 	if err := <-ended; err != nil {
-		return env.Fail(ctx, "oidc", err)
+		return env.Fail(ctx, program, err)
 	}
 	return status
 }
@@ -233,11 +233,11 @@ func (s *fixture) show(ctx context.Context, env cli.Env, url string) int {
 	for _, v := range visits {
 		token, err := v.token()
 		if err != nil {
-			return env.Fail(ctx, "oidc", err)
+			return env.Fail(ctx, program, err)
 		}
 		status, says, err := call(ctx, url, token)
 		if err != nil {
-			return env.Fail(ctx, "oidc", err)
+			return env.Fail(ctx, program, err)
 		}
 		verdict := "refused"
 		if status == http.StatusOK {

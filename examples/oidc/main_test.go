@@ -3,9 +3,19 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
+	"math/big"
+	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -21,14 +31,14 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// program is the running server.
-type program struct {
+// server is the running program.
+type server struct {
 	url string
 	end func() (status int, log string)
 }
 
 // begin runs the program against the fixture's service.
-func begin(t *testing.T, s *fixture, args ...string) *program {
+func begin(t *testing.T, s *fixture, args ...string) *server {
 	t.Helper()
 	clitest.SetCredentials(t, "")
 	t.Setenv("BITBUCKET_BASE_URL", s.srv.URL())
@@ -37,7 +47,7 @@ func begin(t *testing.T, s *fixture, args ...string) *program {
 	ended := make(chan int, 1)
 	go func() {
 		ended <- run(ctx, append([]string{
-			"-listen", "127.0.0.1:0", "-workspace", "acme", "-audience", s.claims.Audience[0],
+			"--listen", "127.0.0.1:0", "--workspace", "acme", "--audience", s.claims.Audience[0],
 		}, args...), cli.Env{Stdout: io.Discard, Stderr: write})
 		write.Close()
 	}()
@@ -56,7 +66,7 @@ func begin(t *testing.T, s *fixture, args ...string) *program {
 	t.Cleanup(func() { end() })
 	fields := strings.Fields(first)
 	require.Greater(t, len(fields), 2, first)
-	return &program{fields[2], end}
+	return &server{fields[2], end}
 }
 
 func setup(t *testing.T) *fixture {
@@ -68,7 +78,7 @@ func setup(t *testing.T) *fixture {
 }
 
 // get sends a request with headers.
-func (p *program) get(t *testing.T, authorization ...string) (*http.Response, string) {
+func (p *server) get(t *testing.T, authorization ...string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url, http.NoBody)
 	require.NoError(t, err)
@@ -91,7 +101,7 @@ func (s *fixture) issue(t *testing.T, claims pipelines.StepClaims) string {
 
 func TestTheServerAcceptsAndRefusesEachKindOfToken(t *testing.T) {
 	s := setup(t)
-	p := begin(t, s, "-repository", strings.Trim(s.listed.UUID(), "{}"))
+	p := begin(t, s, "--repository", strings.Trim(s.listed.UUID(), "{}"))
 	for _, v := range s.visits() {
 		token, err := v.token()
 		require.NoError(t, err)
@@ -117,7 +127,7 @@ func TestTheServerAcceptsAndRefusesEachKindOfToken(t *testing.T) {
 
 func TestTheResponseNamesTheCaller(t *testing.T) {
 	s := setup(t)
-	p := begin(t, s, "-repository", "*")
+	p := begin(t, s, "--repository", "*")
 	resp, body := p.get(t, "Bearer "+s.issue(t, s.deploy))
 	require.Equal(t, http.StatusOK, resp.StatusCode, body)
 	var got caller
@@ -139,17 +149,17 @@ func TestEnvironmentsAndBranchesRestrictCallers(t *testing.T) {
 		claims pipelines.StepClaims
 		status int
 	}{
-		"deploys there":          {[]string{"-environment", environment}, s.deploy, 200},
-		"deploys nowhere":        {[]string{"-environment", environment}, s.claims, 403},
-		"deploys elsewhere":      {[]string{"-environment", s.claims.StepUUID}, s.deploy, 403},
-		"on the branch":          {[]string{"-branch", "x", "-branch", "main"}, s.deploy, 200},
-		"fits the pattern":       {[]string{"-branch", "feature/*"}, feature, 200},
-		"on another branch":      {[]string{"-branch", "main"}, feature, 403},
-		"on no branch":           {[]string{"-branch", "*"}, none, 403},
-		"on the branch, nowhere": {[]string{"-branch", "main", "-environment", environment}, s.claims, 403},
+		"deploys there":          {[]string{"--environment", environment}, s.deploy, 200},
+		"deploys nowhere":        {[]string{"--environment", environment}, s.claims, 403},
+		"deploys elsewhere":      {[]string{"--environment", s.claims.StepUUID}, s.deploy, 403},
+		"on the branch":          {[]string{"--branch", "x", "--branch", "main"}, s.deploy, 200},
+		"fits the pattern":       {[]string{"--branch", "feature/*"}, feature, 200},
+		"on another branch":      {[]string{"--branch", "main"}, feature, 403},
+		"on no branch":           {[]string{"--branch", "*"}, none, 403},
+		"on the branch, nowhere": {[]string{"--branch", "main", "--environment", environment}, s.claims, 403},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := begin(t, s, append(tc.args, "-repository", s.listed.UUID())...)
+			p := begin(t, s, append(tc.args, "--repository", s.listed.UUID())...)
 			resp, body := p.get(t, "Bearer "+s.issue(t, tc.claims))
 			require.Equal(t, tc.status, resp.StatusCode, body)
 		})
@@ -158,7 +168,7 @@ func TestEnvironmentsAndBranchesRestrictCallers(t *testing.T) {
 
 func TestInvalidHeadersAreRefused(t *testing.T) {
 	s := setup(t)
-	p := begin(t, s, "-repository", "*")
+	p := begin(t, s, "--repository", "*")
 	good := s.issue(t, s.claims)
 	for _, header := range [][]string{
 		{"Basic " + good}, {good}, {"Bearer"}, {"Bearer  "}, {"Bearer " + good, "Bearer " + good}, {"Bearer " + good + good},
@@ -175,7 +185,7 @@ func TestInvalidHeadersAreRefused(t *testing.T) {
 func TestWithoutKeysTheServerIsUnavailable(t *testing.T) {
 	s := setup(t)
 	s.srv.Inject(pipelinestest.Fault{Path: "/workspaces/*/pipelines-config/identity/oidc/keys.json", Status: http.StatusNotFound, Times: 1})
-	p := begin(t, s, "-repository", "*")
+	p := begin(t, s, "--repository", "*")
 	resp, body := p.get(t, "Bearer "+s.issue(t, s.claims))
 	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode, body)
 	require.Equal(t, "30", resp.Header.Get("Retry-After"))
@@ -187,7 +197,7 @@ func TestWithoutKeysTheServerIsUnavailable(t *testing.T) {
 }
 
 func TestTheDemoShowsWhatIsAcceptedAndRefused(t *testing.T) {
-	for _, args := range [][]string{{"-demo"}, {}} {
+	for _, args := range [][]string{{"--demo"}, {}} {
 		clitest.SetCredentials(t, "")
 		var out, errs strings.Builder
 		require.Equal(t, cli.Success, run(t.Context(), args, cli.Env{Stdout: &out, Stderr: &errs}), errs.String())
@@ -203,25 +213,82 @@ func TestInvalidFlagsAreRejected(t *testing.T) {
 	clitest.SetCredentials(t, "")
 	const uuid = "11111111-2222-4333-8444-555555555555"
 	for args, want := range map[string]string{
-		"-listen :0":                     "-workspace is missing",
-		"-workspace acme":                "-audience is missing",
-		"-workspace acme -audience a":    "-repository is missing",
-		"-repository acme/site":          "not a UUID",
-		"-environment *":                 "not a UUID",
-		"-branch [":                      "not a pattern",
-		"-workspace a -audience a extra": `what is "extra"?`,
-		"-workspace a -audience a -repository " + uuid + " -tls-cert x":             "belong together",
-		"-workspace .. -audience a -repository " + uuid:                             "names no workspace",
-		"-workspace a -audience a -repository " + uuid + " -listen 127.0.0.1:99999": "invalid port",
+		"--listen :0":                      "--workspace is missing",
+		"--workspace acme":                 "--audience is missing",
+		"--workspace acme --audience a":    "--repository is missing",
+		"--demo --workspace acme":          "--demo goes with no other flag",
+		"--listen :0 --demo":               "--demo goes with no other flag",
+		"--demo --repository *":            "--demo goes with no other flag",
+		"--demo extra":                     "1 argument too many",
+		"--repository acme/site":           "not a UUID",
+		"--environment *":                  "not a UUID",
+		"--branch [":                       "not a pattern",
+		"--workspace a --audience a extra": "1 argument too many",
+		"--workspace a --audience a --repository " + uuid + " --tls-cert x":             "belong together",
+		"--workspace .. --audience a --repository " + uuid:                              "names no workspace",
+		"--workspace a --audience a --repository " + uuid + " --listen 127.0.0.1:99999": "invalid port",
 	} {
 		var errs strings.Builder
 		require.Equal(t, cli.Trouble, run(t.Context(), strings.Fields(args), cli.Env{Stdout: io.Discard, Stderr: &errs}), args)
 		require.Contains(t, errs.String(), want, args)
 	}
-	var out strings.Builder
-	require.Equal(t, cli.Success, run(t.Context(), []string{"-h"}, cli.Env{Stdout: &out, Stderr: io.Discard}))
-	for _, word := range []string{"-workspace", "-audience", "-repository", "Exit status", "scope", "127.0.0.1:8080"} {
-		require.Contains(t, out.String(), word)
+}
+
+func TestHelp(t *testing.T) {
+	help := clitest.RequireHelp(t, run)
+	require.Contains(t, help, "(default 127.0.0.1:8080)")
+	require.NotContains(t, help, "interrupted\n")
+}
+
+// writeCertificate writes a certificate for the loopback address and its key, each after a prefix.
+func writeCertificate(t *testing.T, prefix string) (certificate, key string, pool *x509.CertPool) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true,
+		BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	require.NoError(t, err)
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	require.NoError(t, err)
+	certificate, key = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	require.NoError(t, os.WriteFile(certificate, append([]byte(prefix), public...), 0o600))
+	require.NoError(t, os.WriteFile(key, append([]byte(prefix), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})...), 0o600))
+	pool = x509.NewCertPool()
+	require.True(t, pool.AppendCertsFromPEM(public))
+	return certificate, key, pool
+}
+
+func TestItServesHTTPSAlsoWithFilesThatBeginWithAByteOrderMark(t *testing.T) {
+	for _, prefix := range []string{"", "\ufeff"} {
+		certificate, key, pool := writeCertificate(t, prefix)
+		p := begin(t, setup(t), "--repository", "*", "--tls-cert", certificate, "--tls-key", key)
+		require.True(t, strings.HasPrefix(p.url, "https://"), p.url)
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+		resp, err := client.Get(p.url)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		client.CloseIdleConnections()
+		require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
+	}
+}
+
+func TestACertificateThatCannotServeIsRefusedBeforeItListens(t *testing.T) {
+	clitest.SetCredentials(t, "")
+	_, key, _ := writeCertificate(t, "")
+	certificate, _, _ := writeCertificate(t, "")
+	for want, files := range map[string][2]string{
+		"private key does not match public key": {certificate, key}, "failed to find any PEM data": {os.DevNull, key}, "no such file": {"nowhere.pem", key},
+	} {
+		var errs strings.Builder
+		require.Equal(t, cli.Trouble, run(t.Context(), []string{
+			"--listen", "127.0.0.1:0", "--workspace", "acme", "--audience", "a", "--repository", "*", "--tls-cert", files[0], "--tls-key", files[1],
+		}, cli.Env{Stdout: io.Discard, Stderr: &errs}))
+		require.Contains(t, errs.String(), want)
+		require.NotContains(t, errs.String(), "Listening")
 	}
 }
 

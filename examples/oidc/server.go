@@ -102,12 +102,12 @@ func serve(ctx context.Context, env cli.Env, listener net.Listener, o *options, 
 	server := &http.Server{
 		Handler:           handler(a, func(line string) { fmt.Fprintln(env.Stderr, cli.Clean(line)) }),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10,
+		MaxHeaderBytes: 64 << 10, TLSConfig: o.tls,
 	}
 	ended := make(chan error, 1)
 	go func() {
-		if o.certificate != "" {
-			ended <- server.ServeTLS(listener, o.certificate, o.key)
+		if o.tls != nil {
+			ended <- server.ServeTLS(listener, "", "")
 			return
 		}
 		ended <- server.Serve(listener)

@@ -20,33 +20,32 @@ import (
 
 const program = "runners"
 
-const intro = `
-runners shows the self-hosted runners of a repository, of a workspace, or of both. With -stale it shows those
-that have been offline for long, and fails if there are any, which makes it a check for cron or monitoring.
-
-    go -C examples run ./runners -repo WORKSPACE/SLUG -workspace WORKSPACE
-    go -C examples run ./runners -workspace WORKSPACE -stale 24h [-delete [-dry-run]]
-    go -C examples run ./runners -demo                     a demo on a fake service
-
-A runner is stale if its status is OFFLINE, or UNREGISTERED (it never connected), and hasn't changed for that long. A
-disabled runner is not. -delete checks each runner again before deleting it.
-`
-
-const scopes = `
-Scopes: runner to look (API token: read:runner:bitbucket), runner:write to delete (write:runner:bitbucket). An
-access token of a repository doesn't see the runners of its workspace.
-`
-
-const statuses = `
-    0  done; with -stale: none is stale; with -delete: none is left
-    1  with -stale: there are stale ones
-`
+var help = cli.Help{
+	Intro: "runners shows the self-hosted runners of a repository, of a workspace, or of both. With --stale it shows those that have been " +
+		"offline for long, and fails if there are any, which makes it a check for cron or monitoring.",
+	Usage: []cli.Item{
+		{"runners --repo WORKSPACE/SLUG --workspace WORKSPACE"},
+		{"runners --workspace WORKSPACE --stale 24h [--delete [--dry-run]]"},
+		{"runners --demo", "a demo on a fake service"},
+	},
+	Groups: []cli.Group{{"Which runners", "repo", "workspace", "stale"}, {"Deleting them", "delete", "dry-run"}},
+	Notes: "A runner is stale if its status is OFFLINE, or UNREGISTERED (it never connected), and hasn't changed for that long. A disabled " +
+		"runner is not. --delete checks each runner again before deleting it.",
+	Credentials: cli.DemoRuns,
+	Scopes: "Scopes: runner to look (API token: read:runner:bitbucket), runner:write to delete (write:runner:bitbucket). An access token " +
+		"of a repository doesn't see the runners of its workspace.",
+	Statuses: []cli.Item{
+		{"0", "done; with --stale: none is stale; with --delete: none is left"}, {"1", "with --stale: there are stale ones"},
+		cli.TroubleStatus, cli.InterruptedStatus,
+	},
+}
 
 func main() { cli.Main(run) }
 
 // options are the parsed flags.
 type options struct {
 	repo, workspace string
+	named           pipelines.Repo // by repo
 	stale           cli.Age
 	delete, dryRun  bool
 	demo            bool
@@ -54,13 +53,13 @@ type options struct {
 
 func newFlags(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
-	flags.StringVar(&o.repo, "repo", "", "show the runners of this repository, `WORKSPACE/SLUG`")
-	flags.StringVar(&o.workspace, "workspace", "", "show the runners of this `WORKSPACE`")
-	flags.Var(&o.stale, "stale", "only those that have been offline for this `TIME`, such as 24h or 7d")
-	flags.BoolVar(&o.delete, "delete", false, "with -stale: delete them")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "with -delete: only print what would be deleted")
+	flags.StringVar(&o.repo, "repo", "", "the runners of this repository, as `WORKSPACE/SLUG`")
+	flags.StringVar(&o.workspace, "workspace", "", "the runners of this `WORKSPACE`")
+	flags.Var(&o.stale, "stale", "only those that have been offline for this `AGE`, such as 24h or 7d")
+	flags.BoolVar(&o.delete, "delete", false, "with --stale: delete them")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "with --delete: only print what would be deleted")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
-	cli.SetUsage(flags, intro, scopes, statuses)
+	help.Set(flags)
 	return flags
 }
 
@@ -70,13 +69,25 @@ func (o *options) check(flags *flag.FlagSet) error {
 	}
 	switch {
 	case o.delete && o.stale == 0:
-		return errors.New("-delete goes with -stale: it deletes stale runners only")
+		return errors.New("--delete goes with --stale: it deletes stale runners only")
 	case o.dryRun && !o.delete:
-		return errors.New("-dry-run goes with -delete: without it nothing is changed")
+		return errors.New("--dry-run goes with --delete: without it nothing is changed")
 	case o.repo == "" && o.workspace == "" && !cli.IsDemo(o.demo):
-		return errors.New("-repo WORKSPACE/SLUG or -workspace WORKSPACE is missing, or both")
+		return errors.New("--repo WORKSPACE/SLUG or --workspace WORKSPACE is missing, or both")
 	}
-	return cli.CheckReal("workspace", o.workspace, o.demo)
+	return cmp.Or(cli.CheckReal("workspace", o.workspace, o.demo), o.parseRepo())
+}
+
+// parseRepo parses the repository. The demo has one, and a workspace.
+func (o *options) parseRepo() (err error) {
+	if o.repo == "" && o.workspace != "" {
+		return nil
+	}
+	if o.repo == "" {
+		o.workspace = demoRepo.Workspace
+	}
+	o.named, err = cli.Repo("repo", o.repo, o.demo, demoRepo)
+	return err
 }
 
 // owner has runners.
@@ -97,39 +108,48 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	if status, ok := env.Parse(flags, args); !ok {
 		return status
 	}
-	err := o.check(flags)
-	var repo pipelines.Repo
-	if err == nil && (o.repo != "" || o.workspace == "") {
-		repo, err = cli.Repo("repo", o.repo, o.demo, demoRepo)
-	}
-	if err != nil {
+	if err := o.check(flags); err != nil {
 		return env.Usage(program, err)
-	}
-	if o.repo == "" && o.workspace == "" {
-		o.workspace = demoRepo.Workspace
 	}
 	client, _, end, err := env.Connect(program, o.demo, seed)
 	if err != nil {
 		return env.Fail(ctx, program, err)
 	}
 	defer end()
-	var owners []owner
-	if repo != (pipelines.Repo{}) {
-		owners = append(owners, owner{repo.String(), client.Runners.InRepository(repo)})
-	}
-	if o.workspace != "" {
-		owners = append(owners, owner{o.workspace, client.Runners.InWorkspace(o.workspace)})
-	}
+	owners := o.owners(client)
 	all, err := list(ctx, owners)
 	if err != nil {
 		return env.Fail(ctx, program, err)
 	}
-	if o.stale > 0 {
+	switch {
+	case len(all) == 0:
+		fmt.Fprintln(env.Stdout, nobody(owners))
+	case o.stale > 0:
 		return o.findStale(ctx, env, all)
+	default:
+		show(env, all)
+		fmt.Fprintf(env.Stdout, "\n%s, %d online\n", count(len(all)), online(all))
 	}
-	show(env, all)
-	fmt.Fprintf(env.Stdout, "\n%s, %d of them online\n", count(len(all)), online(all))
 	return cli.Success
+}
+
+func (o *options) owners(client *pipelines.Client) []owner {
+	var all []owner
+	if o.named != (pipelines.Repo{}) {
+		all = append(all, owner{o.named.String(), client.Runners.InRepository(o.named)})
+	}
+	if o.workspace != "" {
+		all = append(all, owner{o.workspace, client.Runners.InWorkspace(o.workspace)})
+	}
+	return all
+}
+
+// nobody says that the owners have no runners.
+func nobody(owners []owner) string {
+	if len(owners) == 1 {
+		return owners[0].name + " has no runners."
+	}
+	return owners[0].name + " and " + owners[1].name + " have no runners."
 }
 
 func list(ctx context.Context, owners []owner) ([]owned, error) {
@@ -163,16 +183,8 @@ func status(r *pipelines.Runner) string {
 	return text
 }
 
-// changed is when the runner entered its state, zero if unknown. Some lists lack the time of the state.
-func changed(r *pipelines.Runner) time.Time {
-	if !r.State.UpdatedOn.IsZero() {
-		return r.State.UpdatedOn
-	}
-	return cmp.Or(r.UpdatedOn, r.CreatedOn)
-}
-
 func since(r *pipelines.Runner, now time.Time) string {
-	at := changed(r)
+	at := cli.RunnerChanged(r)
 	if at.IsZero() {
 		return "unknown"
 	}
@@ -200,23 +212,14 @@ func online(runners []owned) (n int) {
 	return n
 }
 
-func count(n int) string {
-	if n == 1 {
-		return "1 runner"
-	}
-	return fmt.Sprintf("%d runners", n)
-}
+func count(n int) string { return cli.Count(n, "runner", "runners") }
 
 // isStale reports whether a runner has been offline long enough.
 func (o *options) isStale(r *pipelines.Runner, now time.Time) bool {
-	if r.State.Status != pipelines.RunnerOffline && r.State.Status != pipelines.RunnerUnregistered {
-		return false
-	}
-	at := changed(r)
-	return !at.IsZero() && now.Sub(at) >= time.Duration(o.stale)
+	return cli.RunnerStale(r, time.Duration(o.stale), now)
 }
 
-// findStale shows the stale runners and, with -delete, deletes them.
+// findStale shows the stale runners and, with --delete, deletes them.
 func (o *options) findStale(ctx context.Context, env cli.Env, all []owned) int {
 	var stale []owned
 	now := time.Now()
@@ -226,11 +229,11 @@ func (o *options) findStale(ctx context.Context, env cli.Env, all []owned) int {
 		}
 	}
 	if len(stale) == 0 {
-		fmt.Fprintf(env.Stdout, "None of %s has been offline for %s.\n", count(len(all)), o.stale.String())
+		fmt.Fprintf(env.Stdout, "%s, none offline for %s or longer\n", count(len(all)), o.stale.String())
 		return cli.Success
 	}
 	show(env, stale)
-	fmt.Fprintf(env.Stdout, "\n%s of %d offline for %s or longer\n", count(len(stale)), len(all), o.stale.String())
+	fmt.Fprintf(env.Stdout, "\n%d of %s offline for %s or longer\n", len(stale), count(len(all)), o.stale.String())
 	if !o.delete {
 		return cli.Failure
 	}
@@ -263,7 +266,7 @@ func (o *options) remove(ctx context.Context, env cli.Env, stale []owned) error 
 		progress.Add(1)
 	}
 	progress.End()
-	fmt.Fprintf(env.Stdout, "deleted %s of %d\n", count(done), len(stale))
+	fmt.Fprintf(env.Stdout, "deleted %d of %s\n", done, count(len(stale)))
 	return err
 }
 

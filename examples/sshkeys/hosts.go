@@ -6,13 +6,20 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/fingerprint"
 )
 
 // readHosts reads the output of ssh-keyscan, without duplicates.
 func readHosts(r io.Reader) ([]pipelines.KnownHostRequest, error) {
-	all, err := pipelines.ParseKnownHosts(r)
+	text, err := cli.ReadText("-", r)
+	if err != nil {
+		return nil, err
+	}
+	all, err := pipelines.ParseKnownHosts(strings.NewReader(text))
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +49,7 @@ func find(hosts []*pipelines.KnownHost, h pipelines.KnownHostRequest) *pipelines
 	return nil
 }
 
-// addHosts adds the hosts that aren't known. It changes nothing if one is known with another key and -replace isn't given.
+// addHosts adds the hosts that aren't known. It changes nothing if one is known with another key and --replace isn't given.
 func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) error {
 	known, err := j.service.ListKnownHosts(ctx, j.repo, nil).Collect()
 	if err != nil {
@@ -77,12 +84,12 @@ func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) 
 		changed++
 		j.say("%s%s: %s", would, did, line(h))
 	}
-	j.say("%d of %d keys of hosts %sadded or replaced", changed, len(hosts), would)
+	j.say("%d of %s %sadded or replaced", changed, cli.Count(len(hosts), "host key", "host keys"), would)
 	return err
 }
 
 func line(h pipelines.KnownHostRequest) string {
-	return h.Hostname + " " + h.KeyType + " " + fingerprint(wantedKey(h))
+	return h.Hostname + " " + h.KeyType + " " + fingerprint.OfHost(wantedKey(h))
 }
 
 func wantedKey(h pipelines.KnownHostRequest) pipelines.SSHPublicKey {
@@ -94,12 +101,12 @@ func (j *job) refuseOthers(hosts []pipelines.KnownHostRequest, known []*pipeline
 	var err error
 	for _, h := range hosts {
 		if is := find(known, h); is != nil && keyOf(is).Key != h.Key {
-			j.say("is known with another key: %s %s %s, now %s", h.Hostname, h.KeyType, fingerprint(keyOf(is)), fingerprint(wantedKey(h)))
+			j.say("is known with another key: %s %s %s, now %s", h.Hostname, h.KeyType, fingerprint.OfHost(keyOf(is)), fingerprint.OfHost(wantedKey(h)))
 			err = errWouldReplace
 		}
 	}
 	if err != nil {
-		fmt.Fprintln(j.env.Stderr, "Nothing was changed. Either the host has a new key or another machine impersonates it: ask its owner, then use -replace.")
+		fmt.Fprintln(j.env.Stderr, "Nothing was changed. Either the host has a new key or another machine impersonates it: ask its owner, then use --replace.")
 	}
 	return err
 }

@@ -5,46 +5,43 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
 	"flag"
 	"fmt"
 	"slices"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/fingerprint"
 )
 
 const program = "sshkeys"
 
-const intro = `
-sshkeys shows the SSH key pair of a repository's pipelines and the hosts they know, with fingerprints. It
-generates a new pair, and adds known hosts.
-
-    go -C examples run ./sshkeys -repo WORKSPACE/SLUG                     show keys and hosts
-    go -C examples run ./sshkeys -repo WORKSPACE/SLUG -new [-replace]     a new key pair
-    ssh-keyscan HOST | go -C examples run ./sshkeys -repo WORKSPACE/SLUG -known-hosts [-replace]
-    go -C examples run ./sshkeys -demo                                    a demo on a fake service
-
-The pair is generated on this machine. Its private key is sent only to the service, which never returns it. It
-is neither printed nor written to a file. The public key is printed, for the hosts that the pipelines log in
-to. Without -replace neither a key pair nor a known host's key is replaced.
-
-ssh-keyscan trusts any server that responds: compare the printed fingerprints with those that the host's owner
-publishes; -dry-run shows them and changes nothing. Hashed names and patterns of a known_hosts file aren't
-supported.
-`
-
-const scopes = `
-Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:variable to change keys and hosts.
-`
-
-const statuses = `
-    0  done
-    1  not done, because it would have replaced a key
-`
+var help = cli.Help{
+	Intro: "sshkeys shows the SSH key pair of a repository's pipelines and the hosts they know, with fingerprints. It generates a new pair, and " +
+		"adds known hosts.",
+	Usage: []cli.Item{
+		{"sshkeys --repo WORKSPACE/SLUG", "show keys and hosts"},
+		{"sshkeys --repo WORKSPACE/SLUG --new [--replace]", "make a new key pair"},
+		{"ssh-keyscan HOST | sshkeys --repo WORKSPACE/SLUG --known-hosts [--replace]", "add known hosts"},
+		{"sshkeys --demo", "a demo on a fake service"},
+	},
+	Groups: []cli.Group{
+		{"Which repository", "repo"},
+		{"A new key pair", "new", "type", "bits", "comment"},
+		{"Known hosts", "known-hosts"},
+		{"With --new and --known-hosts", "replace", "dry-run"},
+	},
+	Notes: "The pair is generated on this machine. Its private key is sent only to the service, which never returns it. It is neither printed " +
+		"nor written to a file. The public key is printed, for the hosts that the pipelines log in to.\n\n" +
+		"ssh-keyscan trusts any server that responds: compare the printed fingerprints with those that the host's owner publishes; --dry-run " +
+		"shows them and changes nothing. Hashed names and patterns of a known_hosts file aren't supported.",
+	Credentials: cli.DemoRuns,
+	Scopes:      "Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:variable to change keys and hosts.",
+	Statuses: []cli.Item{
+		{"0", "done"}, {"1", "not done, because it would have replaced a key"}, cli.TroubleStatus, cli.InterruptedStatus,
+	},
+}
 
 func main() { cli.Main(run) }
 
@@ -64,14 +61,14 @@ func newFlags(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
 	flags.StringVar(&o.repo, "repo", "", "the repository, as `WORKSPACE/SLUG`")
 	flags.BoolVar(&o.create, "new", false, "generate a key pair and store it in the repository")
-	flags.StringVar(&o.kind, "type", rsaType, "with -new: the `TYPE` of the key, rsa or ed25519; the service isn't documented to accept ed25519")
-	flags.IntVar(&o.bits, "bits", 4096, "with -new: the size of an RSA key, `2048 to 8192`")
-	flags.StringVar(&o.comment, "comment", "", "with -new: the `COMMENT` of the public key; default: pipelines of the repository's name")
+	flags.StringVar(&o.kind, "type", rsaType, "the `TYPE` of the key, rsa or ed25519; the service isn't documented to accept ed25519")
+	flags.IntVar(&o.bits, "bits", 4096, "the size of an RSA key, 2048 to 8192 `BITS`")
+	flags.StringVar(&o.comment, "comment", "", "the `COMMENT` of the public key; default: pipelines of the repository's name")
 	flags.BoolVar(&o.knownHosts, "known-hosts", false, "add the known hosts that come on standard input, as ssh-keyscan prints them")
-	flags.BoolVar(&o.replace, "replace", false, "with -new and -known-hosts: replace existing keys")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "with -new and -known-hosts: only print what would be done")
+	flags.BoolVar(&o.replace, "replace", false, "replace existing keys; without it none is replaced")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "only print what would be done")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
-	cli.SetUsage(flags, intro, scopes, statuses)
+	help.Set(flags)
 	return flags
 }
 
@@ -79,17 +76,16 @@ func (o *options) check(flags *flag.FlagSet) error {
 	if err := cli.CheckGiven(flags); err != nil {
 		return err
 	}
-	aboutKey := false
-	flags.Visit(func(f *flag.Flag) {
-		aboutKey = aboutKey || slices.Contains([]string{"type", "bits", "comment"}, f.Name)
-	})
+	given := cli.Given(flags)
 	switch {
 	case o.create && o.knownHosts:
-		return errors.New("-new and -known-hosts exclude each other")
+		return errors.New("--new and --known-hosts exclude each other")
 	case (o.replace || o.dryRun) && !o.create && !o.knownHosts:
-		return errors.New("-replace and -dry-run go with -new or -known-hosts: without them nothing is changed")
-	case aboutKey && !o.create:
-		return errors.New("-type, -bits and -comment go with -new")
+		return errors.New("--replace and --dry-run go with --new or --known-hosts: without them nothing is changed")
+	case given["bits"] && o.kind == ed25519Type:
+		return errors.New("--bits is for RSA keys: an Ed25519 key has one size only")
+	case !o.create && (given["type"] || given["bits"] || given["comment"]):
+		return errors.New("--type, --bits and --comment go with --new")
 	}
 	return o.checkKey()
 }
@@ -97,16 +93,16 @@ func (o *options) check(flags *flag.FlagSet) error {
 func (o *options) checkKey() error {
 	switch {
 	case o.kind != rsaType && o.kind != ed25519Type:
-		return errors.New("-type is neither rsa nor ed25519")
+		return errors.New("--type is neither rsa nor ed25519")
 	case o.bits < 2048 || o.bits > 8192:
-		return errors.New("-bits is not from 2048 to 8192")
+		return errors.New("--bits is not from 2048 to 8192")
 	case cli.Clean(o.comment) != o.comment:
-		return errors.New("-comment is not one plain line")
+		return errors.New("--comment is not one plain line")
 	}
 	return nil
 }
 
-// errWouldReplace means that a key would be replaced without -replace.
+// errWouldReplace means that a key would be replaced without --replace.
 var errWouldReplace = errors.New("would replace a key")
 
 // job is one run of the program.
@@ -184,7 +180,7 @@ func (j *job) show(ctx context.Context) error {
 	if pair == nil {
 		j.say("%s has no SSH key pair.", j.repo)
 	} else {
-		j.say("Key pair of %s: %s", j.repo, publicFingerprint(pair.PublicKey))
+		j.say("Key pair of %s: %s", j.repo, fingerprint.OfPublicKey(pair.PublicKey))
 		j.say("%s", pair.PublicKey)
 	}
 	if len(hosts) == 0 {
@@ -194,7 +190,7 @@ func (j *job) show(ctx context.Context) error {
 	slices.SortStableFunc(hosts, func(a, b *pipelines.KnownHost) int { return cmp.Compare(a.Hostname, b.Hostname) })
 	var rows [][]string
 	for _, h := range hosts {
-		rows = append(rows, []string{h.Hostname, keyOf(h).KeyType, fingerprint(keyOf(h))})
+		rows = append(rows, []string{h.Hostname, keyOf(h).KeyType, fingerprint.OfHost(keyOf(h))})
 	}
 	fmt.Fprintln(j.env.Stdout)
 	cli.PrintTable(j.env.Stdout, "There are no known hosts.", []string{"KNOWN HOST", "TYPE", "FINGERPRINT"}, rows)
@@ -209,9 +205,9 @@ func (j *job) newPair(ctx context.Context) error {
 	}
 	begin := "made"
 	if old != nil {
-		j.say("The repository has a key pair: %s", publicFingerprint(old.PublicKey))
+		j.say("The repository has a key pair: %s", fingerprint.OfPublicKey(old.PublicKey))
 		if !j.replace {
-			fmt.Fprintln(j.env.Stderr, "It is unchanged: -replace replaces it. The service never returns the old private key,\n"+
+			fmt.Fprintln(j.env.Stderr, "It is unchanged: --replace replaces it. The service never returns the old private key,\n"+
 				"and where only the old public key is known, the pipelines can't log in any more.")
 			return errWouldReplace
 		}
@@ -228,23 +224,10 @@ func (j *job) newPair(ctx context.Context) error {
 	if _, err = j.service.SetKeyPair(ctx, j.repo, *pair); err != nil {
 		return err
 	}
-	j.say("%s a new pair of type %s: %s", begin, j.kind, publicFingerprint(pair.PublicKey))
+	j.say("%s a new pair of type %s: %s", begin, j.kind, fingerprint.OfPublicKey(pair.PublicKey))
 	j.say("The public key, for the hosts that the pipelines log in to:")
 	j.say("%s", pair.PublicKey)
 	return nil
-}
-
-// publicFingerprint returns the fingerprint of a public key in OpenSSH's format.
-func publicFingerprint(line string) string {
-	key, comment, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
-	if err != nil {
-		return "a key that is not understood"
-	}
-	text := ssh.FingerprintSHA256(key) + " " + key.Type()
-	if comment != "" {
-		text += " " + comment
-	}
-	return text
 }
 
 func keyOf(h *pipelines.KnownHost) pipelines.SSHPublicKey {
@@ -252,16 +235,4 @@ func keyOf(h *pipelines.KnownHost) pipelines.SSHPublicKey {
 		return pipelines.SSHPublicKey{}
 	}
 	return *h.PublicKey
-}
-
-// fingerprint returns the fingerprint of a host's key. It is computed here, because users compare it.
-func fingerprint(host pipelines.SSHPublicKey) string {
-	blob, err := base64.StdEncoding.DecodeString(host.Key)
-	if err == nil {
-		var key ssh.PublicKey
-		if key, err = ssh.ParsePublicKey(blob); err == nil {
-			return ssh.FingerprintSHA256(key)
-		}
-	}
-	return cmp.Or(host.SHA256Fingerprint, "unknown") + " (the service's word)"
 }

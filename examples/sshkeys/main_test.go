@@ -39,12 +39,12 @@ func requireSecret(t *testing.T, s *clitest.Fixture, private string) {
 
 func TestANewKeyPairMatchesAndOnlyItsPublicKeyIsPrinted(t *testing.T) {
 	for args, header := range map[string]string{
-		"-bits 2048":    "-----BEGIN RSA PRIVATE KEY-----\n",
-		"-type ed25519": "-----BEGIN OPENSSH PRIVATE KEY-----\n",
+		"--bits 2048":    "-----BEGIN RSA PRIVATE KEY-----\n",
+		"--type ed25519": "-----BEGIN OPENSSH PRIVATE KEY-----\n",
 	} {
 		t.Run(args, func(t *testing.T) {
 			s, repo := newStage(t)
-			require.Equal(t, cli.Success, s.Run("-repo acme/site -new "+args), s.Errs.String())
+			require.Equal(t, cli.Success, s.Run("--repo acme/site --new "+args), s.Errs.String())
 			pair := repo.KeyPair()
 			require.True(t, strings.HasPrefix(pair.PrivateKey, header))
 			signer, err := ssh.ParsePrivateKey([]byte(pair.PrivateKey))
@@ -64,17 +64,17 @@ func TestANewKeyPairMatchesAndOnlyItsPublicKeyIsPrinted(t *testing.T) {
 
 func TestAKeyPairIsReplacedOnlyWithReplace(t *testing.T) {
 	s, repo := newStage(t)
-	require.Equal(t, cli.Success, s.Run("-repo acme/site -new -type ed25519 -comment old"))
+	require.Equal(t, cli.Success, s.Run("--repo acme/site --new --type ed25519 --comment old"))
 	old := repo.KeyPair()
 
-	require.Equal(t, cli.Failure, s.Run("-repo acme/site -new -type ed25519"))
+	require.Equal(t, cli.Failure, s.Run("--repo acme/site --new --type ed25519"))
 	require.Contains(t, s.Out.String(), fingerprintOf(t, old.PublicKey)+" ssh-ed25519 old\n")
-	require.Contains(t, s.Errs.String(), "-replace replaces it")
-	require.Equal(t, cli.Success, s.Run("-repo acme/site -new -replace -dry-run"))
+	require.Contains(t, s.Errs.String(), "--replace replaces it")
+	require.Equal(t, cli.Success, s.Run("--repo acme/site --new --replace --dry-run"))
 	require.Contains(t, s.Out.String(), "would be replaced by a new pair of type rsa")
 	require.Equal(t, old, repo.KeyPair())
 
-	require.Equal(t, cli.Success, s.Run("-repo acme/site -new -replace -type ed25519"), s.Errs.String())
+	require.Equal(t, cli.Success, s.Run("--repo acme/site --new --replace --type ed25519"), s.Errs.String())
 	require.NotEqual(t, old.PublicKey, repo.KeyPair().PublicKey)
 	requireSecret(t, s, repo.KeyPair().PrivateKey)
 	require.Len(t, s.Changes(), 2)
@@ -98,21 +98,21 @@ func TestTheOutputOfKeyscanBecomesKnownHosts(t *testing.T) {
 	s, repo := newStage(t)
 	one, other := scanned(t, "one.example.com"), scanned(t, "[other.example.com]:2222")
 	s.Stdin = one + other + one
-	require.Equal(t, cli.Success, s.Run("-repo acme/site -known-hosts -dry-run"))
+	require.Equal(t, cli.Success, s.Run("--repo acme/site --known-hosts --dry-run"))
 	require.Contains(t, s.Out.String(), "would be added: one.example.com ssh-ed25519 "+fingerprintOf(t, keyIn(one))+"\n")
-	require.Contains(t, s.Out.String(), "2 of 2 keys of hosts would be added or replaced\n")
+	require.Contains(t, s.Out.String(), "2 of 2 host keys would be added or replaced\n")
 	require.Empty(t, repo.KnownHosts())
 
-	require.Equal(t, cli.Success, s.Run("-repo acme/site -known-hosts"), s.Errs.String())
+	require.Equal(t, cli.Success, s.Run("--repo acme/site --known-hosts"), s.Errs.String())
 	require.Contains(t, s.Out.String(), "added: [other.example.com]:2222 ssh-ed25519 "+fingerprintOf(t, keyIn(other))+"\n")
 	hosts := repo.KnownHosts()
 	require.Len(t, hosts, 2)
 	require.Equal(t, keyIn(one), hosts[0].PublicKey.KeyType+" "+hosts[0].PublicKey.Key)
 
 	changes := len(s.Changes())
-	require.Equal(t, cli.Success, s.Run("-repo acme/site -known-hosts"))
+	require.Equal(t, cli.Success, s.Run("--repo acme/site --known-hosts"))
 	require.Contains(t, s.Out.String(), "is known: one.example.com")
-	require.Contains(t, s.Out.String(), "0 of 2 keys of hosts added or replaced\n")
+	require.Contains(t, s.Out.String(), "0 of 2 host keys added or replaced\n")
 	require.Len(t, s.Changes(), changes)
 }
 
@@ -120,16 +120,16 @@ func TestAKnownHostIsReplacedOnlyWithReplace(t *testing.T) {
 	s, repo := newStage(t)
 	old, changed := scanned(t, "one.example.com"), scanned(t, "one.example.com")
 	s.Stdin = old
-	require.Equal(t, cli.Success, s.Run("-repo acme/site -known-hosts"))
+	require.Equal(t, cli.Success, s.Run("--repo acme/site --known-hosts"))
 	before := repo.KnownHosts()
 
 	s.Stdin = scanned(t, "new.example.com") + changed
-	require.Equal(t, cli.Failure, s.Run("-repo acme/site -known-hosts"))
+	require.Equal(t, cli.Failure, s.Run("--repo acme/site --known-hosts"))
 	require.Equal(t, "is known with another key: one.example.com ssh-ed25519 "+fingerprintOf(t, keyIn(old))+", now "+
 		fingerprintOf(t, keyIn(changed))+"\n", s.Out.String())
 	require.Equal(t, before, repo.KnownHosts(), "nor was the new one added")
 
-	require.Equal(t, cli.Success, s.Run("-repo acme/site -known-hosts -replace"), s.Errs.String())
+	require.Equal(t, cli.Success, s.Run("--repo acme/site --known-hosts --replace"), s.Errs.String())
 	after := repo.KnownHosts()
 	require.Len(t, after, 2)
 	require.Equal(t, before[0].UUID, after[0].UUID)
@@ -139,8 +139,8 @@ func TestAKnownHostIsReplacedOnlyWithReplace(t *testing.T) {
 func TestAFailureReportsWhichHostsWereAdded(t *testing.T) {
 	s, repo := newStage(t)
 	s.Stdin = scanned(t, "one.example.com") + scanned(t, "github.com")
-	require.Equal(t, cli.Trouble, s.Run("-repo acme/site -known-hosts"))
-	require.Contains(t, s.Out.String(), "1 of 2 keys of hosts added or replaced\n")
+	require.Equal(t, cli.Trouble, s.Run("--repo acme/site --known-hosts"))
+	require.Contains(t, s.Out.String(), "1 of 2 host keys added or replaced\n")
 	require.Contains(t, s.Errs.String(), "sshkeys: github.com ssh-ed25519: ")
 	require.Len(t, repo.KnownHosts(), 1)
 }
@@ -148,6 +148,9 @@ func TestAFailureReportsWhichHostsWereAdded(t *testing.T) {
 func TestInvalidKeyscanOutputIsRejected(t *testing.T) {
 	for stdin, want := range map[string]string{
 		"":                            "no known hosts on standard input",
+		"\ufeff# one\n":               "no known hosts on standard input",
+		"\xff\xfeo\x00n\x00e\x00":     "the standard input is UTF-16 text: save it as UTF-8",
+		"# \xe4\n":                    "line 1 of the standard input is not UTF-8 text",
 		"# one\n\n":                   "no known hosts on standard input",
 		"one ssh-rsa\n":               "line 1",
 		"|1|abc|def ssh-ed25519 AAAA": "hashed",
@@ -156,7 +159,7 @@ func TestInvalidKeyscanOutputIsRejected(t *testing.T) {
 	} {
 		s, _ := newStage(t)
 		s.Stdin = stdin
-		require.Equal(t, cli.Trouble, s.Run("-repo acme/site -known-hosts"), stdin)
+		require.Equal(t, cli.Trouble, s.Run("--repo acme/site --known-hosts"), stdin)
 		require.Contains(t, s.Errs.String(), want)
 		require.Empty(t, s.Requests())
 	}
@@ -164,11 +167,11 @@ func TestInvalidKeyscanOutputIsRejected(t *testing.T) {
 
 func TestItShowsFingerprints(t *testing.T) {
 	s, repo := newStage(t)
-	require.Equal(t, cli.Success, s.Run("-repo acme/site"), s.Errs.String())
+	require.Equal(t, cli.Success, s.Run("--repo acme/site"), s.Errs.String())
 	require.Equal(t, "acme/site has no SSH key pair.\nIt knows no hosts but those that the service knows itself.\n", s.Out.String())
 
 	seed(s.Server)
-	require.Equal(t, cli.Success, s.Run("-repo acme/site"), s.Errs.String())
+	require.Equal(t, cli.Success, s.Run("--repo acme/site"), s.Errs.String())
 	require.Contains(t, s.Out.String(), "Key pair of acme/site: "+fingerprintOf(t, repo.KeyPair().PublicKey)+" ssh-ed25519 pipelines of acme/site\n")
 	for _, h := range repo.KnownHosts() {
 		require.Regexp(t, "(?m)^"+strings.NewReplacer("[", `\[`, "]", `\]`).Replace(h.Hostname)+` +ssh-ed25519 +SHA256:`, s.Out.String())
@@ -178,24 +181,25 @@ func TestItShowsFingerprints(t *testing.T) {
 
 func TestFailuresAndInterruptsAreReported(t *testing.T) {
 	s, repo := newStage(t)
-	require.Equal(t, cli.Trouble, s.Run("-repo acme/nowhere"))
+	require.Equal(t, cli.Trouble, s.Run("--repo acme/nowhere"))
 	require.Contains(t, s.Errs.String(), "404")
 	s.Inject(pipelinestest.Fault{Method: http.MethodPut, Status: http.StatusForbidden})
-	require.Equal(t, cli.Trouble, s.Run("-repo acme/site -new -type ed25519"))
+	require.Equal(t, cli.Trouble, s.Run("--repo acme/site --new --type ed25519"))
 	require.Contains(t, s.Errs.String(), "don't allow this")
 	require.Nil(t, repo.KeyPair())
-	require.Equal(t, cli.Interrupted, s.RunInterrupted("-repo acme/site -new"))
+	require.Equal(t, cli.Interrupted, s.RunInterrupted("--repo acme/site --new"))
 }
 
 func TestInvalidUsageIsRejected(t *testing.T) {
 	for args, want := range map[string]string{
-		"-repo acme/site -new -known-hosts":  "exclude each other",
-		"-repo acme/site -replace":           "-replace and -dry-run go with",
-		"-repo acme/site -new -type dsa":     "neither rsa nor ed25519",
-		"-repo acme/site -new -bits 1024":    "-bits is not",
-		"-repo acme/site -bits 4096":         "go with -new",
-		"-repo acme/site -new -comment a\ab": "not one plain line",
-		"-new":                               "-repo is missing",
+		"--repo acme/site --new --known-hosts":              "exclude each other",
+		"--repo acme/site --replace":                        "--replace and --dry-run go with",
+		"--repo acme/site --new --type dsa":                 "neither rsa nor ed25519",
+		"--repo acme/site --new --type ed25519 --bits 4096": "--bits is for RSA keys",
+		"--repo acme/site --new --bits 1024":                "--bits is not",
+		"--repo acme/site --bits 4096":                      "go with --new",
+		"--repo acme/site --new --comment a\ab":             "not one plain line",
+		"--new":                                             "--repo is missing",
 	} {
 		s, _ := newStage(t)
 		s.Refuses(args, want)
@@ -207,7 +211,18 @@ func TestTheDemoRunsWithoutCredentials(t *testing.T) {
 	require.Equal(t, cli.Success, status)
 	require.Contains(t, errs, "demo")
 	require.Contains(t, out, "deploy.example.com")
-	out = clitest.RequireDemo(t, run, "-new -replace -bits 2048", "replaced by a new pair of type rsa: SHA256:")
+	out = clitest.RequireDemo(t, run, "--new --replace --bits 2048", "replaced by a new pair of type rsa: SHA256:")
 	require.NotContains(t, out, "PRIVATE")
-	clitest.RequireDemo(t, run, "-h", "pipeline:variable")
+}
+
+func TestHelp(t *testing.T) {
+	require.Contains(t, clitest.RequireHelp(t, run), "pipeline:variable")
+}
+
+func TestKnownHostsMayComeFromEditorsThatWriteAByteOrderMark(t *testing.T) {
+	s, repo := newStage(t)
+	s.Stdin = "\ufeff" + strings.ReplaceAll(scanned(t, "one.example.com"), "\n", "\r\n")
+	require.Equal(t, cli.Success, s.Run("--repo acme/site --known-hosts"), s.Errs.String())
+	require.Contains(t, s.Out.String(), "\n1 of 1 host key added or replaced\n")
+	require.Equal(t, "one.example.com", repo.KnownHosts()[0].Hostname)
 }

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+)
+
+const (
+	defaultQuota = 1000            // requests an hour
+	shortest     = 5 * time.Second // between two looks at one repository
+	stopTime     = time.Minute     // in which a run that was asked to stop does
+)
+
+// limit makes sure that a watch stays within its quota in every hour: half of it may be used at once, and comes back within an hour.
+func (o *options) limit(env *cli.Env) {
+	if !o.watch {
+		return
+	}
+	burst := o.quota / 2
+	limiter := rate.NewLimiter(rate.Limit(float64(o.quota-burst)/time.Hour.Seconds()), burst)
+	env.Options = append(slices.Clip(env.Options), pipelines.WithLimiter(limiter))
+}
+
+// watch looks at repositories again and again, and stops what is superseded.
+type watch struct {
+	repos []*watched
+	every time.Duration         // from one look at a repository to the next
+	wake  <-chan pipelines.Repo // the repositories where something has happened, such as an event tells it; nil: it only polls
+	say   func(line string)
+}
+
+// watched is a repository and what was said of it.
+type watched struct {
+	*repository
+
+	visited time.Time       // when it was last looked at, in vain or not
+	due     time.Time       // when it is looked at next
+	failing bool            // the last look failed
+	told    map[string]bool // what was said of runs
+}
+
+// newWatch makes a watch that uses a quarter of its quota for looking. A look where nothing is superseded is two requests.
+func newWatch(repos []*repository, quota int, wake <-chan pipelines.Repo, say func(line string)) *watch {
+	w := &watch{every: max(time.Hour/time.Duration(quota)*time.Duration(8*len(repos)), shortest), wake: wake, say: say}
+	for _, r := range repos {
+		w.repos = append(w.repos, &watched{repository: r, told: map[string]bool{}})
+	}
+	return w
+}
+
+// run watches until the context ends, or the credentials are refused.
+func (w *watch) run(ctx context.Context) error {
+	for {
+		r := slices.MinFunc(w.repos, func(a, b *watched) int { return a.due.Compare(b.due) })
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case repo := <-w.wake:
+			w.woken(repo)
+		case <-time.After(time.Until(r.due)):
+			if err := w.visit(ctx, r); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// woken makes a repository due, but not too soon after the last look.
+func (w *watch) woken(repo pipelines.Repo) {
+	for _, r := range w.repos {
+		if r.repo == repo {
+			r.due = r.visited.Add(shortest)
+		}
+	}
+}
+
+// visit looks at a repository, stops what is superseded, and says what has not been said before. A failure may be one of the moment: it
+// ends the watch only if the repository wasn't found to begin with, or the credentials are refused.
+func (w *watch) visit(ctx context.Context, r *watched) error {
+	l, err := r.look(ctx)
+	if err == nil {
+		l, err = r.stopAll(ctx, l, func(done result) { w.tell(r, done.choice, done.String()) })
+	}
+	r.visited = time.Now()
+	r.due = r.visited.Add(w.every)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case refused(err), errors.Is(err, pipelines.ErrNotFound) && r.looked.IsZero():
+		return fmt.Errorf("%s: %w", r.repo, err)
+	case err != nil && !r.failing:
+		w.say(fmt.Sprintf("%s can't be watched: %s; the watch goes on", r.repo, cli.Message(err)))
+	case err == nil && r.failing:
+		w.say(fmt.Sprintf("%s can be watched again", r.repo))
+	}
+	r.failing = err != nil
+	if l != nil {
+		w.tellLeft(r, l)
+	}
+	return nil
+}
+
+// tellLeft says which superseded runs are left, and why.
+func (w *watch) tellLeft(r *watched, l *look) {
+	for _, c := range l.choices {
+		asked, wasAsked := r.asked[c.run.UUID]
+		switch {
+		case c.left != "" && !wasAsked:
+			w.tell(r, c, c.verdict(""))
+		case wasAsked && time.Since(asked) > stopTime:
+			w.tell(r, c, "it was asked to stop, but is still "+c.run.State.String())
+		}
+	}
+}
+
+// tell says something of a run once.
+func (w *watch) tell(r *watched, c *choice, what string) {
+	if id := c.run.UUID + what; !r.told[id] {
+		r.told[id] = true
+		w.say(fmt.Sprintf("%s: build %d of %s (%s), superseded by build %d: %s", r.repo, c.run.BuildNumber, c.of(), c.pipeline(), c.newer.BuildNumber, what))
+	}
+}
+
+// watchRepositories watches until the context ends, or something fails for good.
+func (w *work) watchRepositories(ctx context.Context) int {
+	say := func(line string) {
+		fmt.Fprintf(w.env.Stdout, "%s %s\n", time.Now().Local().Format(time.DateTime), cli.Clean(line))
+	}
+	watch := newWatch(w.repos, w.options.quota, nil, say)
+	say(fmt.Sprintf("watching %s, each about every %s, with at most %s an hour",
+		cli.Count(len(w.repos), "repository", "repositories"), watch.every.Round(time.Second), cli.Count(w.options.quota, "request", "requests")))
+	err := watch.run(ctx)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) { // only the demo has one
+		fmt.Fprintln(w.env.Stderr, "The demo is over.")
+		return cli.Success
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(w.env.Stderr, program+": interrupted")
+		return cli.Interrupted
+	}
+	return w.env.Fail(ctx, program, err)
+}

@@ -54,14 +54,14 @@ func (r *reader) read(ctx context.Context, since time.Time) ([]Run, error) {
 	return runs, cmp.Or(r.steps(ctx, runs), err, r.failures.error())
 }
 
-// runs reads the list up to the first older run. A list that grows while it is read may repeat a run.
+// runs reads the list up to the first older run, page by page, since pages that are read ahead for nothing count too. A list that grows while it is read may repeat a run.
 func (r *reader) runs(ctx context.Context, since time.Time) ([]Run, error) {
 	progress := r.env.NewProgress("runs listed", 0)
 	defer progress.End()
 	var runs []Run
 	seen := map[string]bool{"": true}
 	options := &pipelines.ListPipelinesOptions{Sort: pipelines.SortNewestFirst, Branch: r.branch}
-	for p, err := range r.client.Pipelines.List(ctx, r.repo, options).Parallel(r.parallel).All() {
+	for p, err := range r.client.Pipelines.List(ctx, r.repo, options).All() {
 		if err != nil {
 			return runs, err
 		}

@@ -129,6 +129,11 @@ func HasCredentials() bool {
 	return false
 }
 
+// IsSecretCredential reports whether an environment variable is one of those for [pipelines.WithEnv] that hold a secret.
+func IsSecretCredential(name string) bool {
+	return name == "BITBUCKET_TOKEN" || name == "BITBUCKET_API_TOKEN" || name == "BITBUCKET_CLIENT_SECRET"
+}
+
 // Connect returns a client of the service. With demo, or without credentials in the environment, it is a client of a fake service with the
 // given options that seed fills, and a note on Stderr says so. Call end when done.
 func (e Env) Connect(

@@ -9,7 +9,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// startDemo starts a fake service with a repository whose pipeline takes about ten seconds.
+// startDemo starts a fake service with a repository whose pipeline takes about twelve seconds.
 func startDemo(fail bool, options []pipelines.Option) (client *pipelines.Client, repo pipelines.Repo, end func()) {
 	srv := pipelinestest.NewServer()
 	acme := srv.AddRepository("acme", "site")
@@ -21,59 +21,59 @@ func startDemo(fail bool, options []pipelines.Option) (client *pipelines.Client,
 	}
 }
 
+// demoScript has so few lines that a person can follow them.
 func demoScript(fail bool) pipelinestest.Script {
-	unit := pipelinestest.Step{Name: "Unit tests", Duration: 4 * time.Second, Log: testLog("unit", 1600, fail)}
+	unit := demoStep("Unit tests", 4*time.Second, "go test ./...", testLog("unit", 9))
 	if fail {
 		unit.Result = pipelines.ResultFailed
+		unit.Log += "\x1b[31m✗\x1b[0m unit/cart.TestTotal\n    cart_test.go:42: Total() = 41.99, want 42.00\n\x1b[31m9 passed, 1 failed\x1b[0m\n" +
+			"Searching for test report files in directories named [test-results, test-reports] down to a depth of 4\n" +
+			"Finished scanning for test reports. Found 0 test report files.\n"
+	} else {
+		unit.Log += "\x1b[32m9 passed\x1b[0m\n"
 	}
+	integration := demoStep("Integration tests", 3*time.Second, "go test -run Integration ./...", testLog("integration", 4)+"\x1b[32m4 passed\x1b[0m\n")
+	integration.Parallel = true
+	deploy := demoStep("Deploy", 3*time.Second, "./deploy.sh production", deployLog("site.tar.gz", "assets.tar.gz", "docs.tar.gz"))
+	deploy.Image = "atlassian/pipelines-awscli"
 	return pipelinestest.Script{
 		Parsing: 500 * time.Millisecond, Pending: 500 * time.Millisecond,
-		Steps: []pipelinestest.Step{
-			{Name: "Build", Duration: 2 * time.Second, Log: buildLog(700)},
-			unit,
-			{Name: "Integration tests", Duration: 3 * time.Second, Log: testLog("integration", 900, false), Parallel: true},
-			{Name: "Deploy", Duration: 2 * time.Second, Log: deployLog(), Image: "atlassian/pipelines-awscli"},
-		},
+		Steps: []pipelinestest.Step{demoStep("Build", 3*time.Second, "go build -v ./...", buildLog()), unit, integration, deploy},
 	}
 }
 
-func buildLog(packages int) string {
+func demoStep(name string, d time.Duration, command, log string) pipelinestest.Step {
+	return pipelinestest.Step{Name: name, Duration: d, Commands: []string{command}, Log: "\x1b[1m+ " + command + "\x1b[0m\n" + log}
+}
+
+var packages = []string{"cart", "catalog", "search", "session", "payment", "mail", "stock", "prices", "users"}
+
+func buildLog() string {
 	var b strings.Builder
-	b.WriteString("\x1b[1m+ go build -v ./...\x1b[0m\n")
-	for i := range packages {
-		fmt.Fprintf(&b, "example.com/acme/site/internal/%s\x1b[2m [%d/%d]\x1b[0m\n", packageName(i), i+1, packages)
+	for i, name := range packages {
+		fmt.Fprintf(&b, "example.com/acme/site/%s\x1b[2m [%d/%d]\x1b[0m\n", name, i+1, len(packages))
 	}
 	b.WriteString("\x1b[32mBuild finished.\x1b[0m\n")
 	return b.String()
 }
 
-func testLog(kind string, tests int, fail bool) string {
+func testLog(kind string, tests int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\x1b[1m+ go test -run %s ./...\x1b[0m\n", kind)
-	for i := range tests {
-		fmt.Fprintf(&b, "\x1b[32m✓\x1b[0m %s/%s \x1b[2m(%d ms)\x1b[0m\n", kind, packageName(i), i*7%90+1)
+	for i, name := range packages[:tests] {
+		fmt.Fprintf(&b, "\x1b[32m✓\x1b[0m %s/%s \x1b[2m(%d ms)\x1b[0m\n", kind, name, (i+3)*37%90+1)
 	}
-	if fail {
-		b.WriteString("\x1b[31m✗\x1b[0m unit/cart.TestTotal\n    cart_test.go:42: Total() = 41.99, want 42.00\n")
-		fmt.Fprintf(&b, "\x1b[31m%d passed, 1 failed\x1b[0m\n", tests)
-		return b.String()
-	}
-	fmt.Fprintf(&b, "\x1b[32m%d passed\x1b[0m\n", tests)
 	return b.String()
 }
 
-// deployLog has a progress bar that rewrites its line.
-func deployLog() string {
+// deployLog has progress bars, each of which rewrites its line.
+func deployLog(files ...string) string {
 	var b strings.Builder
-	b.WriteString("\x1b[1m+ ./deploy.sh production\x1b[0m\nUploading:   0 %")
-	for percent := 4; percent <= 100; percent += 4 {
-		fmt.Fprintf(&b, "\rUploading: %3d %%", percent)
+	for _, name := range files {
+		for percent := 0; percent <= 100; percent += 4 {
+			fmt.Fprintf(&b, "\rUploading %s: %3d %%", name, percent)
+		}
+		b.WriteString("\n")
 	}
-	b.WriteString("\n\x1b[32mDeployed.\x1b[0m\n")
+	b.WriteString("\x1b[32mDeployed.\x1b[0m\n")
 	return b.String()
-}
-
-func packageName(i int) string {
-	areas := []string{"cart", "catalog", "search", "session", "payment", "mail"}
-	return fmt.Sprintf("%s/part%03d", areas[i%len(areas)], i/len(areas))
 }

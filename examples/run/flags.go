@@ -5,8 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -17,61 +15,33 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
-const usage = `run starts a pipeline of Bitbucket Pipelines and follows it live: every line of its logs, every change of
-state, and at the end a table of the steps and the result of the run.
+const program = "run"
 
-    go -C examples run ./run -repo WORKSPACE/SLUG [flags]
-    go -C examples run ./run -demo            a demo against a fake service of its own
-
-Credentials come from the environment: BITBUCKET_TOKEN (an access token), or BITBUCKET_EMAIL and
-BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET (an OAuth consumer). Without
-any of them the demo runs.
-
-What to run:
-  -repo WORKSPACE/SLUG  the repository              -repo acme/site
-  -branch NAME          a branch; default main      -branch release/2.1
-  -tag NAME             a tag instead of a branch   -tag v2.1.0
-  -custom NAME          a custom pipeline           -custom nightly
-  -var KEY=VALUE        a variable; repeatable      -var REGION=eu -var DRY_RUN=1
-  -secret KEY           a secured variable, with    -secret DEPLOY_TOKEN
-                        the value of environment
-                        variable KEY; the output
-                        masks it; repeatable
-  -secret KEY=VALUE     the same with this value,   -secret REALM=internal
-                        which process lists and
-                        the shell's history show:
-                        prefer the form above
-
-How to follow it:
-  -timeout DURATION     how long to follow the run  -timeout 20m
-                        before giving up, also if
-                        the service fails;
-                        default 1h, 0: no limit
-  -quiet                no logs but the last lines  -quiet
-                        of failed steps, at the
-                        end
-  -stop-on-interrupt    an interrupt stops the run  -stop-on-interrupt
-                        too, not just the program
-  -no-follow            start the run, print its    -no-follow
-                        number and URL, and exit
-
-Other things to do:
-  -stop NUMBER          stop a run                  -repo acme/site -stop 42
-  -demo                 run on the built-in fake    -demo
-                        service even if there are
-                        credentials
-  -demo-fail            a demo that fails           -demo -demo-fail
-  -h                    print this text             -h
-
-On a terminal the output has colours, unless NO_COLOR=1 is set, and ends with a progress line. Escape
-sequences in logs are removed, except colours on a terminal.
-
-Exit status ("go run" turns all but 0 into 1; for scripts: go -C examples build -o FILE ./run):
-    0  the run was successful; with -no-follow: it was started; with -stop: it is being stopped
-    1  the run ended with another result: FAILED, ERROR, STOPPED or EXPIRED
-    2  wrong usage, an error, or the timeout: the result of the run is unknown
-  130  interrupted, by Ctrl-C or SIGTERM; a second one ends the program at once
-`
+var help = cli.Help{
+	Intro: "run starts a pipeline of Bitbucket Pipelines and follows it live: every line of its logs, every change of state, and at the end a " +
+		"table of the steps, what tells why one failed, and the result of the run.",
+	Usage: []cli.Item{
+		{"run --repo acme/site", "the pipeline of branch main"},
+		{"run --repo acme/site --branch release/2.1 --custom nightly --var REGION=eu --secret DEPLOY_TOKEN", "a custom one"},
+		{"run --repo acme/site --stop 42", "stops a run"},
+		{"run --demo", "a demo on a fake service"},
+	},
+	Groups: []cli.Group{
+		{"What to run", "repo", "branch", "tag", "custom", "var", "secret"},
+		{"How to follow it", "timeout", "quiet", "stop-on-interrupt", "no-follow"},
+		{"Other things to do", "stop", "demo", "demo-fail"},
+	},
+	Notes: "On a terminal the output has colours, unless NO_COLOR=1 is set, and ends with a progress line. Escape sequences in logs are removed, " +
+		"except colours on a terminal. Values of secured variables are masked in all output, also in base64, URLs, JSON and hex.",
+	Credentials: cli.DemoRuns,
+	Scopes:      "Scope: pipeline:write (API token: read:pipeline:bitbucket and write:pipeline:bitbucket).",
+	Statuses: []cli.Item{
+		{"0", "the run was successful; with --no-follow: it was started; with --stop: it is being stopped"},
+		{"1", "the run ended with another result: FAILED, ERROR, STOPPED or EXPIRED"},
+		{"2", "wrong usage, an error, or the timeout: the result of the run is unknown"},
+		{"130", "interrupted, by Ctrl-C or SIGTERM; a second one ends the program at once"},
+	},
+}
 
 // options are the parsed flags.
 type options struct {
@@ -89,53 +59,52 @@ type options struct {
 	demo            bool
 	demoFail        bool
 
-	given map[string]bool // by name of the flag
+	flags *flag.FlagSet
 }
 
-// parseOptions parses the command line. Its errors name the flag but don't repeat its value, which may be a secret.
-func parseOptions(args []string) (*options, error) {
-	o := &options{vars: variables{flag: "-var"}, secrets: variables{flag: "-secret", secured: true}, given: map[string]bool{}}
-	set := flag.NewFlagSet("run", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	set.StringVar(&o.repo, "repo", "", "")
-	set.StringVar(&o.branch, "branch", "main", "")
-	set.StringVar(&o.tag, "tag", "", "")
-	set.StringVar(&o.custom, "custom", "", "")
-	set.Var(&o.vars, "var", "")
-	set.Var(&o.secrets, "secret", "")
-	set.DurationVar(&o.timeout, "timeout", time.Hour, "")
-	set.BoolVar(&o.quiet, "quiet", false, "")
-	set.BoolVar(&o.stopOnInterrupt, "stop-on-interrupt", false, "")
-	set.BoolVar(&o.noFollow, "no-follow", false, "")
-	set.IntVar(&o.stop, "stop", 0, "")
-	set.BoolVar(&o.demo, "demo", false, "")
-	set.BoolVar(&o.demoFail, "demo-fail", false, "")
+func newOptions() *options {
+	o := &options{secrets: variables{secured: true}, flags: flag.NewFlagSet(program, flag.ContinueOnError)}
+	o.flags.StringVar(&o.repo, "repo", "", "the repository: `WORKSPACE/SLUG`")
+	o.flags.StringVar(&o.branch, "branch", "main", "the `NAME` of a branch")
+	o.flags.StringVar(&o.tag, "tag", "", "the `NAME` of a tag, instead of a branch")
+	o.flags.StringVar(&o.custom, "custom", "", "the `NAME` of a custom pipeline")
+	o.flags.Var(&o.vars, "var", "a variable: `KEY=VALUE`; repeatable")
+	o.flags.Var(&o.secrets, "secret", "a secured variable with the value of environment variable `KEY`, which the output masks; repeatable. KEY=VALUE sets "+
+		"this value, which process lists and the shell's history show")
+	o.flags.DurationVar(&o.timeout, "timeout", time.Hour, "give up following the run after this `DURATION`, also if the service fails; 0: never (default 1h)")
+	o.flags.BoolVar(&o.quiet, "quiet", false, "no logs but, at the end, the lines of failed steps that tell why")
+	o.flags.BoolVar(&o.stopOnInterrupt, "stop-on-interrupt", false, "an interrupt stops the run too, not just the program")
+	o.flags.BoolVar(&o.noFollow, "no-follow", false, "start the run, print its number and URL, and exit")
+	o.flags.IntVar(&o.stop, "stop", 0, "stop the run with this `NUMBER`")
+	o.flags.BoolVar(&o.demo, "demo", false, "run on the built-in fake service even if there are credentials")
+	o.flags.BoolVar(&o.demoFail, "demo-fail", false, "a demo that fails")
+	help.Set(o.flags)
+	return o
+}
 
-	err := set.Parse(args)
-	set.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
-	if malformed := cmp.Or(o.secrets.err, o.vars.err); malformed != nil {
-		return nil, malformed // instead of err, which may repeat a part of a secret
-	}
-	if err == nil && set.NArg() > 0 {
-		err = fmt.Errorf("%s too many: all is said by flags, and values with spaces need quotes", cli.Count(set.NArg(), "argument", "arguments"))
-	}
-	return o, err
+// given reports whether a flag is given.
+func (o *options) given(name string) (found bool) {
+	o.flags.Visit(func(f *flag.Flag) { found = found || f.Name == name })
+	return found
 }
 
 // check rejects contradictory flags.
 func (o *options) check(credentials bool) error {
+	if n := o.flags.NArg(); n > 0 {
+		return fmt.Errorf("%s too many: all is said by flags, and values with spaces need quotes", cli.Count(n, "argument", "arguments"))
+	}
 	if err := cmp.Or(o.checkNames(), o.checkMode(credentials)); err != nil {
 		return err
 	}
 	switch {
-	case o.given["stop"] && o.stop < 1:
-		return errors.New("-stop needs the number of a run")
-	case o.given["stop"] && !o.onlyGiven("stop", "repo"):
-		return errors.New("-stop starts no run: it goes with -repo and with no other flag")
-	case o.given["branch"] && o.given["tag"]:
-		return errors.New("-branch and -tag exclude each other")
+	case o.given("stop") && o.stop < 1:
+		return errors.New("--stop needs the number of a run")
+	case o.given("stop") && !o.onlyGiven("stop", "repo"):
+		return errors.New("--stop starts no run: it goes with --repo and with no other flag")
+	case o.given("branch") && o.given("tag"):
+		return errors.New("--branch and --tag exclude each other")
 	case o.timeout < 0:
-		return errors.New("-timeout is negative")
+		return errors.New("--timeout is negative")
 	}
 	return nil
 }
@@ -143,8 +112,8 @@ func (o *options) check(credentials bool) error {
 // checkNames rejects names with an empty value, which often comes from an unset shell variable.
 func (o *options) checkNames() error {
 	for _, f := range []struct{ name, value string }{{"repo", o.repo}, {"branch", o.branch}, {"tag", o.tag}, {"custom", o.custom}} {
-		if o.given[f.name] && strings.TrimSpace(f.value) == "" {
-			return fmt.Errorf("-%s is empty", f.name)
+		if o.given(f.name) && strings.TrimSpace(f.value) == "" {
+			return fmt.Errorf("--%s is empty", f.name)
 		}
 	}
 	return nil
@@ -154,28 +123,27 @@ func (o *options) checkNames() error {
 func (o *options) checkMode(credentials bool) error {
 	demo := o.demo || !credentials
 	switch {
-	case o.demo && o.given["repo"]:
-		return errors.New("-demo and -repo exclude each other: the demo has a repository of its own")
-	case o.demo && o.given["stop"]:
-		return errors.New("-demo and -stop exclude each other: a run of the demo ends with the program")
-	case demo && o.given["repo"]:
-		return errors.New("-repo needs credentials, and there are none in the environment: set BITBUCKET_TOKEN, or another of those that -h names")
-	case demo && o.given["stop"]:
-		return errors.New("-stop needs credentials and -repo")
+	case o.demo && o.given("repo"):
+		return errors.New("--demo and --repo exclude each other: the demo has a repository of its own")
+	case o.demo && o.given("stop"):
+		return errors.New("--demo and --stop exclude each other: a run of the demo ends with the program")
+	case demo && o.given("repo"):
+		return errors.New("--repo needs credentials, and there are none in the environment: set BITBUCKET_TOKEN, or another of those that -h names")
+	case demo && o.given("stop"):
+		return errors.New("--stop needs credentials and --repo")
 	case !demo && o.demoFail:
-		return errors.New("-demo-fail is for the demo: where credentials are in the environment, give -demo too")
+		return errors.New("--demo-fail is for the demo: where credentials are in the environment, give --demo too")
 	case !demo && o.repo == "":
-		return errors.New("-repo is missing: name the repository as WORKSPACE/SLUG")
+		return errors.New("--repo is missing: name the repository as WORKSPACE/SLUG")
 	}
 	return nil
 }
 
+// onlyGiven reports whether no other flags are given.
 func (o *options) onlyGiven(names ...string) bool {
-	rest := maps.Clone(o.given)
-	for _, name := range names {
-		delete(rest, name)
-	}
-	return len(rest) == 0
+	only := true
+	o.flags.Visit(func(f *flag.Flag) { only = only && slices.Contains(names, f.Name) })
+	return only
 }
 
 func (o *options) request() pipelines.RunRequest {
@@ -203,21 +171,18 @@ func (o *options) on() string {
 
 // variables is a repeatable flag of the form KEY=VALUE. A secured variable may be only KEY, with the value in the environment.
 type variables struct {
-	flag    string
 	secured bool
 	list    []pipelines.VariableRequest
-	err     error
 }
 
 // String implements [flag.Value]. It is empty, because a value may be a secret.
 func (v *variables) String() string { return "" }
 
-// Set implements [flag.Value]. The error is kept in err, because package flag would print the value with it.
+// Set implements [flag.Value].
 func (v *variables) Set(s string) error {
 	key, value, err := v.parse(s)
 	if err != nil {
-		v.err = cmp.Or(v.err, err)
-		return nil
+		return err
 	}
 	v.list = append(v.list, pipelines.VariableRequest{Key: key, Value: value, Secured: new(v.secured)})
 	return nil
@@ -229,11 +194,11 @@ func (v *variables) parse(s string) (key, value string, err error) {
 	case ok && key != "":
 		return key, value, nil
 	case !v.secured:
-		return "", "", fmt.Errorf("%s needs KEY=VALUE", v.flag)
+		return "", "", errors.New("it needs KEY=VALUE")
 	case key == "":
-		return "", "", fmt.Errorf("%s needs KEY, with the value in the environment, or KEY=VALUE", v.flag)
+		return "", "", errors.New("it needs KEY, with the value in the environment, or KEY=VALUE")
 	}
-	value, err = fromEnvironment(v.flag, key)
+	value, err = fromEnvironment(key)
 	return key, value, err
 }
 
@@ -242,13 +207,13 @@ var usualName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
 
 // fromEnvironment returns the value for a key. It rejects an empty one, because CI often passes a missing secret as an empty variable. The
 // error contains the key unless it may be a secret that was given instead of a key.
-func fromEnvironment(flag, key string) (string, error) {
+func fromEnvironment(key string) (string, error) {
 	value := os.Getenv(key)
 	switch {
 	case value != "":
 		return value, nil
 	case usualName.MatchString(key):
-		return "", fmt.Errorf("%s %s: environment variable %s is unset or empty", flag, key, key)
+		return "", fmt.Errorf("environment variable %s is unset or empty", key)
 	}
-	return "", fmt.Errorf("%s: there is no environment variable of that name, which is not repeated here because it may be the secret", flag)
+	return "", errors.New("there is no environment variable of that name, which is not repeated here because it may be the secret")
 }

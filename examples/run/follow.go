@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	minLabel  = 18 // columns; enough for most names, which aren't known in advance
-	maxLabel  = 24
-	tailLines = 20
+	minLabel = 18 // columns; enough for most names, which aren't known in advance
+	maxLabel = 24
+
+	demoLines = 8 // a second
 )
 
 // follower prints the events of a run.
@@ -60,7 +61,7 @@ func (f *follower) follow(ctx context.Context) error {
 func (f *follower) watchOptions() *pipelines.WatchOptions {
 	o := &pipelines.WatchOptions{Tolerate: func(error, time.Duration) bool { return true }}
 	if f.options.quiet {
-		o.Logs = pipelines.LogsTail(tailLines)
+		o.Logs = pipelines.LogsTail(keptLines)
 	}
 	return o
 }
@@ -161,7 +162,7 @@ func (f *follower) label(name string) string {
 }
 
 func (f *follower) addLine(s *step, line string) {
-	if len(s.tail) == tailLines {
+	if len(s.tail) == keptLines {
 		s.tail = slices.Delete(s.tail, 0, 1)
 	}
 	s.tail = append(s.tail, line)
@@ -192,8 +193,17 @@ func (f *follower) flush() {
 	f.print()
 }
 
+// print prints the lines: those of the demo one by one, as many a second as a person can follow.
 func (f *follower) print() {
-	f.screen.print(f.lines...)
+	if !f.demo {
+		f.screen.print(f.lines...)
+		f.lines = f.lines[:0]
+		return
+	}
+	for _, line := range f.lines {
+		f.screen.print(line)
+		time.Sleep(time.Second / demoLines)
+	}
 	f.lines = f.lines[:0]
 }
 
@@ -209,7 +219,8 @@ func (f *follower) progress() []string {
 			running = append(running, s.label)
 		}
 	}
-	long, short := fmt.Sprintf("%d of %d steps done", done, len(f.steps)), fmt.Sprintf("%d/%d", done, len(f.steps))
+	steps := cli.Count(len(f.steps), "step", "steps")
+	long, short := fmt.Sprintf("%d of %s done", done, steps), fmt.Sprintf("%d/%d", done, len(f.steps))
 	switch {
 	case f.pipeline.State.Paused():
 		return []string{long + ", waiting for a person", short + ", waiting for a person"}

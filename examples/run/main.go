@@ -1,14 +1,12 @@
-// Command run starts a pipeline of Bitbucket Pipelines and follows it live. With -demo, or without credentials in the environment, it runs
+// Command run starts a pipeline of Bitbucket Pipelines and follows it live. With --demo, or without credentials in the environment, it runs
 // against a fake service in its own process. See its -h.
 package main
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -17,56 +15,20 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
-// The exit statuses.
-const (
-	exitSuccessful  = 0
-	exitFailed      = 1
-	exitUnknown     = 2 // the result is unknown, or there is no run
-	exitInterrupted = 130
-)
-
-func main() {
-	os.Exit(run(cli.Interruptible(), os.Args[1:], processEnvironment()))
-}
-
-// environment is the environment of the program, apart from the environment variables.
-type environment struct {
-	stdout, stderr io.Writer
-	width          func() int         // columns of the terminal on stdout; nil: no terminal
-	colour         cli.Colours        // of stdout
-	options        []pipelines.Option // of the client, after those of the program
-}
-
-func processEnvironment() environment {
-	env := environment{stdout: os.Stdout, stderr: os.Stderr}
-	size, colours := cli.StdoutTerminal()
-	env.colour = colours
-	if size != nil {
-		env.width = func() int {
-			columns, _ := size()
-			return columns
-		}
-	}
-	return env
-}
+func main() { cli.Main(run) }
 
 // run runs the program and returns the exit status. Cancelling ctx is an interrupt.
-func run(ctx context.Context, args []string, env environment) int {
-	o, err := parseOptions(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(env.stdout, usage)
-		return exitSuccessful
+func run(ctx context.Context, args []string, env cli.Env) int {
+	o := newOptions()
+	if status, ok := env.Parse(o.flags, args); !ok {
+		return status
 	}
 	credentials := cli.HasCredentials()
-	if err == nil {
-		err = o.check(credentials)
+	if err := o.check(credentials); err != nil {
+		return env.Usage(program, err)
 	}
-	if err != nil {
-		fmt.Fprintf(env.stderr, "run: %v\nThe flag -h explains the flags.\n", err)
-		return exitUnknown
-	}
-	s := &job{options: o, demo: o.demo || !credentials, screen: newScreen(env), stderr: env.stderr, hidden: newSecrets(o.secrets.list)}
-	end, err := s.connect(env.options)
+	s := &job{options: o, demo: o.demo || !credentials, screen: newScreen(env), stderr: env.Stderr, hidden: newSecrets(o.secrets.list)}
+	end, err := s.connect(env.Options)
 	if err != nil {
 		return s.fail(err)
 	}
@@ -98,7 +60,7 @@ func (s *job) connect(options []pipelines.Option) (end func(), err error) {
 	}
 	s.repo, err = pipelines.ParseRepo(s.options.repo)
 	if err != nil {
-		return nil, errors.New("-repo " + strings.TrimPrefix(cli.Message(err), "repository "))
+		return nil, errors.New("--repo " + strings.TrimPrefix(cli.Message(err), "repository "))
 	}
 	own := []pipelines.Option{pipelines.WithEnv(), pipelines.WithUserAgent("pipelines-examples-run")}
 	s.client, err = pipelines.NewClient(append(own, options...)...)
@@ -122,13 +84,14 @@ func (s *job) run(ctx context.Context) int {
 		following, cancel = context.WithTimeout(ctx, s.options.timeout)
 	}
 	defer cancel()
+	since := time.Now()
 	p, err := s.client.Pipelines.Run(following, s.repo, s.options.request())
 	switch {
 	case err != nil:
-		return s.notStarted(ctx, following, err)
+		return s.notStarted(ctx, following, since, err)
 	case s.options.noFollow:
 		s.screen.printf("%d %s", p.BuildNumber, p.WebURL(s.repo))
-		return exitSuccessful
+		return cli.Success
 	}
 	s.screen.printf("Run #%d of %s on %s: %s", p.BuildNumber, s.repo, s.text(s.options.on()), p.WebURL(s.repo))
 	f := newFollower(s, p)
@@ -139,23 +102,18 @@ func (s *job) run(ctx context.Context) int {
 }
 
 // notStarted reports that there is no run to follow, and returns the exit status.
-func (s *job) notStarted(ctx, following context.Context, err error) int {
+func (s *job) notStarted(ctx, following context.Context, since time.Time, err error) int {
 	if errors.Is(err, pipelines.ErrOutcomeUnknown) {
-		status := s.fail(err)
-		s.say("It is unknown whether a run was started: the request was sent, but no response arrived. Check the list of runs before you try again,\n"+
-			"or there may be two: https://bitbucket.org/%s/pipelines", s.repo)
-		if ctx.Err() != nil {
-			return exitInterrupted
-		}
-		return status
+		s.fail(err)
+		return s.perhapsStarted(ctx, since)
 	}
 	switch {
 	case ctx.Err() != nil:
 		s.say("Interrupted before the run was started.")
-		return exitInterrupted
+		return cli.Interrupted
 	case following.Err() != nil:
 		s.say("The timeout of %v passed before the run was started.", s.options.timeout)
-		return exitUnknown
+		return cli.Trouble
 	}
 	return s.fail(err)
 }
@@ -165,13 +123,13 @@ func (s *job) lost(ctx, following context.Context, p *pipelines.Pipeline, err er
 	switch {
 	case ctx.Err() != nil && s.options.stopOnInterrupt:
 		s.stopRun(context.WithoutCancel(ctx), p.BuildNumber)
-		return exitInterrupted
+		return cli.Interrupted
 	case ctx.Err() != nil:
 		s.say("Interrupted. %s", s.stillRunning(p))
-		return exitInterrupted
+		return cli.Interrupted
 	case following.Err() != nil:
 		s.say("The timeout of %v has passed. %s", s.options.timeout, s.stillRunning(p))
-		return exitUnknown
+		return cli.Trouble
 	}
 	status := s.fail(err)
 	s.say("%s", s.stillRunning(p))
@@ -185,18 +143,18 @@ func (s *job) stillRunning(p *pipelines.Pipeline) string {
 	}
 	return fmt.Sprintf("Run #%d was not followed to its end and continues.\n"+
 		"  look at it:  %s\n"+
-		"  stop it:     go -C examples run ./run -repo %s -stop %d", p.BuildNumber, p.WebURL(s.repo), s.repo, p.BuildNumber)
+		"  stop it:     run --repo %s --stop %d", p.BuildNumber, p.WebURL(s.repo), s.repo, p.BuildNumber)
 }
 
-// stop implements the flag -stop.
+// stop implements the flag --stop.
 func (s *job) stop(ctx context.Context) int {
 	switch {
 	case s.stopRun(ctx, s.options.stop):
-		return exitSuccessful
+		return cli.Success
 	case ctx.Err() != nil:
-		return exitInterrupted
+		return cli.Interrupted
 	}
-	return exitUnknown
+	return cli.Trouble
 }
 
 // stopRun stops a run, and reports whether the service accepted it.
@@ -219,7 +177,7 @@ func (s *job) fail(err error) int {
 	if hint := hint(err); hint != "" {
 		s.say("%s", hint)
 	}
-	return exitUnknown
+	return cli.Trouble
 }
 
 func hint(err error) string {

@@ -1,132 +1,94 @@
 package main
 
 import (
-	"bytes"
+	"encoding/base64"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/internal/redact"
 )
 
 const (
-	mask    = "******"
-	maxHeld = 64 << 10 // characters and colours
+	mask           = redact.Mask
+	shortestBase64 = 8 // characters; fewer stand in other texts
 )
 
-// secrets are texts to mask.
+// secrets are texts to mask: in the encodings that package redact finds, and as they are even if they are too short for it.
 type secrets struct {
-	texts   [][]byte
-	longest int // bytes
+	encoded *redact.Masker
+	plain   []string
+	longest int // bytes of one of plain
 }
 
 // newSecrets takes the values of variables. Printed text is sanitized or cleaned, so it takes these forms of a value, and each line of a
 // multi-line value by itself.
 func newSecrets(variables []pipelines.VariableRequest) secrets {
 	var s secrets
+	var values []string
 	for _, v := range variables {
+		values = append(values, v.Value)
 		for _, line := range strings.FieldsFunc(v.Value, func(r rune) bool { return r == '\n' || r == '\r' }) {
 			s.add(strings.Join(plainLines(line, secrets{}), ""))
 			s.add(clean(line, secrets{}))
 		}
+		for _, line := range base64Lines(v.Value) {
+			s.add(line)
+		}
 	}
+	s.encoded = redact.New(values...)
 	return s
 }
 
 func (s *secrets) add(text string) {
-	text = strings.TrimSpace(text)
-	if text == "" {
-		return
+	if text = strings.TrimSpace(text); text != "" {
+		s.plain = append(s.plain, text)
+		s.longest = max(s.longest, len(text))
 	}
-	s.texts = append(s.texts, []byte(text))
-	s.longest = max(s.longest, len(text))
 }
 
-// masker takes the text and colours of a sanitizer, masks secrets, even those with colours within them, and passes the rest on. To do so it
-// holds back what may be the beginning of a secret.
-type masker struct {
-	secrets
-
-	text   func(r rune)
-	colour func(params string)
-
-	held    []piece
-	plain   []byte // characters of held
-	masking bool   // the mask for the current secret is already written
-}
-
-// piece is a character or, if colour is set, the parameters of a sequence that sets a colour.
-type piece struct {
-	r      rune
-	secret bool // part of a secret
-	colour bool
-	params string
-}
-
-func (m *masker) addText(r rune) {
-	if m.longest == 0 {
-		m.text(r)
-		return
-	}
-	m.held = append(m.held, piece{r: r})
-	m.plain = utf8.AppendRune(m.plain, r)
-	for _, secret := range m.texts {
-		if bytes.HasSuffix(m.plain, secret) {
-			m.mark(len(secret))
+// base64Lines returns the lines in which programs such as base64 and openssl write a long value. Of the last one it leaves out what depends on
+// what follows the value.
+func base64Lines(value string) []string {
+	var lines []string
+	encoded := []byte(base64.StdEncoding.EncodeToString([]byte(value)))[:8*len(value)/6]
+	for _, width := range []int{64, 76} {
+		for line := range slices.Chunk(encoded, width) {
+			if len(encoded) > width && len(line) >= shortestBase64 {
+				lines = append(lines, string(line))
+			}
 		}
 	}
-	m.release(m.longest - 1)
+	return lines
 }
 
-// addColour takes the parameters of a sequence. It drops them if too much is held back, so that colours without text don't accumulate.
-func (m *masker) addColour(params string) {
-	switch {
-	case len(m.held) == 0:
-		m.colour(params)
-	case len(m.held) < maxHeld:
-		m.held = append(m.held, piece{colour: true, params: params})
-	}
-}
-
-// mark marks the last characters, so many bytes of them, as a secret.
-func (m *masker) mark(size int) {
-	for i := len(m.held) - 1; size > 0; i-- {
-		if m.held[i].colour {
-			continue
+// find returns where in a text the secrets are, in order and without overlaps.
+func (s *secrets) find(text string) []redact.Span {
+	spans := s.encoded.Find(text)
+	for _, secret := range s.plain {
+		for from := 0; ; from++ { // they may overlap
+			i := strings.Index(text[from:], secret)
+			if i < 0 {
+				break
+			}
+			from += i
+			spans = append(spans, redact.Span{From: from, To: from + len(secret)})
 		}
-		m.held[i].secret = true
-		size -= utf8.RuneLen(m.held[i].r)
 	}
+	return redact.Union(spans)
 }
 
-// flush releases everything at the end of the text.
-func (m *masker) flush() {
-	m.release(0)
-	m.masking = false
-}
-
-// release releases everything but the last bytes.
-func (m *masker) release(keep int) {
-	for len(m.held) > 0 && (m.held[0].colour || len(m.plain) > keep) {
-		first := m.held[0]
-		m.held = m.held[1:]
-		m.give(first)
+// cut returns where the end of a text begins that may be the beginning of a secret.
+func (s *secrets) cut(text string) int {
+	end := min(s.encoded.Cut(text), len(text)-max(0, s.longest-1))
+	for end > 0 && end < len(text) && !utf8.RuneStart(text[end]) {
+		end--
 	}
-}
-
-func (m *masker) give(p piece) {
-	if p.colour {
-		m.colour(p.params)
-		return
-	}
-	m.plain = m.plain[utf8.RuneLen(p.r):]
-	begins := p.secret && !m.masking
-	m.masking = p.secret
-	switch {
-	case begins:
-		for _, r := range mask {
-			m.text(r)
+	for _, span := range s.find(text) { // it may go on as another, which overlaps it
+		if span.From > 0 && span.From < end && end < span.To {
+			return span.From
 		}
-	case !p.secret:
-		m.text(p.r)
 	}
+	return max(0, end)
 }

@@ -70,14 +70,25 @@ func TestMaskInLongLines(t *testing.T) {
 
 func TestMaskIsBounded(t *testing.T) {
 	var lines int
-	s := newSanitizer(true, secretsOf("hunter2"), func(line string) {
+	s := newSanitizer(true, secretsOf("hunter2", "aba"), func(line string) {
 		lines++
-		require.Less(t, len(line), maxLine+2*maxStyle)
+		require.Less(t, len(line), 2*maxLine+2*maxStyle)
 	})
-	s.write([]byte("hun" + strings.Repeat("\x1b[31m", 2*maxHeld)))
-	require.LessOrEqual(t, len(s.masker.held), maxHeld)
-	s.write([]byte("ter2" + strings.Repeat("x", 2*maxLine)))
+	s.write([]byte("hun" + strings.Repeat("\x1b[31m", maxLine)))
+	require.LessOrEqual(t, s.line.size, maxLine+maxStyle)
+	s.write([]byte("ter2" + strings.Repeat("x", 2*maxLine) + strings.Repeat("ab", 2*maxLine)))
+	require.LessOrEqual(t, cap(s.line.text), 4*maxLine)
 	s.flush()
-	require.Empty(t, s.masker.held)
+	require.Empty(t, s.line.text)
 	require.Greater(t, lines, 2)
+}
+
+func TestASecretLargerThanALine(t *testing.T) {
+	secret := strings.Repeat("0123456789abcdef-", 2*maxLine/17)
+	hidden := secretsOf(secret)
+	for _, log := range []string{secret, "x" + secret + "y", "\x1b[1m" + secret + "\x1b[m"} {
+		all := strings.Join(masked(hidden, false, log+"\n"), "")
+		require.Less(t, len(all), 20)
+		require.Contains(t, all, mask)
+	}
 }

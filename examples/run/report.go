@@ -16,9 +16,9 @@ func (f *follower) report() int {
 		f.state(state.String())+f.reason(state.Result)+" after "+f.screen.elapsed()+": "+f.pipeline.WebURL(f.repo))
 	f.print()
 	if state.Succeeded() {
-		return exitSuccessful
+		return cli.Success
 	}
-	return exitFailed
+	return cli.Failure
 }
 
 // table prints the steps with their results.
@@ -67,11 +67,15 @@ func (f *follower) badSteps() []*step {
 // lastLines repeats the end of a step's log, which may have scrolled away.
 func (f *follower) lastLines(s *step) {
 	heading := s.label + " " + f.word(s) + f.reason(s.State.Result)
-	if len(s.tail) > 0 {
+	tail, teardown := f.tailOf(s)
+	switch {
+	case len(tail) > 0 && teardown:
+		heading += "; its last lines before the teardown:"
+	case len(tail) > 0:
 		heading += "; its last lines:"
 	}
 	f.lines = append(f.lines, "", f.screen.colour.Paint(cli.Bold, heading))
-	for _, line := range s.tail {
+	for _, line := range tail {
 		f.lines = append(f.lines, f.screen.colour.Paint(s.colour, "│")+" "+line)
 	}
 }

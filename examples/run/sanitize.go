@@ -5,16 +5,12 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // Limits for what a log can make a sanitizer keep or drop.
 const (
-	maxLine     = 64 << 10 // bytes; a longer line is split
-	maxSequence = 4 << 10  // characters; a longer escape sequence is text
-	maxParams   = 64       // bytes of parameters of a control sequence
-	maxStyle    = 256      // bytes; more than enough for a colour
+	maxSequence = 4 << 10 // characters; a longer escape sequence is text
+	maxParams   = 64      // bytes of parameters of a control sequence
 )
 
 // sanitizer turns a log, which is untrusted, into lines that are safe to print. Of everything that controls a terminal it keeps only tabs
@@ -33,12 +29,7 @@ type sanitizer struct {
 	sequence int    // length of the current escape sequence so far
 	params   []byte // of the current control sequence
 
-	masker *masker // between parser and line
-
-	line  []byte
-	empty bool   // the line has no text
-	anew  bool   // the line ended with a carriage return
-	style []byte // current colour sequences
+	line *line
 }
 
 type sanitizerState int
@@ -54,9 +45,7 @@ const (
 const escape = '\x1b'
 
 func newSanitizer(colour bool, hidden secrets, emit func(line string)) *sanitizer {
-	s := &sanitizer{colour: colour, emit: emit, empty: true}
-	s.masker = &masker{secrets: hidden, text: s.addText, colour: s.addColour}
-	return s
+	return &sanitizer{colour: colour, emit: emit, line: newLine(hidden)}
 }
 
 // clean returns a text of the service as one line that is safe for a terminal, with single spaces.
@@ -93,12 +82,10 @@ func (s *sanitizer) flush() {
 	for range s.begun {
 		s.next(utf8.RuneError)
 	}
-	s.masker.flush()
-	if !s.empty {
-		s.endLine()
+	if len(s.line.text) > 0 {
+		s.emit(s.line.take())
 	}
-	s.state, s.begun, s.style = inText, nil, nil
-	s.newLine()
+	s.state, s.begun, s.line = inText, nil, newLine(s.line.hidden)
 }
 
 // next takes one character. Some end any escape sequence; so does the end of a line, so that an unfinished sequence doesn't swallow the
@@ -107,8 +94,7 @@ func (s *sanitizer) next(r rune) {
 	switch {
 	case r == '\n':
 		s.state = inText
-		s.masker.flush()
-		s.endLine()
+		s.emit(s.line.take())
 	case r == escape:
 		s.begin(inEscape)
 	case r == '\x18' || r == '\x1a' || r == '\u009c': // CAN, SUB, ST
@@ -187,63 +173,24 @@ func (s *sanitizer) takeColour() {
 		return
 	}
 	if params, ok := visibleSGR(string(s.params)); ok {
-		s.masker.addColour(params)
+		s.line.addColour(params)
 	}
 }
 
 func (s *sanitizer) text(r rune) {
 	switch {
 	case r == '\r':
-		s.masker.flush()
-		s.anew = true
+		s.line.anew = true
 	case r == '\t' || !unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control):
-		s.masker.addText(r)
+		s.add(r)
 	}
 }
 
-// addColour adds an SGR sequence to the line.
-func (s *sanitizer) addColour(params string) {
-	sequence := "\x1b[" + params + "m"
-	reset := strings.Trim(params, "0") == ""
-	switch {
-	case reset && s.empty:
-		s.style, s.line = s.style[:0], s.line[:0]
+func (s *sanitizer) add(r rune) {
+	if !s.line.addText(r) {
 		return
-	case reset:
-		s.style = s.style[:0]
-	case len(s.style)+len(sequence) > maxStyle:
-		s.style = append(s.style[:0], sequence...)
-	default:
-		s.style = append(s.style, sequence...)
 	}
-	s.put(sequence)
-}
-
-// addText adds a character to the line.
-func (s *sanitizer) addText(r rune) {
-	if s.anew {
-		s.newLine()
+	if part, ok := s.line.takePart(); ok {
+		s.emit(part)
 	}
-	s.empty = false
-	s.put(string(r))
-}
-
-func (s *sanitizer) put(text string) {
-	s.line = append(s.line, text...)
-	if len(s.line) >= maxLine {
-		s.endLine()
-	}
-}
-
-func (s *sanitizer) endLine() {
-	if len(s.style) > 0 {
-		s.line = append(s.line, cli.ResetColour...)
-	}
-	s.emit(string(s.line))
-	s.newLine()
-}
-
-func (s *sanitizer) newLine() {
-	s.line = append(s.line[:0], s.style...)
-	s.empty, s.anew = true, false
 }

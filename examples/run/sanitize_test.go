@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 	"unicode"
@@ -135,9 +134,9 @@ func FuzzMask(f *testing.F) {
 func requireMasked(t *testing.T, hidden secrets, lines []string) {
 	t.Helper()
 	for _, line := range lines {
-		for _, text := range hidden.texts {
-			if !bytes.Contains(text, []byte("*")) { // the mask might be the secret or its end
-				require.NotContains(t, withoutColours(line), string(text))
+		for _, text := range hidden.plain {
+			if !strings.Contains(text, "*") { // the mask might be the secret or its end
+				require.NotContains(t, withoutColours(line), text)
 			}
 		}
 	}

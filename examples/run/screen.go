@@ -18,7 +18,7 @@ const eraseLine = "\r\x1b[K"
 // Errors of writing are ignored: the run continues whether or not anybody can read about it, and the exit status reports its result.
 type screen struct {
 	out    io.Writer
-	width  func() int // columns of the terminal; nil: no terminal
+	size   func() (columns, rows int) // of the terminal; nil: no terminal
 	colour cli.Colours
 	start  time.Time
 
@@ -27,13 +27,13 @@ type screen struct {
 	shown    bool     // the progress line is visible
 }
 
-func newScreen(env environment) *screen {
-	return &screen{out: env.stdout, width: env.width, colour: env.colour, start: time.Now()}
+func newScreen(env cli.Env) *screen {
+	return &screen{out: env.Stdout, size: env.Size, colour: env.Colours, start: time.Now()}
 }
 
 // keepProgress redraws the progress line every second, until the returned function removes it.
 func (s *screen) keepProgress() (end func()) {
-	if s.width == nil {
+	if s.size == nil {
 		return func() {}
 	}
 	quit, done := make(chan struct{}), make(chan struct{})
@@ -77,7 +77,7 @@ func (s *screen) print(lines ...string) {
 		b.WriteString(line)
 		b.WriteByte('\n')
 	}
-	s.shown = s.width != nil && len(s.progress) > 0
+	s.shown = s.size != nil && len(s.progress) > 0
 	if s.shown {
 		b.WriteString(s.colour.Paint(cli.Bold, s.progressLine()))
 	}
@@ -87,7 +87,8 @@ func (s *screen) print(lines ...string) {
 }
 
 func (s *screen) progressLine() string {
-	columns := s.width() - 1 // a full line scrolls some terminals
+	columns, _ := s.size()
+	columns-- // a full line scrolls some terminals
 	line := ""
 	for _, text := range s.progress {
 		line = fmt.Sprintf("%5s  %s", s.elapsed(), text)

@@ -38,7 +38,7 @@ type terminal struct {
 	columns int
 }
 
-func (m *terminal) width() int { return m.columns }
+func (m *terminal) size() (columns, rows int) { return m.columns, 24 }
 
 // shows returns the visible text, with the cursor's line last.
 func (m *terminal) shows(t *testing.T) []string {
@@ -57,7 +57,7 @@ func (m *terminal) shows(t *testing.T) []string {
 func TestProgressLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tty := &terminal{columns: 30}
-		s := newScreen(environment{stdout: tty, width: tty.width})
+		s := newScreen(cli.Env{Stdout: tty, Size: tty.size})
 		s.print("one")
 		require.Equal(t, []string{"one", ""}, tty.shows(t), "no progress yet")
 
@@ -92,7 +92,7 @@ func TestProgressLine(t *testing.T) {
 
 func TestScreenWithoutTerminal(t *testing.T) {
 	var out buffer
-	s := newScreen(environment{stdout: &out})
+	s := newScreen(cli.Env{Stdout: &out})
 	end := s.keepProgress()
 	s.setProgress("1 of 2 steps done")
 	s.print()

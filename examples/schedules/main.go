@@ -20,29 +20,27 @@ import (
 
 const program = "schedules"
 
-const intro = `
-schedules shows when the schedules of a repository run next, pauses and resumes them, and copies them to
-another repository.
-
-    go -C examples run ./schedules -repo WORKSPACE/SLUG                 the table
-    go -C examples run ./schedules -repo WORKSPACE/SLUG -pause          disables all that are enabled
-    go -C examples run ./schedules -repo WORKSPACE/SLUG -resume         enables all that are disabled
-    go -C examples run ./schedules -repo WORKSPACE/SLUG -copy-to WORKSPACE/OTHER
-    go -C examples run ./schedules -demo                                a demo on a fake service
-
-With -id they apply to some schedules only; -pause prints the command that resumes what it paused. A copy is
-enabled if the original is. A schedule with the same target and pattern isn't copied again, so an
-interrupted copy can be repeated.
-`
-
-const scopes = `
-Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:write to pause, resume and copy
-(write:pipeline:bitbucket), for both repositories.
-`
-
-const statuses = `
-    0  done
-`
+var help = cli.Help{
+	Intro: "schedules shows when the schedules of a repository run next, pauses and resumes them, and copies them to another repository.",
+	Usage: []cli.Item{
+		{"schedules --repo WORKSPACE/SLUG", "the table"},
+		{"schedules --repo WORKSPACE/SLUG --pause", "disables all that are enabled"},
+		{"schedules --repo WORKSPACE/SLUG --resume", "enables all that are disabled"},
+		{"schedules --repo WORKSPACE/SLUG --copy-to WORKSPACE/OTHER", "creates those that the other repository lacks"},
+		{"schedules --demo", "a demo on a fake service"},
+	},
+	Groups: []cli.Group{
+		{"Which schedules", "repo", "id"},
+		{"What is shown", "next", "zone"},
+		{"What is changed", "pause", "resume", "copy-to", "dry-run"},
+	},
+	Notes: "--pause prints the command that resumes what it paused. A copy is enabled if the original is. A schedule with the same target and " +
+		"pattern isn't copied again, so an interrupted copy can be repeated. What can't be paused or copied is explained, and the others are.",
+	Credentials: cli.DemoRuns,
+	Scopes: "Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:write to pause, resume and copy " +
+		"(write:pipeline:bitbucket), for both repositories.",
+	Statuses: []cli.Item{{"0", "done"}, {"2", "wrong usage, an error on the way, or some can't be changed"}, cli.InterruptedStatus},
+}
 
 func main() { cli.Main(run) }
 
@@ -76,11 +74,11 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.BoolVar(&o.pause, "pause", false, "disable the schedules")
 	flags.BoolVar(&o.resume, "resume", false, "enable the schedules")
 	flags.StringVar(&o.copyTo, "copy-to", "", "copy the schedules to this repository, as `WORKSPACE/SLUG`")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "with -pause, -resume and -copy-to: only print what would be done")
-	flags.IntVar(&o.next, "next", 1, "how many of the next times to show, `1 to 10`")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "with --pause, --resume and --copy-to: only print what would be done")
+	flags.IntVar(&o.next, "next", 1, "how many of the next times to show: `N` from 1 to 10")
 	flags.StringVar(&o.zone, "zone", "", "the time `ZONE` to show times in, such as Europe/Berlin; default: the local one")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials (it has acme/site and acme/shop)")
-	cli.SetUsage(flags, intro, scopes, statuses)
+	help.Set(flags)
 	return flags
 }
 
@@ -96,11 +94,11 @@ func (o *options) check(flags *flag.FlagSet) error {
 	}
 	switch {
 	case actions > 1:
-		return errors.New("-pause, -resume and -copy-to exclude each other")
+		return errors.New("--pause, --resume and --copy-to exclude each other")
 	case o.dryRun && actions == 0:
-		return errors.New("-dry-run goes with -pause, -resume or -copy-to: without them nothing is changed")
+		return errors.New("--dry-run goes with --pause, --resume or --copy-to: without them nothing is changed")
 	case o.next < 1 || o.next > 10:
-		return errors.New("-next is not from 1 to 10")
+		return errors.New("--next is not from 1 to 10")
 	}
 	return cli.CheckReal("copy-to", o.copyTo, o.demo)
 }
@@ -145,15 +143,15 @@ func (j *job) prepare(flags *flag.FlagSet) (err error) {
 	}
 	if j.copyTo != "" {
 		if j.to, err = pipelines.ParseRepo(j.copyTo); err != nil {
-			return fmt.Errorf("-copy-to: %s", cli.Message(err))
+			return fmt.Errorf("--copy-to: %s", cli.Message(err))
 		}
 		if j.to == j.repo {
-			return errors.New("-copy-to is the repository itself")
+			return errors.New("--copy-to is the repository itself")
 		}
 	}
 	if j.options.zone != "" {
 		if j.zone, err = time.LoadLocation(j.options.zone); err != nil {
-			return fmt.Errorf("-zone: %w", err)
+			return fmt.Errorf("--zone: there is no time zone %q: its name has the form Europe/Berlin", j.options.zone)
 		}
 	}
 	return nil
@@ -255,62 +253,84 @@ func (j *job) times(s *pipelines.Schedule, now time.Time) (time.Time, []string) 
 // words describes how far off a time is.
 func words(at, now time.Time) string {
 	d := at.Sub(now).Round(time.Minute)
+	minutes, hours, days := int(d/time.Minute)%60, int(d/time.Hour)%24, int(d/(24*time.Hour))
 	switch {
 	case d < time.Minute:
 		return "within a minute"
 	case d < time.Hour:
-		return "in " + plural(int(d.Minutes()), "minute")
-	case d < 24*time.Hour:
-		text := "in " + plural(int(d.Hours()), "hour")
-		if rest := int(d.Minutes()) % 60; rest > 0 {
-			text += " " + plural(rest, "minute")
-		}
-		return text
+		return "in " + cli.Count(minutes, "minute", "minutes")
+	case days == 0 && minutes == 0:
+		return "in " + cli.Count(hours, "hour", "hours")
+	case days == 0:
+		return "in " + cli.Count(hours, "hour", "hours") + " " + cli.Count(minutes, "minute", "minutes")
+	case days < 7 && hours > 0:
+		return "in " + cli.Count(days, "day", "days") + " " + cli.Count(hours, "hour", "hours")
 	}
-	return "in " + plural(int(d.Hours()/24), "day")
+	return "in " + cli.Count(days, "day", "days")
 }
 
-func plural(n int, unit string) string {
-	if n == 1 {
-		return "1 " + unit
-	}
-	return fmt.Sprintf("%d %ss", n, unit)
-}
-
-func count(n int) string { return plural(n, "schedule") }
+func count(n int) string { return cli.Count(n, "schedule", "schedules") }
 
 // describe describes what a schedule runs.
 func describe(t pipelines.Target) string {
-	text := cmp.Or(t.RefName, string(t.Type), "?")
-	if s := t.Selector; s != nil && s.Type == pipelines.SelectorCustom {
-		text = s.Pattern + " on " + text
+	selector := t.Selector
+	t.Selector = nil
+	text := cmp.Or(t.RefName, t.String(), "?")
+	switch {
+	case selector == nil:
+	case selector.Type == pipelines.SelectorCustom:
+		return cmp.Or(selector.Pattern, "?") + " on " + text
+	case selector.Type == pipelines.SelectorDefault:
+		return "default on " + text
 	}
 	return text
 }
 
+// whole describes a schedule.
+func whole(s *pipelines.Schedule) string {
+	return describe(s.Target) + ", " + cmp.Or(s.CronPattern, "no pattern")
+}
+
 // setEnabled pauses or resumes the schedules that aren't yet.
 func (j *job) setEnabled(ctx context.Context, schedules []*pipelines.Schedule, enabled bool) error {
-	verb := map[bool]string{true: "resumed", false: "paused"}[enabled]
+	change := map[bool]string{true: "resumed", false: "paused"}[enabled]
+	verb := change
 	if j.dryRun {
-		verb = "would be " + verb
+		verb = "would be " + change
 	}
 	var done ids
 	var err error
+	refused := 0
 	for _, s := range schedules {
 		if s.Enabled == enabled {
 			continue
 		}
-		if !j.dryRun {
-			if _, err = j.client.Schedules.Update(ctx, j.repo, s.UUID, pipelines.ScheduleUpdate{Enabled: &enabled}); err != nil {
-				break
-			}
+		if s.UUID == "" {
+			j.say("can't be %s: %s: the service sent no ID of it", change, whole(s))
+			refused++
+			continue
+		}
+		if err = j.update(ctx, s.UUID, enabled); err != nil {
+			break
 		}
 		done = append(done, bare(s.UUID))
-		j.say("%s %s: %s, %s", verb, s.UUID, describe(s.Target), s.CronPattern)
+		j.say("%s %s: %s", verb, s.UUID, whole(s))
 	}
 	fmt.Fprintf(j.env.Stdout, "%s of %d %s\n", count(len(done)), len(schedules), verb)
 	if !enabled && !j.dryRun && len(done) > 0 {
-		j.say("To resume what was paused: -repo %s -resume -id %s", j.repo, done.String())
+		j.say("To resume what was paused: schedules --repo %s --resume --id %s", j.repo, done.String())
+	}
+	return cmp.Or(err, unable(refused, change))
+}
+
+// update enables or disables a schedule, unless it is a dry run.
+func (j *job) update(ctx context.Context, id string, enabled bool) error {
+	if j.dryRun {
+		return nil
+	}
+	updated, err := j.client.Schedules.Update(ctx, j.repo, id, pipelines.ScheduleUpdate{Enabled: &enabled})
+	if err == nil && !enabled && updated.Enabled {
+		err = fmt.Errorf("schedule %s: the service accepted the change and left it enabled", id)
 	}
 	return err
 }
@@ -318,48 +338,6 @@ func (j *job) setEnabled(ctx context.Context, schedules []*pipelines.Schedule, e
 // say prints a line with texts of the service.
 func (j *job) say(format string, args ...any) {
 	fmt.Fprintln(j.env.Stdout, cli.Clean(fmt.Sprintf(format, args...)))
-}
-
-// copy creates the schedules that the other repository lacks.
-func (j *job) copy(ctx context.Context, schedules []*pipelines.Schedule) error {
-	there, err := j.client.Schedules.List(ctx, j.to, nil).Collect()
-	if err != nil {
-		return fmt.Errorf("%s: %w", j.to, err)
-	}
-	verb, copied := "copied", 0
-	if j.dryRun {
-		verb = "would be copied"
-	}
-	for _, s := range schedules {
-		what := fmt.Sprintf("%s, %s", describe(s.Target), s.CronPattern)
-		if slices.ContainsFunc(there, request(s).Matches) {
-			j.say("is there already: %s", what)
-			continue
-		}
-		made := s
-		if !j.dryRun {
-			if made, err = j.client.Schedules.Set(ctx, j.to, request(s)); err != nil {
-				break
-			}
-		}
-		there = append(there, made)
-		copied++
-		if !s.Enabled {
-			what += ", paused"
-		}
-		j.say("%s: %s", verb, what)
-	}
-	fmt.Fprintf(j.env.Stdout, "%s of %d %s to %s\n", count(copied), len(schedules), verb, j.to)
-	return err
-}
-
-// request is the request that copies a schedule.
-func request(s *pipelines.Schedule) pipelines.ScheduleRequest {
-	target := pipelines.Target{Type: s.Target.Type, RefType: s.Target.RefType, RefName: s.Target.RefName}
-	if s.Target.Selector != nil {
-		target = target.With(pipelines.Selector{Type: s.Target.Selector.Type, Pattern: s.Target.Selector.Pattern})
-	}
-	return pipelines.ScheduleRequest{Target: target, CronPattern: s.CronPattern, Enabled: &s.Enabled}
 }
 
 var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}

@@ -70,9 +70,33 @@ func TestItShowsSeveralTimesOfSomeSchedules(t *testing.T) {
 		require.Regexp(t, `(?m)^main +0 30 0 \* \* \? \* +within a minute +Sat 2000-01-01 00:30 UTC +\{c3\}
  +in 1 day +Sun 2000-01-02 00:30 UTC
 `, out)
-		require.Regexp(t, `unknown: hour "99": not understood +- +\{c6\}`, out)
+		require.Regexp(t, `unknown: hour: 99 is not from 0 to 23 +- +\{c6\}`, out)
 		require.Regexp(t, `never +- +\{c5\}`, out)
 		require.NotContains(t, out, "{c1}")
+	})
+}
+
+func TestHowFarOffATimeIs(t *testing.T) {
+	const day = 24 * time.Hour
+	now := time.Now()
+	for want, d := range map[string]time.Duration{
+		"within a minute": 29 * time.Second, "in 1 minute": time.Minute, "in 1 hour": time.Hour - time.Second, "in 2 hours 1 minute": 121 * time.Minute,
+		"in 1 day": day, "in 1 day 23 hours": 2*day - time.Hour, "in 2 days": 2*day + 59*time.Minute, "in 7 days": 7*day + 5*time.Hour, "in 1,200 days": 1200 * day,
+	} {
+		require.Equal(t, want, words(now.Add(d), now))
+	}
+}
+
+func TestLocalTimesNameTheirOffsetBeforeAndAfterAChangeOfTheClocks(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, site, _ *pipelinestest.Repository) {
+		site.AddSchedule(pipelines.Schedule{UUID: "{spring}", CronPattern: "0 30 0,1 26 3 ? 2000", Enabled: true})
+		site.AddSchedule(pipelines.Schedule{UUID: "{autumn}", CronPattern: "0 30 0,1 29 10 ? 2000", Enabled: true})
+		require.Equal(t, cli.Success, s.Run("-repo acme/site -zone Europe/Berlin -next 3 -id spring"), s.Errs.String())
+		require.Regexp(t, `Sun 2000-03-26 01:30 CET +\{spring\}\n.* Sun 2000-03-26 03:30 CEST *\n\n`, s.Out.String())
+		require.Equal(t, cli.Success, s.Run("-repo acme/site -zone Europe/Berlin -next 3 -id autumn"), s.Errs.String())
+		require.Regexp(t, `Sun 2000-10-29 02:30 CEST +\{autumn\}\n.* Sun 2000-10-29 02:30 CET *\n\n`, s.Out.String())
+		require.Equal(t, cli.Success, s.Run("-repo acme/site -zone America/Sao_Paulo -id spring"), s.Errs.String())
+		require.Contains(t, s.Out.String(), "Sat 2000-03-25 21:30 -03", "a zone without letters")
 	})
 }
 
@@ -85,7 +109,7 @@ func TestItPausesAllAndResumesWhatItPaused(t *testing.T) {
 
 		require.Equal(t, cli.Success, s.Run("-repo acme/site -pause"))
 		require.Empty(t, enabled(site))
-		_, resume, found := strings.Cut(s.Out.String(), "To resume what was paused: ")
+		_, resume, found := strings.Cut(s.Out.String(), "To resume what was paused: schedules ")
 		require.True(t, found)
 		require.NotContains(t, s.Out.String(), "\x1b")
 
@@ -101,7 +125,7 @@ func TestAFailedPauseReportsWhatItPaused(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, site, _ *pipelinestest.Repository) {
 		s.Inject(pipelinestest.Fault{Method: http.MethodPut, Skip: 1, Status: http.StatusForbidden})
 		require.Equal(t, cli.Trouble, s.Run("-repo acme/site -pause"))
-		require.Contains(t, s.Out.String(), "1 schedule of 4 paused\nTo resume what was paused: -repo acme/site -resume -id c1\n")
+		require.Contains(t, s.Out.String(), "1 schedule of 4 paused\nTo resume what was paused: schedules --repo acme/site --resume --id c1\n")
 		require.Contains(t, s.Errs.String(), "don't allow this")
 		require.Equal(t, "{c2} {c3}", enabled(site))
 	})
@@ -167,10 +191,11 @@ func TestAMissingScheduleIsAnError(t *testing.T) {
 func TestInvalidUsageIsRejected(t *testing.T) {
 	for args, want := range map[string]string{
 		"-repo acme/site -pause -resume":            "exclude each other",
-		"-repo acme/site -dry-run":                  "-dry-run goes with",
-		"-repo acme/site -next 11":                  "-next is not",
-		"-repo acme/site -zone Mars/Olympus":        "-zone: unknown time zone",
-		"-repo acme/site -copy-to shop":             "-copy-to: repository",
+		"-repo acme/site -dry-run":                  "--dry-run goes with",
+		"-repo acme/site -next 11":                  "--next is not",
+		"-repo acme/site -zone Mars/Olympus":        `--zone: there is no time zone "Mars/Olympus": its name has the form`,
+		"-repo acme/site -zone ../etc":              "--zone: there is no time zone",
+		"-repo acme/site -copy-to shop":             "--copy-to: repository",
 		"-repo acme/site -copy-to acme/site":        "is the repository itself",
 		"-repo acme/site -pause -id=":               "-id is empty",
 		"-pause":                                    "-repo is missing",
@@ -191,5 +216,5 @@ func TestTheDemoRunsWithoutCredentials(t *testing.T) {
 	require.Contains(t, errs, "demo")
 	require.Contains(t, out, "nightly on main")
 	clitest.RequireDemo(t, run, "-demo -copy-to acme/shop", "4 schedules of 4 copied to acme/shop")
-	clitest.RequireDemo(t, run, "-h", "pipeline:write")
+	require.Contains(t, clitest.RequireHelp(t, run), "pipeline:write")
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/fingerprint"
 )
 
 // readHosts reads the output of ssh-keyscan, without duplicates.
@@ -95,7 +96,7 @@ func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) 
 }
 
 func line(h pipelines.KnownHostRequest) string {
-	return h.Hostname + " " + h.KeyType + " " + fingerprint(wantedKey(h))
+	return h.Hostname + " " + h.KeyType + " " + fingerprint.OfHost(wantedKey(h))
 }
 
 func wantedKey(h pipelines.KnownHostRequest) pipelines.SSHPublicKey {
@@ -107,7 +108,7 @@ func (j *job) refuseOthers(hosts []pipelines.KnownHostRequest, known []*pipeline
 	var err error
 	for _, h := range hosts {
 		if is := find(known, h); is != nil && keyOf(is).Key != h.Key {
-			j.say("is known with another key: %s %s %s, now %s", h.Hostname, h.KeyType, fingerprint(keyOf(is)), fingerprint(wantedKey(h)))
+			j.say("is known with another key: %s %s %s, now %s", h.Hostname, h.KeyType, fingerprint.OfHost(keyOf(is)), fingerprint.OfHost(wantedKey(h)))
 			err = errWouldReplace
 		}
 	}

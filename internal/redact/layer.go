@@ -23,7 +23,7 @@ var escapes = []struct {
 // layer is a text after encodings were taken off.
 type layer struct {
 	text   string
-	places []span // of each byte, in the text that the caller has; nil: where it is
+	places []Span // of each byte, in the text that the caller has; nil: where it is
 }
 
 func (l layer) from(i int) int {
@@ -31,11 +31,11 @@ func (l layer) from(i int) int {
 	case l.places == nil:
 		return i
 	case i < len(l.places):
-		return l.places[i].from
+		return l.places[i].From
 	case i == 0:
 		return 0
 	}
-	return l.places[i-1].to
+	return l.places[i-1].To
 }
 
 // to returns the end of what lies before byte i, which is not the first.
@@ -43,7 +43,7 @@ func (l layer) to(i int) int {
 	if l.places == nil {
 		return i
 	}
-	return l.places[i-1].to
+	return l.places[i-1].To
 }
 
 // eachLayer visits a text as it is and after each sequence of encodings was taken off.
@@ -71,7 +71,7 @@ func eachLayer(text string, visit func(layer)) {
 // decode takes one encoding off.
 func (l layer) decode(lead byte, escape func(string) (string, int)) layer {
 	text := make([]byte, 0, len(l.text))
-	places := make([]span, 0, len(l.text))
+	places := make([]Span, 0, len(l.text))
 	for i := 0; i < len(l.text); {
 		one, n := "", 0
 		if l.text[i] == lead {
@@ -80,7 +80,7 @@ func (l layer) decode(lead byte, escape func(string) (string, int)) layer {
 		if n == 0 {
 			one, n = l.text[i:i+1], 1
 		}
-		place := span{l.from(i), l.to(i + n)}
+		place := Span{l.from(i), l.to(i + n)}
 		for range len(one) {
 			places = append(places, place)
 		}

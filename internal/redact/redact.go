@@ -36,22 +36,27 @@ func New(secrets ...string) *Masker {
 // headOf returns the first bytes of a text that has as many.
 func headOf(text string) [minSecret]byte { return [minSecret]byte([]byte(text[:minSecret])) }
 
-// span is a part of a text.
-type span struct{ from, to int }
+// Span is the part of a text from byte From to before byte To.
+type Span struct{ From, To int }
 
 // Text returns text with the secrets masked.
 func (m *Masker) Text(text string) string {
-	return mask(text, m.find(text), len(text))
+	return mask(text, m.Find(text), len(text))
 }
 
 // Truncated returns a text whose rest is missing, with the secrets masked. It leaves out the end where that may be the
 // beginning of a secret.
 func (m *Masker) Truncated(text string) string {
+	return mask(text, m.Find(text), m.Cut(text))
+}
+
+// Cut returns where the end of a text begins that may be the beginning of a secret, or the text's length.
+func (m *Masker) Cut(text string) int {
 	end := len(text)
 	if m != nil {
 		eachLayer(text, func(l layer) { end = min(end, m.cutSecret(l)) })
 	}
-	return mask(text, m.find(text), end)
+	return end
 }
 
 // Value masks the texts in v, a value as JSON decodes to, and in its lists and maps, whose names it masks too. It changes
@@ -78,24 +83,23 @@ func (m *Masker) Value(v any) any {
 	return v
 }
 
-// find returns where in the text the secrets are, in order and without overlaps.
-func (m *Masker) find(text string) []span {
+// Find returns where in a text the secrets are, in order and without overlaps.
+func (m *Masker) Find(text string) []Span {
 	if m == nil || len(m.byHead) == 0 {
 		return nil
 	}
-	var found []span
+	var found []Span
 	eachLayer(text, func(l layer) { found = m.findIn(l, found) })
-	slices.SortFunc(found, func(a, b span) int { return cmp.Compare(a.from, b.from) })
-	return union(found)
+	return Union(found)
 }
 
 // findIn adds the secrets of a layer. Every place is tried, because secrets may overlap.
-func (m *Masker) findIn(l layer, found []span) []span {
+func (m *Masker) findIn(l layer, found []Span) []Span {
 	text := spaced(l.text)
 	for i := 0; i+minSecret <= len(text); i++ {
 		for _, spelling := range m.byHead[headOf(text[i:])] {
 			if strings.HasPrefix(text[i:], spelling) {
-				found = append(found, span{l.from(i), l.to(i + len(spelling))})
+				found = append(found, Span{l.from(i), l.to(i + len(spelling))})
 				break
 			}
 		}
@@ -122,12 +126,13 @@ func (m *Masker) cutSecret(l layer) int {
 	return l.from(end)
 }
 
-// union joins spans that touch, given in the order of their beginnings.
-func union(spans []span) []span {
-	var joined []span
+// Union sorts spans, and joins those that touch.
+func Union(spans []Span) []Span {
+	slices.SortFunc(spans, func(a, b Span) int { return cmp.Compare(a.From, b.From) })
+	var joined []Span
 	for _, s := range spans {
-		if last := len(joined) - 1; last >= 0 && s.from <= joined[last].to {
-			joined[last].to = max(joined[last].to, s.to)
+		if last := len(joined) - 1; last >= 0 && s.From <= joined[last].To {
+			joined[last].To = max(joined[last].To, s.To)
 			continue
 		}
 		joined = append(joined, s)
@@ -136,18 +141,18 @@ func union(spans []span) []span {
 }
 
 // mask returns the text up to end with the spans masked. A span that begins before end is masked whole.
-func mask(text string, spans []span, end int) string {
+func mask(text string, spans []Span, end int) string {
 	if len(spans) == 0 {
 		return text[:end]
 	}
 	var b strings.Builder
 	pos := 0
 	for _, s := range spans {
-		if s.from >= end {
+		if s.From >= end {
 			break
 		}
-		b.WriteString(text[pos:s.from] + Mask)
-		pos = s.to
+		b.WriteString(text[pos:s.From] + Mask)
+		pos = s.To
 	}
 	b.WriteString(text[pos:max(pos, end)])
 	return b.String()

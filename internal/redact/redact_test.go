@@ -224,3 +224,16 @@ func TestMaskingTakesLittleTimeWhateverTheText(t *testing.T) {
 		t.Log(name, time.Since(start))
 	}
 }
+
+func TestFindAndCutSayWhereSecretsAre(t *testing.T) {
+	m := redact.New("hunter2!", "secret-value")
+	text := "a hunter2! b hunter2%21hunter2! secr"
+	require.Equal(t, []redact.Span{{From: 2, To: 10}, {From: 13, To: 31}}, m.Find(text))
+	require.Equal(t, len("a hunter2! b hunter2%21hunter2! "), m.Cut(text))
+	require.Equal(t, 4, m.Cut("abc."))
+
+	var none *redact.Masker
+	require.Empty(t, none.Find(text))
+	require.Equal(t, len(text), none.Cut(text))
+	require.Equal(t, []redact.Span{{From: 0, To: 5}, {From: 7, To: 9}}, redact.Union([]redact.Span{{From: 7, To: 9}, {From: 2, To: 5}, {From: 0, To: 3}}))
+}

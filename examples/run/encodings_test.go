@@ -1,0 +1,137 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
+)
+
+// encodings are spellings of a secret.
+func encodings(t *testing.T, secret string) map[string]string {
+	t.Helper()
+	inJSON, err := json.Marshal(secret)
+	require.NoError(t, err)
+	all := map[string]string{
+		"plain":        secret,
+		"JSON":         string(inJSON),
+		"JSON in JSON": fmt.Sprintf("%q", string(inJSON)),
+		"query":        url.QueryEscape(secret),
+		"path":         url.PathEscape(secret),
+		"hex":          hex.EncodeToString([]byte(secret)),
+		"HEX":          strings.ToUpper(hex.EncodeToString([]byte(secret))),
+	}
+	for shift := range 3 {
+		text := []byte(strings.Repeat("x", shift) + secret + " and more")
+		for name, encoding := range map[string]*base64.Encoding{
+			"base64": base64.StdEncoding, "raw base64": base64.RawStdEncoding, "URL base64": base64.URLEncoding, "raw URL base64": base64.RawURLEncoding,
+		} {
+			all[fmt.Sprintf("%s at byte %d", name, shift)] = encoding.EncodeToString(text)
+		}
+	}
+	var escaped strings.Builder
+	for _, b := range []byte(secret) {
+		fmt.Fprintf(&escaped, "%%%02x", b)
+	}
+	all["every byte in percent"] = escaped.String()
+	return all
+}
+
+func TestEverySpellingOfASecretIsMasked(t *testing.T) {
+	for _, secret := range []string{"hunter2!Wonder", `pa"ss\word/+=?&ü`, "-----BEGIN KEY-----\nMIIE/+line one+of=key\nsecond line of it\n-----END KEY-----\n"} {
+		hidden := secretsOf(secret)
+		for name, spelling := range encodings(t, secret) {
+			if name == "plain" && strings.Contains(secret, "\n") {
+				continue // lines by themselves: TestMask has them
+			}
+			t.Run(name, func(t *testing.T) {
+				line := "before " + spelling + " after\n"
+				whole := masked(hidden, true, line)
+				require.Len(t, whole, 1)
+				require.Contains(t, whole[0], mask)
+				require.NotContains(t, whole[0], spelling[4:len(spelling)-4], "at most what is around a secret in base64 remains")
+				require.Less(t, len(whole[0]), len("before ****** after")+25)
+				require.True(t, strings.HasPrefix(whole[0], "before ") && strings.HasSuffix(whole[0], " after"), whole[0])
+
+				require.Equal(t, whole, masked(hidden, true, strings.Split(line, "")...), "in single characters")
+				for at := 1; at < len(spelling); at++ {
+					cut := len("before ") + at
+					require.Equal(t, whole, masked(hidden, true, line[:cut], line[cut:]), "in two pieces")
+					if !utf8.RuneStart(line[cut]) {
+						continue
+					}
+					coloured := masked(hidden, true, line[:cut]+"\x1b[1m"+line[cut:])
+					require.Equal(t, whole[0], withoutColours(coloured[0]), "with a colour within")
+				}
+				require.Equal(t, whole[0], clean(line, hidden))
+			})
+		}
+	}
+}
+
+func TestEncodedSecretsAreMaskedInLongLines(t *testing.T) {
+	const secret = "hunter2!Wonder"
+	hidden := secretsOf(secret)
+	for _, spelling := range []string{base64.StdEncoding.EncodeToString([]byte(secret)), "hunter2%21Wonder", `hunter2\u0021Wonder`} {
+		for before := maxLine - len(spelling) - 1; before <= maxLine+1; before += 3 {
+			all := strings.Join(masked(hidden, false, strings.Repeat("z", before), spelling+"y\n"), "")
+			require.Equal(t, strings.Repeat("z", before)+mask, strings.TrimRight(all, "I=y"), "%d before", before)
+		}
+	}
+}
+
+func TestALongSecretInLinesOfBase64IsMasked(t *testing.T) {
+	secret := "-----BEGIN KEY-----\n" + strings.Repeat("MIIEowIBAAKCAQEAx7Vn\n", 20) + "-----END KEY-----\n"
+	hidden := secretsOf(secret)
+	for _, encoded := range []string{base64.StdEncoding.EncodeToString([]byte(secret)), base64.StdEncoding.EncodeToString([]byte(secret + "\n"))} {
+		for _, width := range []int{64, 76} { // openssl, base64
+			for piece := range slices.Chunk([]byte(encoded), width) {
+				lines := masked(hidden, false, "  "+string(piece)+"\n")
+				require.Regexp(t, `^  (\*{6})?.{0,8}$`, lines[0], "all but a few characters")
+			}
+		}
+	}
+}
+
+func TestTextsThatAreNoSecretsStay(t *testing.T) {
+	for _, secret := range []string{"a1", "abc", "key"} { // their encodings are in many words
+		hidden := secretsOf(secret)
+		encoded := base64.StdEncoding.EncodeToString([]byte(secret)) + " " + hex.EncodeToString([]byte(secret)) + " YTEy Nw== %37 \\u0061"
+		require.Equal(t, []string{encoded}, masked(hidden, false, encoded+"\n"), secret)
+	}
+	require.Equal(t, []string{"MII is short"}, masked(secretsOf("a line of a key"), false, "MII is short\n"))
+}
+
+func TestEncodedSecretsAreMaskedInAllOutput(t *testing.T) {
+	const secret = `hunter2/"Wonder"`
+	synctest.Test(t, func(t *testing.T) {
+		var log []string
+		spellings := encodings(t, secret)
+		for _, spelling := range spellings {
+			log = append(log, spelling)
+		}
+		failing := scripted(url.QueryEscape(secret), time.Second, strings.Join(log, "\n")+"\n")
+		failing.Error = &pipelines.ErrorDetail{Message: spellings["base64 at byte 1"]}
+		s := newFixture(t, failing)
+		require.Equal(t, cli.Failure, s.run(t.Context(), "-secret", "A="+secret))
+		s.Inject(pipelinestest.Fault{Status: http.StatusBadRequest, Body: strings.Join(log, " ")})
+		require.Equal(t, cli.Trouble, s.run(t.Context(), "-secret", "A="+secret))
+		for name, spelling := range spellings {
+			require.NotContains(t, s.out.String()+s.errs.String(), spelling[2:len(spelling)-4], name)
+		}
+	})
+}

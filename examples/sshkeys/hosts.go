@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,11 @@ func readHosts(r io.Reader) ([]pipelines.KnownHostRequest, error) {
 	if err != nil {
 		return nil, err
 	}
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
 	all, err := pipelines.ParseKnownHosts(strings.NewReader(text))
+	if errors.Is(err, bufio.ErrTooLong) {
+		return nil, errors.New("a line is too long: is this the output of ssh-keyscan?")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -28,6 +33,8 @@ func readHosts(r io.Reader) ([]pipelines.KnownHostRequest, error) {
 	for _, h := range all {
 		key := wantedKey(h)
 		switch is := find(read, h); {
+		case cli.Clean(h.Hostname) != h.Hostname: // would be shown as another
+			return nil, fmt.Errorf("the host name %q is not plain text", h.Hostname)
 		case is == nil:
 			hosts = append(hosts, h)
 			read = append(read, &pipelines.KnownHost{Hostname: h.Hostname, PublicKey: &key})

@@ -37,7 +37,8 @@ var help = cli.Help{
 		"ssh-keyscan trusts any server that responds: compare the printed fingerprints with those that the host's owner publishes; --dry-run " +
 		"shows them and changes nothing. Hashed names and patterns of a known_hosts file aren't supported.",
 	Credentials: cli.DemoRuns,
-	Scopes:      "Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:variable to change keys and hosts.",
+	Scopes: "Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:variable to change keys and " +
+		"hosts (admin:pipeline:bitbucket).",
 	Statuses: []cli.Item{
 		{"0", "done"}, {"1", "not done, because it would have replaced a key"}, cli.TroubleStatus, cli.InterruptedStatus,
 	},

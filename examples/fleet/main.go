@@ -278,7 +278,29 @@ func (p *program) withRedis(ctx context.Context, name string, command func(*prog
 	if err := p.ping(ctx); err != nil {
 		return 0, err
 	}
-	return command(p, ctx)
+	status, err = command(p, ctx)
+	return status, p.explain(err)
+}
+
+// refusal is why Redis refuses a command, or empty if it doesn't.
+func refusal(err error) string {
+	found, ok := errors.AsType[redis.Error](err)
+	if !ok {
+		return ""
+	}
+	reason, _, _ := strings.Cut(found.Error(), " script: ") // and a hash, for those who know the scripts
+	return cli.Clean(reason)
+}
+
+var errRefused = errors.New("refuses a command")
+
+// explain says that an error is a refusal of Redis, and of which one.
+func (p *program) explain(err error) error {
+	reason := refusal(err)
+	if reason == "" || errors.Is(err, errRefused) {
+		return err
+	}
+	return fmt.Errorf("%s %w: %s", p.redisName, errRefused, reason)
 }
 
 // ping tells early, and in one place, that Redis can't be used.

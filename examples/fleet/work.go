@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
-	"github.com/redis/go-redis/v9"
-
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
@@ -36,6 +34,9 @@ func (p *program) work(ctx context.Context) (int, error) {
 func (p *program) workWith(ctx context.Context, client *pipelines.Client, seen snapshot) error {
 	resolved, err := p.resolve(seen.spec.Action)
 	if err != nil {
+		return err
+	}
+	if err := p.checkClock(ctx); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
@@ -70,6 +71,27 @@ func (p *program) workWith(ctx context.Context, client *pipelines.Client, seen s
 	return err
 }
 
+// clockTolerance is half of the time that the engine adds for clocks that differ.
+const clockTolerance = 15 * time.Second
+
+// checkClock compares this host's clock with that of Redis. The engine finds dead workers by the clocks of the living: one whose clock is
+// wrong takes tasks of others away from them, or leaves its own behind for hours.
+func (p *program) checkClock(ctx context.Context) error {
+	before := time.Now()
+	other, err := p.store.rdb.Time(ctx).Result()
+	if err != nil {
+		return err
+	}
+	after := time.Now()
+	switch {
+	case before.Sub(other) > clockTolerance:
+		return fmt.Errorf("this host's clock is %s ahead of that of %s: workers need the right time", short(before.Sub(other).Round(time.Second)), p.redisName)
+	case other.Sub(after) > clockTolerance:
+		return fmt.Errorf("this host's clock is %s behind that of %s: workers need the right time", short(other.Sub(after).Round(time.Second)), p.redisName)
+	}
+	return nil
+}
+
 // delay is how long a repository waits for its next attempt.
 func (p *program) delay(retried int, err error, _ *asynq.Task) time.Duration {
 	switch {
@@ -85,7 +107,8 @@ func (p *program) delay(retried int, err error, _ *asynq.Task) time.Duration {
 // or not known, refused credentials or the loss of the campaign.
 func isFailure(err error) bool {
 	for _, other := range []error{
-		asynq.ErrLeaseExpired, context.Canceled, pipelines.ErrRateLimited, pipelines.ErrUnauthorized, errQuotaUnknown, errNoCampaign, errNameTaken,
+		asynq.ErrLeaseExpired, context.Canceled, pipelines.ErrRateLimited, pipelines.ErrUnauthorized, errQuotaUnknown, errStore,
+		errNoCampaign, errNameTaken,
 	} {
 		if errors.Is(err, other) {
 			return false
@@ -112,10 +135,8 @@ type worker struct {
 // ProcessTask implements [asynq.Handler]. The engine tries again what fails, so that only the log would have the reason.
 func (w *worker) ProcessTask(ctx context.Context, task *asynq.Task) error {
 	err := w.process(ctx, task)
-	if refusal, ok := errors.AsType[redis.Error](err); ok {
-		w.refused.Do(func() {
-			w.tell("refuses a command: " + cli.Clean(refusal.Error()) + ". The work goes on once it doesn't.")
-		})
+	if reason := refusal(err); reason != "" {
+		w.refused.Do(func() { w.tell("refuses a command: " + reason + ". The work goes on once it doesn't.") })
 	}
 	return err
 }

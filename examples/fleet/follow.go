@@ -21,7 +21,7 @@ func (p *program) follow(ctx context.Context, last snapshot, rules func(spec)) e
 	defer func() { progress.End() }()
 	answered, silent := time.Now(), false
 	for agreed := last.spec; last.left() > 0; {
-		if err := pause(ctx, p.poll); err != nil {
+		if err := pause(ctx, pace.progress); err != nil {
 			return err
 		}
 		now, err := p.lookOnce(ctx)

@@ -35,8 +35,7 @@ type options struct {
 	retryDelay             time.Duration
 	wait, demo             bool
 	logFile                string
-	wanted                 spec          // what the flags and the action say
-	poll                   time.Duration // interval at which progress is read
+	wanted                 spec // what the flags and the action say
 	flags                  *flag.FlagSet
 	given                  map[string]bool // flags on the command line
 }
@@ -120,7 +119,6 @@ func (o *options) define(command string) {
 		o.workFlags()
 		o.flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	}
-	o.poll = 250 * time.Millisecond
 	commandHelp(command).Set(o.flags)
 	if o.redisURL != "" {
 		o.flags.Lookup("redis").DefValue = "" // may contain a password

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
@@ -144,5 +147,19 @@ func TestTheLimiterLetsThroughNoMoreThanTheQuotaInAnyPeriod(t *testing.T) {
 		}
 		require.LessOrEqual(t, busiest, q.Requests)
 		require.Greater(t, busiest, q.Requests-2, "it is used")
+	}
+}
+
+func TestATaskThatAnEndingWorkerGivesBackIsSoonTakenByAnother(t *testing.T) {
+	p := &program{options: options{retryDelay: 10 * time.Second}}
+	for delay, errs := range map[time.Duration][]error{
+		time.Second:      {context.Canceled, errNameTaken, fmt.Errorf("%w: %w", errStore, context.Canceled)},
+		10 * time.Second: {errStore, errQuotaUnknown},
+		time.Minute:      {pipelines.ErrRateLimited},
+	} {
+		for _, err := range errs {
+			require.False(t, isFailure(err), err)
+			require.Equal(t, delay, p.delay(3, err, nil), err)
+		}
 	}
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
+// pace is how often Redis is asked about progress, waiting tasks and those to be tried again. Tests hurry.
+var pace = struct{ progress, tasks, retries time.Duration }{250 * time.Millisecond, 500 * time.Millisecond, time.Second}
+
 func (p *program) work(ctx context.Context) (int, error) {
 	if !cli.HasCredentials() {
 		return 0, errNoCredentials
@@ -49,7 +52,7 @@ func (p *program) workWith(ctx context.Context, client *pipelines.Client, seen s
 	defer giveUp()
 	server := asynq.NewServerFromRedisClient(p.store.rdb, asynq.Config{
 		Concurrency: p.concurrency, Queues: map[string]int{p.store.queue(): 1},
-		TaskCheckInterval: 500 * time.Millisecond, DelayedTaskCheckInterval: time.Second,
+		TaskCheckInterval: pace.tasks, DelayedTaskCheckInterval: pace.retries,
 		RetryDelayFunc: p.delay, IsFailure: isFailure, BaseContext: func() context.Context { return tasks },
 		Logger: engineLog{p.log}, LogLevel: asynq.WarnLevel,
 	})
@@ -97,6 +100,10 @@ func (p *program) delay(retried int, err error, _ *asynq.Task) time.Duration {
 	switch {
 	case errors.Is(err, asynq.ErrLeaseExpired): // the worker died
 		return 0
+	case errors.Is(err, errNameTaken), errors.Is(err, context.Canceled): // this worker is about to end, and the task is for others
+		return time.Second
+	case errors.Is(err, errQuotaUnknown), errors.Is(err, errStore): // Redis doesn't respond, or refuses
+		return p.retryDelay
 	case !isFailure(err):
 		return time.Minute
 	}

@@ -287,7 +287,7 @@ func refusal(err error) string {
 		return ""
 	}
 	reason, _, _ := strings.Cut(found.Error(), " script: ") // and a hash, for those who know the scripts
-	return cli.Clean(reason)
+	return cli.Clean(strings.TrimSuffix(reason, "."))
 }
 
 var errRefused = errors.New("refuses a command")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // action is what a campaign does to each repository. It is idempotent.
@@ -58,7 +59,9 @@ func parseAction(args []string, valueEnv string, secured bool) (action, error) {
 const actions = "variable KEY VALUE, pipelines on|off, schedules on|off, or report"
 
 // given tells how many arguments were given instead of the expected ones. It doesn't show them: a value may be a secret.
-func given(rest []string) string { return "; " + strconv.Itoa(len(rest)) + " more words follow" }
+func given(rest []string) string {
+	return "; " + cli.Count(len(rest), "more word follows", "more words follow")
+}
 
 func (a action) variable(rest []string, valueEnv string, secured bool) (action, error) {
 	a.ValueEnv, a.Secured = valueEnv, secured

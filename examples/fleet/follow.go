@@ -21,7 +21,7 @@ func (p *program) follow(ctx context.Context, last snapshot, rules func(spec)) e
 	defer func() { progress.End() }()
 	answered, silent := time.Now(), false
 	for agreed := last.spec; last.left() > 0; {
-		if err := pause(ctx, p.poll); err != nil {
+		if err := pause(ctx, pace.progress); err != nil {
 			return err
 		}
 		now, err := p.lookOnce(ctx)
@@ -68,10 +68,10 @@ func (p *program) lookOnce(ctx context.Context) (snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	now, err := p.store.look(ctx, false)
-	if err != nil {
+	if err != nil && refusal(err) == "" {
 		err = fmt.Errorf("%s doesn't respond: %w", p.redisName, err)
 	}
-	return now, err
+	return now, p.explain(err)
 }
 
 var errVanished = errors.New("it is no longer in Redis: somebody has forgotten it, or Redis has lost its data")

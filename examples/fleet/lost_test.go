@@ -241,5 +241,5 @@ func TestRedisTroubleIsNoFailureOfARepository(t *testing.T) {
 	}, 10*time.Second, 10*time.Millisecond)
 	require.Contains(t, statusNow(t), "left        1; none is done yet\n")
 	worker.stop()
-	require.Contains(t, worker.ends(t, cli.Interrupted), "Redis at "+redisServer.Addr()+" refuses a command: OOM command not allowed")
+	require.Contains(t, worker.ends(t, cli.Interrupted), "Redis at "+redisServer.Addr()+" refuses a command: OOM command not allowed when used memory > 'maxmemory'. The work goes on")
 }

@@ -36,8 +36,7 @@ type options struct {
 	retryDelay             time.Duration
 	wait, demo             bool
 	logFile                string
-	wanted                 spec          // what the flags and the action say
-	poll                   time.Duration // interval at which progress is read
+	wanted                 spec // what the flags and the action say
 	flags                  *flag.FlagSet
 	given                  map[string]bool // flags on the command line
 }
@@ -129,7 +128,6 @@ func (o *options) define(command string) {
 		o.workFlags()
 		o.flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	}
-	o.poll = 250 * time.Millisecond
 	commandHelp(command).Set(o.flags)
 	if o.redisURL != "" {
 		o.flags.Lookup("redis").DefValue = "" // may contain a password
@@ -287,7 +285,29 @@ func (p *program) withRedis(ctx context.Context, name string, command func(*prog
 	if err := p.ping(ctx); err != nil {
 		return 0, err
 	}
-	return command(p, ctx)
+	status, err = command(p, ctx)
+	return status, p.explain(err)
+}
+
+// refusal is why Redis refuses a command, or empty if it doesn't.
+func refusal(err error) string {
+	found, ok := errors.AsType[redis.Error](err)
+	if !ok {
+		return ""
+	}
+	reason, _, _ := strings.Cut(found.Error(), " script: ") // and a hash, for those who know the scripts
+	return cli.Clean(strings.TrimSuffix(reason, "."))
+}
+
+var errRefused = errors.New("refuses a command")
+
+// explain says that an error is a refusal of Redis, and of which one.
+func (p *program) explain(err error) error {
+	reason := refusal(err)
+	if reason == "" || errors.Is(err, errRefused) {
+		return err
+	}
+	return fmt.Errorf("%s %w: %s", p.redisName, errRefused, reason)
 }
 
 // ping tells early, and in one place, that Redis can't be used.

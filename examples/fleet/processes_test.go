@@ -25,6 +25,7 @@ import (
 
 // TestMain makes the test binary the program, for tests that start processes.
 func TestMain(m *testing.M) {
+	pace.progress, pace.tasks, pace.retries = 50*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond
 	if os.Getenv("FLEET_IS_THE_PROGRAM") != "" {
 		main()
 	}
@@ -76,9 +77,10 @@ type process struct {
 	ended chan error
 }
 
-func startWorker(t *testing.T, token string) *process {
+func startWorker(t *testing.T, token string, more ...string) *process {
 	t.Helper()
 	env := append(os.Environ(), "FLEET_IS_THE_PROGRAM=1", "BITBUCKET_TOKEN="+token)
+	env = append(env, more...)
 	p := startProcess(t, env, "work", "-campaign", "rollout", "-concurrency", "4")
 	p.token = token
 	return p
@@ -197,6 +199,8 @@ func TestEveryRepositoryIsChangedOnceWithinTheQuotaAlthoughAWorkerIsKilled(t *te
 // TestTheNextWorkerChecksTheEffectOfAKilledWorkersRequest kills a worker during its only write, and checks that the requests of the next
 // worker agree with the effect of that write.
 func TestTheNextWorkerChecksTheEffectOfAKilledWorkersRequest(t *testing.T) {
+	clitest.SetCredentials(t, "a-token")
+	t.Setenv("THE_VALUE", "hello")
 	plain := []string{"variable", "GREETING", "hello"}
 	for name, c := range map[string]struct {
 		action []string
@@ -225,10 +229,11 @@ func TestTheNextWorkerChecksTheEffectOfAKilledWorkersRequest(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv, repo, s := newCampaign(t, c.action)
+			t.Parallel()
+			srv, repo, s, env := newCampaign(t, c.action)
 			c.fault.Method, c.fault.Times = http.MethodPost, 1
 			srv.Inject(c.fault)
-			victim := startWorker(t, "token-of-the-killed")
+			victim := startWorker(t, "token-of-the-killed", env...)
 			awaitWrite(t, srv, c.status)
 			victim.kill(t)
 			if c.late {
@@ -238,7 +243,7 @@ func TestTheNextWorkerChecksTheEffectOfAKilledWorkersRequest(t *testing.T) {
 				}})
 			}
 			expire(t, s, []string{only(t, s).task})
-			next := startWorker(t, "token-of-the-next")
+			next := startWorker(t, "token-of-the-next", env...)
 			require.NoError(t, <-next.ended, "%s", &next.errs)
 
 			require.Equal(t, c.status, srv.RequestsTo(http.MethodPost, "")[0].Status, "of the killed worker's write")
@@ -261,17 +266,15 @@ func only(t *testing.T, s store) repository {
 	return all[0]
 }
 
-// newCampaign starts a campaign in one repository, for workers in their own processes.
-func newCampaign(t *testing.T, action []string) (*pipelinestest.Server, *pipelinestest.Repository, store) {
+// newCampaign starts a campaign in one repository, for workers in their own processes with the environment that it returns.
+func newCampaign(t *testing.T, action []string) (*pipelinestest.Server, *pipelinestest.Repository, store, []string) {
 	t.Helper()
 	srv := pipelinestest.NewServer(pipelinestest.WithToken("token-of-the-killed"), pipelinestest.WithToken("token-of-the-next"))
 	t.Cleanup(srv.Close)
 	repo := srv.AddRepository("acme", "r")
 	address, rdb := startRedis(t)
-	setEnvironment(t, address, srv.URL())
-	t.Setenv("THE_VALUE", "hello")
-	fleet(t, cli.Success, "acme/r\n", append([]string{"start", "-campaign", "rollout", "-repos", "-"}, action...)...)
-	return srv, repo, store{rdb: rdb, campaign: "rollout"}
+	fleet(t, cli.Success, "acme/r\n", append([]string{"start", "-redis", address, "-campaign", "rollout", "-repos", "-"}, action...)...)
+	return srv, repo, store{rdb: rdb, campaign: "rollout"}, []string{"FLEET_REDIS=" + address, "BITBUCKET_BASE_URL=" + srv.URL()}
 }
 
 // awaitWrite waits until a write with a status has arrived.
@@ -301,7 +304,7 @@ func awaitOrphans(t *testing.T, s store) []string {
 		same := slices.Equal(ids, before)
 		before = ids
 		return queue.Pending+queue.Retry+queue.Scheduled == 0 && same
-	}, time.Minute, time.Second)
+	}, time.Minute, 500*time.Millisecond)
 	return before
 }
 

@@ -153,8 +153,15 @@ func (p *program) forget(ctx context.Context) (int, error) {
 			p.campaign, cli.Clean(fmt.Sprint(workers)))
 	}
 	before, err := p.store.look(ctx, false)
-	if err != nil {
+	if err != nil && refusal(err) == "" { // a key that somebody has overwritten can't be read
 		return 0, err
+	}
+	if before.starting {
+		return 0, fmt.Errorf("campaign %s: start is putting repositories into Redis: wait for its end; one that was interrupted counts for ten seconds", p.campaign)
+	}
+	through := ""
+	if err == nil {
+		through = " Through: " + outOf(before.done, before.total) + "."
 	}
 	found, err := p.store.forget(ctx)
 	if err != nil {
@@ -163,6 +170,6 @@ func (p *program) forget(ctx context.Context) (int, error) {
 	if !found {
 		return 0, fmt.Errorf("campaign %s: %w", p.campaign, errNoCampaign)
 	}
-	fmt.Fprintf(p.env.Stdout, "Campaign %s is no longer in Redis. Through: %s.\n", p.campaign, outOf(before.done, before.total))
+	fmt.Fprintf(p.env.Stdout, "Campaign %s is no longer in Redis.%s\n", p.campaign, through)
 	return cli.Success, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
@@ -101,6 +102,9 @@ func TestAnInterruptedRetryIsMendedByStart(t *testing.T) {
 
 func TestAWorkerNeverTakesTheTasksOfAnotherActionForItsOwn(t *testing.T) {
 	_, repos := newService(t, 3)
+	hurried := pace.progress
+	pace.progress = 500 * time.Millisecond // the worker doesn't see the moment between the campaigns
+	t.Cleanup(func() { pace.progress = hurried })
 	three := "acme/r0\nacme/r1\nacme/r2\n"
 	fleet(t, cli.Success, three, append(slices.Clone(slowFlags), "pipelines", "off")...)
 	worker := begin(t, "", "work", "-campaign", "c")

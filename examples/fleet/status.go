@@ -49,11 +49,15 @@ func (p *program) summary(ctx context.Context) (int, error) {
 	}
 	if left := counts[stateLeft]; left > 0 {
 		workers, err := p.store.workers()
-		if err != nil {
+		known := strings.TrimSpace(strconv.Itoa(len(workers)) + "  " + strings.Join(workers, " "))
+		switch reason := refusal(err); {
+		case reason != "": // the engine removes dead ones when asked, which a read-only Redis refuses
+			known = "unknown: " + p.redisName + " refuses a command: " + reason
+		case err != nil:
 			return 0, err
 		}
 		p.printLine(stateLeft, humanize.Comma(int64(left))+"; "+timeLeft(all, left, time.Now()))
-		p.printLine("workers", strings.TrimSpace(strconv.Itoa(len(workers))+"  "+strings.Join(workers, " ")))
+		p.printLine("workers", known)
 	}
 	if len(failed) > 0 {
 		fmt.Fprintln(p.env.Stdout)

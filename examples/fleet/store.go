@@ -93,10 +93,12 @@ func (s store) look(ctx context.Context, afterStart bool) (snapshot, error) {
 	number := func(i int) int { n, _ := parts[i].(int64); return int(n) }
 	seen.total, seen.done, seen.starting, seen.tasks = number(1), number(2), number(3) > 0, number(4)
 	if text, ok := parts[0].(string); ok {
-		seen.spec = new(spec)
-		err = json.Unmarshal([]byte(text), seen.spec)
+		var found spec
+		if json.Unmarshal([]byte(text), &found) == nil { // else somebody has overwritten it, which is a loss too
+			seen.spec = &found
+		}
 	}
-	return seen, err
+	return seen, nil
 }
 
 var (
@@ -104,6 +106,8 @@ var (
 	errNoCampaign = errors.New("no such campaign in Redis: it was never started, somebody has forgotten it, or Redis has lost its data")
 	// errLost means that Redis has lost a part of the campaign.
 	errLost = errors.New("Redis has lost a part of its data") //nolint:staticcheck // a proper name
+	// errStore says nothing about the repository whose task or result is read or written.
+	errStore = errors.New("asking Redis for a task")
 	// errNameTaken means that a different campaign has the name.
 	errNameTaken = errors.New("another campaign has this name")
 )
@@ -152,7 +156,7 @@ func (s store) declare(ctx context.Context, wanted spec, repos []string) error {
 		if err := s.fits(there, wanted); err != nil {
 			return err
 		}
-		_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		sent, err := tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 			if there.spec == nil || there.total == 0 { // nobody knows which action the rest is of
 				pipe.Del(ctx, s.key("tasks"), s.key("results"))
 			}
@@ -163,6 +167,9 @@ func (s store) declare(ctx context.Context, wanted spec, repos []string) error {
 			}
 			return nil
 		})
+		if redis.IsExecAbortError(err) && len(sent) > 0 {
+			err = sent[0].Err() // why Redis refuses the transaction
+		}
 		return err
 	}
 	for {
@@ -186,14 +193,13 @@ func (s store) claim(ctx context.Context, repo, id string) (agreed action, valid
 	pipe := s.rdb.TxPipeline()
 	text, current, done := pipe.Get(ctx, s.key("spec")), pipe.HGet(ctx, s.key("tasks"), repo), pipe.HExists(ctx, s.key("results"), repo)
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return action{}, false, err
-	}
-	if errors.Is(text.Err(), redis.Nil) {
-		return action{}, false, errNoCampaign
+		return action{}, false, fmt.Errorf("%w: %w", errStore, err)
 	}
 	var found spec
-	err = json.Unmarshal([]byte(text.Val()), &found)
-	return found.Action, current.Val() == id && !done.Val(), err
+	if errors.Is(text.Err(), redis.Nil) || json.Unmarshal([]byte(text.Val()), &found) != nil {
+		return action{}, false, errNoCampaign
+	}
+	return found.Action, current.Val() == id && !done.Val(), nil
 }
 
 var recordScript = redis.NewScript(`
@@ -208,22 +214,40 @@ func (s store) record(ctx context.Context, repo, id string, r result) (bool, err
 	if err != nil {
 		return false, err
 	}
-	return recordScript.Run(ctx, s.rdb, []string{s.key("spec"), s.key("tasks"), s.key("results")}, repo, id, text).Bool()
+	recorded, err := recordScript.Run(ctx, s.rdb, []string{s.key("spec"), s.key("tasks"), s.key("results")}, repo, id, text).Bool()
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errStore, err)
+	}
+	return recorded, err
 }
 
 // repository is what Redis has of one.
 type repository struct{ name, task, result string }
 
+// repositoriesScript is no transaction, since a Redis without memory refuses to begin one.
+var repositoriesScript = redis.NewScript(`
+local all, results = {}, {}
+local list = redis.call("HGETALL", KEYS[2])
+for i = 1, #list, 2 do
+	results[list[i]] = list[i + 1]
+end
+list = redis.call("HGETALL", KEYS[1])
+for i = 1, #list, 2 do
+	table.insert(all, list[i])
+	table.insert(all, list[i + 1])
+	table.insert(all, results[list[i]] or "")
+end
+return all`)
+
 // repositories returns all repositories of the campaign, sorted by name.
 func (s store) repositories(ctx context.Context) ([]repository, error) {
-	pipe := s.rdb.TxPipeline()
-	tasks, results := pipe.HGetAll(ctx, s.key("tasks")), pipe.HGetAll(ctx, s.key("results"))
-	if _, err := pipe.Exec(ctx); err != nil {
+	found, err := repositoriesScript.Run(ctx, s.rdb, []string{s.key("tasks"), s.key("results")}).StringSlice()
+	if err != nil {
 		return nil, err
 	}
-	all := make([]repository, 0, len(tasks.Val()))
-	for name, task := range tasks.Val() {
-		all = append(all, repository{name: name, task: task, result: results.Val()[name]})
+	all := make([]repository, 0, len(found)/3)
+	for three := range slices.Chunk(found, 3) {
+		all = append(all, repository{name: three[0], task: three[1], result: three[2]})
 	}
 	slices.SortFunc(all, func(a, b repository) int { return strings.Compare(a.name, b.name) })
 	return all, nil

@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
-	"github.com/redis/go-redis/v9"
-
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
+
+// pace is how often Redis is asked about progress, waiting tasks and those to be tried again. Tests hurry.
+var pace = struct{ progress, tasks, retries time.Duration }{250 * time.Millisecond, 500 * time.Millisecond, time.Second}
 
 func (p *program) work(ctx context.Context) (int, error) {
 	if !cli.HasCredentials() {
@@ -38,6 +39,9 @@ func (p *program) workWith(ctx context.Context, client *pipelines.Client, seen s
 	if err != nil {
 		return err
 	}
+	if err := p.checkClock(ctx); err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	host, _ := os.Hostname()
@@ -48,7 +52,7 @@ func (p *program) workWith(ctx context.Context, client *pipelines.Client, seen s
 	defer giveUp()
 	server := asynq.NewServerFromRedisClient(p.store.rdb, asynq.Config{
 		Concurrency: p.concurrency, Queues: map[string]int{p.store.queue(): 1},
-		TaskCheckInterval: 500 * time.Millisecond, DelayedTaskCheckInterval: time.Second,
+		TaskCheckInterval: pace.tasks, DelayedTaskCheckInterval: pace.retries,
 		RetryDelayFunc: p.delay, IsFailure: isFailure, BaseContext: func() context.Context { return tasks },
 		Logger: engineLog{p.log}, LogLevel: asynq.WarnLevel,
 	})
@@ -70,11 +74,36 @@ func (p *program) workWith(ctx context.Context, client *pipelines.Client, seen s
 	return err
 }
 
+// clockTolerance is half of the time that the engine adds for clocks that differ.
+const clockTolerance = 15 * time.Second
+
+// checkClock compares this host's clock with that of Redis. The engine finds dead workers by the clocks of the living: one whose clock is
+// wrong takes tasks of others away from them, or leaves its own behind for hours.
+func (p *program) checkClock(ctx context.Context) error {
+	before := time.Now()
+	other, err := p.store.rdb.Time(ctx).Result()
+	if err != nil {
+		return err
+	}
+	after := time.Now()
+	switch {
+	case before.Sub(other) > clockTolerance:
+		return fmt.Errorf("this host's clock is %s ahead of that of %s: workers need the right time", short(before.Sub(other).Round(time.Second)), p.redisName)
+	case other.Sub(after) > clockTolerance:
+		return fmt.Errorf("this host's clock is %s behind that of %s: workers need the right time", short(other.Sub(after).Round(time.Second)), p.redisName)
+	}
+	return nil
+}
+
 // delay is how long a repository waits for its next attempt.
 func (p *program) delay(retried int, err error, _ *asynq.Task) time.Duration {
 	switch {
 	case errors.Is(err, asynq.ErrLeaseExpired): // the worker died
 		return 0
+	case errors.Is(err, errNameTaken), errors.Is(err, context.Canceled): // this worker is about to end, and the task is for others
+		return time.Second
+	case errors.Is(err, errQuotaUnknown), errors.Is(err, errStore): // Redis doesn't respond, or refuses
+		return p.retryDelay
 	case !isFailure(err):
 		return time.Minute
 	}
@@ -85,7 +114,8 @@ func (p *program) delay(retried int, err error, _ *asynq.Task) time.Duration {
 // or not known, refused credentials or the loss of the campaign.
 func isFailure(err error) bool {
 	for _, other := range []error{
-		asynq.ErrLeaseExpired, context.Canceled, pipelines.ErrRateLimited, pipelines.ErrUnauthorized, errQuotaUnknown, errNoCampaign, errNameTaken,
+		asynq.ErrLeaseExpired, context.Canceled, pipelines.ErrRateLimited, pipelines.ErrUnauthorized, errQuotaUnknown, errStore,
+		errNoCampaign, errNameTaken,
 	} {
 		if errors.Is(err, other) {
 			return false
@@ -112,10 +142,8 @@ type worker struct {
 // ProcessTask implements [asynq.Handler]. The engine tries again what fails, so that only the log would have the reason.
 func (w *worker) ProcessTask(ctx context.Context, task *asynq.Task) error {
 	err := w.process(ctx, task)
-	if refusal, ok := errors.AsType[redis.Error](err); ok {
-		w.refused.Do(func() {
-			w.tell("refuses a command: " + cli.Clean(refusal.Error()) + ". The work goes on once it doesn't.")
-		})
+	if reason := refusal(err); reason != "" {
+		w.refused.Do(func() { w.tell("refuses a command: " + reason + ". The work goes on once it doesn't.") })
 	}
 	return err
 }

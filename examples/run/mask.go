@@ -79,13 +79,13 @@ func (s *secrets) find(text string) []redact.Span {
 	return redact.Union(spans)
 }
 
-// cut returns where the end of a text begins that may be the beginning of a secret.
-func (s *secrets) cut(text string) int {
+// cut returns where the end of a text begins that may be the beginning of a secret, given the secrets in the text.
+func (s *secrets) cut(text string, found []redact.Span) int {
 	end := min(s.encoded.Cut(text), len(text)-max(0, s.longest-1))
 	for end > 0 && end < len(text) && !utf8.RuneStart(text[end]) {
 		end--
 	}
-	for _, span := range s.find(text) { // it may go on as another, which overlaps it
+	for _, span := range found { // it may go on as another, which overlaps it
 		if span.From > 0 && span.From < end && end < span.To {
 			return span.From
 		}

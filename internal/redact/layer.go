@@ -121,7 +121,7 @@ func backslash(s string) (string, int) {
 	switch c := s[1]; {
 	case c == 'u':
 		return utf16Escape(s, `\u`)
-	case c > ' ' && c < 0x7f && !isWord(c): // itself: \" \' \\ \/ and what else is escaped for no need
+	case c >= ' ' && c < 0x7f && !isWord(c): // itself: \" \' \\ \/, a shell's escaped space, and what else is escaped for no need
 		return s[1:2], 2
 	}
 	r, multibyte, rest, err := strconv.UnquoteChar(s, 0)

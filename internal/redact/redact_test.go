@@ -74,7 +74,20 @@ var encodings = map[string]func(string) string{
 	"HTML, XML's way": func(s string) string { return escapeAll(s, "&#x%X;") },
 	"HTML by name":    strings.NewReplacer("&", "&amp;", "'", "&apos;", `"`, "&quot;", "<", "&lt;", ">", "&gt;", "/", "&sol;", "ä", "&auml;").Replace,
 	"bytes in hex":    func(s string) string { return escapeBytes(s, `\x%02x`) },
+	"a shell":         shellText,
 	"bytes in octal":  func(s string) string { return escapeBytes(s, `\%03o`) },
+}
+
+// shellText is what bash's printf %q makes of a text without control characters.
+func shellText(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if strings.ContainsRune(" \"'\\$`!&;<>()[]{}*?#~^,", r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 func jsonText(s string) string {

@@ -12,6 +12,7 @@ import (
 const (
 	mask           = redact.Mask
 	shortestBase64 = 8 // characters; fewer stand in other texts
+	shortestLatin1 = 4 // characters
 )
 
 // secrets are texts to mask: in the encodings that package redact finds, and as they are even if they are too short for it.
@@ -32,6 +33,7 @@ func newSecrets(variables []pipelines.VariableRequest) secrets {
 		for _, line := range strings.FieldsFunc(v.Value, func(r rune) bool { return r == '\n' || r == '\r' }) {
 			s.add(strings.Join(plainLines(line, secrets{}), ""))
 			s.add(clean(line, secrets{}))
+			s.add(strings.Join(plainLines(latin1(line), secrets{}), ""))
 		}
 		s.addBase64(v.Value)
 	}
@@ -44,6 +46,22 @@ func (s *secrets) add(text string) {
 		s.plain = append(s.plain, text)
 		s.longest = max(s.longest, len(text))
 	}
+}
+
+// latin1 returns a text in that charset, which a program may write it in. It returns "" for what isn't in it, what is the same, and what is so
+// short that it would be any character that isn't ASCII.
+func latin1(text string) string {
+	coded := make([]byte, 0, len(text))
+	for _, r := range text {
+		if r > 0xff {
+			return ""
+		}
+		coded = append(coded, byte(r)) //nolint:gosec // it is one byte
+	}
+	if len(coded) == len(text) || len(coded) < shortestLatin1 {
+		return ""
+	}
+	return string(coded)
 }
 
 // addBase64 adds what a value becomes within a text in base64, where it may begin at any byte of three. The characters that depend on what

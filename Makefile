@@ -9,7 +9,7 @@ VULN     := tools/bin/govulncheck
 FUZZTIME ?= 1m
 ROUNDS   ?= 10
 
-.PHONY: help demo demo-board demo-variables demo-insights demo-oidc demo-caches demo-schedules demo-sshkeys demo-runners demo-supersede demo-fleet test test-next lint vet cross apidiff check vulncheck bench cover fuzz tidy clean
+.PHONY: help demo demo-board demo-variables demo-insights demo-oidc demo-caches demo-schedules demo-sshkeys demo-runners demo-supersede demo-fleet demo-audit test test-next lint vet cross apidiff check vulncheck bench cover fuzz tidy clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -49,9 +49,12 @@ demo-supersede: ## stop runs that newer ones have made pointless, then more as t
 	@$(GO) -C examples run ./supersede apply --demo
 	@$(GO) -C examples run ./supersede apply --demo --watch
 
-# Its exit status 1 says that some repositories fail, as they are to in the demo.
+# Exit status 1 says that some repositories fail, as they are to in the demos.
 demo-fleet: ## change 240 repositories of the built-in fake service by a shared queue
-	@$(GO) -C examples build -o $(CURDIR)/tools/bin/fleet ./fleet && { tools/bin/fleet run -demo -quota 60 -per 1s || test $$? -eq 1; }
+	@$(GO) -C examples build -o $(CURDIR)/tools/bin/fleet ./fleet && { tools/bin/fleet run --demo || test $$? -eq 1; }
+
+demo-audit: ## what twelve repositories of the built-in fake service have, and their build time: examples/audit.html
+	@$(GO) -C examples build -o $(CURDIR)/tools/bin/fleet ./fleet && { tools/bin/fleet audit --demo --html examples/audit.html || test $$? -eq 1; }
 
 # The race detector needs cgo, which Go switches off where there is no C compiler.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -240,16 +242,22 @@ func (b *board) solved(r *repository) {
 	r.problem = nil
 }
 
-// reason is what an error says, in few words.
+// request is what an error of the SDK begins with.
+var request = regexp.MustCompile(`^[A-Z]+ /\S*: `)
+
+// reason is what an error says, in few words. They are the same for all repositories, which have other paths and connections.
 func reason(err error) string {
 	var apiErr *pipelines.APIError
+	var opErr *net.OpError
 	switch {
 	case errors.Is(err, pipelines.ErrNotFound):
 		return "not found"
 	case errors.As(err, &apiErr):
 		return fmt.Sprintf("%d %s", apiErr.StatusCode, http.StatusText(apiErr.StatusCode))
+	case errors.As(err, &opErr):
+		return "no connection: " + opErr.Err.Error()
 	}
-	return cli.Message(err)
+	return request.ReplaceAllString(cli.Message(err), "")
 }
 
 // done prints what was told, stores that it was, and redraws the table. If the program is killed between the two, a line comes twice,

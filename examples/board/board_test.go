@@ -211,10 +211,12 @@ func TestWhatCouldNotBePrintedIsToldLater(t *testing.T) {
 
 func TestAFileThatIsNotItsOwnIsLeftAlone(t *testing.T) {
 	for text, want := range map[string]string{
-		"not JSON":                         "is not a file of this program",
-		"[]":                               "is not a file of this program\n",
-		`{"acme/site":{}}`:                 "nothing of acme/site",
-		`{"acme":{"settled":1,"runs":{}}}`: "is not a file of this program",
+		"not JSON": "is not a file of this program",
+		"[]":       "is not a file of this program\n",
+		"null":     "is not a file of this program\n",
+		`{"acme/site":{"settled":1,"runs":{"{1}":null}}}`: "nothing of acme/site",
+		`{"acme/site":{}}`:                                          "nothing of acme/site",
+		`{"acme":{"settled":1,"runs":{}}}`:                          "is not a file of this program",
 		`{"acme/site":{"settled":1,"runs":{"{1}":{"cursor":"?"}}}}`: "is not a file of this program",
 	} {
 		inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
@@ -236,6 +238,16 @@ func TestAFileThatAnEditorHasWrittenIsStillItsOwn(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "board.json")
 		require.NoError(t, os.WriteFile(file, []byte("\ufeff{}\r\n"), 0o600))
 		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--state "+file+" acme/site"), s.Errs.String())
+	})
+}
+
+func TestARunWithoutAnIDIsLeftOut(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
+		const body = `{"values":[null,{"build_number":7,"state":{"name":"IN_PROGRESS"}}]}`
+		header := http.Header{"Content-Type": {"application/json"}}
+		s.Inject(pipelinestest.Fault{Path: "/repositories/acme/site/pipelines", Status: http.StatusOK, Body: body, Header: header})
+		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "acme/site"), s.Errs.String())
+		require.Contains(t, s.Out.String(), "0 runs followed")
 	})
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -86,11 +88,11 @@ func remember(file string) (*memories, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal([]byte(text), &m.all); err != nil {
+	if err := json.Unmarshal([]byte(text), &m.all); err != nil || m.all == nil {
 		return nil, fmt.Errorf("--state: %s is not a file of this program", file)
 	}
 	for repo, memory := range m.all {
-		if memory == nil || memory.Runs == nil {
+		if memory == nil || memory.Runs == nil || slices.Contains(slices.Collect(maps.Values(memory.Runs)), nil) {
 			return nil, fmt.Errorf("--state: %s is not a file of this program: nothing of %s", file, repo)
 		}
 	}

@@ -65,7 +65,8 @@ func (s *screen) flush(table func(columns, rows int) []string) error {
 	return err
 }
 
-// erase removes the table. On a terminal that has become narrower its lines take more rows than before.
+// erase removes the table. On a terminal that has become narrower its lines take more rows than before. The first row is cleared by itself:
+// of what is cleared from the first row of the terminal to the end, tmux keeps a copy in its history, which would be one a second.
 func (s *screen) erase(columns int) string {
 	up := int(s.below.Swap(0))
 	for _, width := range s.table {
@@ -74,7 +75,7 @@ func (s *screen) erase(columns int) string {
 	if up == 0 {
 		return ""
 	}
-	return fmt.Sprintf("\x1b[%dA\r\x1b[J", up)
+	return fmt.Sprintf("\x1b[%dA\r\x1b[K\n\x1b[J\x1b[A", up)
 }
 
 func writeLines(b *strings.Builder, lines []string) {

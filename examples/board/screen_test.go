@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -38,7 +41,7 @@ func (m *terminal) Write(p []byte) (int, error) {
 
 var (
 	colour = regexp.MustCompile("\x1b\\[\\d*m")
-	redraw = regexp.MustCompile("\x1b\\[(\\d+)A\r\x1b\\[J")
+	redraw = regexp.MustCompile("\x1b\\[(\\d+)A\r\x1b\\[K\n\x1b\\[J\x1b\\[A")
 )
 
 // shows returns the visible lines.
@@ -142,7 +145,53 @@ func TestALineThatWrapsIsErased(t *testing.T) {
 	s.moved()
 	out.Reset()
 	require.NoError(t, s.flush(table))
-	require.True(t, strings.HasPrefix(out.String(), "\x1b[4A\r\x1b[J"), "two rows, one, and that of Enter: %q", out.String())
+	require.True(t, strings.HasPrefix(out.String(), "\x1b[4A\r\x1b[K\n\x1b[J\x1b[A"), "two rows, one, and that of Enter: %q", out.String())
+}
+
+// tmux keeps what is cleared if the cursor is in the first row, so a table of the terminal's height would fill its history.
+func TestNothingIsClearedFromTheFirstRow(t *testing.T) {
+	var out bytes.Buffer
+	s := &screen{out: &out, size: func() (int, int) { return 80, 3 }}
+	table := func(int, int) []string { return []string{"x", "y"} }
+	require.NoError(t, s.flush(table))
+	s.say("news", "")
+	require.NoError(t, s.flush(table))
+	require.NotContains(t, out.String(), "A\r\x1b[J")
+}
+
+func TestAnOutageTakesOneLine(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
+		s.Inject(pipelinestest.Fault{Drop: pipelinestest.DropBefore})
+		tty := &terminal{columns: 110, rows: 6}
+		tty.show(t, s, 50*time.Second, strings.NewReader(""), "acme/site", "acme/a", "acme/b", "acme/c", "acme/d", "acme/e")
+		lines := tty.shows(t)
+		require.Len(t, lines, 3, strings.Join(lines, "\n"))
+		require.Regexp(t, `since \d\d:00:0\d: acme/site, acme/a and 4 others$`, lines[1])
+	})
+}
+
+func TestAReasonNamesNeitherRequestNorConnection(t *testing.T) {
+	local, remote := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 40000}, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80}
+	lost := &net.OpError{Op: "read", Net: "tcp", Source: local, Addr: remote, Err: errors.New("connection reset by peer")}
+	require.Equal(t, "no connection: connection reset by peer", reason(fmt.Errorf("pipelines: GET /repositories/acme/site/pipelines: %w", lost)))
+	require.Equal(t, "EOF", reason(fmt.Errorf("pipelines: GET /repositories/acme/site/pipelines: %w", io.EOF)))
+}
+
+func TestManyProblemsLeaveRoom(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		repo.AddPipelines(3)
+		args := []string{"acme/site"}
+		for status := 430; status < 450; status++ {
+			name := fmt.Sprintf("acme/r%d", status)
+			s.Inject(pipelinestest.Fault{Path: "/repositories/" + name + "/*", Status: status})
+			args = append(args, name)
+		}
+		tty := &terminal{columns: 110, rows: 12}
+		tty.show(t, s, 50*time.Second, strings.NewReader(""), args...)
+		lines := tty.shows(t)
+		require.Len(t, lines, 7, strings.Join(lines, "\n"))
+		require.Equal(t, "17 more problems", lines[5])
+	})
 }
 
 func TestEnterLooksNow(t *testing.T) {

@@ -120,5 +120,5 @@ func (b *board) newestRuns(ctx context.Context, r *repository) ([]*pipelines.Pip
 			break
 		}
 	}
-	return runs, nil
+	return slices.DeleteFunc(runs, func(p *pipelines.Pipeline) bool { return p.UUID == "" }), nil // what isn't a run can't be followed
 }

@@ -104,6 +104,9 @@ const stateColumn, widest = 3, 30
 func (b *board) table(columns, height int) []string {
 	now := time.Now()
 	problems, rows := b.problems(), b.rows()
+	if most := max(1, (height-3)/2); len(problems) > most {
+		problems = append(problems[:most-1], fmt.Sprintf("%d more problems", len(problems)-most+1))
+	}
 	room := max(1, height-len(problems)-3) // header, summary, and the cursor's line
 	hidden := ""
 	if len(rows) > room {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"strings"
 	"syscall"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -50,12 +51,41 @@ func Interruptible() context.Context {
 	return ctx
 }
 
+// readFunc is an [io.Reader].
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
+// interruptible returns a reader that reads from r until ctx ends, also while r waits for somebody to type.
+func interruptible(ctx context.Context, r io.Reader) io.Reader {
+	type result struct {
+		n   int
+		err error
+	}
+	return readFunc(func(p []byte) (int, error) {
+		own := make([]byte, len(p)) // r may write to it later
+		done := make(chan result, 1)
+		go func() {
+			n, err := r.Read(own)
+			done <- result{n, err}
+		}()
+		select {
+		case is := <-done:
+			return copy(p, own[:is.n]), is.err
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	})
+}
+
 // Main runs a program with a context that is [Interruptible], and exits with its status.
 func Main(run func(ctx context.Context, args []string, env Env) int) {
-	env := Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Columns: stderrTerminal()}
+	ctx := Interruptible()
+	out := &output{Writer: os.Stdout}
+	env := Env{Stdin: interruptible(ctx, os.Stdin), Stdout: out, Stderr: os.Stderr, Columns: stderrTerminal()}
 	env.Terminal = env.Columns != nil
 	env.Size, env.Colours = StdoutTerminal()
-	os.Exit(run(Interruptible(), os.Args[1:], env))
+	os.Exit(out.status(run(ctx, os.Args[1:], env), os.Stderr))
 }
 
 // Parse parses the flags. If the program has to exit, because of -h or invalid flags, ok is false and status is the exit status.
@@ -99,6 +129,11 @@ func HasCredentials() bool {
 	return false
 }
 
+// IsSecretCredential reports whether an environment variable is one of those for [pipelines.WithEnv] that hold a secret.
+func IsSecretCredential(name string) bool {
+	return name == "BITBUCKET_TOKEN" || name == "BITBUCKET_API_TOKEN" || name == "BITBUCKET_CLIENT_SECRET"
+}
+
 // Connect returns a client of the service. With demo, or without credentials in the environment, it is a client of a fake service with the
 // given options that seed fills, and a note on Stderr says so. Call end when done.
 func (e Env) Connect(
@@ -135,7 +170,7 @@ func Message(err error) string { return provenance.ReplaceAllString(err.Error(),
 // Fail prints an error and, if known, what to do about it. It returns the exit status.
 func (e Env) Fail(ctx context.Context, program string, err error) int {
 	if ctx.Err() != nil {
-		fmt.Fprintf(e.Stderr, "%s: interrupted: %s\n", program, Clean(Message(err)))
+		fmt.Fprintf(e.Stderr, "%s: %s\n", program, strings.TrimSuffix("interrupted: "+Clean(Message(err)), ": "+context.Canceled.Error()))
 		return Interrupted
 	}
 	fmt.Fprintf(e.Stderr, "%s: %s\n", program, Clean(Message(err)))

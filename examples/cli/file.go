@@ -2,17 +2,29 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 )
 
-// WriteFile writes a file completely or not at all.
+// WriteFile writes a file completely or not at all. A link to it stays. What is no file, such as a device or a pipe, is written to.
 func WriteFile(name string, mode fs.FileMode, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
+	file, special, err := destination(name)
 	if err != nil {
 		return err
+	}
+	if special {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0) //nolint:gosec // named by the user
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	}
+	f, err := createTemp(file)
+	if err != nil {
+		return named(name, err)
 	}
 	defer func() {
 		if err != nil {
@@ -22,5 +34,60 @@ func WriteFile(name string, mode fs.FileMode, write func(io.Writer) error) (err 
 	if err = errors.Join(write(f), f.Chmod(mode), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), name)
+	return os.Rename(f.Name(), file)
+}
+
+// CheckFile returns an error if [WriteFile] can't write a file, so that a program can say so before it does the work.
+func CheckFile(name string) error {
+	file, special, err := destination(name)
+	if err != nil || special {
+		return err
+	}
+	f, err := createTemp(file)
+	if err != nil {
+		return named(name, err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// destination returns what to replace; special: it is no file, and must not be replaced.
+func destination(name string) (file string, special bool, err error) {
+	if info, err := os.Stat(name); err == nil {
+		switch {
+		case info.IsDir():
+			return "", false, fmt.Errorf("%s is a folder", name)
+		case info.Mode().IsRegular():
+			file, err = filepath.EvalSymlinks(name)
+			return file, false, err
+		}
+		return name, true, nil
+	}
+	return name, false, nil // a new file
+}
+
+// createTemp creates a file beside another, which it is to replace.
+func createTemp(file string) (*os.File, error) {
+	return os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
+}
+
+// named puts the name that the user knows in the place of another one.
+func named(name string, err error) error {
+	if cause, ok := errors.AsType[*fs.PathError](err); ok {
+		err = cause.Err
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// WriteReport writes a file that others may read, and says where. The path is absolute because "go -C" runs the program in another folder
+// than the user's.
+func WriteReport(summary io.Writer, what, name string, write func(io.Writer) error) error {
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return err
+	}
+	if err := WriteFile(path, 0o644, write); err != nil {
+		return err
+	}
+	fmt.Fprintf(summary, "%s: %s\n", what, path)
+	return nil
 }

@@ -67,7 +67,7 @@ func (p *Progress) Add(n int) {
 		fmt.Fprintln(p.env.Stderr, p.line(progressText, 0))
 		return
 	}
-	columns := p.env.columns() - 1 // some terminals wrap after a character in the last one
+	columns := p.env.columns() - 1 - len("^C") // some terminals wrap after a character in the last one, and an interrupt may be shown
 	line := p.line(progressText, 0)
 	if p.bar.Total() > 0 && Columns(line)+2+leastBar <= columns {
 		line = p.line(progressBar, columns)

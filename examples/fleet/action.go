@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -31,42 +30,51 @@ const (
 
 func parseAction(args []string, valueEnv string, secured bool) (action, error) {
 	if len(args) == 0 {
-		return action{}, errors.New("what is to be done? variable KEY VALUE, pipelines on|off, schedules on|off, or report")
+		return action{}, errors.New("what is to be done? " + actions)
 	}
 	a := action{Kind: args[0]}
 	rest := args[1:]
-	if (valueEnv != "" || secured) && a.Kind != kindVariable {
-		return a, errors.New("-value-env and -secured are for variable")
-	}
 	switch a.Kind {
 	case kindVariable:
 		return a.variable(rest, valueEnv, secured)
 	case kindPipelines, kindSchedules:
 		if len(rest) != 1 || rest[0] != "on" && rest[0] != "off" {
-			return a, fmt.Errorf("%s takes on or off", a.Kind)
+			return a, fmt.Errorf("%s takes on or off%s", a.Kind, given(rest))
 		}
 		a.On = rest[0] == "on"
 	case kindReport:
 		if len(rest) > 0 {
-			return a, errors.New("report takes nothing more")
+			return a, errors.New("report takes nothing more" + given(rest))
 		}
 	default:
-		return a, fmt.Errorf("no such thing to do: %q", a.Kind)
+		return a, fmt.Errorf("no such action: %q. What is to be done? %s", a.Kind, actions)
+	}
+	if valueEnv != "" || secured {
+		return a, errors.New("--value-env and --secured are for variable")
 	}
 	return a, nil
 }
+
+const actions = "variable KEY VALUE, pipelines on|off, schedules on|off, or report"
+
+// given tells how many arguments were given instead of the expected ones. It doesn't show them: a value may be a secret.
+func given(rest []string) string { return "; " + strconv.Itoa(len(rest)) + " more words follow" }
 
 func (a action) variable(rest []string, valueEnv string, secured bool) (action, error) {
 	a.ValueEnv, a.Secured = valueEnv, secured
 	switch {
 	case len(rest) == 2 && valueEnv == "" && secured:
-		return a, errors.New("a secured value has no place in Redis: let -value-env name an environment variable of the workers")
+		return a, errors.New("a secured value has no place in Redis: let --value-env name an environment variable of the workers")
 	case len(rest) == 2 && valueEnv == "":
 		a.Value = rest[1]
-	case len(rest) != 1 || valueEnv == "":
-		return a, errors.New("variable takes KEY VALUE, or KEY alone with -value-env")
+	case valueEnv == "":
+		return a, errors.New("variable takes KEY VALUE, or KEY alone with --value-env" + given(rest))
+	case len(rest) != 1:
+		return a, errors.New("variable takes KEY alone with --value-env, which names where the value is" + given(rest))
 	}
-	a.Key = rest[0]
+	if a.Key = rest[0]; a.Key == "" {
+		return a, errors.New("variable: KEY is empty")
+	}
 	return a, nil
 }
 
@@ -97,19 +105,6 @@ func (a action) columns() []string {
 		return []string{"last run", "state", "branch", "started", "seconds"}
 	}
 	return nil
-}
-
-// resolve sets the value that only the worker knows.
-func (a action) resolve() (action, error) {
-	if a.ValueEnv == "" {
-		return a, nil
-	}
-	value, found := os.LookupEnv(a.ValueEnv)
-	if !found {
-		return a, fmt.Errorf("the environment variable %s, which has the value, isn't set", a.ValueEnv)
-	}
-	a.Value = value
-	return a, nil
 }
 
 // do applies the action to a repository. It returns whether it changed anything, and what it read.

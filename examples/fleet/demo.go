@@ -22,15 +22,6 @@ func startMiniredis() (address string, stop func(), err error) {
 
 // runAll starts a campaign, works on it, and prints the result.
 func (p *program) runAll(ctx context.Context) (int, error) {
-	if p.demo && p.flags.NArg() == 0 {
-		if err := p.flags.Parse([]string{kindVariable, "GREETING", "hello"}); err != nil {
-			return 0, err
-		}
-	}
-	wanted, err := p.wanted()
-	if err != nil {
-		return 0, err
-	}
 	client, _, end, err := p.limited(p.quota).Connect("fleet", p.demo, seed)
 	if err != nil {
 		return 0, err
@@ -40,13 +31,17 @@ func (p *program) runAll(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := p.declare(ctx, wanted, repos); err != nil || p.dryRun {
+	if err := p.declare(ctx, repos); err != nil || p.dryRun {
 		return cli.Success, err
 	}
-	if err := p.workWith(ctx, client, wanted); err != nil {
+	seen, err := p.store.existing(ctx)
+	if err != nil {
 		return 0, err
 	}
-	return p.summary(ctx, wanted)
+	if err := p.workWith(ctx, client, seen); err != nil {
+		return 0, err
+	}
+	return p.summary(ctx)
 }
 
 func (p *program) reposToRun(ctx context.Context, client *pipelines.Client) ([]string, error) {

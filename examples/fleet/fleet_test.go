@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli/clitest"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
@@ -58,7 +59,7 @@ func TestAFailureIsListedWithItsReasonAndRetriedOnRequest(t *testing.T) {
 	srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/r1/pipelines_config/variables", Status: http.StatusForbidden, Body: "\x1b[2Jlocked"})
 	list := "acme/r0\nacme/r1 \n\n# no more\nacme/r0\n"
 	require.Contains(t, fleet(t, cli.Success, list, startArgs("variable", "K", "v")...), "K in 2 repositories")
-	require.Contains(t, fleet(t, cli.Success, list, startArgs("variable", "K", "v")...), "0 were put into Redis, 2 wait there already")
+	require.Contains(t, fleet(t, cli.Success, list, startArgs("variable", "K", "v")...), "Put into Redis: 0 repositories. Waiting there already: 2.")
 	require.Contains(t, fleet(t, cli.Trouble, "", "status", "-campaign", "c"), "left        2")
 	work(t)
 	out := fleet(t, cli.Failure, "", "status", "-wait", "-campaign", "c")
@@ -182,8 +183,8 @@ func TestInvalidFlagsAreRejected(t *testing.T) {
 	for args, want := range map[string]string{
 		"fly":                               "no such command",
 		"start -repos - variable A b":       "-campaign has to be",
-		"start -campaign c variable A b":    "name the repositories with -workspace or -repos",
-		"start -campaign c -repos - dance":  "no such thing to do",
+		"start -campaign c variable A b":    "name the repositories with --workspace or --repos",
+		"start -campaign c -repos - dance":  "no such action",
 		"start -campaign c -repos - report": "there are no repositories",
 		"start -campaign c -repos " + filepath.Join(t.TempDir(), "none") + " report": "none",
 		"start -campaign c -repos - -quota 1 report":                                 "-quota",
@@ -195,8 +196,15 @@ func TestInvalidFlagsAreRejected(t *testing.T) {
 		require.Contains(t, errs, want, args)
 		require.NotContains(t, errs, "hunter2")
 	}
-	for _, args := range []string{"-h", "start -h", "work -h", "run -h"} {
-		require.Contains(t, fleet(t, cli.Success, "", strings.Fields(args)...), "fleet", args)
+}
+
+func TestEachCommandExplainsItself(t *testing.T) {
+	setEnvironment(t, "redis://:hunter2@127.0.0.1:1", "")
+	require.Contains(t, clitest.RequireHelp(t, run), "ACTION comes last")
+	for name := range commands {
+		help := clitest.RequireHelp(t, run, name)
+		require.Contains(t, help, "fleet "+name+" ")
+		require.NotContains(t, help, "hunter2")
 	}
 }
 

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-redis/redis_rate/v10"
@@ -14,16 +16,18 @@ import (
 // sharedLimiter keeps all clients with the same Redis and name below one quota. It is a [pipelines.Limiter].
 type sharedLimiter struct {
 	limiter *redis_rate.Limiter
-	key     string
-	limit   redis_rate.Limit
+	quota   atomic.Pointer[quota]
 	turn    chan struct{} // only one goroutine per process polls Redis
 }
 
 func newLimiter(rdb redis.UniversalClient, q quota) *sharedLimiter {
-	return &sharedLimiter{
-		limiter: redis_rate.NewLimiter(rdb), key: "fleet:" + q.Share, limit: q.limit(), turn: make(chan struct{}, 1),
-	}
+	l := &sharedLimiter{limiter: redis_rate.NewLimiter(rdb), turn: make(chan struct{}, 1)}
+	l.change(q)
+	return l
 }
+
+// change replaces the quota for the requests to come.
+func (l *sharedLimiter) change(q quota) { l.quota.Store(&q) }
 
 // quota is how many requests may be sent in a period, and the name under which clients share it.
 type quota struct {
@@ -48,6 +52,12 @@ func (q quota) String() string {
 	return cli.Count(q.Requests, "request", "requests") + " in " + short(q.Per)
 }
 
+// errQuotaUnknown says nothing about the repository that the request is for.
+var errQuotaUnknown = errors.New("asking Redis whether the quota allows a request")
+
+// quotaReread is after what time a wait notices that the quota has changed.
+const quotaReread = time.Second
+
 func (l *sharedLimiter) Wait(ctx context.Context) error {
 	select {
 	case l.turn <- struct{}{}:
@@ -56,16 +66,17 @@ func (l *sharedLimiter) Wait(ctx context.Context) error {
 	}
 	defer func() { <-l.turn }()
 	for {
-		answer, err := l.limiter.Allow(ctx, l.key, l.limit)
+		q := l.quota.Load()
+		answer, err := l.limiter.Allow(ctx, "fleet:"+q.Share, q.limit())
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			return fmt.Errorf("asking Redis whether the quota allows a request: %w", err)
+			return fmt.Errorf("%w: %w", errQuotaUnknown, err)
 		case answer.Allowed > 0:
 			return nil
 		}
-		if err := pause(ctx, max(answer.RetryAfter, time.Millisecond)); err != nil {
+		if err := pause(ctx, min(max(answer.RetryAfter, time.Millisecond), quotaReread)); err != nil {
 			return err
 		}
 	}

@@ -71,19 +71,25 @@ func startServer(t *testing.T) (address string) {
 type process struct {
 	*exec.Cmd
 
-	token string       // identifies its requests
-	errs  bytes.Buffer // read after the end
+	token string // identifies its requests
+	errs  output
 	ended chan error
 }
 
 func startWorker(t *testing.T, token string) *process {
 	t.Helper()
+	env := append(os.Environ(), "FLEET_IS_THE_PROGRAM=1", "BITBUCKET_TOKEN="+token)
+	p := startProcess(t, env, "work", "-campaign", "rollout", "-concurrency", "4")
+	p.token = token
+	return p
+}
+
+func startProcess(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
 	binary, err := os.Executable()
 	require.NoError(t, err)
-	p := &process{token: token, ended: make(chan error, 1)}
-	p.Cmd = exec.Command(binary, "work", "-campaign", "rollout", "-concurrency", "4")
-	p.Env = append(os.Environ(), "FLEET_IS_THE_PROGRAM=1", "BITBUCKET_TOKEN="+token)
-	p.Stderr = &p.errs
+	p := &process{Cmd: exec.Command(binary, args...), ended: make(chan error, 1)}
+	p.Env, p.Stderr = env, &p.errs
 	require.NoError(t, p.Start())
 	go func() { p.ended <- p.Wait() }()
 	t.Cleanup(func() { p.Process.Kill() })
@@ -150,16 +156,16 @@ func TestEveryRepositoryIsChangedOnceWithinTheQuotaAlthoughAWorkerIsKilled(t *te
 	// goroutines.
 	start := []string{"start", "-campaign", "rollout", "-repos", "-", "-quota", "970", "-per", hour.String(), "variable", "GREETING", "hello"}
 	out := fleet(t, cli.Success, list.String(), start...)
-	require.Contains(t, out, "2000 were put into Redis, 0 wait there already, 0 of 2000 are through.")
+	require.Contains(t, out, "Put into Redis: 2,000 repositories. Waiting there already: 0. Through: 0 of 2,000.")
 
 	var workers []*process
 	for _, token := range tokens[:4] {
 		workers = append(workers, startWorker(t, token))
 	}
 	progress := func() int {
-		_, done, err := s.counts(t.Context())
+		seen, err := s.look(t.Context(), false)
 		require.NoError(t, err)
-		return done
+		return seen.done
 	}
 	require.Eventually(t, func() bool { return progress() >= fleetSize/3 }, time.Minute, 20*time.Millisecond)
 	victim := workers[1]
@@ -231,7 +237,7 @@ func TestTheNextWorkerChecksTheEffectOfAKilledWorkersRequest(t *testing.T) {
 					return true
 				}})
 			}
-			expire(t, s, []string{s.taskID("acme/r")})
+			expire(t, s, []string{only(t, s).task})
 			next := startWorker(t, "token-of-the-next")
 			require.NoError(t, <-next.ended, "%s", &next.errs)
 
@@ -239,11 +245,20 @@ func TestTheNextWorkerChecksTheEffectOfAKilledWorkersRequest(t *testing.T) {
 			require.Equal(t, c.want, next.requests(srv))
 			require.Len(t, repo.Variables(), 1)
 			require.Equal(t, "hello", repo.Variables()[0].Value)
-			results, err := s.results(t.Context())
+			found, err := only(t, s).decode()
 			require.NoError(t, err)
-			require.Equal(t, c.state, results["acme/r"].State)
+			require.Equal(t, c.state, found.State)
 		})
 	}
+}
+
+// only returns the only repository of a campaign.
+func only(t *testing.T, s store) repository {
+	t.Helper()
+	all, err := s.repositories(t.Context())
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	return all[0]
 }
 
 // newCampaign starts a campaign in one repository, for workers in their own processes.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
@@ -17,20 +18,11 @@ func (p *program) plan(ctx context.Context) (int, error) {
 }
 
 func (p *program) start(ctx context.Context) (int, error) {
-	wanted, err := p.wanted()
-	if err != nil {
-		return 0, err
-	}
 	repos, err := p.findRepos(ctx)
 	if err != nil {
 		return 0, err
 	}
-	return cli.Success, p.declare(ctx, wanted, repos)
-}
-
-func (p *program) wanted() (spec, error) {
-	a, err := parseAction(p.flags.Args(), p.valueEnv, p.secured)
-	return spec{Action: a, Quota: p.quota, Attempts: p.attempts}, err
+	return cli.Success, p.declare(ctx, repos)
 }
 
 // errNoCredentials keeps a worker from running a real campaign on a fake service.
@@ -53,47 +45,92 @@ func (p *program) findRepos(ctx context.Context) ([]string, error) {
 
 // limited returns the environment with a client that respects the quota.
 func (p *program) limited(q quota) cli.Env {
+	p.limiter = newLimiter(p.store.rdb, q)
 	env := p.env
-	env.Options = append(slices.Clone(env.Options), pipelines.WithLimiter(newLimiter(p.store.rdb, q)))
+	env.Options = append(slices.Clone(env.Options), pipelines.WithLimiter(p.limiter))
 	return env
 }
 
 // declare stores the campaign in Redis, or prints its plan.
-func (p *program) declare(ctx context.Context, wanted spec, repos []string) error {
+func (p *program) declare(ctx context.Context, repos []string) error {
 	if len(repos) == 0 {
 		return errors.New("there are no repositories")
 	}
-	requests := len(repos) * wanted.Action.requests()
-	fmt.Fprintf(p.env.Stdout, "Campaign %s: %s in %s\nAbout %s; at %s that takes %s with any number of workers.\n",
-		p.campaign, cli.Clean(wanted.Action.String()), cli.Count(len(repos), "repository", "repositories"), cli.Count(requests, "request", "requests"), wanted.Quota, estimate(wanted.Quota.duration(requests)))
 	if p.dryRun {
-		fmt.Fprintln(p.env.Stdout, "Nothing was put into Redis.")
-		return nil
+		return p.printPlan(ctx, repos)
 	}
-	if err := p.store.declare(ctx, wanted, repos); err != nil {
+	if err := p.store.declare(ctx, p.wanted, repos); err != nil {
 		return err
 	}
+	p.printCost(len(repos), len(repos))
 	if p.again {
-		if err := p.store.dropFailed(ctx); err != nil {
+		if err := p.store.retryFailed(ctx); err != nil {
 			return err
 		}
 	}
-	missing, err := p.store.missing(ctx)
+	unfinished, err := p.store.unfinished(ctx)
 	if err != nil {
 		return err
 	}
-	progress := p.env.NewProgress("repositories put into Redis", len(missing))
-	made, err := p.store.enqueue(ctx, missing, func() { progress.Add(1) })
+	progress := p.env.NewProgress("repositories put into Redis", len(unfinished))
+	made, err := p.store.enqueue(ctx, unfinished, func() { progress.Add(1) })
 	progress.End()
 	if err != nil {
 		return err
 	}
-	total, done, err := p.store.counts(ctx)
+	now, err := p.store.checked(p.store.look(ctx, true))
 	if err == nil {
-		fmt.Fprintf(p.env.Stdout, "%d were put into Redis, %d wait there already, %d of %d are through.\n", made, len(missing)-made, done, total)
+		fmt.Fprintf(p.env.Stdout, "Put into Redis: %s. Waiting there already: %s. Through: %s.\n",
+			repositories(made), humanize.Comma(int64(len(unfinished)-made)), humanize.Comma(int64(now.done))+" of "+humanize.Comma(int64(now.total)))
 	}
 	return err
 }
+
+// printPlan prints what start would do.
+func (p *program) printPlan(ctx context.Context, repos []string) error {
+	there, err := p.store.look(ctx, false)
+	if err != nil {
+		return err
+	}
+	if err := p.store.fits(there, p.wanted); err != nil {
+		return err
+	}
+	all, err := p.store.repositories(ctx)
+	if err != nil {
+		return err
+	}
+	done, failed := map[string]bool{}, 0
+	for _, r := range all {
+		found, err := r.decode()
+		if err != nil {
+			return err
+		}
+		done[r.name] = found.State != stateLeft
+		if p.again && found.State == stateFailed {
+			done[r.name] = false
+			failed++
+		}
+	}
+	left := slices.DeleteFunc(slices.Clone(repos), func(name string) bool { return done[name] })
+	p.printCost(len(repos), len(left))
+	if len(all) > 0 {
+		fmt.Fprintf(p.env.Stdout, "Through already: %s. Failed before, to be tried again: %d.\n", outOf(len(repos)-len(left), len(repos)), failed)
+	}
+	fmt.Fprintln(p.env.Stdout, "Nothing was put into Redis.")
+	return nil
+}
+
+func (p *program) printCost(repos, left int) {
+	requests := left * p.wanted.Action.requests()
+	fmt.Fprintf(p.env.Stdout, "Campaign %s: %s in %s\nAbout %s; at %s that takes %s with any number of workers.\n", p.campaign,
+		cli.Clean(p.wanted.Action.String()), repositories(repos), cli.Count(requests, "request", "requests"), p.quota, estimate(p.quota.duration(requests)))
+}
+
+// repositories is a number of them.
+func repositories(n int) string { return cli.Count(n, "repository", "repositories") }
+
+// outOf is a number of repositories, and of how many.
+func outOf(n, total int) string { return humanize.Comma(int64(n)) + " of " + repositories(total) }
 
 // estimate rounds a duration to the precision of an estimate.
 func estimate(d time.Duration) string {
@@ -112,7 +149,20 @@ func (p *program) forget(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	if len(workers) > 0 {
-		return 0, fmt.Errorf("campaign %s is being worked on, by %s", p.campaign, cli.Clean(fmt.Sprint(workers)))
+		return 0, fmt.Errorf("campaign %s is being worked on, by %s: stop the workers first; one that was killed counts for ten seconds",
+			p.campaign, cli.Clean(fmt.Sprint(workers)))
 	}
-	return cli.Success, p.store.forget(ctx)
+	before, err := p.store.look(ctx, false)
+	if err != nil {
+		return 0, err
+	}
+	found, err := p.store.forget(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if !found {
+		return 0, fmt.Errorf("campaign %s: %w", p.campaign, errNoCampaign)
+	}
+	fmt.Fprintf(p.env.Stdout, "Campaign %s is no longer in Redis. Through: %s.\n", p.campaign, outOf(before.done, before.total))
+	return cli.Success, nil
 }

@@ -5,105 +5,122 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
-// redisTimeout is how long Redis may be unavailable before following a campaign fails.
-const redisTimeout = time.Minute
-
-// follow prints the progress of the campaign until it ends.
-func (p *program) follow(ctx context.Context) error {
-	total, before, err := p.store.counts(ctx)
-	if err != nil {
-		return err
-	}
-	progress := p.env.NewProgress("repositories", total)
-	progress.Resume(before)
-	defer progress.End()
-	answered := time.Now()
-	for done := before; done < total; {
-		if err := pause(ctx, p.poll); err != nil {
-			return err
-		}
-		nowTotal, nowDone, err := p.store.counts(ctx)
-		if err != nil {
-			if time.Since(answered) > redisTimeout {
-				return fmt.Errorf("Redis doesn't respond: %w", err) //nolint:staticcheck // a proper name
-			}
-			continue
-		}
-		answered = time.Now()
-		progress.Add(nowDone - done)
-		total, done = nowTotal, nowDone
-	}
-	return nil
-}
-
 func (p *program) status(ctx context.Context) (int, error) {
-	agreed, err := p.store.spec(ctx)
+	seen, err := p.store.existing(ctx)
 	if err != nil {
 		return 0, err
 	}
 	if p.wait {
-		if err := p.follow(ctx); err != nil {
+		if err := p.follow(ctx, seen, func(spec) {}); err != nil {
 			return 0, err
 		}
 	}
-	return p.summary(ctx, agreed)
+	return p.summary(ctx)
 }
 
 // summary prints the progress of the campaign and its failures. It returns the campaign's exit status.
-func (p *program) summary(ctx context.Context, agreed spec) (int, error) {
-	results, err := p.store.results(ctx)
-	if err != nil {
-		return 0, err
-	}
-	total, _, err := p.store.counts(ctx)
+func (p *program) summary(ctx context.Context) (int, error) {
+	seen, all, err := p.progress(ctx)
 	if err != nil {
 		return 0, err
 	}
 	counts := map[string]int{}
-	for _, r := range results {
+	var failed [][]string
+	for _, r := range all {
 		counts[r.State]++
-	}
-	failed, left := counts[stateFailed], total-len(results)
-	fmt.Fprintf(p.env.Stdout, "Campaign %s: %s in %s, at most %s\n",
-		p.campaign, cli.Clean(agreed.Action.String()), cli.Count(total, "repository", "repositories"), agreed.Quota)
-	for _, state := range []string{stateChanged, stateUnchanged, stateRead, stateFailed} {
-		if counts[state] > 0 {
-			fmt.Fprintf(p.env.Stdout, "  %-10s  %d\n", state, counts[state])
+		if r.State == stateFailed {
+			failed = append(failed, []string{r.name, r.Reason})
 		}
 	}
-	if left > 0 {
+	fmt.Fprintf(p.env.Stdout, "Campaign %s: %s in %s, at most %s\n",
+		p.campaign, cli.Clean(seen.spec.Action.String()), repositories(len(all)), seen.spec.Quota)
+	for _, state := range []string{stateChanged, stateUnchanged, stateRead, stateFailed} {
+		if counts[state] > 0 {
+			p.printLine(state, humanize.Comma(int64(counts[state])))
+		}
+	}
+	if left := counts[stateLeft]; left > 0 {
 		workers, err := p.store.workers()
 		if err != nil {
 			return 0, err
 		}
-		fmt.Fprintf(p.env.Stdout, "  %-10s  %d%s\n  %-10s  %d  %s\n", "left", left, timeLeft(results, left, time.Now()),
-			"workers", len(workers), cli.Clean(strings.Join(workers, " ")))
+		p.printLine(stateLeft, humanize.Comma(int64(left))+"; "+timeLeft(all, left, time.Now()))
+		p.printLine("workers", strings.TrimSpace(strconv.Itoa(len(workers))+"  "+strings.Join(workers, " ")))
 	}
-	p.printFailed(results, failed)
+	if len(failed) > 0 {
+		fmt.Fprintln(p.env.Stdout)
+		cli.PrintTable(p.env.Stdout, "None has failed.", []string{"FAILED", "REASON"}, failed)
+		if !p.inMemory {
+			fmt.Fprintln(p.env.Stdout, "\nfleet start --retry-failed tries them again.")
+		}
+	}
+	return exitStatus(counts), nil
+}
+
+func (p *program) printLine(name, text string) {
+	fmt.Fprintf(p.env.Stdout, "  %-10s  %s\n", name, cli.Clean(text))
+}
+
+// exitStatus is the one of a campaign with so many repositories in each state.
+func exitStatus(counts map[string]int) int {
 	switch {
-	case left > 0:
-		return cli.Trouble, nil
-	case failed > 0:
-		return cli.Failure, nil
+	case counts[stateLeft] > 0:
+		return cli.Trouble
+	case counts[stateFailed] > 0:
+		return cli.Failure
 	}
-	return cli.Success, nil
+	return cli.Success
+}
+
+// outcome is a repository and its result.
+type outcome struct {
+	result
+
+	name string
+}
+
+// progress returns the campaign, and its repositories sorted by name.
+func (p *program) progress(ctx context.Context) (snapshot, []outcome, error) {
+	repositories, err := p.store.repositories(ctx)
+	if err != nil {
+		return snapshot{}, nil, err
+	}
+	seen, err := p.store.existing(ctx) // later, so that the repositories are surely those of an existing campaign
+	if err != nil {
+		return seen, nil, err
+	}
+	all := make([]outcome, 0, len(repositories))
+	for _, r := range repositories {
+		found, err := r.decode()
+		if err != nil {
+			return seen, nil, err
+		}
+		all = append(all, outcome{result: found, name: r.name})
+	}
+	return seen, all, nil
 }
 
 // speedOver is the period over which the speed is measured.
 const speedOver = 5 * time.Minute
 
-// timeLeft estimates from the repositories done in the last minutes.
-func timeLeft(results map[string]result, left int, now time.Time) string {
-	recent, since := 0, now
-	for _, r := range results {
+// timeLeft estimates from the repositories done in the last minutes. It claims nothing of a time that it knows nothing of.
+func timeLeft(all []outcome, left int, now time.Time) string {
+	recent, since, last := 0, now, time.Time{}
+	for _, r := range all {
+		if r.State == stateLeft {
+			continue
+		}
+		if r.At.After(last) {
+			last = r.At
+		}
 		if now.Sub(r.At) < speedOver {
 			recent++
 			if r.At.Before(since) {
@@ -111,62 +128,39 @@ func timeLeft(results map[string]result, left int, now time.Time) string {
 			}
 		}
 	}
-	if recent < 2 {
-		return fmt.Sprintf("; hardly any was done in the last %s", short(speedOver))
+	switch {
+	case last.IsZero():
+		return "none is done yet"
+	case recent < 2:
+		return "the last was done " + estimate(max(now.Sub(last), 0)) + " ago"
 	}
-	return ", about " + estimate(now.Sub(since)*time.Duration(left)/time.Duration(recent))
+	return "about " + estimate(now.Sub(since)*time.Duration(left)/time.Duration(recent))
 }
 
-func (p *program) printFailed(results map[string]result, failed int) {
-	if failed == 0 {
-		return
-	}
-	var rows [][]string
-	for _, repo := range slices.Sorted(maps.Keys(results)) {
-		if r := results[repo]; r.State == stateFailed {
-			rows = append(rows, []string{repo, r.Reason})
-		}
-	}
-	fmt.Fprintln(p.env.Stdout)
-	cli.PrintTable(p.env.Stdout, "None has failed.", []string{"FAILED", "REASON"}, rows)
-	if p.redisURL != "" || p.flags.Lookup("demo") == nil {
-		fmt.Fprintln(p.env.Stdout, "\nfleet start -retry-failed tries them again.")
-	}
-}
-
-func (p *program) printResults(ctx context.Context) (int, error) {
-	agreed, err := p.store.spec(ctx)
-	if err != nil {
-		return 0, err
-	}
-	results, err := p.store.results(ctx)
+func (p *program) results(ctx context.Context) (int, error) {
+	seen, all, err := p.progress(ctx)
 	if err != nil {
 		return 0, err
 	}
 	out := csv.NewWriter(p.env.Stdout)
-	columns := agreed.Action.columns()
+	columns := seen.spec.Action.columns()
 	rows := [][]string{append([]string{"repository", "result", "reason"}, columns...)}
-	for _, repo := range slices.Sorted(maps.Keys(results)) {
-		r := results[repo]
+	counts := map[string]int{}
+	for _, r := range all {
+		counts[r.State]++
 		row := make([]string, 3+len(columns))
-		row[0], row[1], row[2] = repo, r.State, r.Reason
+		row[0], row[1], row[2] = r.name, r.State, r.Reason
 		copy(row[3:], r.Row)
 		for i := range row {
-			row[i] = cell(row[i])
+			row[i] = cli.Cell(row[i])
 		}
 		rows = append(rows, row)
 	}
 	if err := errors.Join(out.WriteAll(rows), out.Error()); err != nil {
 		return 0, err
 	}
-	return cli.Success, nil
-}
-
-// cell makes a text of the service safe for a terminal and a spreadsheet.
-func cell(text string) string {
-	text = cli.Clean(text)
-	if text != "" && strings.ContainsRune("=+-@", rune(text[0])) {
-		return "'" + text
+	if left := counts[stateLeft]; left > 0 {
+		fmt.Fprintf(p.env.Stderr, "fleet results: left: %s. fleet work does them.\n", outOf(left, len(all)))
 	}
-	return text
+	return exitStatus(counts), nil
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
@@ -18,38 +20,48 @@ func (p *program) work(ctx context.Context) (int, error) {
 	if !cli.HasCredentials() {
 		return 0, errNoCredentials
 	}
-	agreed, err := p.store.spec(ctx)
+	seen, err := p.store.existing(ctx)
 	if err != nil {
 		return 0, err
 	}
-	client, _, end, err := p.limited(agreed.Quota).Connect("fleet", false, nil)
+	client, _, end, err := p.limited(seen.spec.Quota).Connect("fleet", false, nil)
 	if err != nil {
 		return 0, err
 	}
 	defer end()
-	return cli.Success, p.workWith(ctx, client, agreed)
+	return cli.Success, p.workWith(ctx, client, seen)
 }
 
 // workWith works on the campaign until it is done.
-func (p *program) workWith(ctx context.Context, client *pipelines.Client, agreed spec) error {
-	var err error
-	if agreed.Action, err = agreed.Action.resolve(); err != nil {
+func (p *program) workWith(ctx context.Context, client *pipelines.Client, seen snapshot) error {
+	resolved, err := p.resolve(seen.spec.Action)
+	if err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	host, _ := os.Hostname()
-	w := &worker{store: p.store, client: client, spec: agreed, name: fmt.Sprintf("%s:%d", host, os.Getpid()), stop: stop}
+	w := &worker{store: p.store, client: client, agreed: seen.spec.Action, action: resolved, name: fmt.Sprintf("%s:%d", host, os.Getpid()), stop: stop}
+	w.rules.Store(seen.spec)
+	w.tell = func(what string) { fmt.Fprintf(p.env.Stderr, "%s %s\n", p.redisName, what) }
+	tasks, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
 	server := asynq.NewServerFromRedisClient(p.store.rdb, asynq.Config{
 		Concurrency: p.concurrency, Queues: map[string]int{p.store.queue(): 1},
 		TaskCheckInterval: 500 * time.Millisecond, DelayedTaskCheckInterval: time.Second,
-		RetryDelayFunc: p.delay, IsFailure: isFailure,
-		Logger: engineLog{p.env}, LogLevel: asynq.ErrorLevel,
+		RetryDelayFunc: p.delay, IsFailure: isFailure, BaseContext: func() context.Context { return tasks },
+		Logger: engineLog{p.log}, LogLevel: asynq.WarnLevel,
 	})
 	if err := server.Start(w); err != nil {
 		return err
 	}
-	err = p.follow(ctx)
+	err = p.follow(ctx, seen, func(s spec) {
+		w.rules.Store(&s)
+		p.limiter.change(s.Quota)
+	})
+	if err != nil && ctx.Err() == nil { // there is nothing to finish: the campaign or Redis is gone
+		giveUp()
+	}
 	server.Shutdown()
 	fmt.Fprintf(p.env.Stderr, "This worker has done %s.\n", cli.Count(int(w.done.Load()), "repository", "repositories"))
 	if cause := context.Cause(ctx); cause != nil {
@@ -69,10 +81,12 @@ func (p *program) delay(retried int, err error, _ *asynq.Task) time.Duration {
 	return min(p.retryDelay<<min(retried, 10), 10*time.Minute)
 }
 
-// isFailure reports whether an error counts as an attempt. The death or shutdown of a worker doesn't, nor does a quota used up by others or
-// refused credentials.
+// isFailure reports whether an error counts as an attempt. The death or shutdown of a worker doesn't, nor does a quota used up by others
+// or not known, refused credentials or the loss of the campaign.
 func isFailure(err error) bool {
-	for _, other := range []error{asynq.ErrLeaseExpired, context.Canceled, pipelines.ErrRateLimited, pipelines.ErrUnauthorized} {
+	for _, other := range []error{
+		asynq.ErrLeaseExpired, context.Canceled, pipelines.ErrRateLimited, pipelines.ErrUnauthorized, errQuotaUnknown, errNoCampaign, errNameTaken,
+	} {
 		if errors.Is(err, other) {
 			return false
 		}
@@ -84,48 +98,79 @@ func isFailure(err error) bool {
 type worker struct {
 	store  store
 	client *pipelines.Client
-	spec   spec
+	agreed action // of the campaign
+	action action // the same with the value that only workers know
 	name   string
 	stop   context.CancelCauseFunc // stops the worker
 	done   atomic.Int64
+	rules  atomic.Pointer[spec] // as they are now
+
+	refused sync.Once
+	tell    func(string) // what Redis does
 }
 
-// ProcessTask implements [asynq.Handler].
+// ProcessTask implements [asynq.Handler]. The engine tries again what fails, so that only the log would have the reason.
 func (w *worker) ProcessTask(ctx context.Context, task *asynq.Task) error {
-	repo, err := pipelines.ParseRepo(string(task.Payload()))
+	err := w.process(ctx, task)
+	if refusal, ok := errors.AsType[redis.Error](err); ok {
+		w.refused.Do(func() {
+			w.tell("refuses a command: " + cli.Clean(refusal.Error()) + ". The work goes on once it doesn't.")
+		})
+	}
+	return err
+}
+
+func (w *worker) process(ctx context.Context, task *asynq.Task) error {
+	name := string(task.Payload())
+	id, _ := asynq.GetTaskID(ctx)
+	agreed, valid, err := w.store.claim(ctx, name, id)
+	switch {
+	case err != nil:
+		return err
+	case agreed != w.agreed: // the campaign was forgotten and started anew
+		return errNameTaken
+	case !valid: // replaced, or done by a worker that died before it finished the task
+		return nil
+	}
+	r, err := w.attempt(ctx, name)
 	if err != nil {
 		return err
 	}
-	name := string(task.Payload())
-	if done, err := w.store.isDone(ctx, name); done || err != nil { // done by a worker that died before it finished the task
-		return err
+	recorded, err := w.store.record(ctx, name, id, r)
+	if recorded {
+		w.done.Add(1)
 	}
+	return err
+}
+
+// attempt applies the action to a repository. Its error means that there is no result yet.
+func (w *worker) attempt(ctx context.Context, name string) (result, error) {
+	repo, err := pipelines.ParseRepo(name)
 	r := result{State: stateUnchanged, Worker: w.name}
-	changed, row, err := w.spec.Action.do(ctx, w.client, repo)
+	changed := false
+	if err == nil {
+		changed, r.Row, err = w.action.do(ctx, w.client, repo)
+	}
 	switch {
-	case err == nil && row != nil:
-		r.State, r.Row = stateRead, row
+	case err == nil && r.Row != nil:
+		r.State = stateRead
 	case err == nil && changed:
 		r.State = stateChanged
 	case err == nil:
 	case errors.Is(err, pipelines.ErrUnauthorized):
 		w.stop(err)
-		return err
-	case ctx.Err() != nil || w.mayPass(ctx, err):
-		return err
+		return r, err
+	case ctx.Err() != nil || mayPass(ctx, err, w.rules.Load().Attempts):
+		return r, err
 	default:
 		r.State, r.Reason = stateFailed, cli.Message(err)
 	}
 	r.At = time.Now().UTC()
-	if err := w.store.record(ctx, name, r); err != nil {
-		return err
-	}
-	w.done.Add(1)
-	return nil
+	return r, nil
 }
 
 // mayPass reports whether the repository should be tried again.
-func (w *worker) mayPass(ctx context.Context, err error) bool {
+func mayPass(ctx context.Context, err error, attempts int) bool {
 	if !isFailure(err) {
 		return true
 	}
@@ -137,16 +182,5 @@ func (w *worker) mayPass(ctx context.Context, err error) bool {
 		}
 	}
 	retried, _ := asynq.GetRetryCount(ctx)
-	return retried+1 < w.spec.Attempts
+	return retried+1 < attempts
 }
-
-// engineLog prints the messages of the engine.
-type engineLog struct{ env cli.Env }
-
-func (l engineLog) Debug(...any) {}
-func (l engineLog) Info(...any)  {}
-func (l engineLog) Warn(...any)  {}
-func (l engineLog) Error(args ...any) {
-	fmt.Fprintln(l.env.Stderr, "fleet:", cli.Clean(fmt.Sprint(args...)))
-}
-func (l engineLog) Fatal(args ...any) { l.Error(args...) }

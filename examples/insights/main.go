@@ -114,7 +114,25 @@ func (o options) checkFiles() error {
 	case o.out != "" && o.json != "" && filepath.Clean(o.out) == filepath.Clean(o.json):
 		return errors.New("--o and --json name the same file")
 	}
+	for flag, file := range map[string]string{"o": o.out, "json": o.json} {
+		if file == "" || file == "-" {
+			continue
+		}
+		if err := cli.CheckFile(file); err != nil { // now, not after hundreds of requests
+			return fmt.Errorf("--%s: %w", flag, err)
+		}
+	}
 	return nil
+}
+
+// startOfDay returns when the first of some days began, given a time on the last. Where clocks change at midnight, a day has no 0:00.
+func startOfDay(now time.Time, days int) time.Time {
+	midnight := time.Date(now.Year(), now.Month(), now.Day()-days+1, 0, 0, 0, 0, now.Location())
+	noon := time.Date(now.Year(), now.Month(), now.Day()-days+1, 12, 0, 0, 0, now.Location())
+	if midnight.Day() != noon.Day() {
+		_, midnight = midnight.ZoneBounds()
+	}
+	return midnight
 }
 
 // report reads the runs and analyses them. If only some could be read, the report is on those.
@@ -132,7 +150,7 @@ func (o options) report(ctx context.Context, env cli.Env, flags *flag.FlagSet) (
 	}
 	defer end()
 	now := time.Now().In(zone)
-	since := time.Date(now.Year(), now.Month(), now.Day()-o.days+1, 0, 0, 0, 0, zone)
+	since := startOfDay(now, o.days)
 	r := reader{client: client, repo: repo, branch: o.branch, parallel: o.parallel, env: env}
 	runs, err := r.read(ctx, since)
 	if err != nil && (ctx.Err() != nil || len(runs) == 0) {
@@ -149,39 +167,22 @@ func (o options) report(ctx context.Context, env cli.Env, flags *flag.FlagSet) (
 	return rep, nil
 }
 
-// write writes the report in all requested formats.
+// write writes the report in all requested formats, even if it can't write one of them.
 func (o options) write(rep Report, env cli.Env) error {
 	summary := env.Stdout
+	var jsonErr error
 	if o.json == "-" {
-		summary = env.Stderr
-		if err := writeJSON(env.Stdout, rep); err != nil {
-			return err
-		}
+		summary, jsonErr = env.Stderr, writeJSON(env.Stdout, rep)
 	}
 	summarize(summary, rep)
 	fmt.Fprintln(summary)
 	if o.json != "" && o.json != "-" {
-		if err := writeFile(summary, "As JSON", o.json, func(w io.Writer) error { return writeJSON(w, rep) }); err != nil {
-			return err
-		}
+		jsonErr = cli.WriteReport(summary, "As JSON", o.json, func(w io.Writer) error { return writeJSON(w, rep) })
 	}
 	if o.out == "" {
-		return nil
+		return jsonErr
 	}
-	return writeFile(summary, "The whole report", o.out, htmlPage(rep).Write)
-}
-
-// writeFile writes a file and says where. The path is absolute because "go -C" runs the program in another folder than the user's.
-func writeFile(summary io.Writer, what, name string, write func(io.Writer) error) error {
-	path, err := filepath.Abs(name)
-	if err != nil {
-		return err
-	}
-	if err := cli.WriteFile(path, 0o644, write); err != nil {
-		return err
-	}
-	fmt.Fprintf(summary, "%s: %s\n", what, path)
-	return nil
+	return errors.Join(jsonErr, cli.WriteReport(summary, "The whole report", o.out, htmlPage(rep).Write))
 }
 
 func writeJSON(w io.Writer, rep Report) error {

@@ -54,14 +54,14 @@ func (r *reader) read(ctx context.Context, since time.Time) ([]Run, error) {
 	return runs, cmp.Or(r.steps(ctx, runs), err, r.failures.error())
 }
 
-// runs reads the list up to the first older run. A list that grows while it is read may repeat a run.
+// runs reads the list up to the first older run, page by page, since pages that are read ahead for nothing count too. A list that grows while it is read may repeat a run.
 func (r *reader) runs(ctx context.Context, since time.Time) ([]Run, error) {
 	progress := r.env.NewProgress("runs listed", 0)
 	defer progress.End()
 	var runs []Run
 	seen := map[string]bool{"": true}
 	options := &pipelines.ListPipelinesOptions{Sort: pipelines.SortNewestFirst, Branch: r.branch}
-	for p, err := range r.client.Pipelines.List(ctx, r.repo, options).Parallel(r.parallel).All() {
+	for p, err := range r.client.Pipelines.List(ctx, r.repo, options).All() {
 		if err != nil {
 			return runs, err
 		}
@@ -167,7 +167,7 @@ func testName(t *pipelines.TestCase) string {
 
 func newRun(p *pipelines.Pipeline, repo pipelines.Repo) Run {
 	r := Run{
-		ID: p.UUID, Number: max(0, p.BuildNumber), Pipeline: cli.Clean(pipelineName(p.Target)), Branch: cli.Clean(refName(p.Target)),
+		ID: p.UUID, Number: max(0, p.BuildNumber), Pipeline: cli.Clean(pipelineName(p.Target)), Branch: cli.Clean(cli.RefName(p.Target)),
 		Commit: commitOf(p.Target), Result: resultOf(p.State.Name, p.State.Result), Created: plausible(p.CreatedOn),
 		Duration: seconds(p.DurationInSeconds), Build: seconds(p.BuildSecondsUsed),
 	}
@@ -226,21 +226,6 @@ func pipelineName(t pipelines.Target) string {
 		return string(t.Selector.Type)
 	}
 	return string(t.Selector.Type) + ": " + t.Selector.Pattern
-}
-
-// refName is the reference that it ran on.
-func refName(t pipelines.Target) string {
-	switch {
-	case t.RefType == pipelines.RefTag || t.RefType == pipelines.RefAnnotatedTag:
-		return "tag " + t.RefName
-	case t.RefName != "":
-		return t.RefName
-	case t.Source != "":
-		return t.Source
-	case t.TargetBranch != "":
-		return t.TargetBranch
-	}
-	return "no branch" // of a run that was started for a commit
 }
 
 // commitOf returns the part of the hash that the service always returns.

@@ -65,20 +65,32 @@ func (a *access) verified(ctx context.Context, token string) (*pipelines.StepCla
 	verified, err := oidc.NewVerifier(a.issuer, try, &config).Verify(ctx, token)
 	var expired *oidc.TokenExpiredError
 	switch {
-	case try.err != nil:
+	case errors.Is(try.err, errUnavailable):
 		return nil, try.err
+	case try.err != nil:
+		return nil, plain(try.err)
 	case errors.As(err, &expired) && expired.Expiry.IsZero():
 		return nil, errors.New("it doesn't say when it expires")
 	case errors.As(err, &expired):
 		return nil, fmt.Errorf("it has expired at %s", expired.Expiry.UTC().Format(time.RFC3339))
 	case err != nil:
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "oidc: "))
+		return nil, plain(err)
 	}
 	claims := &pipelines.StepClaims{}
 	if err := verified.Claims(claims); err != nil {
 		return nil, fmt.Errorf("claims that can't be read: %w", err)
 	}
 	return claims, consistent(claims)
+}
+
+// plain is an error without what only programmers understand: what package jose says of a text that is no token.
+func plain(err error) error {
+	const malformed = "malformed jwt"
+	text := strings.TrimPrefix(err.Error(), "oidc: ")
+	if strings.Contains(text, "go-jose") || strings.HasPrefix(text, malformed) && !strings.Contains(text, "algorithm") {
+		text = malformed
+	}
+	return errors.New(text)
 }
 
 // consistent rejects a token of the issuer that isn't a step's.

@@ -118,9 +118,10 @@ func uuids(list *[]string, also string) func(string) error {
 }
 
 func (o *options) check(flags *flag.FlagSet) error {
+	if err := cli.CheckGiven(flags, "repository", "environment", "branch"); err != nil { // those check their values themselves
+		return err
+	}
 	switch {
-	case flags.NArg() > 0:
-		return cli.CheckGiven(flags)
 	case o.demo && flags.NFlag() > 1:
 		return errors.New("--demo goes with no other flag: the demo has a service and a server of its own")
 	case o.demo:

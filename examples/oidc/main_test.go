@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"io"
@@ -182,6 +183,22 @@ func TestInvalidHeadersAreRefused(t *testing.T) {
 	require.Contains(t, body, "too long")
 }
 
+func TestWhatIsNoTokenIsRefusedInPlainWords(t *testing.T) {
+	s := setup(t)
+	p := begin(t, s, "--repository", "*")
+	part := base64.RawURLEncoding.EncodeToString
+	claims := part([]byte(`{"iss":"x"}`))
+	for _, token := range []string{
+		"a.b", "a.b.c.d", "é.é.é", `{"payload":"x"}`, part([]byte(`{"alg":"RS256","kid":5}`)) + "." + claims + ".x",
+		part([]byte("no JSON")) + "." + claims + ".x",
+	} {
+		resp, body := p.get(t, "Bearer "+token)
+		require.Equal(t, http.StatusUnauthorized, resp.StatusCode, token)
+		require.Contains(t, body, "malformed jwt", token)
+		require.NotRegexp(t, "json:|jose|Go value|base64|invalid character", body, token)
+	}
+}
+
 func TestWithoutKeysTheServerIsUnavailable(t *testing.T) {
 	s := setup(t)
 	s.srv.Inject(pipelinestest.Fault{Path: "/workspaces/*/pipelines-config/identity/oidc/keys.json", Status: http.StatusNotFound, Times: 1})
@@ -231,6 +248,22 @@ func TestInvalidFlagsAreRejected(t *testing.T) {
 		var errs strings.Builder
 		require.Equal(t, cli.Trouble, run(t.Context(), strings.Fields(args), cli.Env{Stdout: io.Discard, Stderr: &errs}), args)
 		require.Contains(t, errs.String(), want, args)
+	}
+}
+
+// A shell variable that isn't set must neither turn HTTPS off nor have the server listen on all interfaces.
+func TestEmptyFlagsAreRejected(t *testing.T) {
+	clitest.SetCredentials(t, "")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // a server that is started ends at once
+	for _, name := range []string{"listen", "tls-cert", "tls-key", "audience", "workspace"} {
+		args := []string{
+			"--workspace=acme", "--audience=a", "--repository=*", "--listen=127.0.0.1:0", "--environment=11111111-2222-4333-8444-555555555555",
+			"--branch=main", "--" + name + "=",
+		}
+		var errs strings.Builder
+		require.Equal(t, cli.Trouble, run(ctx, args, cli.Env{Stdout: io.Discard, Stderr: &errs}), name)
+		require.Contains(t, errs.String(), "--"+name+" is empty")
 	}
 }
 

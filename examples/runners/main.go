@@ -183,16 +183,8 @@ func status(r *pipelines.Runner) string {
 	return text
 }
 
-// changed is when the runner entered its state, zero if unknown. Some lists lack the time of the state.
-func changed(r *pipelines.Runner) time.Time {
-	if !r.State.UpdatedOn.IsZero() {
-		return r.State.UpdatedOn
-	}
-	return cmp.Or(r.UpdatedOn, r.CreatedOn)
-}
-
 func since(r *pipelines.Runner, now time.Time) string {
-	at := changed(r)
+	at := cli.RunnerChanged(r)
 	if at.IsZero() {
 		return "unknown"
 	}
@@ -224,11 +216,7 @@ func count(n int) string { return cli.Count(n, "runner", "runners") }
 
 // isStale reports whether a runner has been offline long enough.
 func (o *options) isStale(r *pipelines.Runner, now time.Time) bool {
-	if r.State.Status != pipelines.RunnerOffline && r.State.Status != pipelines.RunnerUnregistered {
-		return false
-	}
-	at := changed(r)
-	return !at.IsZero() && now.Sub(at) >= time.Duration(o.stale)
+	return cli.RunnerStale(r, time.Duration(o.stale), now)
 }
 
 // findStale shows the stale runners and, with --delete, deletes them.

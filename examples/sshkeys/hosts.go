@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/fingerprint"
 )
 
 // readHosts reads the output of ssh-keyscan, without duplicates.
@@ -18,7 +20,11 @@ func readHosts(r io.Reader) ([]pipelines.KnownHostRequest, error) {
 	if err != nil {
 		return nil, err
 	}
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
 	all, err := pipelines.ParseKnownHosts(strings.NewReader(text))
+	if errors.Is(err, bufio.ErrTooLong) {
+		return nil, errors.New("a line is too long: is this the output of ssh-keyscan?")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -27,6 +33,8 @@ func readHosts(r io.Reader) ([]pipelines.KnownHostRequest, error) {
 	for _, h := range all {
 		key := wantedKey(h)
 		switch is := find(read, h); {
+		case cli.Clean(h.Hostname) != h.Hostname: // would be shown as another
+			return nil, fmt.Errorf("the host name %q is not plain text", h.Hostname)
 		case is == nil:
 			hosts = append(hosts, h)
 			read = append(read, &pipelines.KnownHost{Hostname: h.Hostname, PublicKey: &key})
@@ -88,7 +96,7 @@ func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) 
 }
 
 func line(h pipelines.KnownHostRequest) string {
-	return h.Hostname + " " + h.KeyType + " " + fingerprint(wantedKey(h))
+	return h.Hostname + " " + h.KeyType + " " + fingerprint.OfHost(wantedKey(h))
 }
 
 func wantedKey(h pipelines.KnownHostRequest) pipelines.SSHPublicKey {
@@ -100,7 +108,7 @@ func (j *job) refuseOthers(hosts []pipelines.KnownHostRequest, known []*pipeline
 	var err error
 	for _, h := range hosts {
 		if is := find(known, h); is != nil && keyOf(is).Key != h.Key {
-			j.say("is known with another key: %s %s %s, now %s", h.Hostname, h.KeyType, fingerprint(keyOf(is)), fingerprint(wantedKey(h)))
+			j.say("is known with another key: %s %s %s, now %s", h.Hostname, h.KeyType, fingerprint.OfHost(keyOf(is)), fingerprint.OfHost(wantedKey(h)))
 			err = errWouldReplace
 		}
 	}

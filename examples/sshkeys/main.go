@@ -5,16 +5,14 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
 	"flag"
 	"fmt"
 	"slices"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/fingerprint"
 )
 
 const program = "sshkeys"
@@ -39,7 +37,8 @@ var help = cli.Help{
 		"ssh-keyscan trusts any server that responds: compare the printed fingerprints with those that the host's owner publishes; --dry-run " +
 		"shows them and changes nothing. Hashed names and patterns of a known_hosts file aren't supported.",
 	Credentials: cli.DemoRuns,
-	Scopes:      "Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:variable to change keys and hosts.",
+	Scopes: "Scopes: pipeline to look (API token: read:pipeline:bitbucket), pipeline:variable to change keys and " +
+		"hosts (admin:pipeline:bitbucket).",
 	Statuses: []cli.Item{
 		{"0", "done"}, {"1", "not done, because it would have replaced a key"}, cli.TroubleStatus, cli.InterruptedStatus,
 	},
@@ -182,7 +181,7 @@ func (j *job) show(ctx context.Context) error {
 	if pair == nil {
 		j.say("%s has no SSH key pair.", j.repo)
 	} else {
-		j.say("Key pair of %s: %s", j.repo, publicFingerprint(pair.PublicKey))
+		j.say("Key pair of %s: %s", j.repo, fingerprint.OfPublicKey(pair.PublicKey))
 		j.say("%s", pair.PublicKey)
 	}
 	if len(hosts) == 0 {
@@ -192,7 +191,7 @@ func (j *job) show(ctx context.Context) error {
 	slices.SortStableFunc(hosts, func(a, b *pipelines.KnownHost) int { return cmp.Compare(a.Hostname, b.Hostname) })
 	var rows [][]string
 	for _, h := range hosts {
-		rows = append(rows, []string{h.Hostname, keyOf(h).KeyType, fingerprint(keyOf(h))})
+		rows = append(rows, []string{h.Hostname, keyOf(h).KeyType, fingerprint.OfHost(keyOf(h))})
 	}
 	fmt.Fprintln(j.env.Stdout)
 	cli.PrintTable(j.env.Stdout, "There are no known hosts.", []string{"KNOWN HOST", "TYPE", "FINGERPRINT"}, rows)
@@ -207,7 +206,7 @@ func (j *job) newPair(ctx context.Context) error {
 	}
 	begin := "made"
 	if old != nil {
-		j.say("The repository has a key pair: %s", publicFingerprint(old.PublicKey))
+		j.say("The repository has a key pair: %s", fingerprint.OfPublicKey(old.PublicKey))
 		if !j.replace {
 			fmt.Fprintln(j.env.Stderr, "It is unchanged: --replace replaces it. The service never returns the old private key,\n"+
 				"and where only the old public key is known, the pipelines can't log in any more.")
@@ -226,23 +225,10 @@ func (j *job) newPair(ctx context.Context) error {
 	if _, err = j.service.SetKeyPair(ctx, j.repo, *pair); err != nil {
 		return err
 	}
-	j.say("%s a new pair of type %s: %s", begin, j.kind, publicFingerprint(pair.PublicKey))
+	j.say("%s a new pair of type %s: %s", begin, j.kind, fingerprint.OfPublicKey(pair.PublicKey))
 	j.say("The public key, for the hosts that the pipelines log in to:")
 	j.say("%s", pair.PublicKey)
 	return nil
-}
-
-// publicFingerprint returns the fingerprint of a public key in OpenSSH's format.
-func publicFingerprint(line string) string {
-	key, comment, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
-	if err != nil {
-		return "a key that is not understood"
-	}
-	text := ssh.FingerprintSHA256(key) + " " + key.Type()
-	if comment != "" {
-		text += " " + comment
-	}
-	return text
 }
 
 func keyOf(h *pipelines.KnownHost) pipelines.SSHPublicKey {
@@ -250,16 +236,4 @@ func keyOf(h *pipelines.KnownHost) pipelines.SSHPublicKey {
 		return pipelines.SSHPublicKey{}
 	}
 	return *h.PublicKey
-}
-
-// fingerprint returns the fingerprint of a host's key. It is computed here, because users compare it.
-func fingerprint(host pipelines.SSHPublicKey) string {
-	blob, err := base64.StdEncoding.DecodeString(host.Key)
-	if err == nil {
-		var key ssh.PublicKey
-		if key, err = ssh.ParsePublicKey(blob); err == nil {
-			return ssh.FingerprintSHA256(key)
-		}
-	}
-	return cmp.Or(host.SHA256Fingerprint, "unknown") + " (the service's word)"
 }

@@ -154,8 +154,12 @@ func TestInvalidKeyscanOutputIsRejected(t *testing.T) {
 		"# one\n\n":                   "no known hosts on standard input",
 		"one ssh-rsa\n":               "line 1",
 		"|1|abc|def ssh-ed25519 AAAA": "hashed",
-		scanned(t, "one.test") + scanned(t, "one.test"):       "two different keys of type ssh-ed25519 of host one.test",
-		strings.Replace(scanned(t, "x"), "x ssh", "* ssh", 1): "not the name of one host",
+		strings.Repeat("x", 100_000):  "a line is too long",
+		strings.Replace(scanned(t, "x"), "x ssh", "x\x00y ssh", 1):    `the host name "x\x00y" is not plain text`,
+		strings.Replace(scanned(t, "x"), "x ssh", "x\u202ey ssh", 1):  `the host name "x\u202ey" is not plain text`,
+		strings.Replace(scanned(t, "x"), "x ssh", "\x1b[31mx ssh", 1): `the host name "\x1b[31mx" is not plain text`,
+		scanned(t, "one.test") + scanned(t, "one.test"):               "two different keys of type ssh-ed25519 of host one.test",
+		strings.Replace(scanned(t, "x"), "x ssh", "* ssh", 1):         "not the name of one host",
 	} {
 		s, _ := newStage(t)
 		s.Stdin = stdin
@@ -163,6 +167,13 @@ func TestInvalidKeyscanOutputIsRejected(t *testing.T) {
 		require.Contains(t, s.Errs.String(), want)
 		require.Empty(t, s.Requests())
 	}
+}
+
+func TestACarriageReturnEndsALine(t *testing.T) {
+	s, repo := newStage(t)
+	s.Stdin = strings.ReplaceAll(scanned(t, "one.test")+scanned(t, "two.test"), "\n", "\r")
+	require.Equal(t, cli.Success, s.Run("--repo acme/site --known-hosts"), s.Errs.String())
+	require.Len(t, repo.KnownHosts(), 2)
 }
 
 func TestItShowsFingerprints(t *testing.T) {
@@ -216,7 +227,9 @@ func TestTheDemoRunsWithoutCredentials(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	require.Contains(t, clitest.RequireHelp(t, run), "pipeline:variable")
+	help := clitest.RequireHelp(t, run)
+	require.Contains(t, help, "pipeline:variable")
+	require.Contains(t, help, "admin:pipeline:bitbucket")
 }
 
 func TestKnownHostsMayComeFromEditorsThatWriteAByteOrderMark(t *testing.T) {

@@ -123,6 +123,8 @@ func superseded(runs map[string]*pipelines.Pipeline) []*choice {
 		case !ok || newer == nil || newer.BuildNumber <= p.BuildNumber:
 		case isPaused(p.State):
 			all = append(all, &choice{j, p, newer, "the service can't stop a paused run"})
+		case goesOn(p.State) && p.RunNumber > 1: // perhaps after the newer one, to go back to what this one was
+			all = append(all, &choice{j, p, newer, "somebody has started it again"})
 		case goesOn(p.State):
 			all = append(all, &choice{j, p, newer, ""})
 		}

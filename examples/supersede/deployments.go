@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,30 +17,55 @@ import (
 type deployed map[string]string
 
 func (d deployed) of(p *pipelines.Pipeline) string {
-	if why := d[p.UUID]; why != "" {
-		return why
-	}
-	return d[fmt.Sprint("#", p.BuildNumber)]
+	return cmp.Or(d[plain(p.UUID)], d[fmt.Sprint("#", p.BuildNumber)])
 }
+
+// plain is a UUID without braces, in lower case. The service isn't known to write them in one way everywhere.
+func plain(uuid string) string { return strings.ToLower(strings.Trim(uuid, "{}")) }
 
 // deployments reads the deployments of runs, the oldest of which was created at a time. Their state doesn't matter: one that has not begun
 // will, if its run is left to go on. The service lists no run's deployments, only all of the repository. They are read by state, in the order
-// of the states, so that one that changes its state meanwhile isn't missed.
-//
-// The list of those that have not begun may be long, and has no known order. If others begin while it is read, one may be missing.
+// of the states, so that one that changes its state meanwhile isn't missed. But if it leaves a list of several pages while that is read, the
+// next page may begin one too late. Then all is read again.
 func (r *repository) deployments(ctx context.Context, oldest time.Time) (deployed, error) {
-	found := deployed{}
-	for _, state := range []pipelines.StateName{pipelines.StateUndeployed, pipelines.StateInProgress, pipelines.StateCompleted} {
-		if err := r.readDeployments(ctx, state, oldest.Add(-slack), found); err != nil {
-			return nil, err
+	for range 5 {
+		found, left, err := r.readDeployments(ctx, oldest.Add(-slack))
+		if err != nil || !left {
+			return found, err
 		}
 	}
-	return found, nil
+	return nil, errors.New("deployments begin while they are listed, time and again, so no run can safely be stopped")
 }
 
-// readDeployments reads the deployments in a state. A list that is seen to be sorted, the newest first, is read back to a time. Only
-// those that have begun can be sorted, and not every service does.
-func (r *repository) readDeployments(ctx context.Context, state pipelines.StateName, back time.Time, found deployed) error {
+// readDeployments reads the deployments of all states once, those that have ended back to a time. left reports whether one has left a list
+// of several pages meanwhile.
+func (r *repository) readDeployments(ctx context.Context, back time.Time) (found deployed, left bool, err error) {
+	found = deployed{}
+	states := map[string]pipelines.StateName{} // by UUID, of those on a list of several pages
+	for _, state := range []pipelines.StateName{pipelines.StateUndeployed, pipelines.StateInProgress, pipelines.StateCompleted} {
+		all, pages, err := r.listDeployments(ctx, state, back)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, d := range all {
+			if err := r.take(d, back, found); err != nil {
+				return nil, false, err
+			}
+			before, several := states[d.UUID]
+			left = left || several && before != d.State.Name
+			if pages > 1 {
+				states[d.UUID] = d.State.Name
+			}
+		}
+	}
+	return found, left, nil
+}
+
+// listDeployments lists the deployments in a state, and says on how many pages. Those that have ended are sorted, if the service does that,
+// and listed back to a time. The others have no known order.
+func (r *repository) listDeployments(
+	ctx context.Context, state pipelines.StateName, back time.Time,
+) (all []*pipelines.Deployment, pages int, err error) {
 	q := &pipelines.ListDeploymentsOptions{State: state}
 	if state == pipelines.StateCompleted && !r.unsorted {
 		q.Sort = pipelines.SortLastStarted
@@ -48,29 +74,29 @@ func (r *repository) readDeployments(ctx context.Context, state pipelines.StateN
 		switch {
 		case errors.Is(err, pipelines.ErrInvalidRequest) && q.Sort != "":
 			r.unsorted = true
-			return r.readDeployments(ctx, state, back, found)
+			return r.listDeployments(ctx, state, back)
 		case err != nil:
-			return err
+			return nil, 0, err
 		}
-		for _, d := range page.Values {
-			if err := r.take(d, back, found); err != nil {
-				return err
-			}
-		}
-		if endsBefore(page.Values, back) {
+		all = append(all, page.Values...)
+		pages++
+		if q.Sort != "" && endsBefore(page.Values, back) {
 			break
 		}
 	}
-	return nil
+	return all, pages, nil
 }
 
-// endsBefore reports whether the rest of a list is older than a time, by one of its pages.
+// endsBefore reports whether the rest of a list that was to be sorted is older than a time. One of its pages must be seen to be sorted, the
+// newest first: a service may ignore what it doesn't know. Where those are that never began isn't known.
 func endsBefore(page []*pipelines.Deployment, back time.Time) bool {
 	if len(page) == 0 {
 		return false
 	}
-	first, last := began(page[0]), began(page[len(page)-1])
-	newestFirst := first.After(last) && slices.IsSortedFunc(page, func(a, b *pipelines.Deployment) int { return began(b).Compare(began(a)) })
+	first, last := page[0].State.StartedOn, page[len(page)-1].State.StartedOn
+	newestFirst := first.After(last) && slices.IsSortedFunc(page, func(a, b *pipelines.Deployment) int {
+		return b.State.StartedOn.Compare(a.State.StartedOn)
+	})
 	return newestFirst && !last.IsZero() && last.Before(back)
 }
 
@@ -87,7 +113,7 @@ func (r *repository) take(d *pipelines.Deployment, back time.Time, found deploye
 	e := cmp.Or(d.Environment, &pipelines.Environment{})
 	environment, run, at := cmp.Or(e.Name, e.UUID, "an environment without a name"), runOf(d), began(d)
 	switch {
-	case r.environments[e.UUID]:
+	case r.environments[plain(e.UUID)]:
 	case run != "":
 		found[run] = "deploys to " + environment
 	case at.IsZero() || !at.Before(back):
@@ -96,22 +122,24 @@ func (r *repository) take(d *pipelines.Deployment, back time.Time, found deploye
 	return nil
 }
 
-// runOf returns the UUID of the run that a deployment is of, or "#" and its build number, or "" if the deployment says neither.
+// runOf returns the plain UUID of the run that a deployment is of, or "#" and its build number, or "" if the deployment says neither.
 func runOf(d *pipelines.Deployment) string {
 	return cmp.Or(nameOf(d.Release), nameOf(d.Deployable))
 }
 
+var buildNumber = regexp.MustCompile(`^#[1-9][0-9]*$`)
+
 func nameOf(release *pipelines.DeploymentRelease) string {
-	switch {
-	case release == nil:
+	if release == nil {
 		return ""
-	case release.Pipeline != nil && release.Pipeline.UUID != "":
-		return release.Pipeline.UUID
 	}
-	if uuid, ok := strings.CutPrefix(release.Key, "pipelines-"); ok {
-		return uuid
+	if release.Pipeline != nil && release.Pipeline.UUID != "" {
+		return plain(release.Pipeline.UUID)
 	}
-	return release.Name
+	if uuid, ok := strings.CutPrefix(release.Key, "pipelines-"); ok && uuid != "" {
+		return plain(uuid)
+	}
+	return buildNumber.FindString(release.Name)
 }
 
 // findEnvironments adds the environments with one of the names, or UUIDs, to those whose deployments may be stopped. It returns the names
@@ -123,8 +151,8 @@ func (r *repository) findEnvironments(ctx context.Context, names []string) (foun
 		}
 		all = append(all, e.Name)
 		for _, name := range names {
-			if strings.EqualFold(e.Name, name) || strings.Trim(e.UUID, "{}") == strings.Trim(name, "{}") {
-				r.environments[e.UUID] = true
+			if e.UUID != "" && (strings.EqualFold(e.Name, name) || plain(e.UUID) == plain(name)) {
+				r.environments[plain(e.UUID)] = true
 				found = append(found, name)
 			}
 		}

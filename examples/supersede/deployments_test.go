@@ -181,7 +181,7 @@ func TestUndeployedOnesAreReadWhicheverEndOfTheirListIsNewer(t *testing.T) {
 			}
 			require.Equal(t, cli.Success, s.Run("apply --repo acme/site"))
 			require.Equal(t, []int{3}, asked(s, repo))
-			require.Len(t, pages(s, "UNDEPLOYED"), map[bool]int{true: 1, false: 4}[newestFirst])
+			require.Len(t, pages(s, "UNDEPLOYED"), 4, "no order is known")
 		})
 	}
 }

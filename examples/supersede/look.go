@@ -19,7 +19,9 @@ type repository struct {
 	deploying    map[string]string    // runs with a deployment to another one, by UUID, and why they are left
 	unsorted     bool                 // the service doesn't sort deployments
 	asked        map[string]time.Time // when runs were asked to stop, by UUID
+	failures     map[string]int       // how often that failed and was tried again, by UUID
 	looked       time.Time            // when the last look began that succeeded
+	behind       bool                 // runs that it found are still to be stopped
 }
 
 // look is what a repository looked like.
@@ -41,13 +43,49 @@ const (
 	parsingTime, slack = time.Hour, time.Minute
 )
 
-// look finds the runs that are superseded. It reads the list of runs that haven't ended; then, because an ended run supersedes too, the
-// newest of those that have; then deployments. A run that ends between the two lists is in both. The service serves a hundred runs a page,
-// so 200 that haven't ended are two pages, and one more tells whether newer ones have ended.
+// look finds the runs that are superseded, and which of them may be stopped. If that takes long, because there are many deployments or
+// the service holds requests back, it makes sure that they are still superseded.
 func (r *repository) look(ctx context.Context) (*look, error) {
 	began := time.Now()
+	l, err := r.compare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.decide(ctx, l.choices); err != nil {
+		return nil, err
+	}
+	if stoppable(l.choices) > 0 && time.Since(began) > fresh {
+		again, err := r.compare(ctx)
+		if err != nil {
+			return nil, err
+		}
+		l.choices = both(l.choices, again.choices)
+	}
+	l.ended, r.looked, r.behind = time.Now(), began, stoppable(l.choices) > 0
+	return l, nil
+}
+
+// both returns the choices for runs that are superseded in an older and a newer comparison. What either leaves is left.
+func both(older, newer []*choice) (all []*choice) {
+	left := map[string]string{}
+	for _, c := range older {
+		left[c.run.UUID] = c.left
+	}
+	for _, c := range newer {
+		if why, ok := left[c.run.UUID]; ok {
+			c.left = cmp.Or(c.left, why)
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// compare finds the runs that are superseded. It reads the list of runs that haven't ended; then, because an ended run supersedes too, the
+// newest of those that have. A run that ends between the two lists is in both. The service serves a hundred runs a page, so 200 that haven't
+// ended are two pages, and one more tells whether newer ones have ended.
+func (r *repository) compare(ctx context.Context) (*look, error) {
 	going, more := unfinished, over
-	if !r.looked.IsZero() { // Runs stay paused for weeks. All of them are read once.
+	if !r.whole() { // Runs stay paused for weeks. All of them are read once.
 		last := len(unfinished) - 1
 		going, more = unfinished[:last], append(slices.Clone(over), unfinished[last])
 	}
@@ -64,12 +102,11 @@ func (r *repository) look(ctx context.Context) (*look, error) {
 		maps.Copy(runs, ended) // they were read later
 	}
 	l.choices = slices.DeleteFunc(superseded(runs), func(c *choice) bool { return !r.rules.concerns(c.run) })
-	if err := r.decide(ctx, l.choices); err != nil {
-		return nil, err
-	}
-	l.ended, r.looked = time.Now(), began
 	return l, nil
 }
+
+// whole reports whether a look must see all runs, and not only those that are new since the last one.
+func (r *repository) whole() bool { return r.looked.IsZero() || r.behind }
 
 // list lists the runs with one of the statuses, the newest first, by UUID. It reads no page after one that ends before the time back.
 func (r *repository) list(ctx context.Context, statuses []pipelines.PipelineStatus, back time.Time) (map[string]*pipelines.Pipeline, error) {
@@ -107,7 +144,7 @@ func (r *repository) undecided(runs map[string]*pipelines.Pipeline) (open []*pip
 // back is the time since which a newer run of those may have been created. An earlier look has seen those that were there then.
 func (r *repository) back(open []*pipelines.Pipeline) time.Time {
 	back := oldest(open)
-	if since := r.looked.Add(-parsingTime); !r.looked.IsZero() && back.Before(since) {
+	if since := r.looked.Add(-parsingTime); !r.whole() && back.Before(since) {
 		back = since
 	}
 	return back.Add(-slack)

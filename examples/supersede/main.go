@@ -47,10 +47,12 @@ that ends before it is stopped counts as done. The service can't stop a run that
 All flags but --watch, --quota and --demo may be repeated. A * in a PATTERN or in the NAME of --custom stands for any text.
 
 A newer run supersedes if it is pending, going on or paused, or has been successful or failed; not if it was stopped, or couldn't run. Runs on
-tags, commits and merge queues, and those that another run has started, are always left. So are runs of custom pipelines, unless --custom names
-them: they may have different variables, which the service doesn't show.
+tags, commits and merge queues, and those that another run has started or somebody has started again, are always left. So are runs of custom
+pipelines, unless --custom names them: they may have different variables, which the service doesn't show. Nor does it show which run has started
+another, so a run may be stopped while one that it has started deploys: --except leaves such branches out.
 
-Before a run is stopped more than 15 seconds after the program has looked, it looks again. A watch looks at each
+Before a run is stopped more than 15 seconds after the program has looked, it looks again; only a watch that has used up its quota sends the next
+request up to 7,200 s / --quota later. A watch looks at each
 of N repositories every N × 28,800 s / --quota: at one every 29 seconds, at ten every 5 minutes.`,
 	Credentials: cli.DemoRuns,
 	Scopes:      "Scopes: pipeline for a plan, and pipeline:write to stop (API token: read:pipeline:bitbucket, write:pipeline:bitbucket).",

@@ -33,7 +33,7 @@ func (o *options) limit(env *cli.Env) {
 type watch struct {
 	repos []*watched
 	every time.Duration         // from one look at a repository to the next
-	wake  <-chan pipelines.Repo // the repositories where something has happened, such as an event tells it; nil: it only polls
+	wake  <-chan pipelines.Repo // the repositories where something has happened, such as an event tells it; nil or closed: it only polls
 	say   func(line string)
 }
 
@@ -63,7 +63,11 @@ func (w *watch) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case repo := <-w.wake:
+		case repo, more := <-w.wake:
+			if !more {
+				w.wake = nil
+				continue
+			}
 			w.woken(repo)
 		case <-time.After(time.Until(r.due)):
 			if err := w.visit(ctx, r); err != nil {
@@ -87,7 +91,7 @@ func (w *watch) woken(repo pipelines.Repo) {
 func (w *watch) visit(ctx context.Context, r *watched) error {
 	l, err := r.look(ctx)
 	if err == nil {
-		l, err = r.stopAll(ctx, l, func(done result) { w.tell(r, done.choice, done.String()) })
+		l, err = r.stopAll(ctx, l, func(done result) { w.tellResult(r, done) })
 	}
 	r.visited = time.Now()
 	r.due = r.visited.Add(w.every)
@@ -108,22 +112,31 @@ func (w *watch) visit(ctx context.Context, r *watched) error {
 	return nil
 }
 
+// tellResult says what became of a run. That it can't be stopped is said once, even if the service has other words each time.
+func (w *watch) tellResult(r *watched, done result) {
+	subject := done.String()
+	if done.err != nil {
+		subject = "failure"
+	}
+	w.tell(r, done.choice, subject, done.String())
+}
+
 // tellLeft says which superseded runs are left, and why.
 func (w *watch) tellLeft(r *watched, l *look) {
 	for _, c := range l.choices {
 		asked, wasAsked := r.asked[c.run.UUID]
 		switch {
 		case c.left != "" && !wasAsked:
-			w.tell(r, c, c.verdict(""))
+			w.tell(r, c, c.left, c.verdict(""))
 		case wasAsked && time.Since(asked) > stopTime:
-			w.tell(r, c, "it was asked to stop, but is still "+c.run.State.String())
+			w.tell(r, c, "asked", "it was asked to stop, but is still "+c.run.State.String())
 		}
 	}
 }
 
-// tell says something of a run once.
-func (w *watch) tell(r *watched, c *choice, what string) {
-	if id := c.run.UUID + what; !r.told[id] {
+// tell says something of a run, unless the same subject was told before.
+func (w *watch) tell(r *watched, c *choice, subject, what string) {
+	if id := c.run.UUID + subject; !r.told[id] {
 		r.told[id] = true
 		w.say(fmt.Sprintf("%s: build %d of %s (%s), superseded by build %d: %s", r.repo, c.run.BuildNumber, c.of(), c.pipeline(), c.newer.BuildNumber, what))
 	}

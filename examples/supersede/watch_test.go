@@ -198,6 +198,10 @@ func TestEventsWakeAWatch(t *testing.T) {
 			time.Sleep(time.Second / 2)
 		}
 		require.LessOrEqual(t, sent(s, "/pipelines")-before, 11, "also if looking fails")
+		close(wake) // then it polls
+		before = sent(s, "/pipelines")
+		time.Sleep(time.Hour)
+		require.InDelta(t, 12, sent(s, "/pipelines")-before, 2)
 		cancel()
 		require.ErrorIs(t, <-done, context.Canceled)
 	})

@@ -27,7 +27,7 @@ func (w *work) prepare(ctx context.Context, client *pipelines.Client, repos []pi
 	for _, repo := range repos {
 		r := &repository{
 			client: client, repo: repo, rules: &w.options.rules,
-			environments: map[string]bool{}, deploying: map[string]string{}, asked: map[string]time.Time{},
+			environments: map[string]bool{}, deploying: map[string]string{}, asked: map[string]time.Time{}, failures: map[string]int{},
 		}
 		w.repos = append(w.repos, r)
 		if len(w.options.environments) == 0 {

@@ -28,7 +28,7 @@ func (s *job) makePlan(ctx context.Context) (*pipelines.SyncPlan, error) {
 	}
 	plan, err := s.set.Plan(ctx, wanted, &o)
 	if err != nil {
-		return nil, err
+		return nil, s.withoutValue(wanted, err)
 	}
 	kept := s.keepUnnamed(plan)
 	fmt.Fprintln(s.env.Stdout, s.masked(plan))
@@ -36,6 +36,20 @@ func (s *job) makePlan(ctx context.Context) (*pipelines.SyncPlan, error) {
 		fmt.Fprintf(s.env.Stdout, "Not deleted, since an exported .env file lacks secured variables: %s. A YAML file without them deletes them.\n", names(kept))
 	}
 	return plan, nil
+}
+
+// withoutValue explains the SDK's error for a variable that is secured, or is to be, and has no value.
+func (s *job) withoutValue(wanted []pipelines.VariableRequest, err error) error {
+	for _, one := range wanted {
+		if one.Value != "" || !errors.Is(err, pipelines.ErrInvalidArgument) || !strings.Contains(err.Error(), strconv.Quote(one.Key)) {
+			continue
+		}
+		if s.keepSecured {
+			return fmt.Errorf("%s: %s has no value, which it needs: it isn't secured yet, and --keep-secured keeps only what is", s.nameOfFile(), one.Key)
+		}
+		return fmt.Errorf("%s: %s is secured, and its value is empty: write a value, or use --keep-secured to leave it as it is", s.nameOfFile(), one.Key)
+	}
+	return err
 }
 
 // masked returns the plan as a text without the values that come from the environment or a command.
@@ -62,6 +76,27 @@ func (s *job) keepUnnamed(plan *pipelines.SyncPlan) []string {
 	return kept
 }
 
+// maskedError is an error with another text.
+type maskedError struct {
+	error
+	text string
+}
+
+func (e maskedError) Error() string { return e.text }
+func (e maskedError) Unwrap() error { return e.error }
+
+// withoutHidden returns an error without the values that a plan masks: the service may repeat them. Short ones stay, as they occur in any text.
+func (s *job) withoutHidden(err error) error {
+	const shortest = 4
+	text := err.Error()
+	for _, value := range s.hidden {
+		if len(value) >= shortest {
+			text = strings.ReplaceAll(text, value, "******")
+		}
+	}
+	return maskedError{err, text}
+}
+
 func (s *job) plan(ctx context.Context) (int, error) {
 	plan, err := s.makePlan(ctx)
 	if err != nil || plan.Empty() {
@@ -83,7 +118,7 @@ func (s *job) apply(ctx context.Context) (int, error) {
 	waitErr := s.awaitListed(ctx, created(plan, err))
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%w. Run apply again for the rest", err)
+		return 0, fmt.Errorf("%w. Run apply again for the rest", s.withoutHidden(err))
 	case waitErr != nil:
 		return 0, waitErr
 	}

@@ -24,7 +24,8 @@ var (
 	assignment = regexp.MustCompile(`(?s)^[ \t]*(?:export[ \t]+)?([^=\n]*?)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^"'\n][^\n]*|)([^\n]*)\n?`)
 
 	dotenvName   = regexp.MustCompile(`^[\pL\pN_.\[\]-]+$`)
-	bareDollar   = regexp.MustCompile(`(?s)^(?:[^\\$]|\\.)*\$`) // a $ without a backslash
+	bareDollar   = regexp.MustCompile(`(?s)^(?:[^\\$]|\\.)*\$`)      // a $ without a backslash
+	escapedQuote = regexp.MustCompile(`(?s)^'(?:[^'\\]|\\[^'])*\\'`) // for a shell, the value ends there
 	validEscapes = regexp.MustCompile(`(?s)^(?:[^\\]|\\[^0]|\\0[0-3][0-7]{2})*$`)
 )
 
@@ -70,6 +71,8 @@ func lengthOfBlank(text string) int {
 func readAssignment(match []string) (one pipelines.VariableRequest, err error) {
 	name, value, rest := match[1], match[2], strings.TrimSpace(match[3])
 	switch {
+	case escapedQuote.MatchString(value) && dotenvName.MatchString(name):
+		return one, fmt.Errorf(`%s: programs read \' in single quotes differently: write the value in double quotes`, name)
 	case name == "":
 		return one, errors.New("there is no name before =")
 	case !dotenvName.MatchString(name):

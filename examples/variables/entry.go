@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // entry is a variable in a YAML file: a value, or its source.
@@ -119,7 +120,7 @@ func textOf(node *yaml.Node) (string, error) {
 func resolveAll(ctx context.Context, entries []entry, keepSecured bool) (wanted []pipelines.VariableRequest, hidden []string, err error) {
 	for _, e := range entries {
 		value, err := e.resolve(ctx)
-		if errors.Is(err, errUnset) && keepSecured && e.secured != nil && *e.secured {
+		if (errors.Is(err, errUnset) || errors.Is(err, errOwn)) && keepSecured && e.secured != nil && *e.secured {
 			err = nil // Plan refuses an empty value for a new secured variable
 		}
 		if err != nil {
@@ -133,13 +134,19 @@ func resolveAll(ctx context.Context, entries []entry, keepSecured bool) (wanted 
 	return wanted, hidden, nil
 }
 
-var errUnset = errors.New("is not set")
+var (
+	errUnset = errors.New("is not set")
+	errOwn   = errors.New("has the credentials of this program, which must not become a variable: name another one")
+)
 
 func (e *entry) resolve(ctx context.Context) (string, error) {
 	switch {
 	case e.value != nil:
 		return *e.value, nil
 	case e.env != "":
+		if cli.IsSecretCredential(e.env) {
+			return "", fmt.Errorf("the environment variable %s %w", e.env, errOwn)
+		}
 		value, set := os.LookupEnv(e.env)
 		if !set {
 			return "", fmt.Errorf("the environment variable %s %w", e.env, errUnset)

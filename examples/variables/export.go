@@ -100,6 +100,8 @@ func render(there []*pipelines.Variable, owner string, dotenv bool) ([]byte, err
 	there = slices.SortedFunc(slices.Values(there), func(a, b *pipelines.Variable) int { return strings.Compare(a.Key, b.Key) })
 	for i, v := range there {
 		switch {
+		case v.Key == "":
+			return nil, errors.New("the service lists a variable without a name")
 		case !utf8.ValidString(v.Key + v.Value):
 			return nil, fmt.Errorf("%q or its value is not UTF-8 and can't be written", v.Key)
 		case i > 0 && v.Key == there[i-1].Key:

@@ -13,7 +13,7 @@ import (
 
 // read reads the wanted variables.
 func (s *job) read(ctx context.Context) ([]pipelines.VariableRequest, error) {
-	text, err := s.content()
+	text, err := s.content(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -58,12 +58,26 @@ func (s *job) nameOfFile() string {
 }
 
 // content returns the text of the file.
-func (s *job) content() (string, error) {
+func (s *job) content(ctx context.Context) (string, error) {
 	if s.isDemoFile() {
 		fmt.Fprintf(s.env.Stdout, "The file of the demo:\n\n%s\nThe plan for %s:\n\n", demoFile, s.repo)
 		return demoFile, nil
 	}
-	return cli.ReadText(s.file, s.env.Stdin)
+	type result struct {
+		text string
+		err  error
+	}
+	read := make(chan result, 1)
+	go func() {
+		text, err := cli.ReadText(s.file, s.env.Stdin)
+		read <- result{text, err}
+	}()
+	select {
+	case r := <-read:
+		return r.text, r.err
+	case <-ctx.Done(): // nobody types anything, or writes into the pipe
+		return "", errors.New("the file was not read, and nothing was changed")
+	}
 }
 
 // isDemoFile reports whether the demo uses its own file.

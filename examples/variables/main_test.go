@@ -216,7 +216,7 @@ func TestKeepingSecuredVariablesNeedsNoValuesForThoseThatExist(t *testing.T) {
 	file = write(t, "v.yaml", "variables: {OTHER: {secured: true, env: NOT_THERE}}")
 	status, _, stderr = call(t, "apply", "--repo", "acme/site", "--file", file, "--keep-secured")
 	require.Equal(t, cli.Trouble, status)
-	require.Contains(t, stderr, `secured variable "OTHER" has no value`)
+	require.Contains(t, stderr, "OTHER has no value, which it needs")
 	file = write(t, "v.yaml", "variables: {TOKEN: {env: NOT_THERE}}")
 	status, _, stderr = call(t, "apply", "--repo", "acme/site", "--file", file, "--keep-secured")
 	require.Equal(t, cli.Trouble, status)
@@ -229,7 +229,7 @@ func TestAnEmptyValueForASecuredVariableIsRefused(t *testing.T) {
 	file := write(t, ".env", "TOKEN=\nOTHER=1\n")
 	status, _, stderr := call(t, "apply", "--repo", "acme/site", "--file", file)
 	require.Equal(t, cli.Trouble, status)
-	require.Contains(t, stderr, `variables: secured variable "TOKEN" has no value`)
+	require.Contains(t, stderr, "TOKEN is secured, and its value is empty")
 	require.Len(t, srv.Requests(), 1, "the list, and no change")
 
 	status, _, stderr = call(t, "apply", "--repo", "acme/site", "--file", file, "--keep-secured")

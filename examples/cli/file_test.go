@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func writes(text string) func(io.Writer) error {
+	return func(w io.Writer) error { _, err := io.WriteString(w, text); return err }
+}
+
+func TestAFileIsWrittenCompletelyOrNotAtAll(t *testing.T) {
+	folder := t.TempDir()
+	name := filepath.Join(folder, "report")
+	require.NoError(t, WriteFile(name, 0o600, writes("first")))
+	require.Error(t, WriteFile(name, 0o600, func(w io.Writer) error { return errors.Join(writes("half")(w), errors.New("broken")) }))
+	require.Error(t, CheckFile(filepath.Join(folder, "none", "report")))
+	require.NoError(t, CheckFile(name))
+	require.NoError(t, CheckFile(filepath.Join(folder, "new")))
+	text, err := os.ReadFile(name)
+	require.NoError(t, err)
+	require.Equal(t, "first", string(text))
+	all, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Len(t, all, 1, "no part is left")
+}
+
+func TestALinkStaysAndItsFileIsWritten(t *testing.T) {
+	folder := t.TempDir()
+	file, link := filepath.Join(folder, "file"), filepath.Join(folder, "link")
+	require.NoError(t, os.WriteFile(file, []byte("old"), 0o600))
+	require.NoError(t, os.Symlink("file", link))
+	require.NoError(t, WriteFile(link, 0o600, writes("new")))
+	to, err := os.Readlink(link)
+	require.NoError(t, err)
+	require.Equal(t, "file", to)
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "new", string(text))
+}
+
+// As root, a rename would replace /dev/null.
+func TestWhatIsNoFileIsWrittenToAndStays(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	reader, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer reader.Close()
+	require.NoError(t, CheckFile(pipe))
+	require.NoError(t, WriteFile(pipe, 0o600, writes("text")))
+	info, err := os.Lstat(pipe)
+	require.NoError(t, err)
+	require.Equal(t, os.ModeNamedPipe, info.Mode().Type())
+	text := make([]byte, 4)
+	_, err = io.ReadFull(reader, text)
+	require.NoError(t, err)
+	require.Equal(t, "text", string(text))
+}
+
+func TestAFileThatCantBeWrittenIsNamedAsTheUserDoes(t *testing.T) {
+	folder := t.TempDir()
+	require.EqualError(t, CheckFile(folder), folder+" is a folder")
+	require.EqualError(t, WriteFile(folder, 0o600, writes("")), folder+" is a folder")
+	name := filepath.Join(folder, "none", "report")
+	require.EqualError(t, WriteFile(name, 0o600, writes("")), name+": no such file or directory")
+}

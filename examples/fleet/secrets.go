@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+)
+
+// secretVariables are the environment variables with fleet's own credentials.
+var secretVariables = []string{"BITBUCKET_TOKEN", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_SECRET", "FLEET_REDIS"}
+
+// resolve returns the action with the value that only workers know.
+func (o *options) resolve(a action) (action, error) {
+	if a.ValueEnv == "" {
+		return a, nil
+	}
+	value, found := os.LookupEnv(a.ValueEnv)
+	if !found {
+		return a, fmt.Errorf("the environment variable %s, which has the value, isn't set", a.ValueEnv)
+	}
+	a.Value = value
+	return a, o.refuseOwnSecrets(a)
+}
+
+// refuseOwnSecrets keeps fleet's own credentials from being written into the variables of repositories, where each of their steps could read
+// them.
+func (o *options) refuseOwnSecrets(a action) error {
+	if slices.Contains(secretVariables, a.ValueEnv) {
+		return fmt.Errorf("--value-env names %s, which has fleet's own credentials: they have no place in a repository's variables", a.ValueEnv)
+	}
+	value := a.Value
+	if a.ValueEnv != "" {
+		value = os.Getenv(a.ValueEnv)
+	}
+	if slices.ContainsFunc(o.ownSecrets(), func(secret string) bool { return reveals(value, secret) }) {
+		return errors.New("the value has fleet's own credentials in it, or those of its Redis: they have no place in a repository's variables")
+	}
+	return nil
+}
+
+func (o *options) ownSecrets() []string {
+	secrets := []string{}
+	for _, name := range secretVariables {
+		secrets = append(secrets, os.Getenv(name))
+	}
+	for _, address := range []string{o.redisURL, os.Getenv("FLEET_REDIS")} {
+		if u, err := url.Parse(address); err == nil && u.User != nil {
+			password, _ := u.User.Password()
+			secrets = append(secrets, password, address)
+		}
+	}
+	return secrets
+}
+
+// reveals reports whether a value is or contains a secret. Short ones occur in any text.
+func reveals(value, secret string) bool {
+	const short = 8
+	secret = strings.TrimSpace(secret)
+	return secret != "" && (strings.TrimSpace(value) == secret || len(secret) >= short && strings.Contains(value, secret))
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+)
+
+func TestAFileThatCantBeWrittenIsRefusedBeforeAnythingIsRead(t *testing.T) {
+	for _, flag := range []string{"--o", "--json"} {
+		s := newFixture(t, true)
+		file := filepath.Join(t.TempDir(), "none", "report")
+		require.Equal(t, cli.Trouble, s.run(t.Context(), "--repo", "acme/site", flag, file))
+		require.Contains(t, s.errs.String(), flag+": "+file+": no such file or directory")
+		require.Empty(t, s.srv.Requests(), "they count")
+	}
+}
+
+func TestNoPageOfOlderRunsIsRead(t *testing.T) {
+	s := newFixture(t, true)
+	for i := range 1000 {
+		s.repo.AddPipeline(pipelines.Pipeline{CreatedOn: time.Now().Add(-time.Duration(i) * time.Hour)})
+	}
+	rep := s.report(t, cli.Success, "-days", "9")
+	require.Len(t, s.srv.RequestsTo("GET", "/repositories/{workspace}/{repo_slug}/pipelines"), rep.Counts.Runs/100+1)
+}
+
+func TestADayWithoutMidnightBeginsWhenClocksChange(t *testing.T) {
+	for name, date := range map[string]string{"America/Havana": "2026-03-08", "Asia/Beirut": "2026-03-29", "Africa/Cairo": "2026-04-24", "Europe/Berlin": "2026-03-29"} {
+		zone, err := time.LoadLocation(name)
+		require.NoError(t, err)
+		day, err := time.Parse(time.DateOnly, date)
+		require.NoError(t, err)
+		for days := range 3 {
+			since := startOfDay(time.Date(day.Year(), day.Month(), day.Day()+days, 9, 30, 0, 0, zone), days+1)
+			require.Equal(t, date, since.Format(time.DateOnly), name)
+			require.NotEqual(t, date, since.Add(-time.Second).Format(time.DateOnly), name)
+		}
+	}
+}

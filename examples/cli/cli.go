@@ -181,7 +181,7 @@ func (e Env) Fail(ctx context.Context, program string, err error) int {
 	case errors.Is(err, pipelines.ErrForbidden):
 		fmt.Fprintln(e.Stderr, "The credentials don't allow this: are their scopes the ones that -h names?")
 	case errors.Is(err, pipelines.ErrOutcomeUnknown):
-		fmt.Fprintln(e.Stderr, "The request was sent, but no response arrived: check whether it took effect before you try again.")
+		fmt.Fprintln(e.Stderr, "The request was sent, but no response says what became of it: check whether it took effect before you try again.")
 	}
 	return Trouble
 }

@@ -107,6 +107,22 @@ func TestALongSecretInLinesOfBase64IsMasked(t *testing.T) {
 	}
 }
 
+// So does a program that writes USER:TOKEN in base64, as for an Authorization header, where the line may end anywhere in the secret.
+func TestASecretThatLinesOfBase64DivideIsMasked(t *testing.T) {
+	const secret = "ATBBq3xV9kTz7wLmNp2RsYd4EuHc" // as long as a token
+	hidden := secretsOf(secret)
+	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawURLEncoding} {
+		for before := range 80 {
+			encoded := encoding.EncodeToString([]byte(strings.Repeat("x", before) + secret + "\xff\xfe\n"))
+			for piece := range slices.Chunk([]byte(encoded), 76) {
+				shown := masked(hidden, false, string(piece)+"\n")[0]
+				shown = strings.TrimLeft(shown, "eHh4") // of the x
+				require.Less(t, len(strings.ReplaceAll(shown, mask, "")), 2*shortestBase64, "%d before: %s became %s", before, piece, shown)
+			}
+		}
+	}
+}
+
 func TestTextsThatAreNoSecretsStay(t *testing.T) {
 	for _, secret := range []string{"a1", "abc", "key"} { // their encodings are in many words
 		hidden := secretsOf(secret)

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/internal/redact"
 )
 
 // Limits for what a line keeps.
@@ -68,23 +69,25 @@ func (l *line) setStyle(sequence string) {
 }
 
 // take returns the whole line and begins the next one.
-func (l *line) take() string { return l.takeUntil(len(l.text)) }
+func (l *line) take() string { return l.takeUntil(len(l.text), l.hidden.find(string(l.text))) }
 
 // takePart returns the line without an end that may be the beginning of a secret. If all of it may be, it returns false and lets the line
 // grow.
 func (l *line) takePart() (string, bool) {
-	end := l.hidden.cut(string(l.text))
+	text := string(l.text)
+	found := l.hidden.find(text)
+	end := l.hidden.cut(text, found)
 	if end == 0 {
 		l.limit += maxLine
 		return "", false
 	}
-	return l.takeUntil(end), true
+	return l.takeUntil(end, found), true
 }
 
-// takeUntil returns the text before a byte. It sets the colour with which it begins and resets the one with which it ends.
-func (l *line) takeUntil(end int) string {
+// takeUntil returns the text before a byte, with the secrets at spans masked. It sets the colour with which it begins and resets the one with which it ends.
+func (l *line) takeUntil(end int, spans []redact.Span) string {
 	var b []byte
-	pos, spans := 0, l.hidden.find(string(l.text))
+	pos := 0
 	write := func(to int) {
 		for ; len(spans) > 0 && spans[0].From < to; spans = spans[1:] {
 			b = append(append(b, l.text[pos:spans[0].From]...), mask...)

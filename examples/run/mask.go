@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/base64"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -13,29 +12,30 @@ import (
 const (
 	mask           = redact.Mask
 	shortestBase64 = 8 // characters; fewer stand in other texts
+	shortestLatin1 = 4 // characters
 )
 
 // secrets are texts to mask: in the encodings that package redact finds, and as they are even if they are too short for it.
 type secrets struct {
 	encoded *redact.Masker
 	plain   []string
-	longest int // bytes of one of plain
+	base64  map[[shortestBase64]byte]bool // each part of them in base64: programs divide it into lines
+	longest int                           // bytes of one of plain or base64
 }
 
 // newSecrets takes the values of variables. Printed text is sanitized or cleaned, so it takes these forms of a value, and each line of a
 // multi-line value by itself.
 func newSecrets(variables []pipelines.VariableRequest) secrets {
-	var s secrets
+	s := secrets{base64: make(map[[shortestBase64]byte]bool)}
 	var values []string
 	for _, v := range variables {
 		values = append(values, v.Value)
 		for _, line := range strings.FieldsFunc(v.Value, func(r rune) bool { return r == '\n' || r == '\r' }) {
 			s.add(strings.Join(plainLines(line, secrets{}), ""))
 			s.add(clean(line, secrets{}))
+			s.add(strings.Join(plainLines(latin1(line), secrets{}), ""))
 		}
-		for _, line := range base64Lines(v.Value) {
-			s.add(line)
-		}
+		s.addBase64(v.Value)
 	}
 	s.encoded = redact.New(values...)
 	return s
@@ -48,19 +48,40 @@ func (s *secrets) add(text string) {
 	}
 }
 
-// base64Lines returns the lines in which programs such as base64 and openssl write a long value. Of the last one it leaves out what depends on
-// what follows the value.
-func base64Lines(value string) []string {
-	var lines []string
-	encoded := []byte(base64.StdEncoding.EncodeToString([]byte(value)))[:8*len(value)/6]
-	for _, width := range []int{64, 76} {
-		for line := range slices.Chunk(encoded, width) {
-			if len(encoded) > width && len(line) >= shortestBase64 {
-				lines = append(lines, string(line))
+// latin1 returns a text in that charset, which a program may write it in. It returns "" for what isn't in it, what is the same, and what is so
+// short that it would be any character that isn't ASCII.
+func latin1(text string) string {
+	coded := make([]byte, 0, len(text))
+	for _, r := range text {
+		if r > 0xff {
+			return ""
+		}
+		coded = append(coded, byte(r)) //nolint:gosec // it is one byte
+	}
+	if len(coded) == len(text) || len(coded) < shortestLatin1 {
+		return ""
+	}
+	return string(coded)
+}
+
+// addBase64 adds what a value becomes within a text in base64, where it may begin at any byte of three. The characters that depend on what
+// stands around it are left out.
+func (s *secrets) addBase64(value string) {
+	for before := range 3 {
+		text := []byte(strings.Repeat("\x00", before) + strings.TrimSpace(value))
+		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			coded := encoding.EncodeToString(text)[:8*len(text)/6]
+			for from := (8*before + 5) / 6; from+shortestBase64 <= len(coded); from++ {
+				s.base64[windowOf(coded[from:])] = true
+				s.longest = max(s.longest, shortestBase64)
 			}
 		}
 	}
-	return lines
+}
+
+// windowOf returns the first characters of a text that has as many.
+func windowOf(text string) [shortestBase64]byte {
+	return [shortestBase64]byte([]byte(text[:shortestBase64]))
 }
 
 // find returns where in a text the secrets are, in order and without overlaps.
@@ -76,16 +97,38 @@ func (s *secrets) find(text string) []redact.Span {
 			spans = append(spans, redact.Span{From: from, To: from + len(secret)})
 		}
 	}
-	return redact.Union(spans)
+	return redact.Union(append(spans, s.findBase64(text)...))
 }
 
-// cut returns where the end of a text begins that may be the beginning of a secret.
-func (s *secrets) cut(text string) int {
+func (s *secrets) findBase64(text string) (spans []redact.Span) {
+	if len(s.base64) == 0 {
+		return nil
+	}
+	length := 0 // of the text in base64 before byte i
+	for i := range len(text) {
+		if !isBase64(text[i]) {
+			length = 0
+			continue
+		}
+		length++
+		if from := i + 1 - shortestBase64; length >= shortestBase64 && s.base64[windowOf(text[from:])] {
+			spans = append(spans, redact.Span{From: from, To: i + 1})
+		}
+	}
+	return spans
+}
+
+func isBase64(b byte) bool {
+	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '+' || b == '/' || b == '-' || b == '_'
+}
+
+// cut returns where the end of a text begins that may be the beginning of a secret, given the secrets in the text.
+func (s *secrets) cut(text string, found []redact.Span) int {
 	end := min(s.encoded.Cut(text), len(text)-max(0, s.longest-1))
 	for end > 0 && end < len(text) && !utf8.RuneStart(text[end]) {
 		end--
 	}
-	for _, span := range s.find(text) { // it may go on as another, which overlaps it
+	for _, span := range found { // it may go on as another, which overlaps it
 		if span.From > 0 && span.From < end && end < span.To {
 			return span.From
 		}

@@ -40,6 +40,7 @@ func TestMask(t *testing.T) {
 		"invisible in the log":       {[]string{"marked"}, "mark\u200fed", "******"},
 		"colour in the secret":       {[]string{"mark" + bold + "ed"}, "mark" + bold + "ed", "******" + bold + end},
 		"no UTF-8":                   {[]string{"a\xffb"}, "a\xffb", "******"},
+		"in Latin-1":                 {[]string{"pässwörd"}, "p\xe4ssw\xf6rd", "******"},
 		"other scripts":              {[]string{"日本", "é"}, "日日本本 né", "日******本 n******"},
 		"after a carriage return":    {[]string{"hunter2"}, "hun\rhunter2", "******"},
 		"begun at a carriage return": {[]string{"hunter2"}, "hunter2\r", "******"},

@@ -101,3 +101,14 @@ func TestTheLastLinesOfAFailedStep(t *testing.T) {
 		})
 	}
 }
+
+func TestEmptyLinesAreNoLastLines(t *testing.T) {
+	_, lines := lastLines(t, strings.Repeat("\n", 300)+reports, "make test")
+	require.Equal(t, strings.Split(strings.TrimSpace(reports), "\n"), lines)
+
+	synctest.Test(t, func(t *testing.T) {
+		s := newFixture(t, pipelinestest.Step{Name: "Test", Duration: time.Minute, Log: strings.Repeat(" \n", 300), Result: pipelines.ResultFailed})
+		require.Equal(t, cli.Failure, s.run(t.Context(), "-quiet"))
+		require.Contains(t, s.out.String(), "\nTest FAILED\n\nFAILED after")
+	})
+}

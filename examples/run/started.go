@@ -15,7 +15,7 @@ const lookLimit = 30 * time.Second
 // perhapsStarted reports that it is unknown whether a run was started since a time, and which runs may be the one. It returns the exit
 // status.
 func (s *job) perhapsStarted(ctx context.Context, since time.Time) int {
-	s.say("It is unknown whether a run was started: the request was sent, but no response arrived.")
+	s.say("It is unknown whether a run was started: the request was sent, but no response says so.")
 	list := "https://bitbucket.org/" + s.repo.String() + "/pipelines"
 	look, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()

@@ -23,13 +23,23 @@ func TestARunThatWasStartedWithoutAnAnswerIsNamed(t *testing.T) {
 			s.repo.AddPipeline(pipelines.Pipeline{CreatedOn: time.Now().Add(-time.Hour)})
 			s.Inject(pipelinestest.Fault{Method: http.MethodPost, Drop: pipelinestest.DropAfter})
 			require.Equal(t, cli.Trouble, s.run(t.Context(), args...))
-			require.Contains(t, s.errs.String(), "It is unknown whether a run was started: the request was sent, but no response arrived.\n"+
+			require.Contains(t, s.errs.String(), "It is unknown whether a run was started: the request was sent, but no response says so.\n"+
 				"This run may be the one, if nobody else started it:\n  #2, PARSING, created 2000-01-01 00:00:00 UTC by Pipelines Test: "+listOfRuns+"/results/2\n")
 			require.NotContains(t, s.errs.String(), "#1")
 			require.Empty(t, s.out.String())
 			require.Len(t, s.RequestsTo(http.MethodPost, "/repositories/{workspace}/{repo_slug}/pipelines"), 1, "it isn't started again")
 		})
 	}
+}
+
+func TestAFailureOfTheServiceIsAResponse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFixture(t)
+		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Status: http.StatusBadGateway})
+		require.Equal(t, cli.Trouble, s.run(t.Context()))
+		require.Contains(t, s.errs.String(), "502 Bad Gateway")
+		require.NotContains(t, s.errs.String(), "no response arrived")
+	})
 }
 
 func TestSeveralRunsMayBeTheOneThatWasStarted(t *testing.T) {

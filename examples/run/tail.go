@@ -31,7 +31,7 @@ func (f *follower) tailOf(s *step) (tail []string, teardown bool) {
 	end := index(func(line string) bool { return isTeardown(line) || f.echoed(line, s.TeardownCommands) >= 0 })
 	output, hidden := withoutEmptyEnd(lines[:end]), end < len(lines)
 	if len(output) == 0 {
-		return last(lines, tailLines), false
+		return withoutEmptyBegin(last(withoutEmptyEnd(lines), tailLines)), false
 	}
 	next := len(output)
 	if len(s.ScriptCommands) > 0 {
@@ -84,9 +84,19 @@ func (f *follower) echoed(line string, commands []pipelines.Command) int {
 
 func last(lines []string, n int) []string { return lines[max(0, len(lines)-n):] }
 
+func isEmpty(line string) bool { return strings.TrimSpace(ansi.Strip(line)) == "" }
+
+func withoutEmptyBegin(lines []string) []string {
+	begin := 0
+	for begin < len(lines) && isEmpty(lines[begin]) {
+		begin++
+	}
+	return lines[begin:]
+}
+
 func withoutEmptyEnd(lines []string) []string {
 	end := len(lines)
-	for end > 0 && strings.TrimSpace(ansi.Strip(lines[end-1])) == "" {
+	for end > 0 && isEmpty(lines[end-1]) {
 		end--
 	}
 	return lines[:end]

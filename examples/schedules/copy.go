@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // copy creates the schedules that the other repository lacks.
@@ -28,8 +29,8 @@ func (j *job) copy(ctx context.Context, schedules []*pipelines.Schedule) error {
 			refused++
 			continue
 		}
-		if slices.ContainsFunc(there, wanted.Matches) {
-			j.say("is there already: %s", whole(s))
+		if i := slices.IndexFunc(there, wanted.Matches); i >= 0 {
+			j.sayThere(s, there[i])
 			continue
 		}
 		made := s
@@ -48,6 +49,17 @@ func (j *job) copy(ctx context.Context, schedules []*pipelines.Schedule) error {
 	}
 	fmt.Fprintf(j.env.Stdout, "%s of %d %s to %s\n", count(copied), len(schedules), verb, j.to)
 	return cmp.Or(err, unable(refused, "copied"))
+}
+
+// sayThere says that the other repository has a schedule. If a copy of a paused one was interrupted, it is enabled there. But so it is if
+// somebody wants that.
+func (j *job) sayThere(original, there *pipelines.Schedule) {
+	if original.Enabled || !there.Enabled {
+		j.say("is there already: %s", whole(original))
+		return
+	}
+	j.say("is there already, but enabled, while the original is paused: %s; to pause it: schedules --repo %s --pause --id %s",
+		whole(original), j.to, bare(there.UUID))
 }
 
 // unable is an error if something can't be done to some schedules, which were named.
@@ -73,7 +85,7 @@ func request(s *pipelines.Schedule) (pipelines.ScheduleRequest, error) {
 	case target.RefName == "":
 		return pipelines.ScheduleRequest{}, errors.New("it names no branch")
 	case n != 7:
-		return pipelines.ScheduleRequest{}, fmt.Errorf("its pattern has %d fields instead of 7", n)
+		return pipelines.ScheduleRequest{}, fmt.Errorf("its pattern has %s instead of 7", cli.Count(n, "field", "fields"))
 	}
 	selector, err := selector(s.Target)
 	target.Selector = selector

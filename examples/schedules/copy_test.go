@@ -57,6 +57,7 @@ func TestWhatCannotBeCopiedIsExplainedAndTheRestIsCopied(t *testing.T) {
 		`{"cron_pattern": "0 0 6 * * ? *"}`:                                                                                                  "can't be copied: ?, 0 0 6 * * ? *: it names no branch\n",
 		`{"cron_pattern": "0 0 6 * * ? *", "target": null, "uuid": null, "enabled": null}`:                                                   "can't be copied: ?, 0 0 6 * * ? *: it names no branch\n",
 		`{"cron_pattern": null, "target": {"ref_name": "old"}}`:                                                                              "can't be copied: old, no pattern: its pattern has 0 fields instead of 7\n",
+		`{"cron_pattern": "@daily", "target": {"ref_name": "old"}}`:                                                                          "can't be copied: old, @daily: its pattern has 1 field instead of 7\n",
 		`{"cron_pattern": "0 6 * * *", "target": {"ref_name": "old"}}`:                                                                       "can't be copied: old, 0 6 * * *: its pattern has 5 fields instead of 7\n",
 		`{"cron_pattern": "0 0 6 * * ? *", "target": {"source": "feature", "destination": "main", "pullrequest": {"id": 7}}}`:                "can't be copied: pull request 7 (feature to main), 0 0 6 * * ? *: a new schedule can only be of a branch\n",
 		`{"cron_pattern": "0 0 6 * * ? *", "target": {"type": "pipeline_pullrequest_target"}}`:                                               "can't be copied: pipeline_pullrequest_target, 0 0 6 * * ? *: a new schedule can only be of a branch\n",
@@ -105,4 +106,24 @@ func TestAPauseThatTheServiceIgnoresIsAnError(t *testing.T) {
 		require.Contains(t, s.Out.String(), "0 schedules of 4 paused\n")
 		require.Contains(t, s.Errs.String(), "{c1}: the service accepted the change and left it enabled")
 	})
+}
+
+// The service enables each new schedule, and disabling it is another request. What an interrupt leaves between them looks like a whole copy.
+func TestACopyThatIsEnabledThoughTheOriginalIsPausedIsNamed(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, _, shop *pipelinestest.Repository) {
+		s.Inject(pipelinestest.Fault{Method: http.MethodPut, Status: http.StatusForbidden, Times: 1})
+		require.Equal(t, cli.Trouble, s.Run("-repo acme/site -copy-to acme/shop -id c4"))
+		id := enabled(shop)
+		require.NotEmpty(t, id)
+		require.Equal(t, cli.Success, s.Run("-repo acme/site -copy-to acme/shop -id c4"))
+		require.Contains(t, s.Out.String(), "is there already, but enabled, while the original is paused: old[2J, 0 0 12 * * ? *; "+
+			"to pause it: schedules --repo acme/shop --pause --id "+bare(id)+"\n")
+		require.Equal(t, id, enabled(shop), "it may be meant to be enabled")
+	})
+}
+
+func TestIDsMayHaveSpacesAroundThem(t *testing.T) {
+	var list ids
+	require.NoError(t, list.Set("c1, {c2} "))
+	require.Equal(t, ids{"c1", "{c2}"}, list)
 }

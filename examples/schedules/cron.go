@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/cronexpr"
+
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // A cron is a Quartz pattern: second, minute, hour, day of month, month, day of week, year, in UTC.
@@ -55,7 +57,7 @@ func parseCron(pattern string) (*cron, error) {
 	}
 	texts := strings.Fields(strings.ToUpper(pattern))
 	if len(texts) != 7 {
-		return nil, fmt.Errorf("%d fields instead of 7", len(texts))
+		return nil, fmt.Errorf("%s instead of 7", cli.Count(len(texts), "field", "fields"))
 	}
 	var f fields
 	if err := errors.Join(

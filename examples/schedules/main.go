@@ -60,7 +60,12 @@ type ids []string
 func (i *ids) String() string { return strings.Join(*i, ",") }
 
 func (i *ids) Set(text string) error {
-	*i = append(*i, strings.Split(text, ",")...)
+	for id := range strings.SplitSeq(text, ",") {
+		if id = strings.TrimSpace(id); bare(id) == "" {
+			return errors.New("an ID is empty")
+		}
+		*i = append(*i, id)
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package redact
 
 import (
 	"html"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -22,36 +23,48 @@ var escapes = []struct {
 
 // layer is a text after encodings were taken off.
 type layer struct {
-	text   string
-	places []Span // of each byte, in the text that the caller has; nil: where it is
+	text  string
+	outer *layer // with the last encoding; nil: text is what the caller has
+	taken []taken
 }
 
-func (l layer) from(i int) int {
-	switch {
-	case l.places == nil:
+// taken is an escape that was taken off: where what it stands for is in the layer, and where it is in the outer one.
+type taken struct{ inner, outer Span }
+
+// from returns where byte i begins, or the end of the text, in the text that the caller has.
+func (l *layer) from(i int) int {
+	if l.outer == nil {
 		return i
-	case i < len(l.places):
-		return l.places[i].From
-	case i == 0:
-		return 0
 	}
-	return l.places[i-1].To
+	return l.outer.from(l.place(i).From)
 }
 
 // to returns the end of what lies before byte i, which is not the first.
-func (l layer) to(i int) int {
-	if l.places == nil {
+func (l *layer) to(i int) int {
+	if l.outer == nil {
 		return i
 	}
-	return l.places[i-1].To
+	return l.outer.to(l.place(i - 1).To)
+}
+
+// place returns where byte i is in the outer layer.
+func (l *layer) place(i int) Span {
+	next := sort.Search(len(l.taken), func(k int) bool { return l.taken[k].inner.To > i })
+	if next < len(l.taken) && l.taken[next].inner.From <= i {
+		return l.taken[next].outer
+	}
+	if next > 0 {
+		i += l.taken[next-1].outer.To - l.taken[next-1].inner.To
+	}
+	return Span{i, i + 1}
 }
 
 // eachLayer visits a text as it is and after each sequence of encodings was taken off.
-func eachLayer(text string, visit func(layer)) {
+func eachLayer(text string, visit func(*layer)) {
 	seen := map[string]bool{text: true}
-	layers := []layer{{text: text}}
+	layers := []*layer{{text: text}}
 	for nesting := 0; len(layers) > 0; nesting++ {
-		var inner []layer
+		var inner []*layer
 		for _, l := range layers {
 			visit(l)
 			for _, escape := range escapes {
@@ -69,25 +82,35 @@ func eachLayer(text string, visit func(layer)) {
 }
 
 // decode takes one encoding off.
-func (l layer) decode(lead byte, escape func(string) (string, int)) layer {
+func (l *layer) decode(lead byte, escape func(string) (string, int)) *layer {
+	inner := &layer{outer: l}
 	text := make([]byte, 0, len(l.text))
-	places := make([]Span, 0, len(l.text))
-	for i := 0; i < len(l.text); {
-		one, n := "", 0
-		if l.text[i] == lead {
-			one, n = escape(l.text[i:])
-		}
+	begin := 0 // of what is not in text yet
+	for i := nextByte(l.text, lead, 0); i < len(l.text); i = nextByte(l.text, lead, i) {
+		one, n := escape(l.text[i:])
 		if n == 0 {
-			one, n = l.text[i:i+1], 1
+			i++
+			continue
 		}
-		place := Span{l.from(i), l.to(i + n)}
-		for range len(one) {
-			places = append(places, place)
-		}
+		text = append(text, l.text[begin:i]...)
+		inner.taken = append(inner.taken, taken{Span{len(text), len(text) + len(one)}, Span{i, i + n}})
 		text = append(text, one...)
 		i += n
+		begin = i
 	}
-	return layer{string(text), places}
+	if len(inner.taken) == 0 {
+		return l
+	}
+	inner.text = string(append(text, l.text[begin:]...))
+	return inner
+}
+
+// nextByte returns where the next such byte of a text is from a place on, or the text's length.
+func nextByte(text string, b byte, from int) int {
+	if i := strings.IndexByte(text[from:], b); i >= 0 {
+		return from + i
+	}
+	return len(text)
 }
 
 // backslash decodes an escape of JSON, JavaScript, Go, C or Python.
@@ -98,7 +121,7 @@ func backslash(s string) (string, int) {
 	switch c := s[1]; {
 	case c == 'u':
 		return utf16Escape(s, `\u`)
-	case c > ' ' && c < 0x7f && !isWord(c): // itself: \" \' \\ \/ and what else is escaped for no need
+	case c >= ' ' && c < 0x7f && !isWord(c): // itself: \" \' \\ \/, a shell's escaped space, and what else is escaped for no need
 		return s[1:2], 2
 	}
 	r, multibyte, rest, err := strconv.UnquoteChar(s, 0)

@@ -15,6 +15,8 @@ const Mask = "******"
 type Masker struct {
 	spellings []string                     // the longest first
 	byHead    map[[minSecret]byte][]string // the same by their first bytes
+	first     [256]bool                    // which bytes are the first of one
+	second    [256]bool                    // and which the second
 }
 
 // New returns a Masker of these secrets. One of less than four bytes is not searched for: it stands in many words, and
@@ -29,6 +31,7 @@ func New(secrets ...string) *Masker {
 	for _, spelling := range m.spellings {
 		head := headOf(spelling)
 		m.byHead[head] = append(m.byHead[head], spelling)
+		m.first[spelling[0]], m.second[spelling[1]] = true, true
 	}
 	return m
 }
@@ -54,7 +57,7 @@ func (m *Masker) Truncated(text string) string {
 func (m *Masker) Cut(text string) int {
 	end := len(text)
 	if m != nil {
-		eachLayer(text, func(l layer) { end = min(end, m.cutSecret(l)) })
+		eachLayer(text, func(l *layer) { end = min(end, m.cutSecret(l)) })
 	}
 	return end
 }
@@ -89,14 +92,17 @@ func (m *Masker) Find(text string) []Span {
 		return nil
 	}
 	var found []Span
-	eachLayer(text, func(l layer) { found = m.findIn(l, found) })
+	eachLayer(text, func(l *layer) { found = m.findIn(l, found) })
 	return Union(found)
 }
 
 // findIn adds the secrets of a layer. Every place is tried, because secrets may overlap.
-func (m *Masker) findIn(l layer, found []Span) []Span {
+func (m *Masker) findIn(l *layer, found []Span) []Span {
 	text := spaced(l.text)
 	for i := 0; i+minSecret <= len(text); i++ {
+		if !m.first[text[i]] || !m.second[text[i+1]] { // most of a text is passed over
+			continue
+		}
 		for _, spelling := range m.byHead[headOf(text[i:])] {
 			if strings.HasPrefix(text[i:], spelling) {
 				found = append(found, Span{l.from(i), l.to(i + len(spelling))})
@@ -109,7 +115,7 @@ func (m *Masker) findIn(l layer, found []Span) []Span {
 
 // cutSecret returns where the layer's end begins that may be the beginning of a secret. The last escape may be incomplete, in
 // each of the encodings: it is left out too, and the text before it may be that beginning.
-func (m *Masker) cutSecret(l layer) int {
+func (m *Masker) cutSecret(l *layer) int {
 	text := spaced(l.text)
 	end := len(text)
 	for nesting, upto := 0, len(text); nesting <= maxNesting; nesting++ {

@@ -146,7 +146,7 @@ func analyse(s *state, since, now time.Time, stale time.Duration) Report {
 	for _, rows := range [][]BuildRow{rep.Branches, rep.Steps} {
 		slices.SortStableFunc(rows, func(a, b BuildRow) int { return cmp.Compare(b.BuildSeconds, a.BuildSeconds) })
 	}
-	rep.Unreadable = unreadable(s)
+	rep.Unreadable = unreadable(s, since)
 	return rep
 }
 
@@ -274,8 +274,11 @@ func (rep *Report) addSettings(s *state, now time.Time, stale time.Duration) {
 			addRunner(scopeRepository, r.Name, x, r.Runners.At)
 		}
 	}
-	for i := range rep.SSHKeys {
-		rep.SSHKeys[i].Repositories = keys[fingerprintOf(key{rep.SSHKeys[i].Fingerprint})]
+	for i, k := range rep.SSHKeys {
+		rep.SSHKeys[i].Repositories = 1
+		if id := fingerprintOf(key{k.Fingerprint}); strings.HasPrefix(id, "SHA256:") { // others are not understood, so not known to be the same
+			rep.SSHKeys[i].Repositories = keys[id]
+		}
 	}
 	rep.KnownHosts = hosts.sorted()
 }
@@ -317,15 +320,16 @@ func (rows hostRows) sorted() []HostRow {
 	return list
 }
 
-// unreadable collects what could not be read: a line for each reason.
-func unreadable(s *state) []UnreadableRow {
+// unreadable collects what could not be read: a line for each reason. For the steps of runs, that is the reason of the newest run.
+func unreadable(s *state, since time.Time) []UnreadableRow {
 	list := collectUnreadable("", map[string]reading{partWorkspaceVariables: s.Variables.reading, partWorkspaceRunners: s.Runners.reading})
 	for _, r := range s.present() {
 		parts := r.settings()
 		parts[partRuns] = r.Listing
-		for _, run := range r.Runs {
-			if run.Read.Problem != "" {
+		for _, uuid := range r.newestFirst() {
+			if run := r.Runs[uuid]; run.Read.Problem != "" && !run.Created.Before(since) {
 				parts[partSteps] = run.Read
+				break
 			}
 		}
 		list = append(list, collectUnreadable(r.Name, parts)...)

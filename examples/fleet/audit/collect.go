@@ -20,8 +20,8 @@ import (
 const parallel = 4
 
 // continued is how long an audit that was interrupted can be continued after its last request. Later a new one begins, which reads again
-// what has changed.
-const continued = 24 * time.Hour
+// what has changed: also the one of the next night, if that of each night is interrupted.
+const continued = 12 * time.Hour
 
 // collector brings a state up to date.
 type collector struct {
@@ -39,6 +39,12 @@ type collector struct {
 // collect reads what isn't known yet, or may have changed, and stores it as it goes. With an error, what was read is stored as well.
 func (c *collector) collect(ctx context.Context) error {
 	c.begin()
+	if _, left := c.quota.used(); left == 0 {
+		fmt.Fprintln(c.env.Stderr, "The quota of this hour is used up: the audit waits, and goes on when it can.")
+	}
+	if err := c.state.store(); err != nil { // before anything is read in it
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	var storing sync.WaitGroup
 	stop := make(chan struct{})

@@ -241,9 +241,11 @@ func (r *repository) settings() map[string]reading {
 		partKeys: r.Keys.reading, partHosts: r.Hosts.reading, partRunners: r.Runners.reading,
 	}
 	for _, e := range r.Environments.Items {
+		variables := reading{} // never read
 		if p := r.Of[e.UUID]; p != nil {
-			all["variables of "+e.Name] = p.reading
+			variables = p.reading
 		}
+		all["variables of "+e.Name] = variables
 	}
 	return all
 }
@@ -264,7 +266,7 @@ func (rep *Report) addSettings(s *state, now time.Time, stale time.Duration) {
 			rep.Schedules = append(rep.Schedules, ScheduleRow{r.Name, x.Target, x.Cron, x.Enabled, r.Schedules.At})
 		}
 		for _, k := range r.Keys.Items {
-			keys[fingerprintOf(k)]++
+			keys[idOf(k.Fingerprint)]++
 			rep.SSHKeys = append(rep.SSHKeys, SSHKeyRow{r.Name, k.Fingerprint, 0, r.Keys.At})
 		}
 		for _, h := range r.Hosts.Items {
@@ -276,17 +278,17 @@ func (rep *Report) addSettings(s *state, now time.Time, stale time.Duration) {
 	}
 	for i, k := range rep.SSHKeys {
 		rep.SSHKeys[i].Repositories = 1
-		if id := fingerprintOf(key{k.Fingerprint}); strings.HasPrefix(id, "SHA256:") { // others are not understood, so not known to be the same
+		if id := idOf(k.Fingerprint); strings.HasPrefix(id, "SHA256:") { // others are not understood, so not known to be the same
 			rep.SSHKeys[i].Repositories = keys[id]
 		}
 	}
 	rep.KnownHosts = hosts.sorted()
 }
 
-// fingerprintOf is the fingerprint without the type and the comment, which differs between copies of one key.
-func fingerprintOf(k key) string {
-	first, _, _ := strings.Cut(k.Fingerprint, " ")
-	return first
+// idOf is a key's fingerprint without the type and the comment, which differs between copies of one key.
+func idOf(fingerprint string) string {
+	id, _, _ := strings.Cut(fingerprint, " ")
+	return id
 }
 
 // present returns the repositories that the workspace has now.

@@ -350,20 +350,14 @@ func lacksScope(err error) bool {
 	return errors.As(err, &apiErr) && errors.Is(err, pipelines.ErrForbidden) && apiErr.Data["required"] != nil
 }
 
-// refresh reads a list of a repository, or of the workspace if r is nil, if it is due.
-func refresh[T, S any](
-	ctx context.Context, c *collector, r *repository, kind string, p *part[T], list func() *pipelines.Pager[S], convert func(*S) T,
-) error {
+// refresh reads a part of a repository, or of the workspace if r is nil, if it is due.
+func refresh[T any](ctx context.Context, c *collector, r *repository, kind string, p *part[T], read func() ([]T, error)) error {
 	if !c.due(p.reading, r.mark()) {
 		return nil
 	}
-	items := []T{}
-	after, err := c.ask(ctx, r, kind, p.reading, func() error {
-		found, err := list().Collect()
-		items = items[:0]
-		for _, s := range found {
-			items = append(items, convert(s))
-		}
+	var items []T
+	after, err := c.ask(ctx, r, kind, p.reading, func() (err error) {
+		items, err = read()
 		return err
 	})
 	if err != nil {
@@ -380,4 +374,14 @@ func refresh[T, S any](
 		}
 	})
 	return nil
+}
+
+// all reads a list of the service.
+func all[S, T any](list *pipelines.Pager[S], convert func(*S) T) ([]T, error) {
+	found, err := list.Collect()
+	items := make([]T, 0, len(found))
+	for _, s := range found {
+		items = append(items, convert(s))
+	}
+	return items, err
 }

@@ -240,7 +240,10 @@ func (o *options) audit(ctx context.Context, known *state, env cli.Env) int {
 	failure := c.collect(ctx)
 	rep := analyse(known, o.from, time.Now(), time.Duration(o.stale))
 	rep.Requests, _ = limit.used()
-	if failure != nil {
+	switch {
+	case failure != nil && ctx.Err() != nil:
+		rep.Incomplete = "interrupted"
+	case failure != nil:
 		rep.Incomplete = cli.Clean(cli.Message(failure))
 	}
 	if known.Listed > 0 {

@@ -148,6 +148,7 @@ func TestErrorsThatEndAnAudit(t *testing.T) {
 	require.Equal(t, cli.Trouble, f.Run("--workspace nobody"))
 	require.Contains(t, f.Errs.String(), "nobody")
 	require.Equal(t, cli.Interrupted, f.RunInterrupted(f.args("")))
+	require.Equal(t, "interrupted", f.report().Incomplete)
 }
 
 func TestAnAuditEndsWhenTheServiceCannotBeReached(t *testing.T) {

@@ -146,7 +146,7 @@ func analyse(s *state, since, now time.Time, stale time.Duration) Report {
 	for _, rows := range [][]BuildRow{rep.Branches, rep.Steps} {
 		slices.SortStableFunc(rows, func(a, b BuildRow) int { return cmp.Compare(b.BuildSeconds, a.BuildSeconds) })
 	}
-	rep.Unreadable = unreadable(s)
+	rep.Unreadable = unreadable(s, since)
 	return rep
 }
 
@@ -241,9 +241,11 @@ func (r *repository) settings() map[string]reading {
 		partKeys: r.Keys.reading, partHosts: r.Hosts.reading, partRunners: r.Runners.reading,
 	}
 	for _, e := range r.Environments.Items {
+		variables := reading{} // never read
 		if p := r.Of[e.UUID]; p != nil {
-			all["variables of "+e.Name] = p.reading
+			variables = p.reading
 		}
+		all["variables of "+e.Name] = variables
 	}
 	return all
 }
@@ -264,7 +266,7 @@ func (rep *Report) addSettings(s *state, now time.Time, stale time.Duration) {
 			rep.Schedules = append(rep.Schedules, ScheduleRow{r.Name, x.Target, x.Cron, x.Enabled, r.Schedules.At})
 		}
 		for _, k := range r.Keys.Items {
-			keys[fingerprintOf(k)]++
+			keys[idOf(k.Fingerprint)]++
 			rep.SSHKeys = append(rep.SSHKeys, SSHKeyRow{r.Name, k.Fingerprint, 0, r.Keys.At})
 		}
 		for _, h := range r.Hosts.Items {
@@ -274,16 +276,19 @@ func (rep *Report) addSettings(s *state, now time.Time, stale time.Duration) {
 			addRunner(scopeRepository, r.Name, x, r.Runners.At)
 		}
 	}
-	for i := range rep.SSHKeys {
-		rep.SSHKeys[i].Repositories = keys[fingerprintOf(key{rep.SSHKeys[i].Fingerprint})]
+	for i, k := range rep.SSHKeys {
+		rep.SSHKeys[i].Repositories = 1
+		if id := idOf(k.Fingerprint); strings.HasPrefix(id, "SHA256:") { // others are not understood, so not known to be the same
+			rep.SSHKeys[i].Repositories = keys[id]
+		}
 	}
 	rep.KnownHosts = hosts.sorted()
 }
 
-// fingerprintOf is the fingerprint without the type and the comment, which differs between copies of one key.
-func fingerprintOf(k key) string {
-	first, _, _ := strings.Cut(k.Fingerprint, " ")
-	return first
+// idOf is a key's fingerprint without the type and the comment, which differs between copies of one key.
+func idOf(fingerprint string) string {
+	id, _, _ := strings.Cut(fingerprint, " ")
+	return id
 }
 
 // present returns the repositories that the workspace has now.
@@ -317,15 +322,16 @@ func (rows hostRows) sorted() []HostRow {
 	return list
 }
 
-// unreadable collects what could not be read: a line for each reason.
-func unreadable(s *state) []UnreadableRow {
+// unreadable collects what could not be read: a line for each reason. For the steps of runs, that is the reason of the newest run.
+func unreadable(s *state, since time.Time) []UnreadableRow {
 	list := collectUnreadable("", map[string]reading{partWorkspaceVariables: s.Variables.reading, partWorkspaceRunners: s.Runners.reading})
 	for _, r := range s.present() {
 		parts := r.settings()
 		parts[partRuns] = r.Listing
-		for _, run := range r.Runs {
-			if run.Read.Problem != "" {
+		for _, uuid := range r.newestFirst() {
+			if run := r.Runs[uuid]; run.Read.Problem != "" && !run.Created.Before(since) {
 				parts[partSteps] = run.Read
+				break
 			}
 		}
 		list = append(list, collectUnreadable(r.Name, parts)...)

@@ -115,3 +115,21 @@ func TestAPageOfAnAuditThatWasInterruptedSaysSo(t *testing.T) {
 	require.Contains(t, string(text), "This report is not complete.")
 	require.Contains(t, string(text), "acme/site")
 }
+
+func TestKeysThatAreNotUnderstoodAreNotTakenForOne(t *testing.T) {
+	f := newFixture(t)
+	for _, slug := range []string{"a", "b"} {
+		f.AddRepository("acme", slug).SetKeyPair(pipelines.KeyPair{PublicKey: "key of " + slug})
+	}
+	for _, k := range f.audit("").SSHKeys {
+		require.Equal(t, 1, k.Repositories)
+	}
+}
+
+func TestTheReportSaysFromWhenRunsCount(t *testing.T) {
+	for since, want := range map[string]string{"2026-11-01": "1 November 2026", "2026-11-01T06:30:00+02:00": "1 Nov 2026, 04:30"} {
+		from, err := parseSince(since, time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), false)
+		require.NoError(t, err)
+		require.Equal(t, want, Report{Since: from}.since())
+	}
+}

@@ -162,16 +162,11 @@ func parseSince(text string, now time.Time, demo bool) (time.Time, error) {
 
 // checkOutputs notices now what would be noticed only once all is read.
 func (o *options) checkOutputs() error {
-	for name, file := range map[string]string{"html": o.html, "json": o.json} {
-		if file == "" || name == "json" && file == "-" {
-			continue
-		}
-		if info, err := os.Stat(filepath.Dir(file)); err != nil || !info.IsDir() {
-			return fmt.Errorf("--%s: there is no directory %s", name, filepath.Dir(file))
-		}
-		if info, err := os.Stat(file); err == nil && info.IsDir() {
-			return fmt.Errorf("--%s: %s is a directory; it has to be a file", name, file)
-		}
+	switch {
+	case o.html == "-":
+		return errors.New("--html needs a file: only the JSON can be on standard output, by --json -")
+	case o.html != "" && o.json != "" && filepath.Clean(o.html) == filepath.Clean(o.json):
+		return errors.New("--html and --json name the same file")
 	}
 	if o.csv != "" {
 		absolute, err := filepath.Abs(o.csv)
@@ -182,7 +177,33 @@ func (o *options) checkOutputs() error {
 			return fmt.Errorf("--csv: %w", err)
 		}
 	}
+	for _, output := range []struct{ flag, file string }{
+		{"html", o.html}, {"json", o.jsonFile()}, {"csv", o.csvFile("repositories")},
+	} {
+		if output.file == "" {
+			continue
+		}
+		if err := cli.CheckFile(output.file); err != nil {
+			return fmt.Errorf("--%s: %w", output.flag, err)
+		}
+	}
 	return nil
+}
+
+// jsonFile returns the file of the JSON, if that is to be in one.
+func (o *options) jsonFile() string {
+	if o.json == "-" {
+		return ""
+	}
+	return o.json
+}
+
+// csvFile returns the file of a table, if there is to be one.
+func (o *options) csvFile(table string) string {
+	if o.csv == "" {
+		return ""
+	}
+	return filepath.Join(o.csv, table+".csv")
 }
 
 // Run runs the command with its arguments, and returns its exit status.
@@ -202,6 +223,7 @@ func Run(ctx context.Context, args []string, env cli.Env) int {
 	if err != nil {
 		return env.Fail(ctx, program, err)
 	}
+	defer known.close()
 	return o.audit(ctx, known, env)
 }
 
@@ -218,7 +240,10 @@ func (o *options) audit(ctx context.Context, known *state, env cli.Env) int {
 	failure := c.collect(ctx)
 	rep := analyse(known, o.from, time.Now(), time.Duration(o.stale))
 	rep.Requests, _ = limit.used()
-	if failure != nil {
+	switch {
+	case failure != nil && ctx.Err() != nil:
+		rep.Incomplete = "interrupted"
+	case failure != nil:
 		rep.Incomplete = cli.Clean(cli.Message(failure))
 	}
 	if known.Listed > 0 {
@@ -250,14 +275,14 @@ func (o *options) write(rep Report, env cli.Env) error {
 	}
 	summarize(summary, rep)
 	fmt.Fprintln(summary)
-	if o.json != "" && o.json != "-" {
-		if err := cli.WriteReport(summary, "As JSON", o.json, func(w io.Writer) error { return writeJSON(w, rep) }); err != nil {
+	if file := o.jsonFile(); file != "" {
+		if err := cli.WriteReport(summary, "As JSON", file, func(w io.Writer) error { return writeJSON(w, rep) }); err != nil {
 			return err
 		}
 	}
 	if o.csv != "" {
 		for _, t := range rep.tables() { // also empty ones: a file of an audit before would be mistaken for one of this
-			if err := cli.WriteReport(io.Discard, "", filepath.Join(o.csv, t.name+".csv"), t.writeCSV); err != nil {
+			if err := cli.WriteReport(io.Discard, "", o.csvFile(t.name), t.writeCSV); err != nil {
 				return err
 			}
 		}

@@ -20,8 +20,8 @@ import (
 const parallel = 4
 
 // continued is how long an audit that was interrupted can be continued after its last request. Later a new one begins, which reads again
-// what has changed.
-const continued = 24 * time.Hour
+// what has changed: also the one of the next night, if that of each night is interrupted.
+const continued = 12 * time.Hour
 
 // collector brings a state up to date.
 type collector struct {
@@ -39,6 +39,12 @@ type collector struct {
 // collect reads what isn't known yet, or may have changed, and stores it as it goes. With an error, what was read is stored as well.
 func (c *collector) collect(ctx context.Context) error {
 	c.begin()
+	if _, left := c.quota.used(); left == 0 {
+		fmt.Fprintln(c.env.Stderr, "The quota of this hour is used up: the audit waits, and goes on when it can.")
+	}
+	if err := c.state.store(); err != nil { // before anything is read in it
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	var storing sync.WaitGroup
 	stop := make(chan struct{})
@@ -344,20 +350,14 @@ func lacksScope(err error) bool {
 	return errors.As(err, &apiErr) && errors.Is(err, pipelines.ErrForbidden) && apiErr.Data["required"] != nil
 }
 
-// refresh reads a list of a repository, or of the workspace if r is nil, if it is due.
-func refresh[T, S any](
-	ctx context.Context, c *collector, r *repository, kind string, p *part[T], list func() *pipelines.Pager[S], convert func(*S) T,
-) error {
+// refresh reads a part of a repository, or of the workspace if r is nil, if it is due.
+func refresh[T any](ctx context.Context, c *collector, r *repository, kind string, p *part[T], read func() ([]T, error)) error {
 	if !c.due(p.reading, r.mark()) {
 		return nil
 	}
-	items := []T{}
-	after, err := c.ask(ctx, r, kind, p.reading, func() error {
-		found, err := list().Collect()
-		items = items[:0]
-		for _, s := range found {
-			items = append(items, convert(s))
-		}
+	var items []T
+	after, err := c.ask(ctx, r, kind, p.reading, func() (err error) {
+		items, err = read()
 		return err
 	})
 	if err != nil {
@@ -374,4 +374,14 @@ func refresh[T, S any](
 		}
 	})
 	return nil
+}
+
+// all reads a list of the service.
+func all[S, T any](list *pipelines.Pager[S], convert func(*S) T) ([]T, error) {
+	found, err := list.Collect()
+	items := make([]T, 0, len(found))
+	for _, s := range found {
+		items = append(items, convert(s))
+	}
+	return items, err
 }

@@ -22,7 +22,7 @@ const (
 func writeHTML(w io.Writer, rep Report) error {
 	p := htmlreport.Page{
 		Title: "Audit of " + rep.Workspace, Heading: rep.Workspace, Facts: rep.facts(), Sections: rep.sections(),
-		Intro: fmt.Sprintf("Audit of %s. Build time since %s. All times are in UTC.", rep.Written.Format(timeFormat), rep.Since.Format(dayFormat)),
+		Intro: fmt.Sprintf("Audit of %s. Build time since %s. All times are in UTC.", rep.Written.Format(timeFormat), rep.since()),
 	}
 	if rep.Incomplete != "" {
 		p.Notes = append(p.Notes, htmlreport.Note{Title: "This report is not complete.", Text: rep.Incomplete})
@@ -31,6 +31,14 @@ func writeHTML(w io.Writer, rep Report) error {
 		p.Notes = append(p.Notes, htmlreport.Note{Title: "Some things could not be read.", Text: "They are listed at the end, with the reasons."})
 	}
 	return p.Write(w)
+}
+
+// since is a day, or a time where the runs begin within one.
+func (rep Report) since() string {
+	if rep.Since.Equal(rep.Since.Truncate(day)) {
+		return rep.Since.Format(dayFormat)
+	}
+	return rep.Since.Format(timeFormat)
 }
 
 func (rep Report) facts() []htmlreport.Fact {
@@ -190,7 +198,7 @@ func summarize(w io.Writer, rep Report) {
 	if rep.Incomplete != "" {
 		fmt.Fprintf(w, "This report is not complete: %s\n\n", rep.Incomplete)
 	}
-	fmt.Fprintf(w, "%s since %s: %s of build time (%s) in %s of %s\n", rep.Workspace, rep.Since.Format(dayFormat), buildTime(rep.BuildSeconds),
+	fmt.Fprintf(w, "%s since %s: %s of build time (%s) in %s of %s\n", rep.Workspace, rep.since(), buildTime(rep.BuildSeconds),
 		cli.Count(rep.BuildSeconds, "second", "seconds"), cli.Count(rep.Runs, "run", "runs"), cli.Count(len(rep.Repositories), "repository", "repositories"))
 	fmt.Fprintf(w, "  variables  %s, %s secured, %s shadowed by a narrower scope\n  schedules  %s, %s enabled\n  runners    %s, %s stale\n",
 		htmlreport.Number(len(rep.Variables)), htmlreport.Number(n.secured), htmlreport.Number(n.shadowed),

@@ -27,19 +27,11 @@ func (q *quota) Wait(ctx context.Context) error {
 	}
 }
 
-// take counts a request and returns zero, or returns when to ask again. A minute's requests count until all of them are an hour old.
+// take counts a request and returns zero, or returns when to ask again.
 func (q *quota) take(now time.Time) (free time.Time) {
 	q.state.mu.Lock()
 	defer q.state.mu.Unlock()
-	all, oldest := 0, now.Unix()/60
-	for minute, n := range q.state.Requests {
-		if !now.Before(expiry(minute)) {
-			delete(q.state.Requests, minute)
-			continue
-		}
-		all += n
-		oldest = min(oldest, minute)
-	}
+	all, oldest := q.recent(now)
 	if all >= q.limit {
 		return expiry(oldest)
 	}
@@ -49,17 +41,29 @@ func (q *quota) take(now time.Time) (free time.Time) {
 	return time.Time{}
 }
 
+// recent counts the requests of the last hour, and forgets others. A minute's requests count until all of them are an hour old. Those of
+// more than an hour ahead were counted by a clock that was wrong.
+func (q *quota) recent(now time.Time) (all int, oldest int64) {
+	oldest = now.Unix() / 60
+	for minute, n := range q.state.Requests {
+		if !now.Before(expiry(minute)) || minute > now.Unix()/60+60 {
+			delete(q.state.Requests, minute)
+			continue
+		}
+		all += n
+		oldest = min(oldest, minute)
+	}
+	return all, oldest
+}
+
 func expiry(minute int64) time.Time { return time.Unix((minute+1)*60, 0).Add(time.Hour) }
 
 // used returns the requests of this program, and how many of the quota are left now.
 func (q *quota) used() (sent, left int) {
 	q.state.mu.Lock()
 	defer q.state.mu.Unlock()
-	left = q.limit
-	for _, n := range q.state.Requests {
-		left -= n
-	}
-	return q.sent, max(0, left)
+	all, _ := q.recent(time.Now())
+	return q.sent, max(0, q.limit-all)
 }
 
 // duration is about how long a number of requests waits for the quota.

@@ -124,9 +124,7 @@ func (c *collector) lookAtUnended(ctx context.Context, r *repository, seen map[s
 		p, err := c.client.Pipelines.Get(ctx, r.repo(), uuid)
 		switch {
 		case errors.Is(err, pipelines.ErrNotFound) && !errors.Is(err, pipelines.ErrRepositoryNotFound):
-			r.change(func() {
-				r.Runs[uuid].State, r.Runs[uuid].Ended, r.Runs[uuid].Read.Mark = "DELETED", true, r.Runs[uuid].Mark
-			})
+			continue // the service deletes no runs: the next audit looks again
 		case err != nil:
 			return err
 		default:

@@ -38,36 +38,28 @@ func newVariable(v *pipelines.Variable) variable { return variable{cli.Clean(v.K
 // readWorkspace reads the variables and runners of the workspace, in each audit.
 func (c *collector) readWorkspace(ctx context.Context) error {
 	s := c.state
-	err := refresh(ctx, c, nil, partWorkspaceVariables, &s.Variables, func() *pipelines.Pager[pipelines.Variable] {
-		return c.client.Variables.InWorkspace(s.Workspace).List(ctx, nil, withoutValues())
-	}, newVariable)
+	err := refresh(ctx, c, nil, partWorkspaceVariables, &s.Variables, func() ([]variable, error) {
+		return all(c.client.Variables.InWorkspace(s.Workspace).List(ctx, nil, withoutValues()), newVariable)
+	})
 	if err != nil {
 		return err
 	}
-	return refresh(ctx, c, nil, partWorkspaceRunners, &s.Runners, func() *pipelines.Pager[pipelines.Runner] {
-		return c.client.Runners.InWorkspace(s.Workspace).List(ctx, nil)
-	}, newRunner)
+	return refresh(ctx, c, nil, partWorkspaceRunners, &s.Runners, func() ([]runner, error) {
+		return all(c.client.Runners.InWorkspace(s.Workspace).List(ctx, nil), newRunner)
+	})
 }
 
 // settingsDue returns about how many requests it takes to read the settings of a repository.
-func (c *collector) settingsDue(r *repository) int {
-	mark, n := r.mark(), 0
+func (c *collector) settingsDue(r *repository) (requests int) {
 	if r.Gone != nil {
 		return 0
 	}
-	for _, p := range []reading{
-		r.Variables.reading, r.Environments.reading, r.Schedules.reading, r.Keys.reading, r.Hosts.reading, r.Runners.reading,
-	} {
-		if c.due(p, mark) {
-			n++
+	for _, p := range r.settings() {
+		if c.due(p, r.mark()) {
+			requests++
 		}
 	}
-	for _, e := range r.Environments.Items {
-		if p := r.Of[e.UUID]; p == nil || c.due(p.reading, mark) {
-			n++
-		}
-	}
-	return n
+	return requests
 }
 
 // readSettings reads all that is set up in a repository.
@@ -75,26 +67,26 @@ func (c *collector) readSettings(ctx context.Context, r *repository) error {
 	repo := r.repo()
 	for _, read := range []func() error{
 		func() error {
-			return refresh(ctx, c, r, partVariables, &r.Variables, func() *pipelines.Pager[pipelines.Variable] {
-				return c.client.Variables.InRepository(repo).List(ctx, nil, withoutValues())
-			}, newVariable)
+			return refresh(ctx, c, r, partVariables, &r.Variables, func() ([]variable, error) {
+				return all(c.client.Variables.InRepository(repo).List(ctx, nil, withoutValues()), newVariable)
+			})
 		},
 		func() error { return c.readEnvironments(ctx, r) },
 		func() error {
-			return refresh(ctx, c, r, partSchedules, &r.Schedules, func() *pipelines.Pager[pipelines.Schedule] {
-				return c.client.Schedules.List(ctx, repo, nil)
-			}, newSchedule)
+			return refresh(ctx, c, r, partSchedules, &r.Schedules, func() ([]schedule, error) {
+				return all(c.client.Schedules.List(ctx, repo, nil), newSchedule)
+			})
 		},
 		func() error { return c.readKeys(ctx, r) },
 		func() error {
-			return refresh(ctx, c, r, partHosts, &r.Hosts, func() *pipelines.Pager[pipelines.KnownHost] {
-				return c.client.SSH.ListKnownHosts(ctx, repo, nil)
-			}, newHost)
+			return refresh(ctx, c, r, partHosts, &r.Hosts, func() ([]host, error) {
+				return all(c.client.SSH.ListKnownHosts(ctx, repo, nil), newHost)
+			})
 		},
 		func() error {
-			return refresh(ctx, c, r, partRunners, &r.Runners, func() *pipelines.Pager[pipelines.Runner] {
-				return c.client.Runners.InRepository(repo).List(ctx, nil)
-			}, newRunner)
+			return refresh(ctx, c, r, partRunners, &r.Runners, func() ([]runner, error) {
+				return all(c.client.Runners.InRepository(repo).List(ctx, nil), newRunner)
+			})
 		},
 	} {
 		if err := read(); err != nil {
@@ -107,9 +99,9 @@ func (c *collector) readSettings(ctx context.Context, r *repository) error {
 // readEnvironments reads the deployment environments and the variables of each.
 func (c *collector) readEnvironments(ctx context.Context, r *repository) error {
 	repo := r.repo()
-	err := refresh(ctx, c, r, partEnvironments, &r.Environments, func() *pipelines.Pager[pipelines.Environment] {
-		return c.client.Deployments.ListEnvironments(ctx, repo, nil)
-	}, newEnvironment)
+	err := refresh(ctx, c, r, partEnvironments, &r.Environments, func() ([]environment, error) {
+		return all(c.client.Deployments.ListEnvironments(ctx, repo, nil), newEnvironment)
+	})
 	if err != nil {
 		return err
 	}
@@ -121,9 +113,9 @@ func (c *collector) readEnvironments(ctx context.Context, r *repository) error {
 				r.Of[e.UUID] = &part[variable]{}
 			}
 		})
-		err := refresh(ctx, c, r, partOfEnv, r.Of[e.UUID], func() *pipelines.Pager[pipelines.Variable] {
-			return c.client.Variables.InEnvironment(repo, e.UUID).List(ctx, nil, withoutValues())
-		}, newVariable)
+		err := refresh(ctx, c, r, partOfEnv, r.Of[e.UUID], func() ([]variable, error) {
+			return all(c.client.Variables.InEnvironment(repo, e.UUID).List(ctx, nil, withoutValues()), newVariable)
+		})
 		if err != nil {
 			return err
 		}
@@ -134,30 +126,16 @@ func (c *collector) readEnvironments(ctx context.Context, r *repository) error {
 
 // readKeys reads the public key of the key pair. Without a pair the service answers 404.
 func (c *collector) readKeys(ctx context.Context, r *repository) error {
-	if !c.due(r.Keys.reading, r.mark()) {
-		return nil
-	}
-	var items []key
-	after, err := c.ask(ctx, r, partKeys, r.Keys.reading, func() error {
+	return refresh(ctx, c, r, partKeys, &r.Keys, func() ([]key, error) {
 		pair, err := c.client.SSH.GetKeyPair(ctx, r.repo())
-		if errors.Is(err, pipelines.ErrNotFound) && !errors.Is(err, pipelines.ErrRepositoryNotFound) {
-			return nil
+		switch {
+		case errors.Is(err, pipelines.ErrNotFound) && !errors.Is(err, pipelines.ErrRepositoryNotFound):
+			return nil, nil
+		case err != nil:
+			return nil, err
 		}
-		if err == nil {
-			items = []key{{cli.Clean(fingerprint.OfPublicKey(pair.PublicKey))}}
-		}
-		return err
+		return []key{{cli.Clean(fingerprint.OfPublicKey(pair.PublicKey))}}, nil
 	})
-	if err != nil {
-		return err
-	}
-	r.change(func() {
-		r.Keys.reading = after
-		if after.Problem == "" {
-			r.Keys.Items = items
-		}
-	})
-	return nil
 }
 
 func newEnvironment(e *pipelines.Environment) environment {

@@ -22,13 +22,15 @@ import (
 // format is the version of the files in a state directory.
 const format = 1
 
+var errInUse = errors.New("another audit uses it")
+
 // state is what is known of a workspace. It has neither a variable's value nor a private key: what is not kept can't leak. It is a directory
 // with a file for the workspace and one for each repository, so that reading one repository rewrites one small file.
 type state struct {
-	dir string // empty: only in memory
+	kept
 
-	mu    sync.Mutex
-	dirty bool
+	dir  string    // empty: only in memory
+	lock io.Closer // of the directory
 
 	Format    int            `json:"format"`
 	Workspace string         `json:"workspace"`
@@ -41,11 +43,25 @@ type state struct {
 	repos     []*repository
 }
 
+// kept is what has a file of its own.
+type kept struct {
+	mu    sync.Mutex
+	dirty bool // to be stored
+}
+
+// change changes what is kept. It is stored within a second.
+func (k *kept) change(change func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	change()
+	k.dirty = true
+}
+
 // repository is what is known of a repository.
 type repository struct {
-	mu    sync.Mutex
-	dirty bool
-	lost  string // why nothing can be read in it now
+	kept
+
+	lost string // why nothing can be read in it now
 
 	UUID    string     `json:"uuid"`
 	Name    string     `json:"name"`    // workspace/slug
@@ -144,54 +160,60 @@ func (r *repository) repo() pipelines.Repo {
 	return pipelines.Repo{Workspace: workspace, Slug: slug}
 }
 
-// change changes the repository. It is stored within a second.
-func (r *repository) change(change func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	change()
-	r.dirty = true
-}
-
-// change changes what concerns the whole workspace.
-func (s *state) change(change func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	change()
-	s.dirty = true
-}
-
-// open reads the state of a workspace, or begins one.
+// open reads the state of a workspace, or begins one. Until it is closed, no other audit can open it.
 func open(dir, workspace string) (*state, error) {
-	s := &state{dir: dir, Format: format, Workspace: workspace, Requests: map[int64]int{}}
+	s := &state{dir: dir}
 	if dir == "" {
+		s.begin(workspace)
 		return s, nil
 	}
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		return nil, fmt.Errorf("--state: %s is a file; it has to be a directory", dir)
 	}
-	if err := os.MkdirAll(s.path("repositories"), 0o700); err != nil {
+	err := s.load(workspace)
+	if err == nil {
+		err = s.store() // tells now whether it can be written
+	}
+	if err != nil {
+		s.close()
 		return nil, fmt.Errorf("--state: %w", err)
 	}
-	if err := s.load(); err != nil {
-		return nil, fmt.Errorf("--state: %w", err)
+	return s, nil
+}
+
+func (s *state) begin(workspace string) {
+	s.Format, s.Workspace, s.Requests, s.dirty = format, workspace, map[int64]int{}, true
+}
+
+// close lets other audits open the state.
+func (s *state) close() {
+	if s.lock != nil {
+		_ = s.lock.Close()
 	}
-	if s.Workspace != workspace {
-		return nil, fmt.Errorf("--state: %s is the state of workspace %s: use a directory for each workspace", dir, cli.Clean(s.Workspace))
-	}
-	return s, s.store() // tells now whether it can be written
 }
 
 func (s *state) path(elements ...string) string {
 	return filepath.Join(append([]string{s.dir}, elements...)...)
 }
 
-func (s *state) load() error {
-	switch err := readJSON(s.path("workspace.json"), s); {
+func (s *state) load(workspace string) (err error) {
+	if err := os.MkdirAll(s.path("repositories"), 0o700); err != nil {
+		return err
+	}
+	if s.lock, err = lock(s.path("lock")); err != nil {
+		return fmt.Errorf("%s: %w", s.dir, err)
+	}
+	name := s.path("workspace.json")
+	switch err := readJSON(name, s, func() bool { return s.Format != 0 && s.Requests != nil }); {
 	case errors.Is(err, fs.ErrNotExist):
-		s.dirty = true
+		s.begin(workspace)
 		return nil
 	case err != nil:
 		return err
+	case s.Format != format:
+		return fmt.Errorf("%s has format %d; this program reads and writes format %d", name, s.Format, format)
+	case s.Workspace != workspace:
+		return fmt.Errorf("%s is the state of workspace %s: use a directory for each workspace", s.dir, cli.Clean(s.Workspace))
 	}
 	files, err := os.ReadDir(s.path("repositories"))
 	if err != nil {
@@ -202,7 +224,7 @@ func (s *state) load() error {
 			continue
 		}
 		r := newRepository("")
-		if err := readJSON(s.path("repositories", f.Name()), r); err != nil {
+		if err := readJSON(s.path("repositories", f.Name()), r, r.isWhole); err != nil {
 			return err
 		}
 		s.repos = append(s.repos, r)
@@ -223,7 +245,19 @@ func newRepository(uuid string) *repository {
 	return &repository{UUID: uuid, Of: map[string]*part[variable]{}, Runs: map[string]*run{}}
 }
 
-func readJSON(name string, to any) error {
+// isWhole reports whether a file had what this program writes.
+func (r *repository) isWhole() bool {
+	whole := r.UUID != "" && r.Of != nil && r.Runs != nil
+	for _, p := range r.Of {
+		whole = whole && p != nil
+	}
+	for _, run := range r.Runs {
+		whole = whole && run != nil
+	}
+	return whole
+}
+
+func readJSON(name string, to any, isWhole func() bool) error {
 	text, err := os.ReadFile(name) //nolint:gosec // named by the user
 	if err != nil {
 		return err
@@ -231,23 +265,32 @@ func readJSON(name string, to any) error {
 	if err := json.Unmarshal(text, to); err != nil {
 		return fmt.Errorf("%s is no file of this program: %w", name, err)
 	}
-	if s, ok := to.(*state); ok && s.Format != format {
-		return fmt.Errorf("%s has format %d; this program reads and writes format %d", name, s.Format, format)
+	if !isWhole() {
+		return fmt.Errorf("%s is no file of this program", name)
 	}
 	return nil
 }
 
-// store writes what has changed.
+// store writes what has changed. If that fails, the next call writes it.
 func (s *state) store() error {
 	if s.dir == "" {
 		return nil
 	}
+	workspace, err := s.changed(s) // first, but written last: if the program is killed meanwhile, it doesn't tell of more than there is
 	for _, r := range s.all() {
-		if err := s.storeIf(&r.mu, &r.dirty, r, "repositories", fileName(r)); err != nil {
-			return err
+		if err != nil {
+			break
+		}
+		var text []byte
+		if text, err = r.changed(r); err == nil {
+			err = s.write(&r.kept, text, "repositories", fileName(r))
 		}
 	}
-	return s.storeIf(&s.mu, &s.dirty, s, "workspace.json")
+	if err != nil {
+		s.change(func() {})
+		return err
+	}
+	return s.write(&s.kept, workspace, "workspace.json")
 }
 
 // all returns the repositories, also those that are gone.
@@ -260,21 +303,27 @@ func (s *state) all() []*repository {
 // fileName outlives a change of the repository's name, and is a safe name whatever the service sends.
 func fileName(r *repository) string { return url.QueryEscape(strings.Trim(r.UUID, "{}")) + ".json" }
 
-// storeIf writes what is dirty. If that fails, it stays dirty.
-func (s *state) storeIf(mu *sync.Mutex, dirty *bool, what any, elements ...string) error {
-	mu.Lock()
-	defer mu.Unlock()
-	if !*dirty {
+// changed returns the text of a file, or nothing if it hasn't changed since the last call.
+func (k *kept) changed(what any) ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.dirty {
+		return nil, nil
+	}
+	k.dirty = false
+	return json.Marshal(what)
+}
+
+func (s *state) write(k *kept, text []byte, elements ...string) error {
+	if text == nil {
 		return nil
 	}
-	text, err := json.Marshal(what)
-	if err != nil {
-		return err
-	}
-	err = cli.WriteFile(s.path(elements...), 0o600, func(w io.Writer) error {
+	err := cli.WriteFile(s.path(elements...), 0o600, func(w io.Writer) error {
 		_, err := w.Write(text)
 		return err
 	})
-	*dirty = err != nil
+	if err != nil {
+		k.change(func() {})
+	}
 	return err
 }

@@ -267,6 +267,7 @@ func TestUsage(t *testing.T) {
 		s.Refuses("acme", `repository "acme" is not of the form workspace/slug`)
 		s.Refuses("--tail -1 acme/site", "--tail is negative")
 		s.Refuses("--quota 10 acme/site", "--quota is below 100")
+		s.Refuses("--quota 9223372036854775807 acme/site", "--quota is above 1,000,000")
 		s.Refuses("--demo acme/site", "--demo goes with --tail only")
 		s.Refuses("--workspace= acme/site", "--workspace is empty")
 		s.Refuses("--repos nowhere.txt", "nowhere.txt")

@@ -47,6 +47,9 @@ type options struct {
 	demo      bool
 }
 
+// maxQuota is a hundred times what the service allows any workspace; the quota is multiplied.
+const maxQuota = 1_000_000
+
 func newFlags(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
 	flags.StringVar(&o.repos, "repos", "", "the repositories of this `FILE`, one WORKSPACE/SLUG a line; - is the standard input")
@@ -66,6 +69,8 @@ func (o *options) check(flags *flag.FlagSet) error {
 		return errors.New("--tail is negative")
 	case o.quota < 100:
 		return errors.New("--quota is below 100, which is too little to follow anything")
+	case o.quota > maxQuota:
+		return errors.New("--quota is above 1,000,000, which no service allows")
 	}
 	return cmp.Or(cli.CheckEmpty(flags), o.checkMode(cli.Given(flags)), checkNames(o.names))
 }

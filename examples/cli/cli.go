@@ -10,8 +10,10 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
@@ -49,6 +51,15 @@ func Interruptible() context.Context {
 		cancel()
 	}()
 	return ctx
+}
+
+// Pause waits, and returns an error if the context ends before.
+func Pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+	return ctx.Err()
 }
 
 // readFunc is an [io.Reader].
@@ -117,22 +128,20 @@ func (e Env) Usage(program string, err error) int {
 	return Trouble
 }
 
-// HasCredentials reports whether the environment has credentials for [pipelines.WithEnv].
-func HasCredentials() bool {
-	for _, name := range []string{
-		"BITBUCKET_TOKEN", "BITBUCKET_EMAIL", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_ID", "BITBUCKET_CLIENT_SECRET",
-	} {
-		if os.Getenv(name) != "" {
-			return true
-		}
-	}
-	return false
+// With returns the environment with more options of the client.
+func (e Env) With(options ...pipelines.Option) Env {
+	e.Options = slices.Concat(e.Options, options)
+	return e
 }
 
-// IsSecretCredential reports whether an environment variable is one of those for [pipelines.WithEnv] that hold a secret.
-func IsSecretCredential(name string) bool {
-	return name == "BITBUCKET_TOKEN" || name == "BITBUCKET_API_TOKEN" || name == "BITBUCKET_CLIENT_SECRET"
+// HasCredentials reports whether the environment has credentials for [pipelines.WithEnv].
+func HasCredentials() bool {
+	names := append([]string{"BITBUCKET_EMAIL", "BITBUCKET_CLIENT_ID"}, SecretCredentials...)
+	return slices.ContainsFunc(names, func(name string) bool { return os.Getenv(name) != "" })
 }
+
+// SecretCredentials are the environment variables for [pipelines.WithEnv] that hold a secret.
+var SecretCredentials = []string{"BITBUCKET_TOKEN", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_SECRET"}
 
 // Connect returns a client of the service. With demo, or without credentials in the environment, it is a client of a fake service with the
 // given options that seed fills, and a note on Stderr says so. Call end when done.

@@ -9,7 +9,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// Report aggregates the runs of some days. Its JSON is the output of -json: durations in seconds, rates from 0 to 1.
+// Report aggregates the runs of some days. Its JSON is the output of --json: durations in seconds, rates from 0 to 1.
 type Report struct {
 	Repository string          `json:"repository"`
 	Branch     string          `json:"branch,omitzero"` // empty: all

@@ -26,7 +26,7 @@ func (o *options) limit(env *cli.Env) {
 	}
 	burst := o.quota / 2
 	limiter := rate.NewLimiter(rate.Limit(float64(o.quota-burst)/time.Hour.Seconds()), burst)
-	env.Options = append(slices.Clip(env.Options), pipelines.WithLimiter(limiter))
+	*env = env.With(pipelines.WithLimiter(limiter))
 }
 
 // watch looks at repositories again and again, and stops what is superseded.

@@ -17,7 +17,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -230,8 +229,7 @@ func Run(ctx context.Context, args []string, env cli.Env) int {
 // audit brings the state up to date and reports on it, also if only a part could be read.
 func (o *options) audit(ctx context.Context, known *state, env cli.Env) int {
 	limit := &quota{state: known, limit: o.quota}
-	env.Options = append(slices.Clip(env.Options), pipelines.WithLimiter(limit))
-	client, _, end, err := env.Connect("fleet", o.demo, func(srv *pipelinestest.Server) { seed(srv, o.workspace) })
+	client, _, end, err := env.With(pipelines.WithLimiter(limit)).Connect("fleet", o.demo, func(srv *pipelinestest.Server) { seed(srv, o.workspace) })
 	if err != nil {
 		return env.Fail(ctx, program, err)
 	}

@@ -264,7 +264,7 @@ func (c *collector) patiently(ctx context.Context, send func() error) error {
 		c.refused.Do(func() {
 			fmt.Fprintln(c.env.Stderr, "The service refuses requests: something else uses the quota too. The audit waits, and goes on when it can.")
 		})
-		if err := pause(ctx, refusal); err != nil {
+		if err := cli.Pause(ctx, refusal); err != nil {
 			return err
 		}
 	}

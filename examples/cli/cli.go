@@ -128,6 +128,11 @@ func (e Env) Usage(program string, err error) int {
 	return Trouble
 }
 
+// Say prints a line with texts of the service on Stdout.
+func (e Env) Say(format string, args ...any) {
+	fmt.Fprintln(e.Stdout, Clean(fmt.Sprintf(format, args...)))
+}
+
 // With returns the environment with more options of the client.
 func (e Env) With(options ...pipelines.Option) Env {
 	e.Options = slices.Concat(e.Options, options)

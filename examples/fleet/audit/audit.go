@@ -267,14 +267,14 @@ func (o *options) write(rep Report, env cli.Env) error {
 	summary := env.Stdout
 	if o.json == "-" {
 		summary = env.Stderr
-		if err := writeJSON(env.Stdout, rep); err != nil {
+		if err := cli.WriteJSON(env.Stdout, rep); err != nil {
 			return err
 		}
 	}
 	summarize(summary, rep)
 	fmt.Fprintln(summary)
 	if file := o.jsonFile(); file != "" {
-		if err := cli.WriteReport(summary, "As JSON", file, func(w io.Writer) error { return writeJSON(w, rep) }); err != nil {
+		if err := cli.WriteReport(summary, "As JSON", file, func(w io.Writer) error { return cli.WriteJSON(w, rep) }); err != nil {
 			return err
 		}
 	}

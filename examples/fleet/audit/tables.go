@@ -2,7 +2,6 @@ package audit
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -175,10 +174,4 @@ func plain(value any) string {
 		return v.UTC().Format(time.RFC3339)
 	}
 	return fmt.Sprint(value)
-}
-
-func writeJSON(w io.Writer, rep Report) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(rep)
 }

@@ -39,9 +39,9 @@ type Env struct {
 	Parsing        func(*flag.FlagSet) // nil, or sees the flags before Parse parses them: for tests
 }
 
-// Interruptible returns a context that the first interrupt cancels. A second interrupt ends the process at once: signals have their default
+// untilInterrupt returns a context that the first interrupt cancels. A second interrupt ends the process at once: signals have their default
 // effect before the context is done, which [signal.NotifyContext] can't guarantee.
-func Interruptible() context.Context {
+func untilInterrupt() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -89,13 +89,19 @@ func interruptible(ctx context.Context, r io.Reader) io.Reader {
 	})
 }
 
-// Main runs a program with a context that is [Interruptible], and exits with its status.
+// Main runs a program with a context that the first interrupt cancels, and exits with its status.
 func Main(run func(ctx context.Context, args []string, env Env) int) {
-	ctx := Interruptible()
+	ctx := untilInterrupt()
 	out := &output{Writer: os.Stdout}
-	env := Env{Stdin: interruptible(ctx, os.Stdin), Stdout: out, Stderr: os.Stderr, Columns: stderrTerminal()}
-	env.Terminal = env.Columns != nil
-	env.Size, env.Colours = StdoutTerminal()
+	env := Env{Stdin: interruptible(ctx, os.Stdin), Stdout: out, Stderr: os.Stderr, Size: terminal(os.Stdout)}
+	env.Colours = env.Size != nil && os.Getenv("NO_COLOR") == ""
+	if size := terminal(os.Stderr); size != nil {
+		env.Terminal = true
+		env.Columns = func() int {
+			columns, _ := size()
+			return columns
+		}
+	}
 	os.Exit(out.status(run(ctx, os.Args[1:], env), os.Stderr))
 }
 

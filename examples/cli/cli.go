@@ -154,15 +154,18 @@ func HasCredentials() bool {
 // SecretCredentials are the environment variables for [pipelines.WithEnv] that hold a secret.
 var SecretCredentials = []string{"BITBUCKET_TOKEN", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_SECRET"}
 
+// NewClient returns a client of the service with the options of a program.
+func (e Env) NewClient(program string, own ...pipelines.Option) (*pipelines.Client, error) {
+	return pipelines.NewClient(slices.Concat([]pipelines.Option{pipelines.WithUserAgent("pipelines-examples-" + program)}, own, e.Options)...)
+}
+
 // Connect returns a client of the service. With demo, or without credentials in the environment, it is a client of a fake service with the
 // given options that seed fills, and a note on Stderr says so. Call end when done.
 func (e Env) Connect(
 	program string, demo bool, seed func(*pipelinestest.Server), options ...pipelinestest.ServerOption,
 ) (c *pipelines.Client, isDemo bool, end func(), err error) {
 	if !demo && HasCredentials() {
-		own := []pipelines.Option{pipelines.WithEnv(), pipelines.WithUserAgent("pipelines-examples-" + program)}
-		c, err = pipelines.NewClient(append(own, e.Options...)...)
-		if err != nil {
+		if c, err = e.NewClient(program, pipelines.WithEnv()); err != nil {
 			return nil, false, nil, err
 		}
 		return c, false, c.CloseIdleConnections, nil

@@ -141,9 +141,13 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	if cli.IsDemo(o.demo) && !cli.Given(flags)["quota"] {
 		o.quota = demoQuota
 	}
-	o.limit(&env)
+	return o.do(ctx, command, repos, env)
+}
+
+// do runs a command on repositories.
+func (o *options) do(ctx context.Context, command string, repos []pipelines.Repo, env cli.Env) int {
 	var d demo
-	client, isDemo, end, err := env.Connect(program, o.demo, d.seed)
+	client, isDemo, end, err := o.limited(env).Connect(program, o.demo, d.seed)
 	if err != nil {
 		return env.Fail(ctx, program, err)
 	}
@@ -153,7 +157,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 		ctx, stop = d.play(ctx)
 		defer stop()
 	}
-	w := &work{env: env, options: &o}
+	w := &work{env: env, options: o}
 	if err := w.prepare(ctx, client, repos); err != nil {
 		return env.Fail(ctx, program, err)
 	}

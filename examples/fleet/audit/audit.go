@@ -4,7 +4,7 @@
 //	state.go     what is known, in a directory
 //	collect.go   brings it up to date: settings.go, runs.go, within quota.go
 //	analyse.go   makes a report of it: variables.go
-//	tables.go    the report as CSV and JSON
+//	tables.go    the report as tables, and these as CSV
 //	page.go      the report as a page, and the summary
 package audit
 

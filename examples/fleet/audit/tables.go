@@ -38,8 +38,8 @@ func (r RepositoryRow) remark() string {
 	return "gone since " + r.Gone.Format(dayFormat)
 }
 
-func rowsOf[T any](list []T, row func(T) []any) [][]any {
-	rows := make([][]any, 0, len(list))
+func rowsOf[T, R any](list []T, row func(T) R) []R {
+	rows := make([]R, 0, len(list))
 	for _, item := range list {
 		rows = append(rows, row(item))
 	}

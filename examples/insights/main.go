@@ -15,8 +15,6 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
-const program = "insights"
-
 var help = cli.Help{
 	Intro: "insights reads the runs of the last days of a repository, their steps and the tests that failed in them, and reports on them: runs and " +
 		"success by day, durations, build time, slow and failing steps, flaky tests and waiting. The report is one self-contained HTML file; a " +
@@ -46,7 +44,7 @@ type options struct {
 }
 
 func newFlags(o *options) *flag.FlagSet {
-	flags := flag.NewFlagSet(program, flag.ContinueOnError)
+	flags := flag.NewFlagSet("insights", flag.ContinueOnError)
 	flags.StringVar(&o.repo, "repo", "", "the `WORKSPACE/SLUG` of the repository")
 	flags.IntVar(&o.days, "days", 30, "the `NUMBER` of days, today included")
 	flags.StringVar(&o.branch, "branch", "", "only runs on the branch with this `NAME`")
@@ -74,9 +72,9 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	}
 	switch {
 	case err != nil:
-		return env.Fail(ctx, program, err)
+		return env.Fail(ctx, "insights", err)
 	case rep.Incomplete != "":
-		fmt.Fprintf(env.Stderr, program+": the report is not complete: %s\n", rep.Incomplete)
+		fmt.Fprintf(env.Stderr, "insights: the report is not complete: %s\n", rep.Incomplete)
 		return cli.Trouble
 	}
 	return cli.Success
@@ -145,7 +143,7 @@ func (o options) report(ctx context.Context, env cli.Env, flags *flag.FlagSet) (
 	requests := &budget{limit: int64(o.maxRequests)}
 	env.Options = append([]pipelines.Option{pipelines.WithLimiter(requests)}, env.Options...)
 	past := newHistory()
-	client, _, end, err := env.Connect(program, o.demo, past.seed, past.serverOption())
+	client, _, end, err := env.Connect("insights", o.demo, past.seed, past.serverOption())
 	if err != nil {
 		return Report{}, err
 	}

@@ -108,7 +108,7 @@ func (b *board) tick(ctx context.Context) error {
 		each = time.Second
 	}
 	for {
-		if err := sleepUntil(ctx, time.Now().Add(each)); err != nil {
+		if err := cli.Pause(ctx, each); err != nil {
 			return err
 		}
 		if err := b.takeLatest(); err != nil {

@@ -30,14 +30,6 @@ func inBubble(t *testing.T, do func(t *testing.T, s *clitest.Fixture, repo *pipe
 	})
 }
 
-// runFor runs the program for a time.
-func runFor(t *testing.T, s *clitest.Fixture, d time.Duration, args string) int {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	defer cancel()
-	return s.RunContext(ctx, args)
-}
-
 // script is a run of one step.
 func script(d time.Duration, result pipelines.ResultName) pipelinestest.Script {
 	step := pipelinestest.Step{Name: "Test", Duration: d, Result: result, Log: "one\n\x1b[2Jtwo\nthree\n"}
@@ -55,7 +47,7 @@ func TestItTellsTheStatesOfRuns(t *testing.T) {
 			repo.AddRun(paused, time.Now())
 		})
 		time.AfterFunc(15*time.Minute, func() { _ = repo.Resume("8") })
-		require.Equal(t, cli.Success, runFor(t, s, 20*time.Minute, "acme/site"))
+		require.Equal(t, cli.Success, s.RunFor(20*time.Minute, "acme/site"))
 		out := s.Out.String()
 		for _, want := range []string{
 			"1 repository, each read about every 10s; 1 run followed; at most 1,000 requests an hour\n",
@@ -76,17 +68,17 @@ func TestItTellsTheStatesOfRuns(t *testing.T) {
 func TestTheLastLinesOfFailedStepsAreToldOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
 		file := filepath.Join(t.TempDir(), "board.json")
-		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--state "+file+" acme/site"))
+		require.Equal(t, cli.Success, s.RunFor(time.Minute, "--state "+file+" acme/site"))
 		repo.AddRun(script(time.Second, pipelines.ResultFailed), time.Now())
 		repo.AddRun(script(time.Second, ""), time.Now())
 		time.Sleep(time.Hour)
-		require.Equal(t, cli.Success, runFor(t, s, 5*time.Minute, "--tail 2 --state "+file+" acme/site"))
+		require.Equal(t, cli.Success, s.RunFor(5*time.Minute, "--tail 2 --state "+file+" acme/site"))
 		out := s.Out.String()
 		require.Contains(t, out, "build 1 of acme/site: step Test has failed; its last lines:\n  │ [2Jtwo\n  │ three\n")
 		require.Equal(t, 1, strings.Count(out, "has failed"))
 		require.Contains(t, out, "build 1 of acme/site on main: FAILED after ")
 		require.Contains(t, out, "build 2 of acme/site on main: SUCCESSFUL after ")
-		require.Equal(t, cli.Success, runFor(t, s, 5*time.Minute, "--tail 2 --state "+file+" acme/site"))
+		require.Equal(t, cli.Success, s.RunFor(5*time.Minute, "--tail 2 --state "+file+" acme/site"))
 		require.NotContains(t, s.Out.String(), "build ")
 	})
 }
@@ -95,15 +87,15 @@ func TestWhatStartedAndEndedMeanwhileIsToldHoweverMuchItIs(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
 		file := filepath.Join(t.TempDir(), "board.json")
 		repo.AddRun(script(2*time.Hour, ""), time.Now())
-		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--state "+file+" acme/site"))
+		require.Equal(t, cli.Success, s.RunFor(time.Minute, "--state "+file+" acme/site"))
 		time.Sleep(2 * time.Hour)
 		for range 150 { // two pages
 			repo.AddRun(script(time.Second, ""), time.Now())
 			time.Sleep(time.Minute)
 		}
-		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--quota 100 --state "+file+" acme/site"))
+		require.Equal(t, cli.Success, s.RunFor(time.Minute, "--quota 100 --state "+file+" acme/site"))
 		require.Equal(t, 151, strings.Count(s.Out.String(), ": SUCCESSFUL after "))
-		require.Equal(t, cli.Success, runFor(t, s, 2*time.Hour, "--quota 100 --state "+file+" acme/site"))
+		require.Equal(t, cli.Success, s.RunFor(2*time.Hour, "--quota 100 --state "+file+" acme/site"))
 		require.NotContains(t, s.Out.String(), ": SUCCESSFUL after ")
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
@@ -120,7 +112,7 @@ func TestALateRunIsNewsToo(t *testing.T) {
 		time.AfterFunc(11*time.Minute, func() {
 			repo.AddPipeline(pipelines.Pipeline{BuildNumber: 11, CreatedOn: now.Add(10 * time.Minute), CompletedOn: time.Now()})
 		})
-		require.Equal(t, cli.Success, runFor(t, s, 20*time.Minute, "acme/site"))
+		require.Equal(t, cli.Success, s.RunFor(20*time.Minute, "acme/site"))
 		require.Contains(t, s.Out.String(), "build 11 of acme/site on main: SUCCESSFUL")
 		require.Contains(t, s.Out.String(), "build 12 of acme/site on main: SUCCESSFUL")
 	})
@@ -138,7 +130,7 @@ func TestFollowingShowsNewRunsBeforeTheirListIsRead(t *testing.T) {
 		repo.AddRun(script(2*time.Hour, ""), time.Now())
 		began := time.Now().Add(30 * time.Minute)
 		time.AfterFunc(30*time.Minute, func() { repo.AddRun(script(time.Hour, ""), time.Now()) })
-		require.Equal(t, cli.Success, runFor(t, s, time.Hour, strings.Join(names, " ")))
+		require.Equal(t, cli.Success, s.RunFor(time.Hour, strings.Join(names, " ")))
 		for line := range strings.Lines(s.Out.String()) {
 			if strings.Contains(line, "build 3 of acme/site-50") {
 				at, err := time.ParseInLocation(time.DateTime, line[:len(time.DateTime)], time.Local)
@@ -156,10 +148,10 @@ func TestRefusedCredentialsEndIt(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "board.json")
 		repo.AddRun(script(30*time.Minute, ""), time.Now())
 		time.AfterFunc(10*time.Minute, func() { s.RevokeToken("a-token") })
-		require.Equal(t, cli.Trouble, runFor(t, s, time.Hour, "--state "+file+" acme/site"))
+		require.Equal(t, cli.Trouble, s.RunFor(time.Hour, "--state "+file+" acme/site"))
 		require.Contains(t, s.Errs.String(), "The service doesn't accept the credentials")
 		s.AddToken("a-token")
-		require.Equal(t, cli.Success, runFor(t, s, time.Hour, "--state "+file+" acme/site"))
+		require.Equal(t, cli.Success, s.RunFor(time.Hour, "--state "+file+" acme/site"))
 		require.Equal(t, 1, strings.Count(s.Out.String(), "build 1 of acme/site on main: SUCCESSFUL"))
 		require.NotContains(t, s.Out.String(), "RUNNING", "that was told before")
 	})
@@ -169,7 +161,7 @@ func TestRefusedCredentialsEndItThoughNothingIsFollowed(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
 		time.AfterFunc(10*time.Minute, func() { s.RevokeToken("a-token") })
 		begin := time.Now()
-		require.Equal(t, cli.Trouble, runFor(t, s, time.Hour, "acme/site"))
+		require.Equal(t, cli.Trouble, s.RunFor(time.Hour, "acme/site"))
 		require.Less(t, time.Since(begin), 11*time.Minute)
 	})
 }
@@ -190,7 +182,7 @@ func (o *brokenOutput) Write(p []byte) (int, error) {
 func TestWhatCouldNotBePrintedIsToldLater(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
 		file := filepath.Join(t.TempDir(), "board.json")
-		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--state "+file+" acme/site"))
+		require.Equal(t, cli.Success, s.RunFor(time.Minute, "--state "+file+" acme/site"))
 		for range 5 {
 			repo.AddRun(script(time.Minute, ""), time.Now())
 			time.Sleep(time.Minute)
@@ -237,7 +229,7 @@ func TestAFileThatAnEditorHasWrittenIsStillItsOwn(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
 		file := filepath.Join(t.TempDir(), "board.json")
 		require.NoError(t, os.WriteFile(file, []byte("\ufeff{}\r\n"), 0o600))
-		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--state "+file+" acme/site"), s.Errs.String())
+		require.Equal(t, cli.Success, s.RunFor(time.Minute, "--state "+file+" acme/site"), s.Errs.String())
 	})
 }
 
@@ -246,7 +238,7 @@ func TestARunWithoutAnIDIsLeftOut(t *testing.T) {
 		const body = `{"values":[null,{"build_number":7,"state":{"name":"IN_PROGRESS"}}]}`
 		header := http.Header{"Content-Type": {"application/json"}}
 		s.Inject(pipelinestest.Fault{Path: "/repositories/acme/site/pipelines", Status: http.StatusOK, Body: body, Header: header})
-		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "acme/site"), s.Errs.String())
+		require.Equal(t, cli.Success, s.RunFor(time.Minute, "acme/site"), s.Errs.String())
 		require.Contains(t, s.Out.String(), "0 runs followed")
 	})
 }
@@ -256,7 +248,7 @@ func TestRepositoriesAreNamedInAnyWay(t *testing.T) {
 		s.AddRepository("acme", "shop")
 		s.AddRepository("other", "docs")
 		s.Stdin = "# mine\nother/docs\nacme/site\n"
-		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--workspace acme --repos - acme/site"))
+		require.Equal(t, cli.Success, s.RunFor(time.Minute, "--workspace acme --repos - acme/site"))
 		require.Contains(t, s.Out.String(), " 3 repositories, ")
 	})
 }
@@ -290,7 +282,7 @@ func TestHelp(t *testing.T) {
 func TestRepositoriesMayComeFromEditorsThatWriteAByteOrderMark(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
 		s.Stdin = "\ufeffacme/site\r\n"
-		require.Equal(t, cli.Success, runFor(t, s, time.Minute, "--repos -"), s.Errs.String())
+		require.Equal(t, cli.Success, s.RunFor(time.Minute, "--repos -"), s.Errs.String())
 		require.Contains(t, s.Out.String(), " 1 repository, ")
 		s.ClearRequests()
 		s.Stdin = "\xff\xfea\x00"

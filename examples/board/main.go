@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -114,9 +113,8 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	if cli.IsDemo(o.demo) {
 		o.quota = demoQuota
 	}
-	env.Options = append(slices.Clip(env.Options), pipelines.WithFollowBudget(o.budget()))
 	var d demo
-	client, isDemo, end, err := env.Connect(program, o.demo, d.seed, pipelinestest.WithQuota(demoQuota))
+	client, isDemo, end, err := env.With(pipelines.WithFollowBudget(o.budget())).Connect(program, o.demo, d.seed, pipelinestest.WithQuota(demoQuota))
 	if err != nil {
 		return env.Fail(ctx, program, err)
 	}

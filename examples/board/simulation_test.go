@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -72,9 +71,7 @@ func (s *simulation) starts(n int, within time.Duration) {
 
 // show runs the program for a time.
 func (s *simulation) show(d time.Duration, flags string) int {
-	ctx, cancel := context.WithTimeout(s.t.Context(), d)
-	defer cancel()
-	status := s.RunContext(ctx, "--workspace acme --state "+s.state+" "+flags)
+	status := s.RunFor(d, "--workspace acme --state "+s.state+" "+flags)
 	s.out += s.Out.String()
 	return status
 }

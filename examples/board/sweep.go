@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // The quota is divided: 35 % for finding runs by their lists, 55 % for following them. The rest is for the first lists after a start.
@@ -44,25 +45,16 @@ func (b *board) interval() time.Duration {
 func (b *board) sweep(ctx context.Context) error {
 	pace := rate.NewLimiter(rate.Limit(b.options.lists()/time.Hour.Seconds()), firstLists)
 	for {
-		if err := sleepUntil(ctx, time.Now().Add(pace.Reserve().Delay())); err != nil {
+		if err := cli.Pause(ctx, pace.Reserve().Delay()); err != nil {
 			return err
 		}
 		r, due := b.next()
-		if err := sleepUntil(ctx, due); err != nil {
+		if err := cli.Pause(ctx, time.Until(due)); err != nil {
 			return err
 		}
 		if err := b.look(ctx, r); err != nil {
 			return err
 		}
-	}
-}
-
-func sleepUntil(ctx context.Context, due time.Time) error {
-	select {
-	case <-time.After(time.Until(due)):
-		return ctx.Err()
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -10,8 +10,10 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
@@ -37,9 +39,9 @@ type Env struct {
 	Parsing        func(*flag.FlagSet) // nil, or sees the flags before Parse parses them: for tests
 }
 
-// Interruptible returns a context that the first interrupt cancels. A second interrupt ends the process at once: signals have their default
+// untilInterrupt returns a context that the first interrupt cancels. A second interrupt ends the process at once: signals have their default
 // effect before the context is done, which [signal.NotifyContext] can't guarantee.
-func Interruptible() context.Context {
+func untilInterrupt() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -49,6 +51,15 @@ func Interruptible() context.Context {
 		cancel()
 	}()
 	return ctx
+}
+
+// Pause waits, and returns an error if the context ends before.
+func Pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+	return ctx.Err()
 }
 
 // readFunc is an [io.Reader].
@@ -78,13 +89,19 @@ func interruptible(ctx context.Context, r io.Reader) io.Reader {
 	})
 }
 
-// Main runs a program with a context that is [Interruptible], and exits with its status.
+// Main runs a program with a context that the first interrupt cancels, and exits with its status.
 func Main(run func(ctx context.Context, args []string, env Env) int) {
-	ctx := Interruptible()
+	ctx := untilInterrupt()
 	out := &output{Writer: os.Stdout}
-	env := Env{Stdin: interruptible(ctx, os.Stdin), Stdout: out, Stderr: os.Stderr, Columns: stderrTerminal()}
-	env.Terminal = env.Columns != nil
-	env.Size, env.Colours = StdoutTerminal()
+	env := Env{Stdin: interruptible(ctx, os.Stdin), Stdout: out, Stderr: os.Stderr, Size: terminal(os.Stdout)}
+	env.Colours = env.Size != nil && os.Getenv("NO_COLOR") == ""
+	if size := terminal(os.Stderr); size != nil {
+		env.Terminal = true
+		env.Columns = func() int {
+			columns, _ := size()
+			return columns
+		}
+	}
 	os.Exit(out.status(run(ctx, os.Args[1:], env), os.Stderr))
 }
 
@@ -117,21 +134,29 @@ func (e Env) Usage(program string, err error) int {
 	return Trouble
 }
 
-// HasCredentials reports whether the environment has credentials for [pipelines.WithEnv].
-func HasCredentials() bool {
-	for _, name := range []string{
-		"BITBUCKET_TOKEN", "BITBUCKET_EMAIL", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_ID", "BITBUCKET_CLIENT_SECRET",
-	} {
-		if os.Getenv(name) != "" {
-			return true
-		}
-	}
-	return false
+// Say prints a line with texts of the service on Stdout.
+func (e Env) Say(format string, args ...any) {
+	fmt.Fprintln(e.Stdout, Clean(fmt.Sprintf(format, args...)))
 }
 
-// IsSecretCredential reports whether an environment variable is one of those for [pipelines.WithEnv] that hold a secret.
-func IsSecretCredential(name string) bool {
-	return name == "BITBUCKET_TOKEN" || name == "BITBUCKET_API_TOKEN" || name == "BITBUCKET_CLIENT_SECRET"
+// With returns the environment with more options of the client.
+func (e Env) With(options ...pipelines.Option) Env {
+	e.Options = slices.Concat(e.Options, options)
+	return e
+}
+
+// HasCredentials reports whether the environment has credentials for [pipelines.WithEnv].
+func HasCredentials() bool {
+	names := append([]string{"BITBUCKET_EMAIL", "BITBUCKET_CLIENT_ID"}, SecretCredentials...)
+	return slices.ContainsFunc(names, func(name string) bool { return os.Getenv(name) != "" })
+}
+
+// SecretCredentials are the environment variables for [pipelines.WithEnv] that hold a secret.
+var SecretCredentials = []string{"BITBUCKET_TOKEN", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_SECRET"}
+
+// NewClient returns a client of the service with the options of a program.
+func (e Env) NewClient(program string, own ...pipelines.Option) (*pipelines.Client, error) {
+	return pipelines.NewClient(slices.Concat([]pipelines.Option{pipelines.WithUserAgent("pipelines-examples-" + program)}, own, e.Options)...)
 }
 
 // Connect returns a client of the service. With demo, or without credentials in the environment, it is a client of a fake service with the
@@ -140,9 +165,7 @@ func (e Env) Connect(
 	program string, demo bool, seed func(*pipelinestest.Server), options ...pipelinestest.ServerOption,
 ) (c *pipelines.Client, isDemo bool, end func(), err error) {
 	if !demo && HasCredentials() {
-		own := []pipelines.Option{pipelines.WithEnv(), pipelines.WithUserAgent("pipelines-examples-" + program)}
-		c, err = pipelines.NewClient(append(own, e.Options...)...)
-		if err != nil {
+		if c, err = e.NewClient(program, pipelines.WithEnv()); err != nil {
 			return nil, false, nil, err
 		}
 		return c, false, c.CloseIdleConnections, nil

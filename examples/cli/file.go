@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -76,6 +77,13 @@ func named(name string, err error) error {
 		err = cause.Err
 	}
 	return fmt.Errorf("%s: %w", name, err)
+}
+
+// WriteJSON writes a report that people may read too.
+func WriteJSON(w io.Writer, report any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(report)
 }
 
 // WriteReport writes a file that others may read, and says where. The path is absolute because "go -C" runs the program in another folder

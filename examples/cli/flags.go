@@ -12,7 +12,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// Repo defines a flag for a repository. The demo has a default. Naming a repository without credentials and without --demo is an error, so
+// Repo parses the value of a flag that names a repository. The demo has a default. Naming a repository without credentials and without --demo is an error, so
 // that nobody mistakes the demo for the real thing.
 func Repo(flagName, value string, demo bool, own pipelines.Repo) (pipelines.Repo, error) {
 	if value == "" && IsDemo(demo) {
@@ -79,20 +79,8 @@ func (a *Age) String() string {
 	case d%day == 0:
 		return strconv.Itoa(int(d/day)) + "d"
 	default:
-		return short(d)
+		return Short(d)
 	}
-}
-
-// short is a duration as people write it: 1h30m, not 1h30m0s.
-func short(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }
 
 const (

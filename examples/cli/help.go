@@ -111,7 +111,7 @@ func defaultOf(f *flag.Flag) string {
 	case f.DefValue == "false" || err == nil && d == 0:
 		return ""
 	case err == nil:
-		return short(d)
+		return Short(d)
 	}
 	return f.DefValue
 }

@@ -60,6 +60,18 @@ func Clock(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
 }
 
+// Short shows a duration as people write it: 1h30m, not 1h30m0s.
+func Short(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
 // Count is a number of things, such as "1 run" and "1,200 runs".
 func Count(n int, one, many string) string {
 	if n == 1 {

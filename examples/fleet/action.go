@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -189,16 +188,4 @@ func lastRun(ctx context.Context, client *pipelines.Client, repo pipelines.Repo)
 	return []string{
 		strconv.Itoa(p.BuildNumber), state, p.Target.RefName, p.CreatedOn.UTC().Format(time.RFC3339), strconv.Itoa(p.DurationInSeconds),
 	}, nil
-}
-
-// short formats a duration without trailing zeros.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

@@ -21,7 +21,7 @@ func (p *program) follow(ctx context.Context, last snapshot, rules func(spec)) e
 	defer func() { progress.End() }()
 	answered, silent := time.Now(), false
 	for agreed := last.spec; last.left() > 0; {
-		if err := pause(ctx, pace.progress); err != nil {
+		if err := cli.Pause(ctx, pace.progress); err != nil {
 			return err
 		}
 		now, err := p.lookOnce(ctx)
@@ -30,11 +30,11 @@ func (p *program) follow(ctx context.Context, last snapshot, rules func(spec)) e
 			return ctx.Err()
 		case err != nil && time.Since(answered) > redisTimeout:
 			return fmt.Errorf("%w, for more than %s. Done when last seen: %s. fleet work goes on once Redis is back",
-				err, short(redisTimeout), outOf(last.done, last.total))
+				err, cli.Short(redisTimeout), outOf(last.done, last.total))
 		case err != nil:
 			if !silent {
 				progress.Hide()
-				fmt.Fprintf(p.env.Stderr, "%s; waiting for up to %s.\n", cli.Clean(err.Error()), short(redisTimeout))
+				fmt.Fprintf(p.env.Stderr, "%s; waiting for up to %s.\n", cli.Clean(err.Error()), cli.Short(redisTimeout))
 			}
 			silent = true
 			continue

@@ -49,7 +49,7 @@ func (q quota) duration(requests int) time.Duration {
 }
 
 func (q quota) String() string {
-	return cli.Count(q.Requests, "request", "requests") + " in " + short(q.Per)
+	return cli.Count(q.Requests, "request", "requests") + " in " + cli.Short(q.Per)
 }
 
 // errQuotaUnknown says nothing about the repository that the request is for.
@@ -76,19 +76,8 @@ func (l *sharedLimiter) Wait(ctx context.Context) error {
 		case answer.Allowed > 0:
 			return nil
 		}
-		if err := pause(ctx, min(max(answer.RetryAfter, time.Millisecond), quotaReread)); err != nil {
+		if err := cli.Pause(ctx, min(max(answer.RetryAfter, time.Millisecond), quotaReread)); err != nil {
 			return err
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

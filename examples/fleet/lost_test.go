@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli/clitest"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
@@ -33,27 +33,9 @@ func client(t *testing.T) *redis.Client {
 	return rdb
 }
 
-// output is what a command prints. It can be read meanwhile.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(text []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(text)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 // command is a command that runs beside the test.
 type command struct {
-	printed output
+	printed clitest.Buffer
 	ended   chan int
 	stop    context.CancelFunc
 }
@@ -219,27 +201,32 @@ func body(t *testing.T, r *http.Request) string {
 	return string(text)
 }
 
-// TestRedisTroubleIsNoFailureOfARepository refuses the question whether the quota allows a request, as a Redis without memory does.
-func TestRedisTroubleIsNoFailureOfARepository(t *testing.T) {
+// workRefusedOnce works on one repository with one attempt. Redis refuses the first command with some words, as one without memory does.
+func workRefusedOnce(t *testing.T, words ...string) (worker *command, refused *atomic.Bool) {
+	t.Helper()
 	newService(t, 1)
 	redisServer := miniredis.RunT(t)
 	t.Setenv("FLEET_REDIS", "redis://"+redisServer.Addr())
 	fleet(t, cli.Success, "acme/r0\n", append(startArgs("-attempts", "1"), "report")...)
-	var refused atomic.Bool
+	refused = new(atomic.Bool)
 	redisServer.Server().SetPreHook(func(peer *server.Peer, _ string, args ...string) bool {
-		if !slices.Contains(args, "rate:fleet:default") || refused.Load() {
+		if slices.ContainsFunc(words, func(word string) bool { return !slices.Contains(args, word) }) || refused.Swap(true) {
 			return false
 		}
-		refused.Store(true)
 		peer.WriteError("OOM command not allowed when used memory > 'maxmemory'.")
 		return true
 	})
-	worker := begin(t, "", "work", "-campaign", "c")
+	return begin(t, "", "work", "-campaign", "c"), refused
+}
+
+// TestRedisTroubleIsNoFailureOfARepository refuses the question whether the quota allows a request.
+func TestRedisTroubleIsNoFailureOfARepository(t *testing.T) {
+	worker, refused := workRefusedOnce(t, "rate:fleet:default")
 	rdb := client(t)
 	require.Eventually(t, func() bool {
 		return refused.Load() && rdb.LLen(t.Context(), "asynq:{fleet-c}:active").Val() == 0
 	}, 10*time.Second, 10*time.Millisecond)
 	require.Contains(t, statusNow(t), "left        1; none is done yet\n")
 	worker.stop()
-	require.Contains(t, worker.ends(t, cli.Interrupted), "Redis at "+redisServer.Addr()+" refuses a command: OOM command not allowed when used memory > 'maxmemory'. The work goes on")
+	require.Contains(t, worker.ends(t, cli.Interrupted), "Redis at "+rdb.Options().Addr+" refuses a command: OOM command not allowed when used memory > 'maxmemory'. The work goes on")
 }

@@ -169,16 +169,9 @@ const (
 )
 
 func (o *options) check(command string) error {
-	o.given = map[string]bool{}
-	var empty error // often comes from an unset shell variable
-	o.flags.Visit(func(f *flag.Flag) {
-		o.given[f.Name] = true
-		if strings.TrimSpace(f.Value.String()) == "" {
-			empty = fmt.Errorf("--%s is empty", f.Name)
-		}
-	})
+	o.given = cli.Given(o.flags)
 	takesAction := o.flags.Lookup("quota") != nil
-	if err := cmp.Or(o.checkArguments(takesAction), empty); err != nil {
+	if err := cmp.Or(o.checkArguments(takesAction), cli.CheckEmpty(o.flags)); err != nil {
 		return err
 	}
 	if command == "run" {
@@ -192,7 +185,7 @@ func (o *options) check(command string) error {
 	case o.flags.Lookup("concurrency") != nil && (o.concurrency < 1 || o.concurrency > maxConcurrency):
 		return fmt.Errorf("--concurrency has to be between 1 and %d", maxConcurrency)
 	case o.retryDelay < 0 || o.retryDelay > maxRetryDelay:
-		return fmt.Errorf("--retry-delay has to be between 0s and %s", short(maxRetryDelay))
+		return fmt.Errorf("--retry-delay has to be between 0s and %s", cli.Short(maxRetryDelay))
 	case takesAction:
 		return o.checkStart()
 	}
@@ -319,7 +312,7 @@ func (p *program) ping(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case limited.Err() != nil && ctx.Err() == nil:
-		return fmt.Errorf("%s doesn't respond within %s", p.redisName, short(lookTimeout))
+		return fmt.Errorf("%s doesn't respond within %s", p.redisName, cli.Short(lookTimeout))
 	}
 	return fmt.Errorf("%s can't be used: %w", p.redisName, err)
 }

@@ -73,7 +73,7 @@ type process struct {
 	*exec.Cmd
 
 	token string // identifies its requests
-	errs  output
+	errs  clitest.Buffer
 	ended chan error
 }
 

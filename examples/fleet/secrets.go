@@ -7,10 +7,12 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // secretVariables are the environment variables with fleet's own credentials.
-var secretVariables = []string{"BITBUCKET_TOKEN", "BITBUCKET_API_TOKEN", "BITBUCKET_CLIENT_SECRET", "FLEET_REDIS"}
+var secretVariables = append([]string{"FLEET_REDIS"}, cli.SecretCredentials...)
 
 // resolve returns the action with the value that only workers know.
 func (o *options) resolve(a action) (action, error) {

@@ -46,9 +46,7 @@ func (p *program) findRepos(ctx context.Context) ([]string, error) {
 // limited returns the environment with a client that respects the quota.
 func (p *program) limited(q quota) cli.Env {
 	p.limiter = newLimiter(p.store.rdb, q)
-	env := p.env
-	env.Options = append(slices.Clone(env.Options), pipelines.WithLimiter(p.limiter))
-	return env
+	return p.env.With(pipelines.WithLimiter(p.limiter))
 }
 
 // declare stores the campaign in Redis, or prints its plan.
@@ -136,9 +134,9 @@ func outOf(n, total int) string { return humanize.Comma(int64(n)) + " of " + rep
 func estimate(d time.Duration) string {
 	switch {
 	case d >= time.Hour:
-		return short(d.Round(time.Minute))
+		return cli.Short(d.Round(time.Minute))
 	case d >= time.Second:
-		return short(d.Round(time.Second))
+		return cli.Short(d.Round(time.Second))
 	}
 	return "about a second"
 }

@@ -48,16 +48,12 @@ func (p *program) summary(ctx context.Context) (int, error) {
 		}
 	}
 	if left := counts[stateLeft]; left > 0 {
-		workers, err := p.store.workers()
-		known := strings.TrimSpace(strconv.Itoa(len(workers)) + "  " + strings.Join(workers, " "))
-		switch reason := refusal(err); {
-		case reason != "": // the engine removes dead ones when asked, which a read-only Redis refuses
-			known = "unknown: " + p.redisName + " refuses a command: " + reason
-		case err != nil:
+		workers, err := p.knownWorkers()
+		if err != nil {
 			return 0, err
 		}
 		p.printLine(stateLeft, humanize.Comma(int64(left))+"; "+timeLeft(all, left, time.Now()))
-		p.printLine("workers", known)
+		p.printLine("workers", workers)
 	}
 	if len(failed) > 0 {
 		fmt.Fprintln(p.env.Stdout)
@@ -67,6 +63,15 @@ func (p *program) summary(ctx context.Context) (int, error) {
 		}
 	}
 	return exitStatus(counts), nil
+}
+
+// knownWorkers describes the workers of the campaign.
+func (p *program) knownWorkers() (string, error) {
+	workers, err := p.store.workers()
+	if refusal(err) != "" { // the engine removes dead ones when asked, which a read-only Redis refuses
+		return "unknown: " + p.explain(err).Error(), nil
+	}
+	return strings.TrimSpace(strconv.Itoa(len(workers)) + "  " + strings.Join(workers, " ")), err
 }
 
 func (p *program) printLine(name, text string) {

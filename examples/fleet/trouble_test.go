@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/alicebob/miniredis/v2/server"
 	"github.com/hibiken/asynq"
 	"github.com/stretchr/testify/require"
 
@@ -44,23 +41,8 @@ func TestARedisThatIsFullOrReadOnlyIsReadAndNamed(t *testing.T) {
 	require.NoError(t, rdb.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err())
 }
 
-// TestAResultThatRedisRefusesIsNoFailureOfItsRepository refuses it once, as a Redis without memory does.
 func TestAResultThatRedisRefusesIsNoFailureOfItsRepository(t *testing.T) {
-	newService(t, 1)
-	redisServer := miniredis.RunT(t)
-	t.Setenv("FLEET_REDIS", "redis://"+redisServer.Addr())
-	fleet(t, cli.Success, "acme/r0\n", append(startArgs("-attempts", "1"), "report")...)
-	var refused atomic.Bool
-	redisServer.Server().SetPreHook(func(peer *server.Peer, _ string, args ...string) bool {
-		record := slices.Contains(args, "fleet:{fleet-c}:results") && slices.Contains(args, "acme/r0") && slices.Contains(args, "fleet:{fleet-c}:spec")
-		if !record || refused.Load() {
-			return false
-		}
-		refused.Store(true)
-		peer.WriteError("OOM command not allowed when used memory > 'maxmemory'.")
-		return true
-	})
-	worker := begin(t, "", "work", "-campaign", "c")
+	worker, _ := workRefusedOnce(t, "fleet:{fleet-c}:results", "acme/r0", "fleet:{fleet-c}:spec")
 	inspector := asynq.NewInspectorFromRedisClient(client(t))
 	var waiting []*asynq.TaskInfo
 	require.Eventually(t, func() bool {

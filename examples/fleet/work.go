@@ -88,9 +88,9 @@ func (p *program) checkClock(ctx context.Context) error {
 	after := time.Now()
 	switch {
 	case before.Sub(other) > clockTolerance:
-		return fmt.Errorf("this host's clock is %s ahead of that of %s: workers need the right time", short(before.Sub(other).Round(time.Second)), p.redisName)
+		return fmt.Errorf("this host's clock is %s ahead of that of %s: workers need the right time", cli.Short(before.Sub(other).Round(time.Second)), p.redisName)
 	case other.Sub(after) > clockTolerance:
-		return fmt.Errorf("this host's clock is %s behind that of %s: workers need the right time", short(other.Sub(after).Round(time.Second)), p.redisName)
+		return fmt.Errorf("this host's clock is %s behind that of %s: workers need the right time", cli.Short(other.Sub(after).Round(time.Second)), p.redisName)
 	}
 	return nil
 }

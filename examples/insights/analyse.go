@@ -9,7 +9,7 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// Report aggregates the runs of some days. Its JSON is the output of -json: durations in seconds, rates from 0 to 1.
+// Report aggregates the runs of some days. Its JSON is the output of --json: durations in seconds, rates from 0 to 1.
 type Report struct {
 	Repository string          `json:"repository"`
 	Branch     string          `json:"branch,omitzero"` // empty: all
@@ -131,11 +131,11 @@ func analyse(runs []Run, from, to time.Time) Report {
 	for _, r := range runs {
 		rep.Counts.add(r.Result)
 		rep.Build += charged(r.Build)
-		durations.addIf(judged(r.Result), r.Duration)
+		durations.addIf(r.Duration, judged(r.Result))
 		if r.StepsRead {
 			rep.StepsRead++
 		}
-		waits.addIf2(r.waited())
+		waits.addIf(r.waited())
 		rep.Negative += r.negative()
 	}
 	rep.Duration, rep.Wait = durations.percentiles(), waits.percentiles()
@@ -151,13 +151,11 @@ func analyse(runs []Run, from, to time.Time) Report {
 // samples are durations in seconds.
 type samples []float64
 
-func (s *samples) addIf(ok bool, d time.Duration) {
+func (s *samples) addIf(d time.Duration, ok bool) {
 	if ok && d >= 0 {
 		*s = append(*s, d.Seconds())
 	}
 }
-
-func (s *samples) addIf2(d time.Duration, ok bool) { s.addIf(ok, d) }
 
 // percentiles uses the nearest rank, so each percentile is an actual duration.
 func (s samples) percentiles() Percentiles {
@@ -186,8 +184,8 @@ type group struct {
 func (g *group) addRun(r Run) {
 	g.counts.add(r.Result)
 	g.build += charged(r.Build)
-	g.durations.addIf(judged(r.Result), r.Duration)
-	g.wait.addIf2(r.waited())
+	g.durations.addIf(r.Duration, judged(r.Result))
+	g.wait.addIf(r.waited())
 }
 
 // groups collects runs by name.
@@ -289,7 +287,7 @@ func steps(runs []Run, passed passSet) []StepStats {
 			st := at(found, stepKey{r.Pipeline, s.Name})
 			st.counts.add(s.Result)
 			st.build += charged(s.Build)
-			st.durations.addIf(judged(s.Result), s.Duration)
+			st.durations.addIf(s.Duration, judged(s.Result))
 			if passed.flaky(i, r, s) {
 				st.flaky++
 			}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -172,21 +171,15 @@ func (o options) write(rep Report, env cli.Env) error {
 	summary := env.Stdout
 	var jsonErr error
 	if o.json == "-" {
-		summary, jsonErr = env.Stderr, writeJSON(env.Stdout, rep)
+		summary, jsonErr = env.Stderr, cli.WriteJSON(env.Stdout, rep)
 	}
 	summarize(summary, rep)
 	fmt.Fprintln(summary)
 	if o.json != "" && o.json != "-" {
-		jsonErr = cli.WriteReport(summary, "As JSON", o.json, func(w io.Writer) error { return writeJSON(w, rep) })
+		jsonErr = cli.WriteReport(summary, "As JSON", o.json, func(w io.Writer) error { return cli.WriteJSON(w, rep) })
 	}
 	if o.out == "" {
 		return jsonErr
 	}
 	return errors.Join(jsonErr, cli.WriteReport(summary, "The whole report", o.out, htmlPage(rep).Write))
-}
-
-func writeJSON(w io.Writer, rep Report) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(rep)
 }

@@ -50,7 +50,7 @@ func (s *fixture) run(ctx context.Context, args ...string) int {
 	return run(ctx, append([]string{"-zone", "UTC", "-o", s.html}, args...), s.env)
 }
 
-// report runs the program on acme/site and returns the output of -json.
+// report runs the program on acme/site and returns the output of --json.
 func (s *fixture) report(t *testing.T, status int, args ...string) Report {
 	t.Helper()
 	require.Equal(t, status, s.run(t.Context(), append([]string{"-repo", "acme/site", "-json", "-"}, args...)...), s.errs.String())

@@ -8,7 +8,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -91,23 +90,14 @@ func (r *reader) steps(ctx context.Context, runs []Run) error {
 	}
 	progress := r.env.NewProgress("runs read", len(ended))
 	defer progress.End()
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var workers sync.WaitGroup
-	var next atomic.Int64
-	for range max(1, r.parallel) {
-		workers.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(ended)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				if err := r.stepsOf(ctx, ended[i]); ctx.Err() == nil && r.failures.end(err) {
-					stop(err)
-					return
-				}
-				progress.Add(1)
-			}
-		})
-	}
-	workers.Wait()
-	return context.Cause(ctx)
+	return cli.InParallel(ctx, r.parallel, ended, func(ctx context.Context, run *Run) error {
+		err := r.stepsOf(ctx, run)
+		if ctx.Err() == nil && r.failures.end(err) {
+			return err
+		}
+		progress.Add(1)
+		return nil
+	})
 }
 
 // stepsOf reads the steps of a run and their failed tests. A run that no longer exists has none.

@@ -161,13 +161,13 @@ func (o *options) readCertificate() error {
 
 // connect returns a client of the service, with credentials if there are some.
 func connect(env cli.Env) (*pipelines.Client, error) {
-	own := []pipelines.Option{pipelines.WithUserAgent("pipelines-examples-oidc")}
 	if cli.HasCredentials() {
-		own = append(own, pipelines.WithEnv())
-	} else if base := os.Getenv("BITBUCKET_BASE_URL"); base != "" {
-		own = append(own, pipelines.WithBaseURL(base))
+		return env.NewClient(program, pipelines.WithEnv())
 	}
-	return pipelines.NewClient(append(own, env.Options...)...)
+	if base := os.Getenv("BITBUCKET_BASE_URL"); base != "" {
+		return env.NewClient(program, pipelines.WithBaseURL(base))
+	}
+	return env.NewClient(program)
 }
 
 // start serves until ctx ends.

@@ -14,7 +14,7 @@ import (
 
 // pace keeps when each line was printed.
 type pace struct {
-	buffer
+	clitest.Buffer
 
 	lines []time.Duration
 	begin time.Time
@@ -24,7 +24,7 @@ func (p *pace) Write(text []byte) (int, error) {
 	for range strings.Count(string(text), "\n") {
 		p.lines = append(p.lines, time.Since(p.begin))
 	}
-	return p.buffer.Write(text)
+	return p.Buffer.Write(text)
 }
 
 // most returns the highest number of lines that are printed within a time.

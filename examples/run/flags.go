@@ -83,10 +83,7 @@ func newOptions() *options {
 }
 
 // given reports whether a flag is given.
-func (o *options) given(name string) (found bool) {
-	o.flags.Visit(func(f *flag.Flag) { found = found || f.Name == name })
-	return found
-}
+func (o *options) given(name string) bool { return cli.Given(o.flags)[name] }
 
 // check rejects contradictory flags.
 func (o *options) check(credentials bool) error {

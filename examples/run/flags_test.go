@@ -55,7 +55,7 @@ func TestUsageErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			clitest.SetCredentials(t, tt.token)
-			var out, errs buffer
+			var out, errs clitest.Buffer
 			status := run(context.Background(), tt.args, cli.Env{Stdout: &out, Stderr: &errs})
 			require.Equal(t, cli.Trouble, status)
 			require.Contains(t, errs.String(), tt.want)
@@ -68,7 +68,7 @@ func TestUsageErrors(t *testing.T) {
 func TestHalfOfAPairOfCredentials(t *testing.T) {
 	clitest.SetCredentials(t, "")
 	t.Setenv("BITBUCKET_EMAIL", "me@example.com")
-	var out, errs buffer
+	var out, errs clitest.Buffer
 	require.Equal(t, cli.Trouble, run(context.Background(), []string{"-repo", "acme/site"}, cli.Env{Stdout: &out, Stderr: &errs}))
 	require.Contains(t, errs.String(), "BITBUCKET_API_TOKEN")
 }

@@ -28,7 +28,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 		return env.Usage(program, err)
 	}
 	s := &job{options: o, demo: o.demo || !credentials, screen: newScreen(env), stderr: env.Stderr, hidden: newSecrets(o.secrets.list)}
-	end, err := s.connect(env.Options)
+	end, err := s.connect(env)
 	if err != nil {
 		return s.fail(err)
 	}
@@ -52,19 +52,17 @@ type job struct {
 }
 
 // connect returns a client of the service, or of the fake one.
-func (s *job) connect(options []pipelines.Option) (end func(), err error) {
+func (s *job) connect(env cli.Env) (end func(), err error) {
 	if s.demo {
 		s.screen.print(s.demoHeading())
-		s.client, s.repo, end = startDemo(s.options.demoFail, options)
+		s.client, s.repo, end = startDemo(s.options.demoFail, env.Options)
 		return end, nil
 	}
 	s.repo, err = pipelines.ParseRepo(s.options.repo)
 	if err != nil {
 		return nil, errors.New("--repo " + strings.TrimPrefix(cli.Message(err), "repository "))
 	}
-	own := []pipelines.Option{pipelines.WithEnv(), pipelines.WithUserAgent("pipelines-examples-run")}
-	s.client, err = pipelines.NewClient(append(own, options...)...)
-	if err != nil {
+	if s.client, err = env.NewClient(program, pipelines.WithEnv()); err != nil {
 		return nil, err
 	}
 	return s.client.CloseIdleConnections, nil

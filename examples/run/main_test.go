@@ -36,7 +36,7 @@ type fixture struct {
 	*pipelinestest.Server
 
 	repo      *pipelinestest.Repository
-	out, errs buffer
+	out, errs clitest.Buffer
 	env       cli.Env
 }
 
@@ -72,7 +72,7 @@ func count(n int) string {
 func TestDemo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clitest.SetCredentials(t, "")
-		var out, errs buffer
+		var out, errs clitest.Buffer
 		require.Equal(t, cli.Success, run(t.Context(), nil, cli.Env{Stdout: &out, Stderr: &errs}))
 		require.Empty(t, errs.String())
 
@@ -106,7 +106,7 @@ func TestDemoDespiteCredentials(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				clitest.SetCredentials(t, "a-token")
 				t.Setenv("BITBUCKET_BASE_URL", "https://real.example.com")
-				var out, errs buffer
+				var out, errs clitest.Buffer
 				require.Equal(t, want, run(t.Context(), strings.Fields(args), cli.Env{Stdout: &out, Stderr: &errs}))
 				require.Empty(t, errs.String())
 				require.True(t, strings.HasPrefix(out.String(), "This is a demo against a fake service, and its links lead nowhere.\n"))
@@ -119,7 +119,7 @@ func TestDemoDespiteCredentials(t *testing.T) {
 func TestDemoThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clitest.SetCredentials(t, "")
-		var out, errs buffer
+		var out, errs clitest.Buffer
 		require.Equal(t, cli.Failure, run(t.Context(), []string{"-demo-fail"}, cli.Env{Stdout: &out, Stderr: &errs}))
 		_, end, found := strings.Cut(out.String(), "\nUnit tests FAILED; its last lines before the teardown:\n│ + go test ./...\n")
 		require.True(t, found)

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,29 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli/clitest"
 )
-
-// buffer is a bytes.Buffer for several goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // terminal is an unlimited terminal that supports only what the program uses.
 type terminal struct {
-	buffer
+	clitest.Buffer
 
 	columns int
 }
@@ -91,7 +72,7 @@ func TestProgressLine(t *testing.T) {
 }
 
 func TestScreenWithoutTerminal(t *testing.T) {
-	var out buffer
+	var out clitest.Buffer
 	s := newScreen(cli.Env{Stdout: &out})
 	end := s.keepProgress()
 	s.setProgress("1 of 2 steps done")

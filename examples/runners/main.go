@@ -262,7 +262,7 @@ func (o *options) remove(ctx context.Context, env cli.Env, stale []owned) error 
 			done++
 		}
 		progress.Hide() // before the next line, which may be on the same terminal
-		fmt.Fprintln(env.Stdout, cli.Clean(fmt.Sprintf("%s: %s of %s, %s", did, r.Name, r.name, r.UUID)))
+		env.Say("%s: %s of %s, %s", did, r.Name, r.name, r.UUID)
 		progress.Add(1)
 	}
 	progress.End()

@@ -25,7 +25,7 @@ func (j *job) copy(ctx context.Context, schedules []*pipelines.Schedule) error {
 	for _, s := range schedules {
 		wanted, reason := request(s)
 		if reason != nil {
-			j.say("can't be copied: %s: %v", whole(s), reason)
+			j.env.Say("can't be copied: %s: %v", whole(s), reason)
 			refused++
 			continue
 		}
@@ -45,7 +45,7 @@ func (j *job) copy(ctx context.Context, schedules []*pipelines.Schedule) error {
 		if !s.Enabled {
 			paused = ", paused"
 		}
-		j.say("%s: %s%s", verb, whole(s), paused)
+		j.env.Say("%s: %s%s", verb, whole(s), paused)
 	}
 	fmt.Fprintf(j.env.Stdout, "%s of %d %s to %s\n", count(copied), len(schedules), verb, j.to)
 	return cmp.Or(err, unable(refused, "copied"))
@@ -55,10 +55,10 @@ func (j *job) copy(ctx context.Context, schedules []*pipelines.Schedule) error {
 // somebody wants that.
 func (j *job) sayThere(original, there *pipelines.Schedule) {
 	if original.Enabled || !there.Enabled {
-		j.say("is there already: %s", whole(original))
+		j.env.Say("is there already: %s", whole(original))
 		return
 	}
-	j.say("is there already, but enabled, while the original is paused: %s; to pause it: schedules --repo %s --pause --id %s",
+	j.env.Say("is there already, but enabled, while the original is paused: %s; to pause it: schedules --repo %s --pause --id %s",
 		whole(original), j.to, bare(there.UUID))
 }
 

@@ -311,7 +311,7 @@ func (j *job) setEnabled(ctx context.Context, schedules []*pipelines.Schedule, e
 			continue
 		}
 		if s.UUID == "" {
-			j.say("can't be %s: %s: the service sent no ID of it", change, whole(s))
+			j.env.Say("can't be %s: %s: the service sent no ID of it", change, whole(s))
 			refused++
 			continue
 		}
@@ -319,11 +319,11 @@ func (j *job) setEnabled(ctx context.Context, schedules []*pipelines.Schedule, e
 			break
 		}
 		done = append(done, bare(s.UUID))
-		j.say("%s %s: %s", verb, s.UUID, whole(s))
+		j.env.Say("%s %s: %s", verb, s.UUID, whole(s))
 	}
 	fmt.Fprintf(j.env.Stdout, "%s of %d %s\n", count(len(done)), len(schedules), verb)
 	if !enabled && !j.dryRun && len(done) > 0 {
-		j.say("To resume what was paused: schedules --repo %s --resume --id %s", j.repo, done.String())
+		j.env.Say("To resume what was paused: schedules --repo %s --resume --id %s", j.repo, done.String())
 	}
 	return cmp.Or(err, unable(refused, change))
 }
@@ -338,11 +338,6 @@ func (j *job) update(ctx context.Context, id string, enabled bool) error {
 		err = fmt.Errorf("schedule %s: the service accepted the change and left it enabled", id)
 	}
 	return err
-}
-
-// say prints a line with texts of the service.
-func (j *job) say(format string, args ...any) {
-	fmt.Fprintln(j.env.Stdout, cli.Clean(fmt.Sprintf(format, args...)))
 }
 
 var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}

@@ -75,7 +75,7 @@ func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) 
 	for _, h := range hosts {
 		is := find(known, h)
 		if is != nil && keyOf(is).Key == h.Key {
-			j.say("is known: %s", line(h))
+			j.env.Say("is known: %s", line(h))
 			continue
 		}
 		if !j.dryRun {
@@ -89,9 +89,9 @@ func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) 
 			did = "replaced"
 		}
 		changed++
-		j.say("%s%s: %s", would, did, line(h))
+		j.env.Say("%s%s: %s", would, did, line(h))
 	}
-	j.say("%d of %s %sadded or replaced", changed, cli.Count(len(hosts), "host key", "host keys"), would)
+	j.env.Say("%d of %s %sadded or replaced", changed, cli.Count(len(hosts), "host key", "host keys"), would)
 	return err
 }
 
@@ -108,7 +108,7 @@ func (j *job) refuseOthers(hosts []pipelines.KnownHostRequest, known []*pipeline
 	var err error
 	for _, h := range hosts {
 		if is := find(known, h); is != nil && keyOf(is).Key != h.Key {
-			j.say("is known with another key: %s %s %s, now %s", h.Hostname, h.KeyType, fingerprint.OfHost(keyOf(is)), fingerprint.OfHost(wantedKey(h)))
+			j.env.Say("is known with another key: %s %s %s, now %s", h.Hostname, h.KeyType, fingerprint.OfHost(keyOf(is)), fingerprint.OfHost(wantedKey(h)))
 			err = errWouldReplace
 		}
 	}

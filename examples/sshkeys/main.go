@@ -154,11 +154,6 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	return cli.Success
 }
 
-// say prints a line with texts of the service.
-func (j *job) say(format string, args ...any) {
-	fmt.Fprintln(j.env.Stdout, cli.Clean(fmt.Sprintf(format, args...)))
-}
-
 // pair returns the repository's key pair, nil if it has none.
 func (j *job) pair(ctx context.Context) (*pipelines.KeyPair, error) {
 	pair, err := j.service.GetKeyPair(ctx, j.repo)
@@ -179,13 +174,13 @@ func (j *job) show(ctx context.Context) error {
 		return err
 	}
 	if pair == nil {
-		j.say("%s has no SSH key pair.", j.repo)
+		j.env.Say("%s has no SSH key pair.", j.repo)
 	} else {
-		j.say("Key pair of %s: %s", j.repo, fingerprint.OfPublicKey(pair.PublicKey))
-		j.say("%s", pair.PublicKey)
+		j.env.Say("Key pair of %s: %s", j.repo, fingerprint.OfPublicKey(pair.PublicKey))
+		j.env.Say("%s", pair.PublicKey)
 	}
 	if len(hosts) == 0 {
-		j.say("It knows no hosts but those that the service knows itself.")
+		j.env.Say("It knows no hosts but those that the service knows itself.")
 		return nil
 	}
 	slices.SortStableFunc(hosts, func(a, b *pipelines.KnownHost) int { return cmp.Compare(a.Hostname, b.Hostname) })
@@ -206,7 +201,7 @@ func (j *job) newPair(ctx context.Context) error {
 	}
 	begin := "made"
 	if old != nil {
-		j.say("The repository has a key pair: %s", fingerprint.OfPublicKey(old.PublicKey))
+		j.env.Say("The repository has a key pair: %s", fingerprint.OfPublicKey(old.PublicKey))
 		if !j.replace {
 			fmt.Fprintln(j.env.Stderr, "It is unchanged: --replace replaces it. The service never returns the old private key,\n"+
 				"and where only the old public key is known, the pipelines can't log in any more.")
@@ -215,7 +210,7 @@ func (j *job) newPair(ctx context.Context) error {
 		begin = "replaced by"
 	}
 	if j.dryRun {
-		j.say("would be %s a new pair of type %s", begin, j.kind)
+		j.env.Say("would be %s a new pair of type %s", begin, j.kind)
 		return nil
 	}
 	pair, err := newKeyPair(j.kind, j.bits, cmp.Or(j.comment, "pipelines of "+j.repo.String()))
@@ -225,9 +220,9 @@ func (j *job) newPair(ctx context.Context) error {
 	if _, err = j.service.SetKeyPair(ctx, j.repo, *pair); err != nil {
 		return err
 	}
-	j.say("%s a new pair of type %s: %s", begin, j.kind, fingerprint.OfPublicKey(pair.PublicKey))
-	j.say("The public key, for the hosts that the pipelines log in to:")
-	j.say("%s", pair.PublicKey)
+	j.env.Say("%s a new pair of type %s: %s", begin, j.kind, fingerprint.OfPublicKey(pair.PublicKey))
+	j.env.Say("The public key, for the hosts that the pipelines log in to:")
+	j.env.Say("%s", pair.PublicKey)
 	return nil
 }
 

@@ -39,8 +39,8 @@ var (
 )
 
 const (
-	// parsingTime is how long a run may be parsed, and slack by how much the service's times of one moment may differ.
-	parsingTime, slack = time.Hour, time.Minute
+	parsingTime = time.Hour   // in which a run is parsed
+	slack       = time.Minute // by which the service's times of one moment may differ
 )
 
 // look finds the runs that are superseded, and which of them may be stopped. If that takes long, because there are many deployments or

@@ -91,7 +91,7 @@ func (o *options) check(command string, flags *flag.FlagSet) error {
 			return err
 		}
 	}
-	switch given := isGiven(flags, "quota"); {
+	switch given := cli.Given(flags)["quota"]; {
 	case o.watch && command != "apply":
 		return errors.New("--watch goes with apply: there is nothing to watch for a plan")
 	case given && !o.watch:
@@ -100,11 +100,6 @@ func (o *options) check(command string, flags *flag.FlagSet) error {
 		return errors.New("--quota is below 100, which is too little to watch anything")
 	}
 	return nil
-}
-
-func isGiven(flags *flag.FlagSet, name string) (given bool) {
-	flags.Visit(func(f *flag.Flag) { given = given || f.Name == name })
-	return given
 }
 
 // parseRepos returns the repositories that the flags name, each once.
@@ -143,12 +138,16 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	if err = cmp.Or(o.check(command, flags), err); err != nil {
 		return env.Usage(program, err)
 	}
-	if cli.IsDemo(o.demo) && !isGiven(flags, "quota") {
+	if cli.IsDemo(o.demo) && !cli.Given(flags)["quota"] {
 		o.quota = demoQuota
 	}
-	o.limit(&env)
+	return o.do(ctx, command, repos, env)
+}
+
+// do runs a command on repositories.
+func (o *options) do(ctx context.Context, command string, repos []pipelines.Repo, env cli.Env) int {
 	var d demo
-	client, isDemo, end, err := env.Connect(program, o.demo, d.seed)
+	client, isDemo, end, err := o.limited(env).Connect(program, o.demo, d.seed)
 	if err != nil {
 		return env.Fail(ctx, program, err)
 	}
@@ -158,15 +157,15 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 		ctx, stop = d.play(ctx)
 		defer stop()
 	}
-	j := &work{env: env, options: &o}
-	if err := j.prepare(ctx, client, repos); err != nil {
+	w := &work{env: env, options: o}
+	if err := w.prepare(ctx, client, repos); err != nil {
 		return env.Fail(ctx, program, err)
 	}
 	switch {
 	case o.watch:
-		return j.watchRepositories(ctx)
+		return w.watchRepositories(ctx)
 	case command == "plan":
-		return j.each(ctx, j.plan)
+		return w.each(ctx, w.plan)
 	}
-	return j.each(ctx, j.apply)
+	return w.each(ctx, w.apply)
 }

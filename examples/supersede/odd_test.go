@@ -145,7 +145,7 @@ func TestAnErrorOfARepositoryHasNoWordsForProgrammers(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
 		require.Equal(t, cli.Trouble, s.Run("plan --repo acme/missing"))
 		require.NotContains(t, s.Errs.String(), "Pipelines.List")
-		require.Equal(t, cli.Trouble, watchFor(t, s, time.Hour, "--repo acme/missing"))
+		require.Equal(t, cli.Trouble, s.RunFor(time.Hour, "apply --watch --repo acme/missing"))
 		require.NotContains(t, s.Errs.String(), "Pipelines.List")
 	})
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -101,7 +100,7 @@ func TestAWatchStopsLaterWhatItCouldNotStop(t *testing.T) {
 		s.Inject(pipelinestest.Fault{Match: stops(first), Status: http.StatusConflict})
 		time.AfterFunc(75*time.Minute, func() { busy(repo) })
 		time.AfterFunc(80*time.Minute, s.ClearFaults)
-		require.Equal(t, cli.Interrupted, watchFor(t, s, 90*time.Minute, "--repo acme/site"))
+		require.Equal(t, cli.Interrupted, s.RunFor(90*time.Minute, "apply --watch --repo acme/site"))
 		require.Equal(t, 1, strings.Count(s.Out.String(), "superseded by build 2: stopping\n"), s.Out.String())
 	})
 }
@@ -122,9 +121,7 @@ func TestAnInterruptWhileAStopWaitsSaysSo(t *testing.T) {
 		running(repo, topic)
 		running(repo, topic)
 		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"50"}}})
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(20*time.Second, cancel)
-		require.Equal(t, cli.Interrupted, s.RunContext(ctx, "apply --repo acme/site"))
+		require.Equal(t, cli.Interrupted, s.RunFor(20*time.Second, "apply --repo acme/site"))
 		require.Contains(t, s.Errs.String(), "supersede: interrupted: ")
 		require.Contains(t, s.Out.String(), "  can't be stopped: POST ")
 	})
@@ -136,9 +133,7 @@ func TestAnInterruptDoesNotSayOfARunThatItWasNotTriedIfItMayStop(t *testing.T) {
 			running(repo, topic)
 		}
 		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Latency: time.Minute})
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(20*time.Second, cancel)
-		require.Equal(t, cli.Interrupted, s.RunContext(ctx, "apply --repo acme/site"))
+		require.Equal(t, cli.Interrupted, s.RunFor(20*time.Second, "apply --repo acme/site"))
 		require.Contains(t, s.Out.String(), "1  branch topic            default   RUNNING      3  interrupted: perhaps it stops\n")
 		require.Contains(t, s.Out.String(), "2  branch topic            default   RUNNING      3  not tried\n")
 	})
@@ -151,7 +146,7 @@ func TestARunThatCannotBeStoppedIsReportedOnceAndCostsLittle(t *testing.T) {
 		for i := range 100 { // each time with other words
 			s.Inject(pipelinestest.Fault{Match: stops(first), Times: 1, Status: http.StatusInternalServerError, Body: fmt.Sprint("error ", i)})
 		}
-		require.Equal(t, cli.Interrupted, watchFor(t, s, 10*time.Minute, "--repo acme/site"))
+		require.Equal(t, cli.Interrupted, s.RunFor(10*time.Minute, "apply --watch --repo acme/site"))
 		require.Equal(t, 1, strings.Count(s.Out.String(), "superseded by build 2: can't be stopped: "), s.Out.String())
 		looks := int(10*time.Minute/(28800*time.Millisecond)) + 1
 		require.LessOrEqual(t, len(s.Changes()), looks+retries)

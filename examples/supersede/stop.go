@@ -39,55 +39,81 @@ func (r result) String() string {
 // stopAll stops the superseded runs of a look, the oldest first, and looks again when that is no longer fresh. It returns the last look.
 // done gets each result. An error ends it only if it concerns all runs.
 func (r *repository) stopAll(ctx context.Context, l *look, done func(result)) (*look, error) {
-	tried, failed := map[string]bool{}, false
-	var unclear []*choice // whether they were stopped
-	for c := r.next(l, tried); c != nil; c = r.next(l, tried) {
-		if time.Since(l.ended) > fresh {
+	s := &stopper{repository: r, seen: l, done: done, tried: map[string]bool{}}
+	for c := s.next(); c != nil; c = s.next() {
+		if time.Since(s.seen.ended) > fresh {
 			again, err := r.look(ctx)
 			if err != nil {
-				return l, err
+				return s.seen, err
 			}
-			l = again
+			s.seen = again
 			continue
 		}
-		ended, err := r.stop(ctx, c.run)
-		if wait, ok := mayPass(err); ok && r.failures[c.run.UUID] < retries {
-			r.failures[c.run.UUID]++
-			unclear = append(unclear, c)
-			l.ended = time.Time{} // so that it looks again
-			if pause(ctx, wait) {
-				continue
-			}
-		}
-		if ctx.Err() != nil && err != nil {
-			done(result{c, ended, err})
-			return l, err
-		}
-		if concernsAll(err) {
-			return l, err
-		}
-		tried[c.run.UUID] = true
-		failed = failed || err != nil
-		done(result{c, ended, err})
-	}
-	for _, c := range unclear {
-		if !tried[c.run.UUID] && r.hasEnded(ctx, c.run) {
-			tried[c.run.UUID] = true
-			done(result{c, true, nil})
+		if err := s.try(ctx, c); err != nil {
+			return s.seen, err
 		}
 	}
-	r.behind = failed
-	return l, nil
+	s.settle(ctx)
+	r.behind = s.failed
+	return s.seen, nil
+}
+
+// stopper is stopAll at work.
+type stopper struct {
+	*repository
+
+	seen    *look
+	done    func(result)
+	tried   map[string]bool // by UUID
+	unclear []*choice       // whether they were stopped
+	failed  bool            // one couldn't be stopped
 }
 
 // next returns the next run to stop; nil: there is none. No run is asked twice.
-func (r *repository) next(l *look, tried map[string]bool) *choice {
-	for _, c := range l.choices {
-		if _, asked := r.asked[c.run.UUID]; c.left == "" && !asked && !tried[c.run.UUID] {
+func (s *stopper) next() *choice {
+	for _, c := range s.seen.choices {
+		if _, asked := s.asked[c.run.UUID]; c.left == "" && !asked && !s.tried[c.run.UUID] {
 			return c
 		}
 	}
 	return nil
+}
+
+// try stops a run. If the service is out of order, it waits, and the run has another turn after another look. An error concerns all runs.
+func (s *stopper) try(ctx context.Context, c *choice) error {
+	ended, err := s.stop(ctx, c.run)
+	if wait, ok := mayPass(err); ok && s.failures[c.run.UUID] < retries {
+		s.failures[c.run.UUID]++
+		s.unclear = append(s.unclear, c)
+		s.seen.ended = time.Time{} // so that it looks again
+		if cli.Pause(ctx, wait) == nil {
+			return nil
+		}
+	}
+	if ctx.Err() == nil && concernsAll(err) {
+		return err
+	}
+	s.finish(result{c, ended, err})
+	if ctx.Err() == nil {
+		return nil
+	}
+	return err
+}
+
+// settle finds out which of the unclear runs have ended. A look doesn't show those any more.
+func (s *stopper) settle(ctx context.Context) {
+	for _, c := range s.unclear {
+		if !s.tried[c.run.UUID] && s.hasEnded(ctx, c.run) {
+			s.finish(result{c, true, nil})
+		}
+	}
+}
+
+// finish tells what became of a run, which isn't tried again.
+func (s *stopper) finish(is result) {
+	s.tried[is.run.UUID] = true
+	s.failed = s.failed || is.err != nil
+	s.done(is)
 }
 
 // stop asks the service to stop a run, and reports whether it had already ended. It asks once, because it mustn't ask after a wait: what the
@@ -118,16 +144,6 @@ func mayPass(err error) (wait time.Duration, ok bool) {
 	}
 	ok = errors.Is(err, pipelines.ErrRateLimited) || errors.Is(err, pipelines.ErrServer)
 	return max(time.Second, response.RetryAfter), ok && response.RetryAfter <= time.Minute
-}
-
-// pause waits, and reports whether the context hasn't ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
 }
 
 // concernsAll reports whether the next run would meet the same error.

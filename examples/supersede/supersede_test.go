@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -358,9 +357,7 @@ func TestAnInterruptSaysWhatWasDone(t *testing.T) {
 			running(repo, topic)
 		}
 		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Latency: time.Second})
-		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
-		defer cancel()
-		require.Equal(t, cli.Interrupted, s.RunContext(ctx, "apply --repo acme/site"))
+		require.Equal(t, cli.Interrupted, s.RunFor(2500*time.Millisecond, "apply --repo acme/site"))
 		require.Contains(t, s.Out.String(), "2 runs asked to stop, which takes a moment\n")
 		require.Equal(t, cli.Interrupted, s.RunInterrupted("plan --repo acme/site"))
 	})

@@ -19,14 +19,15 @@ const (
 	stopTime     = time.Minute     // in which a run that was asked to stop does
 )
 
-// limit makes sure that a watch stays within its quota in every hour: half of it may be used at once, and comes back within an hour.
-func (o *options) limit(env *cli.Env) {
+// limited returns an environment in which a watch stays within its quota in every hour: half of it may be used at once, and comes back
+// within an hour.
+func (o *options) limited(env cli.Env) cli.Env {
 	if !o.watch {
-		return
+		return env
 	}
 	burst := o.quota / 2
 	limiter := rate.NewLimiter(rate.Limit(float64(o.quota-burst)/time.Hour.Seconds()), burst)
-	env.Options = append(slices.Clip(env.Options), pipelines.WithLimiter(limiter))
+	return env.With(pipelines.WithLimiter(limiter))
 }
 
 // watch looks at repositories again and again, and stops what is superseded.

@@ -17,15 +17,6 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-// watchFor watches for a time, and is interrupted then.
-func watchFor(t *testing.T, s *clitest.Fixture, d time.Duration, args string) int {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer time.AfterFunc(d, cancel).Stop()
-	defer cancel()
-	return s.RunContext(ctx, "apply --watch "+args)
-}
-
 func TestAWatchStopsRunsAsNewerOnesCome(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
 		script := pipelinestest.Script{Parsing: time.Second, Steps: []pipelinestest.Step{{Duration: 2 * time.Hour}}}
@@ -37,7 +28,7 @@ func TestAWatchStopsRunsAsNewerOnesCome(t *testing.T) {
 			})
 		}
 		time.AfterFunc(15*time.Minute, func() { running(other, topic) })
-		require.Equal(t, cli.Interrupted, watchFor(t, s, time.Hour, "--repo acme/site --repo acme/shop"))
+		require.Equal(t, cli.Interrupted, s.RunFor(time.Hour, "apply --watch --repo acme/site --repo acme/shop"))
 		require.Equal(t, []int{1, 2, 3, 4}, asked(s, repo))
 		require.Equal(t, []int{1}, asked(s, other))
 		out := s.Out.String()
@@ -53,7 +44,7 @@ func TestAWatchSaysOnceWhatIsLeft(t *testing.T) {
 		repo.AddPipeline(pipelines.Pipeline{Target: topic, State: inStage(pipelines.StagePaused)})
 		deploy(repo, running(repo, topic), "Production", pipelines.StateInProgress)
 		running(repo, topic)
-		require.Equal(t, cli.Interrupted, watchFor(t, s, time.Hour, "--repo acme/site"))
+		require.Equal(t, cli.Interrupted, s.RunFor(time.Hour, "apply --watch --repo acme/site"))
 		require.Empty(t, asked(s, repo))
 		require.Equal(t, 1, strings.Count(s.Out.String(), "build 1 of branch topic (default), superseded by build 3: left: the service can't stop a paused run\n"))
 		require.Equal(t, 1, strings.Count(s.Out.String(), "build 2 of branch topic (default), superseded by build 3: left: deploys to Production\n"))
@@ -66,7 +57,7 @@ func TestARunThatDoesNotStopIsAskedOnceAndReported(t *testing.T) {
 		running(repo, topic)
 		running(repo, topic)
 		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Status: http.StatusNoContent})
-		require.Equal(t, cli.Interrupted, watchFor(t, s, time.Hour, "--repo acme/site"))
+		require.Equal(t, cli.Interrupted, s.RunFor(time.Hour, "apply --watch --repo acme/site"))
 		require.Equal(t, []int{1}, asked(s, repo))
 		require.Equal(t, 1, strings.Count(s.Out.String(), ": it was asked to stop, but is still RUNNING\n"))
 	})
@@ -81,7 +72,7 @@ func TestAWatchReadsPausedRunsOnce(t *testing.T) {
 		time.AfterFunc(30*time.Minute, func() { // a newer one that pauses before it is seen
 			repo.AddPipeline(pipelines.Pipeline{Target: topic, State: inStage(pipelines.StagePaused)})
 		})
-		require.Equal(t, cli.Interrupted, watchFor(t, s, time.Hour, "--repo acme/site"))
+		require.Equal(t, cli.Interrupted, s.RunFor(time.Hour, "apply --watch --repo acme/site"))
 		require.Equal(t, []int{251}, asked(s, repo))
 		require.Equal(t, 250, strings.Count(s.Out.String(), "left: the service can't stop a paused run"))
 		looks := int(time.Hour/(28800*time.Millisecond)) + 1
@@ -92,7 +83,7 @@ func TestAWatchReadsPausedRunsOnce(t *testing.T) {
 func TestAWatchStaysWithinItsQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := clitest.New(t, run, pipelinestest.WithQuota(200))
-		args := "--quota 200"
+		args := "apply --watch --quota 200"
 		var last *pipelinestest.Repository
 		for i := range 2 {
 			repo := s.AddRepository("acme", fmt.Sprint("site-", i))
@@ -103,7 +94,7 @@ func TestAWatchStaysWithinItsQuota(t *testing.T) {
 			}
 		}
 		time.AfterFunc(7*time.Hour, func() { running(last, topic) })
-		require.Equal(t, cli.Interrupted, watchFor(t, s, 8*time.Hour, args))
+		require.Equal(t, cli.Interrupted, s.RunFor(8*time.Hour, args))
 		var refused int
 		stopped := map[string]bool{}
 		for _, r := range s.Requests() {
@@ -126,7 +117,7 @@ func TestAWatchSurvivesAnOutageAndSaysSo(t *testing.T) {
 			time.AfterFunc(20*time.Minute, func() { s.Inject(pipelinestest.Fault{Status: status}) })
 			time.AfterFunc(30*time.Minute, func() { running(repo, topic) })
 			time.AfterFunc(50*time.Minute, s.ClearFaults)
-			require.Equal(t, cli.Interrupted, watchFor(t, s, 3*time.Hour, "--repo acme/site"))
+			require.Equal(t, cli.Interrupted, s.RunFor(3*time.Hour, "apply --watch --repo acme/site"))
 			require.Equal(t, []int{1}, asked(s, repo), status)
 			require.Equal(t, 1, strings.Count(s.Out.String(), " acme/site can't be watched: "), s.Out.String())
 			require.Equal(t, 1, strings.Count(s.Out.String(), " acme/site can be watched again\n"))
@@ -139,7 +130,7 @@ func TestAStopThatFailsIsTriedAgainAtTheNextLook(t *testing.T) {
 		running(repo, topic)
 		running(repo, topic)
 		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Status: http.StatusConflict, Times: 3})
-		require.Equal(t, cli.Interrupted, watchFor(t, s, time.Hour, "--repo acme/site"))
+		require.Equal(t, cli.Interrupted, s.RunFor(time.Hour, "apply --watch --repo acme/site"))
 		require.Equal(t, 1, strings.Count(s.Out.String(), ": can't be stopped: "))
 		require.Contains(t, s.Out.String(), "superseded by build 2: stopping\n")
 	})
@@ -147,19 +138,19 @@ func TestAStopThatFailsIsTriedAgainAtTheNextLook(t *testing.T) {
 
 func TestWhatCannotPassEndsAWatch(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
-		require.Equal(t, cli.Trouble, watchFor(t, s, time.Hour, "--repo acme/missing"), "it may be misspelt")
+		require.Equal(t, cli.Trouble, s.RunFor(time.Hour, "apply --watch --repo acme/missing"), "it may be misspelt")
 		require.Contains(t, s.Errs.String(), "supersede: acme/missing: ")
 
 		running(repo, topic)
 		time.AfterFunc(20*time.Minute, func() { s.RevokeToken("a-token") })
-		require.Equal(t, cli.Trouble, watchFor(t, s, time.Hour, "--repo acme/site"))
+		require.Equal(t, cli.Trouble, s.RunFor(time.Hour, "apply --watch --repo acme/site"))
 		require.Contains(t, s.Errs.String(), "doesn't accept the credentials")
 	})
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
 		running(repo, topic)
 		running(repo, topic)
 		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Status: http.StatusForbidden})
-		require.Equal(t, cli.Trouble, watchFor(t, s, time.Hour, "--repo acme/site"))
+		require.Equal(t, cli.Trouble, s.RunFor(time.Hour, "apply --watch --repo acme/site"))
 		require.Contains(t, s.Errs.String(), "The credentials don't allow this")
 	})
 }

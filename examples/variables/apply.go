@@ -175,10 +175,8 @@ func (s *job) awaitListed(ctx context.Context, keys []string) error {
 		case waited == 0:
 			fmt.Fprintf(s.env.Stderr, "Waiting until the service lists what was created, some seconds: %s\n", names(keys))
 		}
-		select {
-		case <-ctx.Done():
+		if cli.Pause(ctx, listInterval) != nil {
 			return fmt.Errorf("all changes were made, but the service doesn't list %s yet: for now, plan and export may lack that", names(keys))
-		case <-time.After(listInterval):
 		}
 	}
 	return nil

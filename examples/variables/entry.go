@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -144,7 +145,7 @@ func (e *entry) resolve(ctx context.Context) (string, error) {
 	case e.value != nil:
 		return *e.value, nil
 	case e.env != "":
-		if cli.IsSecretCredential(e.env) {
+		if slices.Contains(cli.SecretCredentials, e.env) {
 			return "", fmt.Errorf("the environment variable %s %w", e.env, errOwn)
 		}
 		value, set := os.LookupEnv(e.env)

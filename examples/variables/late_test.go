@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -79,9 +78,7 @@ func TestApplyWaitsForWhatItCreatedBeforeAnError(t *testing.T) {
 func TestAnInterruptedApplySaysWhatItDid(t *testing.T) {
 	inEnvironment(t, 5*time.Second, func(t *testing.T, s *clitest.Fixture, staging *pipelinestest.Environment, args string) {
 		s.Inject(pipelinestest.Fault{Method: "POST", Skip: 1, Times: 1, Latency: time.Minute})
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		require.Equal(t, cli.Interrupted, s.RunContext(ctx, "apply"+args))
+		require.Equal(t, cli.Interrupted, s.RunFor(10*time.Second, "apply"+args))
 		require.Contains(t, s.Errs.String(), "variables: interrupted: create B: ")
 		require.Contains(t, s.Errs.String(), "(done: create A; 1 not tried). Run apply again for the rest")
 		require.Len(t, staging.Variables(), 1)
@@ -93,9 +90,7 @@ func TestAnInterruptedApplySaysWhatItDid(t *testing.T) {
 
 func TestAnInterruptWhileWaitingSaysThatAllWasDone(t *testing.T) {
 	inEnvironment(t, 5*time.Second, func(t *testing.T, s *clitest.Fixture, staging *pipelinestest.Environment, args string) {
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-		defer cancel()
-		require.Equal(t, cli.Interrupted, s.RunContext(ctx, "apply"+args))
+		require.Equal(t, cli.Interrupted, s.RunFor(3*time.Second, "apply"+args))
 		require.Contains(t, s.Errs.String(), "interrupted: all changes were made, but the service doesn't list A, B, C yet")
 		require.Len(t, staging.Variables(), 3)
 	})

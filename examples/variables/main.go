@@ -108,7 +108,7 @@ func (o *options) flags() *flag.FlagSet {
 // check rejects what can't be meant, before anything is sent. A flag that names something of the service needs credentials, so that nobody
 // mistakes the demo for it.
 func (o *options) check(command string, flags *flag.FlagSet) error {
-	flags.Visit(func(f *flag.Flag) { o.fileGiven = o.fileGiven || f.Name == "file" })
+	o.fileGiven = cli.Given(flags)["file"]
 	err := cmp.Or(checkCommand(command, flags), cli.CheckGiven(flags),
 		cli.CheckReal("workspace", o.workspace, o.demo), cli.CheckReal("environment", o.environment, o.demo))
 	switch {

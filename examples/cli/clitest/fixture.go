@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -71,6 +72,14 @@ func (s *Fixture) RunContext(ctx context.Context, args string) int {
 	return s.run(ctx, strings.Fields(args), env)
 }
 
+// RunFor is like Run, and interrupts the program after a time.
+func (s *Fixture) RunFor(d time.Duration, args string) int {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	defer cancel()
+	defer time.AfterFunc(d, cancel).Stop()
+	return s.RunContext(ctx, args)
+}
+
 // RunInterrupted is like Run after an interrupt.
 func (s *Fixture) RunInterrupted(args string) int {
 	ctx, cancel := context.WithCancel(s.t.Context())
@@ -84,6 +93,25 @@ func (s *Fixture) Refuses(args, want string) {
 	require.Equal(s.t, cli.Trouble, s.Run(args), args)
 	require.Contains(s.t, s.Errs.String(), want)
 	require.Empty(s.t, s.Requests())
+}
+
+// Buffer is a [bytes.Buffer] for several goroutines.
+type Buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements [io.Writer].
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }
 
 // Demo runs a program without credentials, and returns its exit status and output.

@@ -4,7 +4,7 @@
 //	state.go     what is known, in a directory
 //	collect.go   brings it up to date: settings.go, runs.go, within quota.go
 //	analyse.go   makes a report of it: variables.go
-//	tables.go    the report as CSV and JSON
+//	tables.go    the report as tables, and these as CSV
 //	page.go      the report as a page, and the summary
 package audit
 
@@ -17,7 +17,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -230,8 +229,7 @@ func Run(ctx context.Context, args []string, env cli.Env) int {
 // audit brings the state up to date and reports on it, also if only a part could be read.
 func (o *options) audit(ctx context.Context, known *state, env cli.Env) int {
 	limit := &quota{state: known, limit: o.quota}
-	env.Options = append(slices.Clip(env.Options), pipelines.WithLimiter(limit))
-	client, _, end, err := env.Connect("fleet", o.demo, func(srv *pipelinestest.Server) { seed(srv, o.workspace) })
+	client, _, end, err := env.With(pipelines.WithLimiter(limit)).Connect("fleet", o.demo, func(srv *pipelinestest.Server) { seed(srv, o.workspace) })
 	if err != nil {
 		return env.Fail(ctx, program, err)
 	}
@@ -269,14 +267,14 @@ func (o *options) write(rep Report, env cli.Env) error {
 	summary := env.Stdout
 	if o.json == "-" {
 		summary = env.Stderr
-		if err := writeJSON(env.Stdout, rep); err != nil {
+		if err := cli.WriteJSON(env.Stdout, rep); err != nil {
 			return err
 		}
 	}
 	summarize(summary, rep)
 	fmt.Fprintln(summary)
 	if file := o.jsonFile(); file != "" {
-		if err := cli.WriteReport(summary, "As JSON", file, func(w io.Writer) error { return writeJSON(w, rep) }); err != nil {
+		if err := cli.WriteReport(summary, "As JSON", file, func(w io.Writer) error { return cli.WriteJSON(w, rep) }); err != nil {
 			return err
 		}
 	}

@@ -177,30 +177,13 @@ func (c *collector) work(ctx context.Context, what string, jobs []job) error {
 	}
 	progress := c.env.NewProgress(what, len(jobs))
 	defer progress.End()
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	queue := make(chan job, len(jobs))
-	for _, j := range jobs {
-		queue <- j
-	}
-	close(queue)
-	var workers sync.WaitGroup
-	for range parallel {
-		workers.Go(func() {
-			for j := range queue {
-				if ctx.Err() != nil {
-					return
-				}
-				if err := j(ctx); err != nil {
-					stop(err)
-					return
-				}
-				progress.Add(1)
-			}
-		})
-	}
-	workers.Wait()
-	return context.Cause(ctx)
+	return cli.InParallel(ctx, parallel, jobs, func(ctx context.Context, j job) error {
+		err := j(ctx)
+		if err == nil {
+			progress.Add(1)
+		}
+		return err
+	})
 }
 
 // listRepositories reads which repositories the workspace has. An audit does it once.
@@ -264,7 +247,7 @@ func (c *collector) patiently(ctx context.Context, send func() error) error {
 		c.refused.Do(func() {
 			fmt.Fprintln(c.env.Stderr, "The service refuses requests: something else uses the quota too. The audit waits, and goes on when it can.")
 		})
-		if err := pause(ctx, refusal); err != nil {
+		if err := cli.Pause(ctx, refusal); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -216,12 +217,8 @@ func summarize(w io.Writer, rep Report) {
 		return
 	}
 	fmt.Fprintln(w)
-	cli.PrintTable(w, "", []string{"NOT READABLE", "WHAT", "WHY"}, rowsOfText(rep.Unreadable, func(u UnreadableRow) []string {
-		where := u.Repository
-		if where == "" {
-			where = rep.Workspace
-		}
-		return []string{where, strings.Join(u.Parts, ", "), u.Reason}
+	cli.PrintTable(w, "", []string{"NOT READABLE", "WHAT", "WHY"}, rowsOf(rep.Unreadable, func(u UnreadableRow) []string {
+		return []string{cmp.Or(u.Repository, rep.Workspace), strings.Join(u.Parts, ", "), u.Reason}
 	}))
 }
 
@@ -230,16 +227,8 @@ func printTop[T any](w io.Writer, heading string, list []T, most int, row func(T
 		return
 	}
 	fmt.Fprintln(w)
-	cli.PrintTable(w, "", []string{heading, "BUILD TIME", "RUNS"}, rowsOfText(list[:min(most, len(list))], row))
+	cli.PrintTable(w, "", []string{heading, "BUILD TIME", "RUNS"}, rowsOf(list[:min(most, len(list))], row))
 	if more := len(list) - most; more > 0 {
 		fmt.Fprintf(w, "and %s more\n", htmlreport.Number(more))
 	}
-}
-
-func rowsOfText[T any](list []T, row func(T) []string) [][]string {
-	rows := make([][]string, 0, len(list))
-	for _, item := range list {
-		rows = append(rows, row(item))
-	}
-	return rows
 }

@@ -3,6 +3,8 @@ package audit
 import (
 	"context"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // quota keeps the requests of any hour below a limit, as the service counts them, and lets them through at once until then: a small
@@ -21,7 +23,7 @@ func (q *quota) Wait(ctx context.Context) error {
 		if free.IsZero() {
 			return ctx.Err()
 		}
-		if err := pause(ctx, time.Until(free)); err != nil {
+		if err := cli.Pause(ctx, time.Until(free)); err != nil {
 			return err
 		}
 	}
@@ -73,15 +75,4 @@ func (q *quota) duration(requests int) time.Duration {
 		return 0
 	}
 	return time.Duration((requests-left+q.limit-1)/q.limit) * time.Hour
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -139,11 +139,7 @@ func (c *collector) readKeys(ctx context.Context, r *repository) error {
 }
 
 func newEnvironment(e *pipelines.Environment) environment {
-	kind := ""
-	if e.EnvironmentType != nil {
-		kind = string(e.EnvironmentType.Name)
-	}
-	return environment{e.UUID, cli.Clean(e.Name), cli.Clean(kind)}
+	return environment{e.UUID, cli.Clean(e.Name)}
 }
 
 func newSchedule(s *pipelines.Schedule) schedule {

@@ -106,7 +106,6 @@ type (
 	environment struct {
 		UUID string `json:"uuid"`
 		Name string `json:"name"`
-		Type string `json:"type"`
 	}
 	schedule struct {
 		Target  string `json:"target"`

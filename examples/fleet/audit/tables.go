@@ -2,7 +2,6 @@ package audit
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -39,8 +38,8 @@ func (r RepositoryRow) remark() string {
 	return "gone since " + r.Gone.Format(dayFormat)
 }
 
-func rowsOf[T any](list []T, row func(T) []any) [][]any {
-	rows := make([][]any, 0, len(list))
+func rowsOf[T, R any](list []T, row func(T) R) []R {
+	rows := make([]R, 0, len(list))
 	for _, item := range list {
 		rows = append(rows, row(item))
 	}
@@ -175,10 +174,4 @@ func plain(value any) string {
 		return v.UTC().Format(time.RFC3339)
 	}
 	return fmt.Sprint(value)
-}
-
-func writeJSON(w io.Writer, rep Report) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(rep)
 }

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"context"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -171,9 +170,7 @@ func TestAllAuditsTogetherKeepWithinTheQuotaOfAnyHour(t *testing.T) {
 		f.onRequest(func(int64) { times = append(times, time.Now()) })
 		start := time.Now()
 		for { // until one isn't interrupted
-			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Minute)
-			status := f.RunContext(ctx, f.args("--quota 100"))
-			cancel()
+			status := f.RunFor(100*time.Minute, f.args("--quota 100"))
 			if status == cli.Success {
 				break
 			}

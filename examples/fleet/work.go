@@ -100,7 +100,7 @@ func (p *program) delay(retried int, err error, _ *asynq.Task) time.Duration {
 	switch {
 	case errors.Is(err, asynq.ErrLeaseExpired): // the worker died
 		return 0
-	case errors.Is(err, errNameTaken), errors.Is(err, context.Canceled): // this worker is about to end, and the task is for others
+	case errors.Is(err, errNameTaken), errors.Is(err, context.Canceled), errors.Is(err, pipelines.ErrUnauthorized): // this worker is about to end, and the task is for others
 		return time.Second
 	case errors.Is(err, errQuotaUnknown), errors.Is(err, errStore): // Redis doesn't respond, or refuses
 		return p.retryDelay

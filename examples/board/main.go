@@ -83,7 +83,7 @@ func (o *options) checkMode(given map[string]bool) error {
 	case o.demo && isReal:
 		return errors.New("the demo has repositories and a quota of its own, and nothing to remember: --demo goes with --tail only")
 	case isReal && !cli.HasCredentials():
-		return errors.New("there are no credentials in the environment: set BITBUCKET_TOKEN, or another of those that -h names")
+		return errors.New(cli.NoCredentials)
 	case !named && !cli.IsDemo(o.demo):
 		return errors.New("name repositories as WORKSPACE/SLUG, or with --repos or --workspace")
 	}

@@ -180,6 +180,8 @@ func (e Env) Fail(ctx context.Context, program string, err error) int {
 		fmt.Fprintln(e.Stderr, "The service doesn't accept the credentials: are they complete, of the right kind, and not expired?")
 	case errors.Is(err, pipelines.ErrForbidden):
 		fmt.Fprintln(e.Stderr, "The credentials don't allow this: are their scopes the ones that -h names?")
+	case errors.Is(err, pipelines.ErrNotFound):
+		fmt.Fprintln(e.Stderr, "Are the names right? What the credentials may not see counts as not found, too.")
 	case errors.Is(err, pipelines.ErrOutcomeUnknown):
 		fmt.Fprintln(e.Stderr, "The request was sent, but no response says what became of it: check whether it took effect before you try again.")
 	}

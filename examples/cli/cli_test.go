@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
 )
 
 func TestMessageHasNoPrefixOfTheSDK(t *testing.T) {
@@ -45,6 +47,12 @@ func TestAnInterruptIsToldInPlainWords(t *testing.T) {
 		require.Equal(t, Interrupted, Env{Stderr: &errs}.Fail(ctx, "x", tt.err))
 		require.Equal(t, tt.want, errs.String())
 	}
+}
+
+func TestWhatMayNotBeSeenIsNotFoundEither(t *testing.T) {
+	var errs bytes.Buffer
+	require.Equal(t, Trouble, Env{Stderr: &errs}.Fail(t.Context(), "x", fmt.Errorf("GET /x: %w", pipelines.ErrNotFound)))
+	require.Contains(t, errs.String(), "\nAre the names right? What the credentials may not see counts as not found, too.\n")
 }
 
 func TestAnInterruptEndsReading(t *testing.T) {

@@ -34,7 +34,8 @@ type options struct {
 	attempts               int
 	concurrency            int
 	retryDelay             time.Duration
-	wait, demo             bool
+	wait                   bool
+	demo, askedForDemo     bool // demo is also true without credentials
 	logFile                string
 	wanted                 spec // what the flags and the action say
 	flags                  *flag.FlagSet
@@ -227,7 +228,7 @@ func (o *options) checkRun() error {
 			return err
 		}
 	}
-	o.demo = cli.IsDemo(o.demo)
+	o.demo, o.askedForDemo = cli.IsDemo(o.demo), o.demo
 	if o.demo && !o.given["quota"] && !o.given["per"] {
 		o.quota.Requests, o.quota.Per = 60, time.Second // at the real one it would take half an hour
 	}

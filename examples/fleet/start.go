@@ -26,7 +26,7 @@ func (p *program) start(ctx context.Context) (int, error) {
 }
 
 // errNoCredentials keeps a worker from running a real campaign on a fake service.
-var errNoCredentials = errors.New("there are no credentials in the environment: -h names the variables")
+var errNoCredentials = errors.New(cli.NoCredentials)
 
 func (p *program) findRepos(ctx context.Context) ([]string, error) {
 	if p.repos != "" {

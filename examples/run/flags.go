@@ -64,7 +64,7 @@ type options struct {
 
 func newOptions() *options {
 	o := &options{secrets: variables{secured: true}, flags: flag.NewFlagSet(program, flag.ContinueOnError)}
-	o.flags.StringVar(&o.repo, "repo", "", "the repository: `WORKSPACE/SLUG`")
+	o.flags.StringVar(&o.repo, "repo", "", "the repository, as `WORKSPACE/SLUG`")
 	o.flags.StringVar(&o.branch, "branch", "main", "the `NAME` of a branch")
 	o.flags.StringVar(&o.tag, "tag", "", "the `NAME` of a tag, instead of a branch")
 	o.flags.StringVar(&o.custom, "custom", "", "the `NAME` of a custom pipeline")
@@ -76,7 +76,7 @@ func newOptions() *options {
 	o.flags.BoolVar(&o.stopOnInterrupt, "stop-on-interrupt", false, "an interrupt stops the run too, not just the program")
 	o.flags.BoolVar(&o.noFollow, "no-follow", false, "start the run, print its number and URL, and exit")
 	o.flags.IntVar(&o.stop, "stop", 0, "stop the run with this `NUMBER`")
-	o.flags.BoolVar(&o.demo, "demo", false, "run on the built-in fake service even if there are credentials")
+	o.flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	o.flags.BoolVar(&o.demoFail, "demo-fail", false, "a demo that fails")
 	help.Set(o.flags)
 	return o

@@ -170,7 +170,9 @@ func Message(err error) string { return provenance.ReplaceAllString(err.Error(),
 // Fail prints an error and, if known, what to do about it. It returns the exit status.
 func (e Env) Fail(ctx context.Context, program string, err error) int {
 	if ctx.Err() != nil {
-		fmt.Fprintf(e.Stderr, "%s: %s\n", program, strings.TrimSuffix("interrupted: "+Clean(Message(err)), ": "+context.Canceled.Error()))
+		canceled := context.Canceled.Error()
+		text := strings.TrimSuffix("interrupted: "+Clean(Message(err)), ": "+canceled)
+		fmt.Fprintf(e.Stderr, "%s: %s\n", program, strings.Replace(text, canceled+" while ", "", 1))
 		return Interrupted
 	}
 	fmt.Fprintf(e.Stderr, "%s: %s\n", program, Clean(Message(err)))

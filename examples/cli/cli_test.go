@@ -42,6 +42,7 @@ func TestAnInterruptIsToldInPlainWords(t *testing.T) {
 		{context.Canceled, "x: interrupted\n"},
 		{fmt.Errorf("pipelines: GET /x: %w", context.Canceled), "x: interrupted: GET /x\n"},
 		{errors.New("pipelines: GET /x: 404"), "x: interrupted: GET /x: 404\n"},
+		{fmt.Errorf("%w while waiting to try again after: GET /x: 502", context.Canceled), "x: interrupted: waiting to try again after: GET /x: 502\n"},
 	} {
 		var errs bytes.Buffer
 		require.Equal(t, Interrupted, Env{Stderr: &errs}.Fail(ctx, "x", tt.err))

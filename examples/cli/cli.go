@@ -167,12 +167,17 @@ var provenance = regexp.MustCompile(`(^|: )(?:pipelines: (?:(?:List|[A-Z]\w*\.[A
 // Message returns the text of an error without the SDK's prefixes.
 func Message(err error) string { return provenance.ReplaceAllString(err.Error(), "$1") }
 
+// Interruption returns the text of an error that an interrupt has caused.
+func Interruption(err error) string {
+	canceled := context.Canceled.Error()
+	text := strings.TrimSuffix("interrupted: "+Message(err), ": "+canceled)
+	return strings.Replace(text, canceled+" while ", "", 1)
+}
+
 // Fail prints an error and, if known, what to do about it. It returns the exit status.
 func (e Env) Fail(ctx context.Context, program string, err error) int {
 	if ctx.Err() != nil {
-		canceled := context.Canceled.Error()
-		text := strings.TrimSuffix("interrupted: "+Clean(Message(err)), ": "+canceled)
-		fmt.Fprintf(e.Stderr, "%s: %s\n", program, strings.Replace(text, canceled+" while ", "", 1))
+		fmt.Fprintf(e.Stderr, "%s: %s\n", program, Clean(Interruption(err)))
 		return Interrupted
 	}
 	fmt.Fprintf(e.Stderr, "%s: %s\n", program, Clean(Message(err)))

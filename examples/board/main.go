@@ -27,7 +27,7 @@ var help = cli.Help{
 		{"board --demo [--tail LINES]", "a demo on a fake service"},
 	},
 	Groups: []cli.Group{{"Which repositories", "repos", "workspace"}, {"How to show them", "state", "tail", "quota"}},
-	Notes:  "The board runs until it is interrupted. On a terminal, Enter looks at all runs now.",
+	Notes:  "The board runs until it is interrupted. On a terminal, Enter looks at all runs now, and the table has colours, unless NO_COLOR is set.",
 
 	Credentials: cli.DemoRuns,
 	Scopes:      "Scopes: pipeline; repository for --workspace. API token: read:pipeline:bitbucket, read:repository:bitbucket.",
@@ -56,7 +56,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.StringVar(&o.workspace, "workspace", "", "all repositories that this `WORKSPACE` has now")
 	flags.StringVar(&o.state, "state", "", "the `FILE` that remembers what was told; one board a file")
 	flags.IntVar(&o.tail, "tail", 0, "print the last `LINES` of the logs of failed steps too, which takes more requests")
-	flags.IntVar(&o.quota, "quota", 1000, "send at most this many `REQUESTS` an hour; the service allows 1,000, to all with the same credentials together")
+	flags.IntVar(&o.quota, "quota", 1000, "send at most this many `REQUESTS` an hour; the service allows 1,000, for others with the same credentials too")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	help.Set(flags)
 	return flags

@@ -153,7 +153,7 @@ func (o *options) startFlags() {
 	f.BoolVar(&o.secured, "secured", false, "make the variable a secured one")
 	f.BoolVar(&o.again, "retry-failed", false, "try those again that have failed")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only tell what would be done, as plan does")
-	f.IntVar(&o.quota.Requests, "quota", 900, "`REQUESTS` in --per that all workers together send at most; the service allows 1,000 an hour, for others too")
+	f.IntVar(&o.quota.Requests, "quota", 900, "`REQUESTS` in --per that all workers together send at most; the service allows 1,000 an hour, for others with the same credentials too")
 	f.DurationVar(&o.quota.Per, "per", time.Hour, "the stretch of `TIME` that --quota is for")
 	f.StringVar(&o.quota.Share, "share", "default", "`NAME` of the quota: campaigns with one name share it; use one for each account or access token (\"default\" by default)")
 	f.IntVar(&o.attempts, "attempts", 5, "the `NUMBER` of times a repository is tried before it counts as failed")

@@ -83,7 +83,7 @@ func (o *options) checkMode(given map[string]bool) error {
 	case o.demo && isReal:
 		return errors.New("the demo has repositories and a quota of its own, and nothing to remember: --demo goes with --tail only")
 	case isReal && !cli.HasCredentials():
-		return errors.New(cli.NoCredentials)
+		return cli.ErrNoCredentials
 	case !named && !cli.IsDemo(o.demo):
 		return errors.New("name repositories as WORKSPACE/SLUG, or with --repos or --workspace")
 	}

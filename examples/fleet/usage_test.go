@@ -156,7 +156,7 @@ func TestWhatNeedsCredentialsSaysWhichToSet(t *testing.T) {
 	fleet(t, cli.Success, "acme/r0\n", startArgs("report")...)
 	t.Setenv("BITBUCKET_TOKEN", "")
 	for _, command := range [][]string{{"work"}, {"start", "-workspace", "acme", "report"}} {
-		require.Contains(t, fleet(t, cli.Trouble, "", slices.Insert(command, 1, "-campaign", "c")...), cli.NoCredentials)
+		require.Contains(t, fleet(t, cli.Trouble, "", slices.Insert(command, 1, "-campaign", "c")...), cli.ErrNoCredentials.Error())
 	}
 }
 

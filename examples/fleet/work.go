@@ -19,7 +19,7 @@ var pace = struct{ progress, tasks, retries time.Duration }{250 * time.Milliseco
 
 func (p *program) work(ctx context.Context) (int, error) {
 	if !cli.HasCredentials() {
-		return 0, errNoCredentials
+		return 0, cli.ErrNoCredentials // a fake service has no real campaign
 	}
 	seen, err := p.store.existing(ctx)
 	if err != nil {

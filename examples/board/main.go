@@ -26,7 +26,7 @@ var help = cli.Help{
 		{"board --demo [--tail LINES]", "a demo on a fake service"},
 	},
 	Groups: []cli.Group{{"Which repositories", "repos", "workspace"}, {"How to show them", "state", "tail", "quota"}},
-	Notes:  "The board runs until it is interrupted. On a terminal, Enter looks at all runs now.",
+	Notes:  "The board runs until it is interrupted. On a terminal, Enter looks at all runs now, and the table has colours, unless NO_COLOR is set.",
 
 	Credentials: cli.DemoRuns,
 	Scopes:      "Scopes: pipeline; repository for --workspace. API token: read:pipeline:bitbucket, read:repository:bitbucket.",
@@ -55,7 +55,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.StringVar(&o.workspace, "workspace", "", "all repositories that this `WORKSPACE` has now")
 	flags.StringVar(&o.state, "state", "", "the `FILE` that remembers what was told; one board a file")
 	flags.IntVar(&o.tail, "tail", 0, "print the last `LINES` of the logs of failed steps too, which takes more requests")
-	flags.IntVar(&o.quota, "quota", 1000, "send at most this many `REQUESTS` an hour; the service allows 1,000, to all with the same credentials together")
+	flags.IntVar(&o.quota, "quota", 1000, "send at most this many `REQUESTS` an hour; the service allows 1,000, for others with the same credentials too")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	help.Set(flags)
 	return flags
@@ -82,7 +82,7 @@ func (o *options) checkMode(given map[string]bool) error {
 	case o.demo && isReal:
 		return errors.New("the demo has repositories and a quota of its own, and nothing to remember: --demo goes with --tail only")
 	case isReal && !cli.HasCredentials():
-		return errors.New("there are no credentials in the environment: set BITBUCKET_TOKEN, or another of those that -h names")
+		return cli.ErrNoCredentials
 	case !named && !cli.IsDemo(o.demo):
 		return errors.New("name repositories as WORKSPACE/SLUG, or with --repos or --workspace")
 	}

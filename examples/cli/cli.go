@@ -190,10 +190,17 @@ var provenance = regexp.MustCompile(`(^|: )(?:pipelines: (?:(?:List|[A-Z]\w*\.[A
 // Message returns the text of an error without the SDK's prefixes.
 func Message(err error) string { return provenance.ReplaceAllString(err.Error(), "$1") }
 
+// Interruption returns the text of an error that an interrupt has caused.
+func Interruption(err error) string {
+	canceled := context.Canceled.Error()
+	text := strings.TrimSuffix("interrupted: "+Message(err), ": "+canceled)
+	return strings.Replace(text, canceled+" while ", "", 1)
+}
+
 // Fail prints an error and, if known, what to do about it. It returns the exit status.
 func (e Env) Fail(ctx context.Context, program string, err error) int {
 	if ctx.Err() != nil {
-		fmt.Fprintf(e.Stderr, "%s: %s\n", program, strings.TrimSuffix("interrupted: "+Clean(Message(err)), ": "+context.Canceled.Error()))
+		fmt.Fprintf(e.Stderr, "%s: %s\n", program, Clean(Interruption(err)))
 		return Interrupted
 	}
 	fmt.Fprintf(e.Stderr, "%s: %s\n", program, Clean(Message(err)))
@@ -203,6 +210,8 @@ func (e Env) Fail(ctx context.Context, program string, err error) int {
 		fmt.Fprintln(e.Stderr, "The service doesn't accept the credentials: are they complete, of the right kind, and not expired?")
 	case errors.Is(err, pipelines.ErrForbidden):
 		fmt.Fprintln(e.Stderr, "The credentials don't allow this: are their scopes the ones that -h names?")
+	case errors.Is(err, pipelines.ErrNotFound):
+		fmt.Fprintln(e.Stderr, "Are the names right? What the credentials may not see counts as not found, too.")
 	case errors.Is(err, pipelines.ErrOutcomeUnknown):
 		fmt.Fprintln(e.Stderr, "The request was sent, but no response says what became of it: check whether it took effect before you try again.")
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-85ed9bfd/pipelines"
 )
 
 func TestMessageHasNoPrefixOfTheSDK(t *testing.T) {
@@ -40,11 +42,18 @@ func TestAnInterruptIsToldInPlainWords(t *testing.T) {
 		{context.Canceled, "x: interrupted\n"},
 		{fmt.Errorf("pipelines: GET /x: %w", context.Canceled), "x: interrupted: GET /x\n"},
 		{errors.New("pipelines: GET /x: 404"), "x: interrupted: GET /x: 404\n"},
+		{fmt.Errorf("%w while waiting to try again after: GET /x: 502", context.Canceled), "x: interrupted: waiting to try again after: GET /x: 502\n"},
 	} {
 		var errs bytes.Buffer
 		require.Equal(t, Interrupted, Env{Stderr: &errs}.Fail(ctx, "x", tt.err))
 		require.Equal(t, tt.want, errs.String())
 	}
+}
+
+func TestWhatMayNotBeSeenIsNotFoundEither(t *testing.T) {
+	var errs bytes.Buffer
+	require.Equal(t, Trouble, Env{Stderr: &errs}.Fail(t.Context(), "x", fmt.Errorf("GET /x: %w", pipelines.ErrNotFound)))
+	require.Contains(t, errs.String(), "\nAre the names right? What the credentials may not see counts as not found, too.\n")
 }
 
 func TestAnInterruptEndsReading(t *testing.T) {

@@ -59,6 +59,9 @@ func Given(flags *flag.FlagSet) map[string]bool {
 // IsDemo reports whether [Env.Connect] connects to a fake service, given the flag --demo.
 func IsDemo(demo bool) bool { return demo || !HasCredentials() }
 
+// ErrNoCredentials is the error of what needs credentials and has no demo.
+var ErrNoCredentials = errors.New("there are no credentials in the environment: set BITBUCKET_TOKEN, or another of those that -h names")
+
 // CheckReal rejects a flag that names something of the service if there are no credentials and no --demo.
 func CheckReal(flagName, value string, demo bool) error {
 	if value != "" && !demo && !HasCredentials() {

@@ -48,7 +48,7 @@ func TestTheDemoWorksWithoutCredentials(t *testing.T) {
 	setEnvironment(t, "", "")
 	t.Setenv("BITBUCKET_TOKEN", "")
 	out, errs := fleetBoth(t, cli.Failure, "", "run", "-quota", "1000", "-per", "1s")
-	require.Contains(t, errs, "demo against a fake service")
+	require.Contains(t, errs, "No credentials in the environment: this is a demo against a fake service.\n")
 	require.Contains(t, out, "  changed     215\n  already so  24\n  failed      2\n")
 	require.Regexp(t, `acme/service-042 +GET .*403 Forbidden: This repository is locked\.`, out)
 	require.Regexp(t, `acme/deleted-meanwhile .*404`, out)

@@ -34,7 +34,8 @@ type options struct {
 	attempts               int
 	concurrency            int
 	retryDelay             time.Duration
-	wait, demo             bool
+	wait                   bool
+	demo, askedForDemo     bool // demo is also true without credentials
 	logFile                string
 	wanted                 spec // what the flags and the action say
 	flags                  *flag.FlagSet
@@ -152,7 +153,7 @@ func (o *options) startFlags() {
 	f.BoolVar(&o.secured, "secured", false, "make the variable a secured one")
 	f.BoolVar(&o.again, "retry-failed", false, "try those again that have failed")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only tell what would be done, as plan does")
-	f.IntVar(&o.quota.Requests, "quota", 900, "`REQUESTS` in --per that all workers together send at most; the service allows 1,000 an hour, for others too")
+	f.IntVar(&o.quota.Requests, "quota", 900, "`REQUESTS` in --per that all workers together send at most; the service allows 1,000 an hour, for others with the same credentials too")
 	f.DurationVar(&o.quota.Per, "per", time.Hour, "the stretch of `TIME` that --quota is for")
 	f.StringVar(&o.quota.Share, "share", "default", "`NAME` of the quota: campaigns with one name share it; use one for each account or access token (\"default\" by default)")
 	f.IntVar(&o.attempts, "attempts", 5, "the `NUMBER` of times a repository is tried before it counts as failed")
@@ -220,7 +221,7 @@ func (o *options) checkRun() error {
 			return err
 		}
 	}
-	o.demo = cli.IsDemo(o.demo)
+	o.demo, o.askedForDemo = cli.IsDemo(o.demo), o.demo
 	if o.demo && !o.given["quota"] && !o.given["per"] {
 		o.quota.Requests, o.quota.Per = 60, time.Second // at the real one it would take half an hour
 	}

@@ -22,7 +22,7 @@ func startMiniredis() (address string, stop func(), err error) {
 
 // runAll starts a campaign, works on it, and prints the result.
 func (p *program) runAll(ctx context.Context) (int, error) {
-	client, _, end, err := p.limited(p.quota).Connect("fleet", p.demo, seed)
+	client, _, end, err := p.limited(p.quota).Connect("fleet", p.askedForDemo, seed)
 	if err != nil {
 		return 0, err
 	}

@@ -25,15 +25,12 @@ func (p *program) start(ctx context.Context) (int, error) {
 	return cli.Success, p.declare(ctx, repos)
 }
 
-// errNoCredentials keeps a worker from running a real campaign on a fake service.
-var errNoCredentials = errors.New("there are no credentials in the environment: -h names the variables")
-
 func (p *program) findRepos(ctx context.Context) ([]string, error) {
 	if p.repos != "" {
 		return cli.ReadRepos(p.repos, p.env.Stdin)
 	}
 	if !cli.HasCredentials() {
-		return nil, errNoCredentials
+		return nil, cli.ErrNoCredentials // a fake service has no real campaign
 	}
 	client, _, end, err := p.limited(p.quota).Connect("fleet", false, nil)
 	if err != nil {

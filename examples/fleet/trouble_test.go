@@ -135,7 +135,7 @@ func TestTheLimiterLetsThroughNoMoreThanTheQuotaInAnyPeriod(t *testing.T) {
 func TestATaskThatAnEndingWorkerGivesBackIsSoonTakenByAnother(t *testing.T) {
 	p := &program{options: options{retryDelay: 10 * time.Second}}
 	for delay, errs := range map[time.Duration][]error{
-		time.Second:      {context.Canceled, errNameTaken, fmt.Errorf("%w: %w", errStore, context.Canceled)},
+		time.Second:      {context.Canceled, errNameTaken, pipelines.ErrUnauthorized, fmt.Errorf("%w: %w", errStore, context.Canceled)},
 		10 * time.Second: {errStore, errQuotaUnknown},
 		time.Minute:      {pipelines.ErrRateLimited},
 	} {

@@ -151,6 +151,15 @@ func TestTheDemoTakesTheRepositoriesOfAWorkspace(t *testing.T) {
 	require.Contains(t, fleet(t, cli.Success, "", "run", "-dry-run", "report"), "at 60 requests in 1s that takes 4s", "the demo doesn't take hours")
 }
 
+func TestWhatNeedsCredentialsSaysWhichToSet(t *testing.T) {
+	newService(t, 1)
+	fleet(t, cli.Success, "acme/r0\n", startArgs("report")...)
+	t.Setenv("BITBUCKET_TOKEN", "")
+	for _, command := range [][]string{{"work"}, {"start", "-workspace", "acme", "report"}} {
+		require.Contains(t, fleet(t, cli.Trouble, "", slices.Insert(command, 1, "-campaign", "c")...), cli.ErrNoCredentials.Error())
+	}
+}
+
 // spawn runs the program as a process, since libraries print on the process's own Stderr.
 func spawn(t *testing.T, args ...string) *process {
 	t.Helper()

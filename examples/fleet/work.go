@@ -19,7 +19,7 @@ var pace = struct{ progress, tasks, retries time.Duration }{250 * time.Milliseco
 
 func (p *program) work(ctx context.Context) (int, error) {
 	if !cli.HasCredentials() {
-		return 0, errNoCredentials
+		return 0, cli.ErrNoCredentials // a fake service has no real campaign
 	}
 	seen, err := p.store.existing(ctx)
 	if err != nil {
@@ -100,7 +100,7 @@ func (p *program) delay(retried int, err error, _ *asynq.Task) time.Duration {
 	switch {
 	case errors.Is(err, asynq.ErrLeaseExpired): // the worker died
 		return 0
-	case errors.Is(err, errNameTaken), errors.Is(err, context.Canceled): // this worker is about to end, and the task is for others
+	case errors.Is(err, errNameTaken), errors.Is(err, context.Canceled), errors.Is(err, pipelines.ErrUnauthorized): // this worker is about to end, and the task is for others
 		return time.Second
 	case errors.Is(err, errQuotaUnknown), errors.Is(err, errStore): // Redis doesn't respond, or refuses
 		return p.retryDelay

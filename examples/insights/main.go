@@ -31,7 +31,7 @@ var help = cli.Help{
 	Notes: "One request is needed for each hundred runs, one for each run and one for each failed step; the service allows 1,000 an hour. When " +
 		"those that --max-requests allows are used up, or the service fails, the report covers what was read so far: the newest runs first.",
 	Credentials: cli.DemoRuns,
-	Scopes:      "Scope: pipeline (API tokens: read:pipeline:bitbucket).",
+	Scopes:      "Scope: pipeline (API token: read:pipeline:bitbucket).",
 	Statuses: []cli.Item{
 		{"0", "the report is complete"}, {"2", "wrong usage, an error, or a report that is not complete and says so"}, cli.InterruptedStatus,
 	},
@@ -45,7 +45,7 @@ type options struct {
 
 func newFlags(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet("insights", flag.ContinueOnError)
-	flags.StringVar(&o.repo, "repo", "", "the `WORKSPACE/SLUG` of the repository")
+	flags.StringVar(&o.repo, "repo", "", "the repository, as `WORKSPACE/SLUG`")
 	flags.IntVar(&o.days, "days", 30, "the `NUMBER` of days, today included")
 	flags.StringVar(&o.branch, "branch", "", "only runs on the branch with this `NAME`")
 	flags.StringVar(&o.zone, "zone", "Local", "the time `ZONE` of the days, such as UTC or Europe/Berlin; by default the one of this machine")
@@ -53,7 +53,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.StringVar(&o.json, "json", "", "a `FILE` for the report as JSON; -: on standard output, with the summary on standard error")
 	flags.IntVar(&o.maxRequests, "max-requests", 900, "at most this `NUMBER` of requests, retries included")
 	flags.IntVar(&o.parallel, "parallel", 6, "how many requests at once")
-	flags.BoolVar(&o.demo, "demo", false, "report on the fake service even if there are credentials")
+	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	help.Set(flags)
 	return flags
 }
@@ -66,7 +66,11 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	if status, ok := env.Parse(flags, args); !ok {
 		return status
 	}
-	rep, err := o.report(ctx, env, flags)
+	repo, zone, err := o.check(flags)
+	if err != nil {
+		return env.Usage("insights", err)
+	}
+	rep, err := o.report(ctx, env, repo, zone)
 	if err == nil {
 		err = o.write(rep, env)
 	}
@@ -135,11 +139,7 @@ func startOfDay(now time.Time, days int) time.Time {
 }
 
 // report reads the runs and analyses them. If only some could be read, the report is on those.
-func (o options) report(ctx context.Context, env cli.Env, flags *flag.FlagSet) (Report, error) {
-	repo, zone, err := o.check(flags)
-	if err != nil {
-		return Report{}, err
-	}
+func (o options) report(ctx context.Context, env cli.Env, repo pipelines.Repo, zone *time.Location) (Report, error) {
 	requests := &budget{limit: int64(o.maxRequests)}
 	env.Options = append([]pipelines.Option{pipelines.WithLimiter(requests)}, env.Options...)
 	past := newHistory()

@@ -262,6 +262,7 @@ func TestUsage(t *testing.T) {
 			s := newFixture(t, tt.credentials)
 			require.Equal(t, tt.status, run(t.Context(), append([]string{"-o", s.html}, tt.args...), s.env))
 			require.Contains(t, s.out.String()+s.errs.String(), tt.want)
+			require.Equal(t, tt.status == cli.Trouble, strings.HasSuffix(s.errs.String(), "\n-h explains all flags.\n"))
 		})
 	}
 }

@@ -211,6 +211,7 @@ func TestWithoutKeysTheServerIsUnavailable(t *testing.T) {
 	require.Equal(t, http.StatusOK, resp.StatusCode, body)
 	_, log := p.end()
 	require.Contains(t, log, "404", "the log says why")
+	require.NotContains(t, log, "pipelines: ", "a prefix of the SDK")
 }
 
 func TestTheDemoShowsWhatIsAcceptedAndRefused(t *testing.T) {

@@ -41,7 +41,7 @@ func handler(a *access, log func(string)) http.Handler {
 		}
 		if err != nil {
 			status := refuse(w, err)
-			log(fmt.Sprintf("%d %s %v", status, r.RemoteAddr, err))
+			log(fmt.Sprintf("%d %s %s", status, r.RemoteAddr, cli.Message(err)))
 			return
 		}
 		log(fmt.Sprintf("200 %s repository %s, step %s", r.RemoteAddr, claims.RepositoryUUID, claims.StepUUID))

@@ -31,7 +31,7 @@ var help = cli.Help{
 		{"How to follow it", "timeout", "quiet", "stop-on-interrupt", "no-follow"},
 		{"Other things to do", "stop", "demo", "demo-fail"},
 	},
-	Notes: "On a terminal the output has colours, unless NO_COLOR=1 is set, and ends with a progress line. Escape sequences in logs are removed, " +
+	Notes: "On a terminal the output has colours, unless NO_COLOR is set, and ends with a progress line. Escape sequences in logs are removed, " +
 		"except colours on a terminal. Values of secured variables are masked in all output, also in base64, URLs, JSON and hex.",
 	Credentials: cli.DemoRuns,
 	Scopes:      "Scope: pipeline:write (API token: read:pipeline:bitbucket and write:pipeline:bitbucket).",
@@ -64,19 +64,19 @@ type options struct {
 
 func newOptions() *options {
 	o := &options{secrets: variables{secured: true}, flags: flag.NewFlagSet(program, flag.ContinueOnError)}
-	o.flags.StringVar(&o.repo, "repo", "", "the repository: `WORKSPACE/SLUG`")
+	o.flags.StringVar(&o.repo, "repo", "", "the repository, as `WORKSPACE/SLUG`")
 	o.flags.StringVar(&o.branch, "branch", "main", "the `NAME` of a branch")
 	o.flags.StringVar(&o.tag, "tag", "", "the `NAME` of a tag, instead of a branch")
 	o.flags.StringVar(&o.custom, "custom", "", "the `NAME` of a custom pipeline")
-	o.flags.Var(&o.vars, "var", "a variable: `KEY=VALUE`; repeatable")
-	o.flags.Var(&o.secrets, "secret", "a secured variable with the value of environment variable `KEY`, which the output masks; repeatable. KEY=VALUE sets "+
+	o.flags.Var(&o.vars, "var", "a variable: `KEY=VALUE`; may be repeated")
+	o.flags.Var(&o.secrets, "secret", "a secured variable with the value of environment variable `KEY`, which the output masks; may be repeated. KEY=VALUE sets "+
 		"this value, which process lists and the shell's history show")
 	o.flags.DurationVar(&o.timeout, "timeout", time.Hour, "give up following the run after this `DURATION`, also if the service fails; 0: never (default 1h)")
 	o.flags.BoolVar(&o.quiet, "quiet", false, "no logs but, at the end, the lines of failed steps that tell why")
 	o.flags.BoolVar(&o.stopOnInterrupt, "stop-on-interrupt", false, "an interrupt stops the run too, not just the program")
 	o.flags.BoolVar(&o.noFollow, "no-follow", false, "start the run, print its number and URL, and exit")
 	o.flags.IntVar(&o.stop, "stop", 0, "stop the run with this `NUMBER`")
-	o.flags.BoolVar(&o.demo, "demo", false, "run on the built-in fake service even if there are credentials")
+	o.flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	o.flags.BoolVar(&o.demoFail, "demo-fail", false, "a demo that fails")
 	help.Set(o.flags)
 	return o

@@ -171,11 +171,19 @@ func (s *job) stopRun(ctx context.Context, number int) bool {
 
 // fail prints an error, and returns the exit status.
 func (s *job) fail(err error) int {
-	s.say("run: %s", s.text(cli.Message(err)))
+	s.say("run: %s", s.text(message(err)))
 	if hint := hint(err); hint != "" {
 		s.say("%s", hint)
 	}
 	return cli.Trouble
+}
+
+// message is an error in plain words.
+func message(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return cli.Interruption(err)
+	}
+	return strings.ReplaceAll(cli.Message(err), context.DeadlineExceeded.Error(), "the time is up")
 }
 
 func hint(err error) string {

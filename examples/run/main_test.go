@@ -226,6 +226,8 @@ func TestStop(t *testing.T) {
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
 		require.Equal(t, cli.Interrupted, s.run(gone, "-stop", "1"))
+		require.Contains(t, s.errs.String(), "run: interrupted: POST /repositories/")
+		require.NotContains(t, s.errs.String(), "context")
 	})
 }
 
@@ -406,10 +408,12 @@ func TestInterruptBeforeTheStart(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newFixture(t)
 				s.Inject(pipelinestest.Fault{Latency: time.Minute})
-				ctx, cancel := context.WithTimeout(t.Context(), tt.after)
-				defer cancel()
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(tt.after, cancel)
+				synctest.Wait() // without a time to wait it is canceled by now
 				require.Equal(t, cli.Interrupted, s.run(ctx))
 				require.Contains(t, s.errs.String(), tt.want)
+				require.NotContains(t, s.errs.String(), "context")
 			})
 		})
 	}

@@ -36,7 +36,7 @@ func (s *job) perhapsStarted(ctx context.Context, since time.Time) int {
 		s.say("Look before you try again, or there may be two: %s", list)
 		return cli.Interrupted
 	case err != nil:
-		s.say("Looking for it failed: %s\nLook before you try again, or there may be two: %s", s.text(cli.Message(err)), list)
+		s.say("Looking for it failed: %s\nLook before you try again, or there may be two: %s", s.text(message(err)), list)
 	}
 	return cli.Trouble
 }

@@ -97,6 +97,7 @@ func TestATimeoutDuringTheStartLooksForTheRunToo(t *testing.T) {
 		started := false
 		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Match: func(*http.Request) bool { started = true; return true }, Latency: time.Minute})
 		require.Equal(t, cli.Trouble, s.run(t.Context(), "-timeout", "10s"))
+		require.Contains(t, s.errs.String(), ": the time is up\n")
 		require.True(t, started)
 		require.Contains(t, s.errs.String(), "It is unknown whether a run was started")
 		require.Contains(t, s.errs.String(), "None has appeared since")

@@ -75,13 +75,13 @@ func bare(id string) string { return strings.ToLower(strings.Trim(id, "{}")) }
 func newFlags(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
 	flags.StringVar(&o.repo, "repo", "", "the repository, as `WORKSPACE/SLUG`")
-	flags.Var(&o.ids, "id", "only the schedule with this `UUID`; repeatable, or several with commas between them")
+	flags.Var(&o.ids, "id", "only the schedule with this `UUID`; may be repeated, or several with commas between them")
 	flags.BoolVar(&o.pause, "pause", false, "disable the schedules")
 	flags.BoolVar(&o.resume, "resume", false, "enable the schedules")
 	flags.StringVar(&o.copyTo, "copy-to", "", "copy the schedules to this repository, as `WORKSPACE/SLUG`")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "with --pause, --resume and --copy-to: only print what would be done")
 	flags.IntVar(&o.next, "next", 1, "how many of the next times to show: `N` from 1 to 10")
-	flags.StringVar(&o.zone, "zone", "", "the time `ZONE` to show times in, such as Europe/Berlin; default: the local one")
+	flags.StringVar(&o.zone, "zone", "", "the time `ZONE` to show times in, such as UTC or Europe/Berlin; by default the one of this machine")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials (it has acme/site and acme/shop)")
 	help.Set(flags)
 	return flags

@@ -90,7 +90,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 
 func (o *options) flags() *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
-	flags.StringVar(&o.repo, "repo", "", "the variables of this repository, `WORKSPACE/SLUG`")
+	flags.StringVar(&o.repo, "repo", "", "the variables of this repository, as `WORKSPACE/SLUG`")
 	flags.StringVar(&o.environment, "environment", "", "with --repo: those of its deployment environment with this `NAME` or UUID")
 	flags.StringVar(&o.workspace, "workspace", "", "the variables of this `WORKSPACE`")
 	flags.StringVar(&o.file, "file", defaultFile, "this `FILE`: a .env file if it is called so (.env, prod.env, .env.local), else YAML; \"-\": standard "+
@@ -100,7 +100,7 @@ func (o *options) flags() *flag.FlagSet {
 	flags.BoolVar(&o.keepSecured, "keep-secured", false, "leave existing secured variables unchanged, which are written again otherwise, since they "+
 		"can't be compared; the environment needs no values for them then")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "only show what apply would do")
-	flags.BoolVar(&o.demo, "demo", false, "use a fake service even if there are credentials")
+	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
 	help.Set(flags)
 	return flags
 }

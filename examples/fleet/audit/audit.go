@@ -41,8 +41,8 @@ that are stale, and the build time by repository, branch and step. It needs no R
 	Notes: `
 The first audit takes seven requests for each repository, one for each environment, one for each run, for its steps, and one for each
 hundred runs more. If it is interrupted, the same command continues it. With --state, a later audit takes one request for each repository, to find new
-runs, and one for each of these. Settings are read again only in repositories that were pushed to or renamed (the service's updated_on),
-that had a new run, or whose settings were last read --recheck ago: the service doesn't tell when a setting is changed. So a change in a
+runs, and one for each of these and of those that hadn't ended. Settings are read again only in repositories that were pushed to or
+renamed (the service's updated_on), that had a new run, or whose settings were last read --recheck ago: the service doesn't tell when a setting is changed. So a change in a
 repository in which nothing else happens is seen up to --recheck later; the report tells as of when it knows. Runs that ended are never
 read again, but for those on the newest page of the list; steps that are run again in an older run are not seen.
 

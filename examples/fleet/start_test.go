@@ -130,7 +130,7 @@ func TestWorkersFollowAChangeOfTheQuotaAndTheAttempts(t *testing.T) {
 	srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/r2/pipelines", Status: http.StatusInternalServerError})
 	three := "acme/r0\nacme/r1\nacme/r2\n"
 	fleet(t, cli.Success, three, append(slices.Clone(slowFlags), "report")...)
-	worker := begin(t, "", "work", "-campaign", "c", "-retry-delay", "10m")
+	worker := begin(t, "", "work", "-campaign", "c", "-retry-delay", "10m", "-concurrency", "1") // r2 is the last
 	awaitStatus(t, "left        2")
 	fleet(t, cli.Success, three, append(startArgs("-attempts", "1"), "report")...)
 	awaitEnd(t)

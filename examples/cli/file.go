@@ -10,7 +10,8 @@ import (
 	"path/filepath"
 )
 
-// WriteFile writes a file completely or not at all. A link to it stays. What is no file, such as a device or a pipe, is written to.
+// WriteFile writes a file completely or not at all. A link to a file that exists stays; one to nothing is replaced. What is no file, such as a
+// device or a pipe, is written to.
 func WriteFile(name string, mode fs.FileMode, write func(io.Writer) error) (err error) {
 	file, special, err := destination(name)
 	if err != nil {

@@ -42,6 +42,14 @@ func TestALinkStaysAndItsFileIsWritten(t *testing.T) {
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, "new", string(text))
+
+	dead := filepath.Join(folder, "dead")
+	require.NoError(t, os.Symlink("nothing", dead))
+	require.NoError(t, WriteFile(dead, 0o600, writes("new")))
+	info, err := os.Lstat(dead)
+	require.NoError(t, err)
+	require.True(t, info.Mode().IsRegular(), "got %s, want a file of its own", info.Mode())
+	require.NoFileExists(t, filepath.Join(folder, "nothing"))
 }
 
 func TestAFileThatCantBeWrittenIsNamedAsTheUserDoes(t *testing.T) {

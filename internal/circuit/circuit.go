@@ -86,10 +86,11 @@ func (c *Circuit) wait(ctx context.Context, w *Waiter, enters bool) (holds int, 
 	}
 	r := &request{Waiter: w, enters: enters, passed: make(chan struct{}), holds: c.holds}
 	c.enqueue(r)
-	defer c.release() // whoever has waited lets the next pass, so that they reach what comes next in this order
+	defer func() { c.release(time.Now()) }() // whoever has waited lets the next pass, so that they reach what comes next in this order
 	for {
-		c.release()
-		d, err := c.look(r)
+		now := time.Now() // the same for both, or a request could see that the hold is over only after nothing was released
+		c.release(now)
+		d, err := c.look(r, now)
 		if err == nil && !r.passes {
 			err = c.await(ctx, r, d)
 		}
@@ -127,8 +128,8 @@ func (c *Circuit) remove(r *request) {
 }
 
 // release lets the most urgent requests pass, as many as may. One that only waits for the end of the hold lets the next pass itself.
-func (c *Circuit) release() {
-	for len(c.queue) > 0 && (!c.limited || (c.sent < c.window && time.Until(c.until) <= 0)) {
+func (c *Circuit) release(now time.Time) {
+	for len(c.queue) > 0 && (!c.limited || (c.sent < c.window && !c.until.After(now))) {
 		r := c.queue[0]
 		c.pass(r)
 		if !r.enters {
@@ -148,7 +149,7 @@ func (c *Circuit) pass(r *request) {
 
 // look finds out whether a request that doesn't pass yet may wait, and for how long: 0 is until others have returned. A call that has
 // waited as long as it may passes early, unless the service itself has named the time.
-func (c *Circuit) look(r *request) (time.Duration, error) {
+func (c *Circuit) look(r *request, now time.Time) (time.Duration, error) {
 	if r.passes {
 		return 0, nil
 	}
@@ -159,7 +160,7 @@ func (c *Circuit) look(r *request) (time.Duration, error) {
 			return 0, &HeldBackError{c.until, c.asked}
 		}
 	}
-	wait, left := max(0, time.Until(c.until)), r.Left()
+	wait, left := max(0, c.until.Sub(now)), r.Left()
 	switch {
 	case c.limited && r.Never:
 		return 0, &HeldBackError{c.until, c.asked}
@@ -202,7 +203,7 @@ func (p *Passage) leave(report func(*Circuit)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	report(c)
-	c.release()
+	c.release(time.Now())
 }
 
 // returned takes a request back that says nothing about the quota. It reports whether it was sent since the last hold, while others
@@ -260,7 +261,7 @@ func (c *Circuit) holdUntil(t time.Time, asked bool) {
 func (c *Circuit) proceed() {
 	c.until = time.Time{} // it may have passed early
 	c.window++
-	c.release()
+	c.release(time.Now())
 	if len(c.queue) == 0 {
 		c.open()
 	}

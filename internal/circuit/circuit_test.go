@@ -371,3 +371,17 @@ func TestAResponseToAnEarlierRequestSaysNothingNew(t *testing.T) {
 		require.Equal(t, 25*time.Second, time.Since(start))
 	})
 }
+
+// TestNoRequestIsForgottenAtTheEndOfAHold uses the real clock, which, unlike a bubble's, goes on between two looks at it.
+func TestNoRequestIsForgottenAtTheEndOfAHold(t *testing.T) {
+	var d time.Duration
+	c := circuit.New(func(int, time.Duration) time.Duration { return d }, time.Minute, time.Hour)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for i := range 10_000 {
+		d = time.Duration(i % 2000)
+		p, err := c.Enter(ctx, waiter())
+		require.NoError(t, err, "request %d waits although the hold is over", i)
+		p.Leave(refusal(""))
+	}
+}

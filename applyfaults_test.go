@@ -157,6 +157,7 @@ func (a *applied) requireWanted(t *testing.T, about string) {
 }
 
 func TestApplyReportsTheTruthUnderEveryFault(t *testing.T) {
+	t.Parallel()
 	const requests = 1 + 2 + 1 + 2 // the list, creations, the update, deletions
 	for name, late := range map[string]bool{"repository": false, "environment": true} {
 		t.Run(name, func(t *testing.T) {

@@ -270,6 +270,7 @@ func TestCircuitHoldsNoCallBackWhereTheProbeIsLost(t *testing.T) {
 }
 
 func TestManyPollersAskOnceAfterEachHold(t *testing.T) {
+	t.Parallel()
 	for after, atMost := range map[string]int{"1800": 60 + 4, "45": 60 + 160, "": 60 + 24} {
 		t.Run("Retry-After "+after, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

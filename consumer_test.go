@@ -45,6 +45,7 @@ func main() {
 `
 
 func TestAProgramThatImportsThePackageLinksLittle(t *testing.T) {
+	t.Parallel()
 	module := newImporter(t)
 	var quickStart string
 	for _, code := range goCode(t, "README.md") {
@@ -101,6 +102,7 @@ func deploy(context.Context, *pipelines.Client, pipelines.Repo) error { return n
 `
 
 func TestTheCodeInTheDocumentationCompiles(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)
 	module := newImporter(t)

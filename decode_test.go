@@ -131,6 +131,7 @@ func (m model) reader(t *testing.T) func(payload string) (got any, sent int, err
 }
 
 func TestDecodeEveryMemberInAnotherShape(t *testing.T) {
+	t.Parallel()
 	for name, m := range models(t) {
 		t.Run(name, func(t *testing.T) {
 			payload := parse(t, strings.ReplaceAll(golden(t, m.file+"_full.json"), "+00:00", "Z"))

@@ -198,6 +198,7 @@ func TestDoSendsTheModelsOfThePackageAsTheirMethodsDo(t *testing.T) {
 }
 
 func TestDoBoundsWhatAResponseBecomes(t *testing.T) {
+	t.Parallel()
 	for name, body := range map[string]string{
 		"empty lists":   `[[]` + strings.Repeat(",[]", 4<<20) + `]`,
 		"empty objects": `[{}` + strings.Repeat(",{}", 4<<20) + `]`,

@@ -484,6 +484,7 @@ func (e *ensuring) inflict(f fault, skip int, stays bool) http.RoundTripper {
 
 // The faults of the fault matrix strike each request of each Set, once and for good.
 func TestEverySetWithstandsEveryFault(t *testing.T) {
+	t.Parallel()
 	for _, f := range matrixFaults() {
 		for skip := range 4 {
 			for _, stays := range []bool{false, true} {

@@ -80,6 +80,7 @@ func TestAStoredCursorMissesNothingAndRepeatsNothing(t *testing.T) {
 }
 
 func TestAnotherRangeGoesOnWhereTheLastOneWasLeft(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(10) {
 		bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
 			random := rand.New(rand.NewPCG(seed, 4))
@@ -196,6 +197,7 @@ func TestWakeHasARunLookedAtAtOnce(t *testing.T) {
 
 // A run has the state STOPPED a moment after Stop: a look at that very time finds nothing.
 func TestTheEndOfARunThatIsStoppedIsToldSoonAfterWake(t *testing.T) {
+	t.Parallel()
 	for _, o := range []pipelines.FollowerOptions{{}, {Logs: pipelines.LogsNone}, {WithoutSteps: true}} {
 		for _, runs := range []int{1, 10} {
 			bubble(t, func(t *testing.T, _ *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
@@ -219,6 +221,7 @@ func TestTheEndOfARunThatIsStoppedIsToldSoonAfterWake(t *testing.T) {
 }
 
 func TestPausedRunsAreLookedAtEachFewMinutes(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
 		f := newFollower(t, c, nil)
 		for range 6 {
@@ -288,6 +291,7 @@ func TestLogsAndStepsAreToldAsFarAsTheyAreWanted(t *testing.T) {
 }
 
 func TestFollowingGoesOnThroughAnOutageAndSaysSo(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]pipelinestest.Fault{
 		"server errors":    {Method: http.MethodGet, Status: 503},
 		"lost connections": {Method: http.MethodGet, Drop: pipelinestest.DropBefore},
@@ -558,6 +562,7 @@ func TestAPanicInTheLoopEndsTheFollowing(t *testing.T) {
 }
 
 func TestAllFollowingOfAClientKeepsToItsBudget(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, _ *pipelines.Client) {
 		c := srv.Client(pipelines.WithFollowBudget(110))
 		var ids []string

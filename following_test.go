@@ -40,6 +40,7 @@ func (l *spaced) Wait(ctx context.Context) error {
 }
 
 func TestAStopWaitsForFewPollsThoughTheLimiterIsSlow(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, _ *pipelines.Client) {
 		c := srv.Client(pipelines.WithLimiter(&spaced{every: 10 * time.Second}))
 		ctx, cancel := context.WithCancel(t.Context())
@@ -83,6 +84,7 @@ func followedFor(t *testing.T, srv *pipelinestest.Server, d time.Duration, opts 
 }
 
 func TestFollowingUsesTheQuotaThatTheServiceTells(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		quota       int
 		opts        []pipelines.Option
@@ -107,6 +109,7 @@ func TestFollowingUsesTheQuotaThatTheServiceTells(t *testing.T) {
 }
 
 func TestA429LowersTheBudgetOfFollowing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		srv := pipelinestest.NewServer(pipelinestest.WithQuota(300)) // which it doesn't tell
 		defer srv.Close()
@@ -117,6 +120,7 @@ func TestA429LowersTheBudgetOfFollowing(t *testing.T) {
 }
 
 func TestAnOutageCostsFewRequests(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		srv := pipelinestest.NewServer()
 		defer srv.Close()
@@ -130,6 +134,7 @@ func TestAnOutageCostsFewRequests(t *testing.T) {
 }
 
 func TestManyOtherCallsUseUpTheBudgetOfFollowing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		srv := pipelinestest.NewServer(pipelinestest.WithQuota(1000))
 		defer srv.Close()

@@ -692,6 +692,7 @@ func (r row) overSilence(t *testing.T, w *world) {
 
 // TestEveryOperationLeavesASilentHTTP2Connection is the column of the fault matrix that needs sockets.
 func TestEveryOperationLeavesASilentHTTP2Connection(t *testing.T) {
+	t.Parallel()
 	const together = 16
 	limit := make(chan struct{}, together)
 	var all sync.WaitGroup

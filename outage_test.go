@@ -63,6 +63,7 @@ var outages = map[string]func(*http.Request) (*http.Response, error){
 }
 
 func TestAThousandCallsIntoAnOutageSendAtMostTwelveHundredRequests(t *testing.T) {
+	t.Parallel()
 	for name, fail := range outages {
 		for way, goroutines := range map[string]int{"one after the other": 1, "by 50 goroutines": 50} {
 			t.Run(name+", "+way, func(t *testing.T) {

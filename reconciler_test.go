@@ -158,6 +158,7 @@ func TestTheReconcilerSurvivesTheLossOfAnyResponse(t *testing.T) {
 var errCrashed = errors.New("the program has crashed")
 
 func TestTheReconcilerSurvivesACrashAfterAnyRequest(t *testing.T) {
+	t.Parallel()
 	for i := range requestsOfAPass(t) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newReconciled(t)

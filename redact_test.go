@@ -120,6 +120,7 @@ func TestErrorsNeverRepeatABasicPasswordInBase64(t *testing.T) {
 
 // The body is read up to 64 KiB and kept up to 4 KiB of what is left when its secrets are masked.
 func TestASecretThatTheBoundOfABodyCutsIsNotShown(t *testing.T) {
+	t.Parallel()
 	secret := strings.Repeat("0123456789äbcdef", 60)
 	for _, spelling := range []string{secret, quoteJSON(secret), url.QueryEscape(secret), unquote(strconv.QuoteToASCII(secret))} {
 		for shift := range 40 {

@@ -344,6 +344,7 @@ func shapes(v reflect.Value) map[string]any {
 }
 
 func TestNoExportedTypeShowsItsSecrets(t *testing.T) {
+	t.Parallel()
 	placed := map[string]int{}
 	for name, typ := range exportedTypes {
 		for _, unset := range []bool{false, true} {

@@ -19,6 +19,7 @@ import (
 func isRunList(path string) bool { return strings.HasSuffix(path, "/pipelines") }
 
 func TestRunsThatAreDueTogetherShareOneList(t *testing.T) {
+	t.Parallel()
 	for _, latency := range []time.Duration{0, 200 * time.Millisecond} {
 		bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
 			srv.Inject(pipelinestest.Fault{Latency: latency})

@@ -30,6 +30,7 @@ func overHTTP2(t *testing.T, handler http.HandlerFunc, opts ...pipelines.Option)
 }
 
 func TestADeadHTTP2ConnectionIsReplacedAfterAStall(t *testing.T) {
+	t.Parallel()
 	c, proxy := overHTTP2(t, func(w http.ResponseWriter, req *http.Request) {
 		if req.ProtoMajor != 2 {
 			w.WriteHeader(http.StatusTeapot)
@@ -203,6 +204,7 @@ func TestATrickledErrorBodyEndsWithTheStallTimeout(t *testing.T) {
 }
 
 func TestTheClientsOwnTransportReplacesADeadHTTP2Connection(t *testing.T) {
+	t.Parallel()
 	trusting, proxy := silentServer(t, serveJSON(`{"build_number":1}`))
 	standard := http.DefaultTransport
 	http.DefaultTransport = trusting // which the client's own is made of

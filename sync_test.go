@@ -43,6 +43,7 @@ func wanted(n int) []pipelines.VariableRequest {
 }
 
 func TestAPlanMakesAScopeHaveTheWantedVariables(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"repository", "workspace", "environment", "team", "user"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestRunsThatTakeTurnsDoNotHoldUpARetry(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
 		script := pipelinestest.Script{Steps: []pipelinestest.Step{{Name: "Build", Duration: 10 * time.Minute}}}
 		var ids []string

@@ -209,6 +209,7 @@ func requestsByKind(srv *pipelinestest.Server) map[string]int {
 }
 
 func TestWaitAllOfManyRunsCostsLittleMoreThanWaitOfOne(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
 		var ids []string
 		for i := range 20 {
@@ -243,6 +244,7 @@ func TestWaitAllOfManyRunsCostsLittleMoreThanWaitOfOne(t *testing.T) {
 }
 
 func TestWaitAllFindsRunsThatAreNotAmongTheNewest(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
 		r.Script("", pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}})
 		old := []string{start(t, c).UUID, start(t, c).UUID, start(t, c).UUID}

@@ -90,8 +90,6 @@ func (o options) check(flags *flag.FlagSet) (pipelines.Repo, *time.Location, err
 	err := cli.CheckGiven(flags, "o")
 	switch {
 	case err != nil:
-	case o.demo && o.repo != "": // which prevents mistaking a demo for a real report
-		err = errors.New("--demo and --repo exclude each other: the demo has a repository of its own")
 	case o.days < 1 || o.days > 3660:
 		err = errors.New("--days is not between 1 and 3,660")
 	case o.maxRequests < 1:

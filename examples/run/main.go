@@ -27,7 +27,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	if err := o.check(credentials); err != nil {
 		return env.Usage(program, err)
 	}
-	s := &job{options: o, demo: o.demo || !credentials, screen: newScreen(env), stderr: env.Stderr, hidden: newSecrets(o.secrets.list)}
+	s := &job{options: o, demo: o.demo || !credentials, screen: newScreen(env), stderr: env.Stderr, hidden: newSecrets(o.secrets.list), repo: o.named}
 	end, err := s.connect(env)
 	if err != nil {
 		return s.fail(err)
@@ -55,12 +55,8 @@ type job struct {
 func (s *job) connect(env cli.Env) (end func(), err error) {
 	if s.demo {
 		s.screen.print(s.demoHeading())
-		s.client, s.repo, end = startDemo(s.options.demoFail, env.Options)
+		s.client, end = startDemo(s.options.demoFail, env.Options)
 		return end, nil
-	}
-	s.repo, err = pipelines.ParseRepo(s.options.repo)
-	if err != nil {
-		return nil, errors.New("--repo " + strings.TrimPrefix(cli.Message(err), "repository "))
 	}
 	if s.client, err = env.NewClient(program, pipelines.WithEnv()); err != nil {
 		return nil, err

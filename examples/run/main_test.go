@@ -101,7 +101,7 @@ SUCCESSFUL after 0:1`)
 }
 
 func TestDemoDespiteCredentials(t *testing.T) {
-	for args, want := range map[string]int{"-demo": cli.Success, "-demo -demo-fail": cli.Failure} {
+	for args, want := range map[string]int{"-demo -repo acme/site": cli.Success, "-demo -demo-fail": cli.Failure} {
 		t.Run(args, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				clitest.SetCredentials(t, "a-token")
@@ -350,7 +350,7 @@ func TestErrorsReadOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFixture(t)
 		require.Equal(t, cli.Trouble, run(t.Context(), []string{"-repo", "site"}, s.env))
-		require.Equal(t, "run: --repo \"site\" is not of the form workspace/slug\n", s.errs.String())
+		require.Equal(t, "run: --repo: repository \"site\" is not of the form workspace/slug\n-h explains all flags.\n", s.errs.String())
 	})
 }
 

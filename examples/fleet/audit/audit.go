@@ -21,7 +21,6 @@ import (
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
-	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
 const program = "fleet audit"
@@ -123,7 +122,7 @@ func (o *options) check(flags *flag.FlagSet, now time.Time) (err error) {
 		return errors.New("--quota is below 1")
 	}
 	for name, value := range map[string]string{"workspace": o.workspace, "state": o.state} {
-		if err := cli.CheckReal(name, value, o.demo); err != nil {
+		if err := cli.CheckReal(name, value, o.demo, demoWorkspace); err != nil {
 			return err
 		}
 	}
@@ -229,7 +228,7 @@ func Run(ctx context.Context, args []string, env cli.Env) int {
 // audit brings the state up to date and reports on it, also if only a part could be read.
 func (o *options) audit(ctx context.Context, known *state, env cli.Env) int {
 	limit := &quota{state: known, limit: o.quota}
-	client, _, end, err := env.With(pipelines.WithLimiter(limit)).Connect("fleet", o.demo, func(srv *pipelinestest.Server) { seed(srv, o.workspace) })
+	client, _, end, err := env.With(pipelines.WithLimiter(limit)).Connect("fleet", o.demo, seed)
 	if err != nil {
 		return env.Fail(ctx, program, err)
 	}

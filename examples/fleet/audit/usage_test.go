@@ -51,6 +51,7 @@ func TestArgumentsAreChecked(t *testing.T) {
 		"--workspace acme --csv " + full:            "--csv: " + filepath.Join(full, "repositories.csv") + " is a folder",
 		"--workspace acme --state " + file:          "is a file; it has to be a directory",
 		"--demo --state " + f.state:                 "the demo has nothing to remember",
+		"--demo --workspace other":                  "--workspace: the demo has acme, but not other",
 	} {
 		f.Refuses(args, want)
 	}
@@ -71,8 +72,8 @@ func TestTheSummaryNamesWhatItCounts(t *testing.T) {
 		require.Equal(t, cli.Failure, status, "one repository of the demo can't be read")
 		return out
 	}
-	text := out(t, "--demo --workspace other")
-	require.Regexp(t, `^other since .*\d runs of 12 repositories\n`, text)
+	text := out(t, "--demo --workspace acme")
+	require.Regexp(t, `^acme since .*\d runs of 12 repositories\n`, text)
 	require.Contains(t, text, "NOT READABLE")
 	require.True(t, json.Valid([]byte(out(t, "--json -"))))
 	clitest.RequireHelp(t, Run)

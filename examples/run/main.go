@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -158,7 +159,12 @@ func (s *job) stopRun(ctx context.Context, number int) bool {
 	url := (&pipelines.Pipeline{BuildNumber: number}).WebURL(s.repo)
 	if err := s.client.Pipelines.Stop(ctx, s.repo, strconv.Itoa(number)); err != nil {
 		s.fail(err)
-		s.say("Run #%d could not be stopped: %s", number, url)
+		var refused *pipelines.APIError
+		if errors.As(err, &refused) && refused.StatusCode < http.StatusInternalServerError {
+			s.say("Run #%d could not be stopped: %s", number, url)
+		} else {
+			s.say("Whether run #%d is being stopped isn't known. Look at it: %s", number, url)
+		}
 		return false
 	}
 	s.say("Run #%d is being stopped: %s", number, url)

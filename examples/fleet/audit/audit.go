@@ -163,6 +163,8 @@ func (o *options) checkOutputs() error {
 	switch {
 	case o.html == "-":
 		return errors.New("--html needs a file: only the JSON can be on standard output, by --json -")
+	case o.csv == "-":
+		return errors.New("--csv needs a directory: only the JSON can be on standard output, by --json -")
 	case o.html != "" && o.json != "" && filepath.Clean(o.html) == filepath.Clean(o.json):
 		return errors.New("--html and --json name the same file")
 	}
@@ -251,7 +253,7 @@ func (o *options) audit(ctx context.Context, known *state, env cli.Env) int {
 	switch {
 	case failure != nil:
 		status := env.Fail(ctx, program, failure)
-		if o.state != "" {
+		if o.state != "" && known.Listed > 0 {
 			fmt.Fprintln(env.Stderr, "The same command continues where it has ended.")
 		}
 		return status

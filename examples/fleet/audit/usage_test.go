@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -48,6 +49,7 @@ func TestArgumentsAreChecked(t *testing.T) {
 		"--workspace acme --html ./a --json a":      "--html and --json name the same file",
 		"--workspace acme --json " + f.dir:          "is a folder",
 		"--workspace acme --csv " + file:            "--csv: ",
+		"--workspace acme --csv -":                  "--csv needs a directory",
 		"--workspace acme --csv " + full:            "--csv: " + filepath.Join(full, "repositories.csv") + " is a folder",
 		"--workspace acme --state " + file:          "is a file; it has to be a directory",
 		"--demo --state " + f.state:                 "the demo has nothing to remember",
@@ -63,6 +65,17 @@ func TestArgumentsAreChecked(t *testing.T) {
 	f.Refuses("--workspace acme", "--workspace needs credentials")
 	f.Refuses("--workspace acme --state "+f.state, "needs credentials")
 	f.Refuses("--state "+f.state, "--state needs credentials")
+}
+
+func TestAStateOfAWorkspaceThatWasNotFoundIsNotLostToTheRightOne(t *testing.T) {
+	f := newFixture(t)
+	f.addRandomWorkspace(rand.New(rand.NewPCG(4, 2)), 2, 2)
+	require.Equal(t, cli.Trouble, f.Run("--workspace misspelt --state "+f.state))
+	require.Contains(t, f.Errs.String(), "No workspace with identifier 'misspelt'")
+	require.NotContains(t, f.Errs.String(), "The same command continues")
+	require.Len(t, f.audit("").Repositories, 2)
+	f.ClearRequests()
+	f.Refuses("--workspace misspelt --state "+f.state, "is the state of workspace acme")
 }
 
 func TestTheSummaryNamesWhatItCounts(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"path/filepath"
 	"time"
+	_ "time/tzdata" // for systems without time zones
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
@@ -97,7 +98,7 @@ func (o options) check(flags *flag.FlagSet) (pipelines.Repo, *time.Location, err
 	case o.parallel < 1 || o.parallel > 50:
 		err = errors.New("--parallel is not between 1 and 50")
 	case zoneErr != nil:
-		err = errors.New("--zone is no time zone that this machine knows, such as UTC or Europe/Berlin")
+		err = fmt.Errorf("--zone: there is no time zone %q: its name has the form Europe/Berlin", o.zone)
 	default:
 		err = o.checkFiles()
 	}

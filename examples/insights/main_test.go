@@ -253,7 +253,7 @@ func TestUsage(t *testing.T) {
 		"no days":         {[]string{"--days", "0"}, false, cli.Trouble, "--days"},
 		"no requests":     {[]string{"--max-requests", "0"}, false, cli.Trouble, "--max-requests"},
 		"nothing at once": {[]string{"--parallel", "0"}, false, cli.Trouble, "--parallel"},
-		"no such zone":    {[]string{"--zone", "Nowhere"}, false, cli.Trouble, "--zone"},
+		"no such zone":    {[]string{"--zone", "Nowhere"}, false, cli.Trouble, `--zone: there is no time zone "Nowhere"`},
 		"no such folder":  {[]string{"--days", "1", "--o", "/nonexistent/r.html"}, false, cli.Trouble, "/nonexistent"},
 		"no HTML there":   {[]string{"--o", "-"}, false, cli.Trouble, "--o needs a file"},
 		"one file":        {[]string{"--o", "a/../r", "--json", "./r"}, false, cli.Trouble, "the same file"},

@@ -260,10 +260,12 @@ func TestUsage(t *testing.T) {
 		s.Refuses("--tail -1 acme/site", "--tail is negative")
 		s.Refuses("--quota 10 acme/site", "--quota is below 100")
 		s.Refuses("--quota 9223372036854775807 acme/site", "--quota is above 1,000,000")
-		s.Refuses("--demo acme/site", "--demo goes with --tail only")
+		s.Refuses("--demo acme/nope", "the demo has acme/site, ")
+		s.Refuses("--demo --workspace other", "--workspace: the demo has acme, but not other")
+		s.Refuses("--demo --state b.json", "the demo has a quota of its own, and nothing to remember")
 		s.Refuses("--workspace= acme/site", "--workspace is empty")
 		s.Refuses("--repos nowhere.txt", "nowhere.txt")
-		s.Refuses("--demo --quota 500", "--demo goes with --tail only")
+		s.Refuses("--demo --quota 500", "the demo has a quota of its own, and nothing to remember")
 		s.Refuses("acme/site --tail 3", "flags go before the repositories")
 		s.Refuses("--workspace acme acme", `repository "acme" is not of the form workspace/slug`)
 		clitest.SetCredentials(t, "")
@@ -298,6 +300,10 @@ func TestDemo(t *testing.T) {
 		} {
 			require.Contains(t, out, want)
 		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		out := clitest.RequireDemo(t, run, "--demo acme/site acme/old", "2 repositories, each read about every ")
+		require.NotContains(t, out, "acme/shop")
 	})
 	synctest.Test(t, func(t *testing.T) {
 		status, _, errs := clitest.Demo(t, run, "")

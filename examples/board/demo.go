@@ -11,9 +11,12 @@ import (
 )
 
 const (
-	demoQuota  = 20000            // so that the demo needn't be slow
-	demoLength = 45 * time.Second // until nothing more happens
+	demoWorkspace = "acme"
+	demoQuota     = 20000            // so that the demo needn't be slow
+	demoLength    = 45 * time.Second // until nothing more happens
 )
+
+var demoSlugs = []string{"site", "shop", "search", "mail", "docs", "api", "app", "infra", "old"}
 
 // demo is a fake service on which things happen.
 type demo struct {
@@ -25,8 +28,8 @@ type demo struct {
 func (d *demo) seed(srv *pipelinestest.Server) {
 	d.srv = srv
 	people := []string{"Ada", "Grace", "Linus", "Margaret"}
-	for i, slug := range []string{"site", "shop", "search", "mail", "docs", "api", "app", "infra", "old"} {
-		r := srv.AddRepository("acme", slug)
+	for i, slug := range demoSlugs {
+		r := srv.AddRepository(demoWorkspace, slug)
 		created := time.Now().Add(-24*time.Hour + time.Duration(i*97)*time.Minute)
 		p := pipelines.Pipeline{
 			CreatedOn: created, CompletedOn: created.Add(time.Duration(100+i*13) * time.Second),
@@ -40,10 +43,10 @@ func (d *demo) seed(srv *pipelinestest.Server) {
 	}
 }
 
-func (d *demo) names() []string {
+func demoNames() []string {
 	var names []string
-	for _, r := range d.repos {
-		names = append(names, r.Repo().String())
+	for _, slug := range demoSlugs {
+		names = append(names, demoWorkspace+"/"+slug)
 	}
 	return names
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -74,19 +75,32 @@ func (o *options) check(flags *flag.FlagSet) error {
 	return cmp.Or(cli.CheckEmpty(flags), o.checkMode(cli.Given(flags)), checkNames(o.names))
 }
 
+// named reports whether repositories are named in any way.
+func (o *options) named() bool { return len(o.names) > 0 || o.repos != "" || o.workspace != "" }
+
 // checkMode prevents mistaking a demo for the real thing.
 func (o *options) checkMode(given map[string]bool) error {
-	named := len(o.names) > 0 || o.repos != "" || o.workspace != ""
-	isReal := named || given["state"] || given["quota"]
 	switch {
-	case o.demo && isReal:
-		return errors.New("the demo has repositories and a quota of its own, and nothing to remember: --demo goes with --tail only")
-	case isReal && !cli.HasCredentials():
+	case o.demo && (given["state"] || given["quota"]):
+		return errors.New("the demo has a quota of its own, and nothing to remember: --demo goes with neither --quota nor --state")
+	case o.demo:
+		return o.checkDemo()
+	case (o.named() || given["state"] || given["quota"]) && !cli.HasCredentials():
 		return cli.ErrNoCredentials
-	case !named && !cli.IsDemo(o.demo):
+	case !o.named() && !cli.IsDemo(o.demo):
 		return errors.New("name repositories as WORKSPACE/SLUG, or with --repos or --workspace")
 	}
 	return nil
+}
+
+// checkDemo rejects names that the demo doesn't have.
+func (o *options) checkDemo() error {
+	for _, name := range o.names {
+		if own := demoNames(); !slices.Contains(own, name) {
+			return cli.NotInDemo(name, own...)
+		}
+	}
+	return cli.CheckReal("workspace", o.workspace, o.demo, demoWorkspace)
 }
 
 func checkNames(names []string) error {
@@ -120,7 +134,9 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	}
 	defer end()
 	if isDemo {
-		o.names = d.names()
+		if !o.named() {
+			o.names = demoNames()
+		}
 		defer d.play(&ctx)()
 	}
 	err = o.show(ctx, client, env)

@@ -92,8 +92,8 @@ func interruptible(ctx context.Context, r io.Reader) io.Reader {
 // Main runs a program with a context that the first interrupt cancels, and exits with its status.
 func Main(run func(ctx context.Context, args []string, env Env) int) {
 	ctx := untilInterrupt()
-	out := &output{Writer: os.Stdout}
-	env := Env{Stdin: interruptible(ctx, os.Stdin), Stdout: out, Stderr: os.Stderr, Size: terminal(os.Stdout)}
+	out := &output{Writer: os.Stdout, size: terminal(os.Stdout)}
+	env := Env{Stdin: interruptible(ctx, os.Stdin), Stdout: out, Stderr: os.Stderr, Size: out.size}
 	env.Colours = env.Size != nil && os.Getenv("NO_COLOR") == ""
 	if size := terminal(os.Stderr); size != nil {
 		env.Terminal = true

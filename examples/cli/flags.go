@@ -12,11 +12,11 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// Repo parses the value of a flag that names a repository. The demo has a default. Naming a repository without credentials and without --demo is an error, so
-// that nobody mistakes the demo for the real thing.
-func Repo(flagName, value string, demo bool, own pipelines.Repo) (pipelines.Repo, error) {
+// Repo parses the value of a flag that names a repository. With --demo it is one of the demo's own, of which the first is the default. Naming
+// one without credentials and without --demo is an error, so that nobody mistakes the demo for the real thing.
+func Repo(flagName, value string, demo bool, own ...pipelines.Repo) (pipelines.Repo, error) {
 	if value == "" && IsDemo(demo) {
-		return own, nil
+		return own[0], nil
 	}
 	if err := CheckReal(flagName, value, demo); err != nil {
 		return pipelines.Repo{}, err
@@ -28,7 +28,11 @@ func Repo(flagName, value string, demo bool, own pipelines.Repo) (pipelines.Repo
 	if err != nil {
 		return repo, fmt.Errorf("--%s: %s", flagName, Message(err))
 	}
-	return repo, nil
+	var names []string
+	for _, one := range own {
+		names = append(names, one.String())
+	}
+	return repo, CheckReal(flagName, repo.String(), demo, names...)
 }
 
 // CheckGiven rejects arguments that aren't flags, and flags with an empty value. Some flags may be empty.
@@ -62,13 +66,27 @@ func IsDemo(demo bool) bool { return demo || !HasCredentials() }
 // ErrNoCredentials is the error of what needs credentials and has no demo.
 var ErrNoCredentials = errors.New("there are no credentials in the environment: set BITBUCKET_TOKEN, or another of those that -h names")
 
-// CheckReal rejects a flag that names something of the service if there are no credentials and no --demo.
-func CheckReal(flagName, value string, demo bool) error {
-	if value != "" && !demo && !HasCredentials() {
+// CheckReal rejects a flag that names something of the service if there are no credentials and no --demo, and with --demo a name that isn't
+// one of the demo's own, if those are known.
+func CheckReal(flagName, value string, demo bool, own ...string) error {
+	switch {
+	case value == "":
+	case demo && len(own) > 0 && !slices.Contains(own, value):
+		return fmt.Errorf("--%s: %w", flagName, NotInDemo(value, own...))
+	case !demo && !HasCredentials():
 		return fmt.Errorf("--%s needs credentials, and there are none in the environment: set BITBUCKET_TOKEN, or another of those that -h names",
 			flagName)
 	}
 	return nil
+}
+
+// NotInDemo is the error for a name that the demo's fake service doesn't have.
+func NotInDemo(name string, own ...string) error {
+	list, last := strings.Join(own[:len(own)-1], ", "), own[len(own)-1]
+	if list != "" {
+		last = list + " and " + last
+	}
+	return fmt.Errorf("the demo has %s, but not %s", last, Clean(name))
 }
 
 // Age is a flag: a duration such as "90m" and "36h", or a number of days such as "7d".

@@ -37,6 +37,7 @@ func TestCleanTextIsOneLineWithoutControlCharacters(t *testing.T) {
 
 func TestARepositoryIsRequiredExceptInTheDemo(t *testing.T) {
 	own, other := pipelines.Repo{Workspace: "acme", Slug: "site"}, pipelines.Repo{Workspace: "acme", Slug: "shop"}
+	second := pipelines.Repo{Workspace: "acme", Slug: "docs"}
 	for name, c := range map[string]struct {
 		value       string
 		demo, token bool
@@ -45,7 +46,9 @@ func TestARepositoryIsRequiredExceptInTheDemo(t *testing.T) {
 	}{
 		"no credentials":           {want: own},
 		"demo":                     {demo: true, token: true, want: own},
-		"a name in the demo":       {value: "acme/shop", demo: true, want: other},
+		"a name in the demo":       {value: "acme/site", demo: true, token: true, want: own},
+		"another in the demo":      {value: "acme/docs", demo: true, token: true, want: second},
+		"none of the demo's":       {value: "acme/shop", demo: true, token: true, err: "--repo: the demo has acme/site and acme/docs, but not acme/shop"},
 		"a name":                   {value: "acme/shop", token: true, want: other},
 		"no name":                  {token: true, err: "--repo is missing: name the repository as WORKSPACE/SLUG"},
 		"not a name":               {value: "acme", token: true, err: `--repo: repository "acme" is not of the form workspace/slug`},
@@ -58,7 +61,7 @@ func TestARepositoryIsRequiredExceptInTheDemo(t *testing.T) {
 			if c.token {
 				t.Setenv("BITBUCKET_TOKEN", "a-token")
 			}
-			repo, err := Repo("repo", c.value, c.demo, own)
+			repo, err := Repo("repo", c.value, c.demo, own, second)
 			if c.err != "" {
 				require.ErrorContains(t, err, c.err)
 				return

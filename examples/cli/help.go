@@ -29,7 +29,7 @@ type Group []string
 // What happens without credentials.
 const (
 	DemoRuns = "Without them a demo runs, on a fake service within the program; flags that name something on the real " +
-		"service are refused then."
+		"service are refused then. With --demo they name what the fake one has, in the workspace acme."
 	Refused   = "Without them it refuses to run."
 	NotNeeded = "It needs no credentials."
 )

@@ -64,7 +64,7 @@ A note.
 Credentials come from the environment: BITBUCKET_TOKEN (an access token), or BITBUCKET_EMAIL and
 BITBUCKET_API_TOKEN, or BITBUCKET_CLIENT_ID and BITBUCKET_CLIENT_SECRET (an OAuth consumer). Without
 them a demo runs, on a fake service within the program; flags that name something on the real
-service are refused then.
+service are refused then. With --demo they name what the fake one has, in the workspace acme.
 
 Scopes: pipeline.
 

@@ -11,6 +11,8 @@ import (
 type output struct {
 	io.Writer
 
+	size func() (columns, rows int) // of the terminal; nil: there is none
+
 	mu  sync.Mutex
 	err error
 }
@@ -22,6 +24,15 @@ func (o *output) Write(p []byte) (int, error) {
 	defer o.mu.Unlock()
 	o.err = cmp.Or(o.err, err)
 	return n, err
+}
+
+// Columns returns the width of the terminal, 0 if there is none.
+func (o *output) Columns() int {
+	if o.size == nil {
+		return 0
+	}
+	columns, _ := o.size()
+	return columns
 }
 
 // status returns the exit status, given that of the program.

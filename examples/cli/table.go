@@ -10,8 +10,8 @@ import (
 // number matches a cell that is a number, also with a unit of size, or empty.
 var number = regexp.MustCompile(`^([+-]?\d[\d,]*(\.\d+)?( ?([kMGTPE]i?)?B| ?%)?)?$`)
 
-// PrintTable prints rows below a header, cleaned by [Clean], and numbers aligned right. If there are no rows it prints the sentence empty
-// instead.
+// PrintTable prints rows below a header, cleaned by [Clean], and numbers aligned right. On a terminal, the cells of a row that don't fit are on
+// further lines: none is divided, as a terminal would do. If there are no rows it prints the sentence empty instead.
 func PrintTable(w io.Writer, empty string, header []string, rows [][]string) {
 	if len(rows) == 0 {
 		fmt.Fprintln(w, empty)
@@ -21,13 +21,30 @@ func PrintTable(w io.Writer, empty string, header []string, rows [][]string) {
 	for i, row := range append([][]string{header}, rows...) {
 		columns = measure(columns, row, i == 0)
 	}
-	for _, row := range append([][]string{header}, rows...) {
-		var line strings.Builder
-		for i, cell := range row {
-			line.WriteString(columns[i].align(Clean(cell)) + "  ")
-		}
-		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	width := 0
+	if terminal, ok := w.(interface{ Columns() int }); ok {
+		width = terminal.Columns()
 	}
+	for _, row := range append([][]string{header}, rows...) {
+		printRow(w, columns, row, width)
+	}
+}
+
+// printRow prints a row on lines of a width, 0: any.
+func printRow(w io.Writer, columns []column, row []string, width int) {
+	line := ""
+	for i, cell := range row {
+		cell = Clean(cell)
+		aligned := columns[i].align(cell)
+		if cell != "" && i > 0 && width > 0 && Columns(line+strings.TrimRight(aligned, " ")) > width {
+			if line = strings.TrimRight(line, " "); line != "" {
+				fmt.Fprintln(w, line)
+			}
+			line, aligned = "    ", Pad(cell, columns[i].width)
+		}
+		line += aligned + "  "
+	}
+	fmt.Fprintln(w, strings.TrimRight(line, " "))
 }
 
 // column is what a table knows of a column.

@@ -51,3 +51,63 @@ func TestRowsOfATableMayBeShort(t *testing.T) {
 	PrintTable(&out, "nothing", []string{"A", "B"}, [][]string{{"x"}, {"x", "y", "z"}})
 	require.Equal(t, "A  B\nx\nx  y  z\n", out.String())
 }
+
+// narrow is a terminal of so many columns.
+type narrow struct {
+	bytes.Buffer
+
+	columns int
+}
+
+func (n *narrow) Columns() int { return n.columns }
+
+func TestARowThatIsWiderThanTheTerminalGoesOnBelow(t *testing.T) {
+	header := []string{"NAME", "RUNS", "WHY", "ID"}
+	rows := [][]string{{"first", "1,200", "short", "{0123456789}"}, {"a", "1", "", ""}, {"日本語", "17", "a longer reason", "{0123456789}"}, {"", "", "more"}}
+	for columns, want := range map[int]string{
+		44: "" +
+			"NAME     RUNS  WHY              ID\n" +
+			"first   1,200  short            {0123456789}\n" +
+			"a           1\n" +
+			"日本語     17  a longer reason  {0123456789}\n" +
+			"               more\n",
+		43: "" +
+			"NAME     RUNS  WHY              ID\n" +
+			"first   1,200  short\n" +
+			"    {0123456789}\n" +
+			"a           1\n" +
+			"日本語     17  a longer reason\n" +
+			"    {0123456789}\n" +
+			"               more\n",
+		20: "" +
+			"NAME     RUNS  WHY\n" +
+			"    ID\n" +
+			"first   1,200  short\n" +
+			"    {0123456789}\n" +
+			"a           1\n" +
+			"日本語     17\n" +
+			"    a longer reason\n" +
+			"    {0123456789}\n" +
+			"               more\n",
+		5: "" +
+			"NAME\n" +
+			"    RUNS\n" +
+			"    WHY\n" +
+			"    ID\n" +
+			"first\n" +
+			"    1,200\n" +
+			"    short\n" +
+			"    {0123456789}\n" +
+			"a\n" +
+			"    1\n" +
+			"日本語\n" +
+			"    17\n" +
+			"    a longer reason\n" +
+			"    {0123456789}\n" +
+			"    more\n",
+	} {
+		out := &narrow{columns: columns}
+		PrintTable(out, "nothing", header, rows)
+		require.Equal(t, want, out.String(), columns)
+	}
+}

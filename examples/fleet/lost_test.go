@@ -40,14 +40,14 @@ type command struct {
 	stop    context.CancelFunc
 }
 
-// begin starts a command. It is interrupted after half a minute, so that one that never ends has a wrong status.
+// begin starts a command on a terminal, so that it shows its progress. It is interrupted after half a minute, so that one that never ends has a wrong status.
 func begin(t *testing.T, stdin string, args ...string) *command {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(stop)
 	c := &command{ended: make(chan int, 1), stop: stop}
 	once := pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1})
-	env := cli.Env{Stdin: strings.NewReader(stdin), Stdout: &c.printed, Stderr: &c.printed, Options: []pipelines.Option{once}}
+	env := cli.Env{Stdin: strings.NewReader(stdin), Stdout: &c.printed, Stderr: &c.printed, Terminal: true, Options: []pipelines.Option{once}}
 	go func() { c.ended <- run(ctx, args, env) }()
 	return c
 }
@@ -56,6 +56,11 @@ func (c *command) ends(t *testing.T, status int) string {
 	t.Helper()
 	require.Equal(t, status, <-c.ended, "%s", &c.printed)
 	return c.printed.String()
+}
+
+func (c *command) awaitPrinted(t *testing.T, want string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return strings.Contains(c.printed.String(), want) }, 10*time.Second, 10*time.Millisecond)
 }
 
 // slowFlags allow one request; the next would be in an hour.
@@ -98,7 +103,9 @@ func TestAWorkerAndAStatusThatWaitsEndWithStatus2IfRedisLosesItsData(t *testing.
 			worker := begin(t, "", "work", "-campaign", "c")
 			awaitStatus(t, "read        1")
 			waiter := begin(t, "", "status", "-wait", "-campaign", "c")
-			time.Sleep(300 * time.Millisecond) // the waiter has seen it
+			for _, c := range []*command{worker, waiter} {
+				c.awaitPrinted(t, "1 of 3 repositories")
+			}
 			lose()
 			for _, c := range []*command{worker, waiter} {
 				out := c.ends(t, cli.Trouble)

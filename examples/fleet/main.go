@@ -216,10 +216,8 @@ func (o *options) checkRun() error {
 	if o.again && o.redisURL == "" {
 		return errors.New("--retry-failed needs --redis: a Redis in memory knows of no earlier failure")
 	}
-	for name, value := range map[string]string{"workspace": o.workspace, "repos": o.repos} {
-		if err := cli.CheckReal(name, value, o.demo); err != nil {
-			return err
-		}
+	if err := cmp.Or(cli.CheckReal("workspace", o.workspace, o.demo, demoWorkspace), cli.CheckReal("repos", o.repos, o.demo)); err != nil {
+		return err
 	}
 	o.demo, o.askedForDemo = cli.IsDemo(o.demo), o.demo
 	if o.demo && !o.given["quota"] && !o.given["per"] {

@@ -54,7 +54,10 @@ func (p *program) reposToRun(ctx context.Context, client *pipelines.Client) ([]s
 	return demoRepos(), nil
 }
 
-const demoSize = 240
+const (
+	demoWorkspace = "acme"
+	demoSize      = 240
+)
 
 func demoRepos() []string {
 	var names []string
@@ -67,7 +70,7 @@ func demoRepos() []string {
 // seed adds the demo's repositories: some have the variable already, one is locked and one doesn't exist.
 func seed(srv *pipelinestest.Server) {
 	for i := range demoSize {
-		repo := srv.AddRepository("acme", fmt.Sprintf("service-%03d", i+1))
+		repo := srv.AddRepository(demoWorkspace, fmt.Sprintf("service-%03d", i+1))
 		repo.AddPipelines(1 + i%3)
 		if i%10 == 3 {
 			repo.AddVariable(pipelines.Variable{Key: "GREETING", Value: "hello"})

@@ -147,6 +147,7 @@ func TestTheDemoTakesTheRepositoriesOfAWorkspace(t *testing.T) {
 	out := fleet(t, cli.Success, "", "run", "-demo", "-workspace", "acme", "-quota", "1000", "-per", "1s", "report")
 	require.Contains(t, out, "report in 240 repositories")
 	require.Less(t, time.Since(begin), 10*time.Second)
+	require.Contains(t, fleet(t, cli.Trouble, "", "run", "-demo", "-workspace", "other", "report"), "--workspace: the demo has acme, but not other")
 	require.Contains(t, fleet(t, cli.Trouble, "", "run", "-retry-failed", "report"), "--retry-failed needs --redis")
 	require.Contains(t, fleet(t, cli.Success, "", "run", "-dry-run", "report"), "at 60 requests in 1s that takes 4s", "the demo doesn't take hours")
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"path/filepath"
 	"time"
+	_ "time/tzdata" // for systems without time zones
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
@@ -90,8 +91,6 @@ func (o options) check(flags *flag.FlagSet) (pipelines.Repo, *time.Location, err
 	err := cli.CheckGiven(flags, "o")
 	switch {
 	case err != nil:
-	case o.demo && o.repo != "": // which prevents mistaking a demo for a real report
-		err = errors.New("--demo and --repo exclude each other: the demo has a repository of its own")
 	case o.days < 1 || o.days > 3660:
 		err = errors.New("--days is not between 1 and 3,660")
 	case o.maxRequests < 1:
@@ -99,7 +98,7 @@ func (o options) check(flags *flag.FlagSet) (pipelines.Repo, *time.Location, err
 	case o.parallel < 1 || o.parallel > 50:
 		err = errors.New("--parallel is not between 1 and 50")
 	case zoneErr != nil:
-		err = errors.New("--zone is no time zone that this machine knows, such as UTC or Europe/Berlin")
+		err = fmt.Errorf("--zone: there is no time zone %q: its name has the form Europe/Berlin", o.zone)
 	default:
 		err = o.checkFiles()
 	}

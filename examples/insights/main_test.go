@@ -83,7 +83,7 @@ func TestTheDemoReportsOnFiveWeeksOfHistory(t *testing.T) {
 		time.Sleep(20 * time.Hour) // later that day
 		s := newFixture(t, false)
 		jsonFile := filepath.Join(t.TempDir(), "report.json")
-		require.Equal(t, cli.Success, s.run(t.Context(), "-json", jsonFile), s.errs.String())
+		require.Equal(t, cli.Success, s.run(t.Context(), "-demo", "-repo", "acme/site", "-json", jsonFile), s.errs.String())
 		require.Contains(t, s.errs.String(), "demo")
 
 		body, err := os.ReadFile(jsonFile)
@@ -249,11 +249,11 @@ func TestUsage(t *testing.T) {
 		"no credentials":  {[]string{"--repo", "acme/site"}, false, cli.Trouble, "--repo needs credentials"},
 		"empty branch":    {[]string{"--branch="}, false, cli.Trouble, "--branch is empty"},
 		"malformed":       {[]string{"--repo", "site"}, true, cli.Trouble, "workspace/slug"},
-		"demo and repo":   {[]string{"--demo", "--repo", "acme/site"}, true, cli.Trouble, "exclude each other"},
+		"another repo":    {[]string{"--demo", "--repo", "acme/shop"}, true, cli.Trouble, "--repo: the demo has acme/site, but not acme/shop"},
 		"no days":         {[]string{"--days", "0"}, false, cli.Trouble, "--days"},
 		"no requests":     {[]string{"--max-requests", "0"}, false, cli.Trouble, "--max-requests"},
 		"nothing at once": {[]string{"--parallel", "0"}, false, cli.Trouble, "--parallel"},
-		"no such zone":    {[]string{"--zone", "Nowhere"}, false, cli.Trouble, "--zone"},
+		"no such zone":    {[]string{"--zone", "Nowhere"}, false, cli.Trouble, `--zone: there is no time zone "Nowhere"`},
 		"no such folder":  {[]string{"--days", "1", "--o", "/nonexistent/r.html"}, false, cli.Trouble, "/nonexistent"},
 		"no HTML there":   {[]string{"--o", "-"}, false, cli.Trouble, "--o needs a file"},
 		"one file":        {[]string{"--o", "a/../r", "--json", "./r"}, false, cli.Trouble, "the same file"},

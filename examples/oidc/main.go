@@ -145,11 +145,11 @@ func (o *options) readCertificate() error {
 	}
 	certificate, err := cli.ReadText(o.certificate, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("--tls-cert: %w", err)
 	}
 	key, err := cli.ReadText(o.key, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("--tls-key: %w", err)
 	}
 	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))
 	if err != nil {
@@ -173,7 +173,7 @@ func connect(env cli.Env) (*pipelines.Client, error) {
 // start serves until ctx ends.
 func start(ctx context.Context, env cli.Env, o *options, client *pipelines.Client) int {
 	a := &access{issuer: client.OIDC.Issuer(o.workspace), audience: o.audience, keys: newKeySet(client, o.workspace), rules: o.rules}
-	if a.issuer == "" {
+	if a.issuer == "" || strings.Contains(o.workspace, "/") {
 		return env.Fail(ctx, program, fmt.Errorf("--workspace: %q names no workspace", o.workspace))
 	}
 	if err := o.readCertificate(); err != nil {
@@ -181,7 +181,8 @@ func start(ctx context.Context, env cli.Env, o *options, client *pipelines.Clien
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.listen)
 	if err != nil {
-		return env.Fail(ctx, program, err)
+		text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "listen tcp"), ":")
+		return env.Fail(ctx, program, fmt.Errorf("--listen: %s", strings.TrimSpace(text)))
 	}
 	scheme := "http"
 	if o.tls != nil {

@@ -244,7 +244,10 @@ func TestInvalidFlagsAreRejected(t *testing.T) {
 		"--workspace a --audience a extra": "1 argument too many",
 		"--workspace a --audience a --repository " + uuid + " --tls-cert x":             "belong together",
 		"--workspace .. --audience a --repository " + uuid:                              "names no workspace",
-		"--workspace a --audience a --repository " + uuid + " --listen 127.0.0.1:99999": "invalid port",
+		"--workspace acme/site --audience a --repository " + uuid:                       "names no workspace",
+		"--workspace a --audience a --repository " + uuid + " --listen 127.0.0.1:99999": "oidc: --listen: address 99999: invalid port\n",
+		"--workspace a --audience a --repository " + uuid + " --listen 8080":            "oidc: --listen: address 8080: missing port in address\n",
+		"--workspace a --audience a --repository " + uuid + " --tls-cert x --tls-key y": "oidc: --tls-cert: open x: no such file or directory\n",
 	} {
 		var errs strings.Builder
 		require.Equal(t, cli.Trouble, run(t.Context(), strings.Fields(args), cli.Env{Stdout: io.Discard, Stderr: &errs}), args)

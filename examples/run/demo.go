@@ -9,13 +9,15 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
+var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
+
 // startDemo starts a fake service with a repository whose pipeline takes about twelve seconds.
-func startDemo(fail bool, options []pipelines.Option) (client *pipelines.Client, repo pipelines.Repo, end func()) {
+func startDemo(fail bool, options []pipelines.Option) (client *pipelines.Client, end func()) {
 	srv := pipelinestest.NewServer()
-	acme := srv.AddRepository("acme", "site")
+	acme := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
 	acme.Script("default", demoScript(fail))
 	client = srv.Client(options...)
-	return client, acme.Repo(), func() {
+	return client, func() {
 		client.CloseIdleConnections()
 		srv.Close()
 	}

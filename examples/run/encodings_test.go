@@ -107,6 +107,21 @@ func TestALongSecretInLinesOfBase64IsMasked(t *testing.T) {
 	}
 }
 
+// TestALongSecretInLinesOfHexIsMasked is about what xxd -p prints.
+func TestALongSecretInLinesOfHexIsMasked(t *testing.T) {
+	secret := "-----BEGIN KEY-----\n" + strings.Repeat("MIIEowIBAAKCAQEAx7Vn\n", 20) + "-----END KEY-----\n"
+	hidden := secretsOf(secret)
+	for _, format := range []string{"%x", "%X"} {
+		for before := range 30 {
+			encoded := fmt.Sprintf(format, secret)[2*before:]
+			for piece := range slices.Chunk([]byte(encoded), 60) {
+				lines := masked(hidden, false, "  "+string(piece)+"\n")
+				require.Regexp(t, `^  (\*{6})?.{0,6}$`, lines[0], "all but a few characters")
+			}
+		}
+	}
+}
+
 // So does a program that writes USER:TOKEN in base64, as for an Authorization header, where the line may end anywhere in the secret.
 func TestASecretThatLinesOfBase64DivideIsMasked(t *testing.T) {
 	const secret = "ATBBq3xV9kTz7wLmNp2RsYd4EuHc" // as long as a token
@@ -117,7 +132,7 @@ func TestASecretThatLinesOfBase64DivideIsMasked(t *testing.T) {
 			for piece := range slices.Chunk([]byte(encoded), 76) {
 				shown := masked(hidden, false, string(piece)+"\n")[0]
 				shown = strings.TrimLeft(shown, "eHh4") // of the x
-				require.Less(t, len(strings.ReplaceAll(shown, mask, "")), 2*shortestBase64, "%d before: %s became %s", before, piece, shown)
+				require.Less(t, len(strings.ReplaceAll(shown, mask, "")), 2*shortestPiece, "%d before: %s became %s", before, piece, shown)
 			}
 		}
 	}

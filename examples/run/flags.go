@@ -46,6 +46,7 @@ var help = cli.Help{
 // options are the parsed flags.
 type options struct {
 	repo            string
+	named           pipelines.Repo // the parsed repo
 	branch          string
 	tag             string
 	custom          string
@@ -120,20 +121,16 @@ func (o *options) checkNames() error {
 func (o *options) checkMode(credentials bool) error {
 	demo := o.demo || !credentials
 	switch {
-	case o.demo && o.given("repo"):
-		return errors.New("--demo and --repo exclude each other: the demo has a repository of its own")
 	case o.demo && o.given("stop"):
 		return errors.New("--demo and --stop exclude each other: a run of the demo ends with the program")
-	case demo && o.given("repo"):
-		return errors.New("--repo needs credentials, and there are none in the environment: set BITBUCKET_TOKEN, or another of those that -h names")
 	case demo && o.given("stop"):
 		return errors.New("--stop needs credentials and --repo")
 	case !demo && o.demoFail:
 		return errors.New("--demo-fail is for the demo: where credentials are in the environment, give --demo too")
-	case !demo && o.repo == "":
-		return errors.New("--repo is missing: name the repository as WORKSPACE/SLUG")
 	}
-	return nil
+	var err error
+	o.named, err = cli.Repo("repo", o.repo, o.demo, demoRepo)
+	return err
 }
 
 // onlyGiven reports whether no other flags are given.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	if err := o.check(credentials); err != nil {
 		return env.Usage(program, err)
 	}
-	s := &job{options: o, demo: o.demo || !credentials, screen: newScreen(env), stderr: env.Stderr, hidden: newSecrets(o.secrets.list)}
+	s := &job{options: o, demo: o.demo || !credentials, screen: newScreen(env), stderr: env.Stderr, hidden: newSecrets(o.secrets.list), repo: o.named}
 	end, err := s.connect(env)
 	if err != nil {
 		return s.fail(err)
@@ -55,12 +56,8 @@ type job struct {
 func (s *job) connect(env cli.Env) (end func(), err error) {
 	if s.demo {
 		s.screen.print(s.demoHeading())
-		s.client, s.repo, end = startDemo(s.options.demoFail, env.Options)
+		s.client, end = startDemo(s.options.demoFail, env.Options)
 		return end, nil
-	}
-	s.repo, err = pipelines.ParseRepo(s.options.repo)
-	if err != nil {
-		return nil, errors.New("--repo " + strings.TrimPrefix(cli.Message(err), "repository "))
 	}
 	if s.client, err = env.NewClient(program, pipelines.WithEnv()); err != nil {
 		return nil, err
@@ -162,7 +159,12 @@ func (s *job) stopRun(ctx context.Context, number int) bool {
 	url := (&pipelines.Pipeline{BuildNumber: number}).WebURL(s.repo)
 	if err := s.client.Pipelines.Stop(ctx, s.repo, strconv.Itoa(number)); err != nil {
 		s.fail(err)
-		s.say("Run #%d could not be stopped: %s", number, url)
+		var refused *pipelines.APIError
+		if errors.As(err, &refused) && refused.StatusCode < http.StatusInternalServerError {
+			s.say("Run #%d could not be stopped: %s", number, url)
+		} else {
+			s.say("Whether run #%d is being stopped isn't known. Look at it: %s", number, url)
+		}
 		return false
 	}
 	s.say("Run #%d is being stopped: %s", number, url)

@@ -101,7 +101,7 @@ SUCCESSFUL after 0:1`)
 }
 
 func TestDemoDespiteCredentials(t *testing.T) {
-	for args, want := range map[string]int{"-demo": cli.Success, "-demo -demo-fail": cli.Failure} {
+	for args, want := range map[string]int{"-demo -repo acme/site": cli.Success, "-demo -demo-fail": cli.Failure} {
 		t.Run(args, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				clitest.SetCredentials(t, "a-token")
@@ -199,46 +199,6 @@ func TestInterrupt(t *testing.T) {
 			"  stop it:     run --repo acme/site --stop 1\n", s.errs.String())
 		require.False(t, s.repo.Pipelines()[0].State.Done())
 		require.NotContains(t, methods(s), "POST /repositories/acme/site/pipelines/1/stopPipeline")
-	})
-}
-
-func TestStopOnInterrupt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newFixture(t, scripted("Build", time.Hour, count(3600)))
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(10*time.Second, cancel)
-		require.Equal(t, cli.Interrupted, s.run(ctx, "-stop-on-interrupt"))
-		require.Equal(t, "Run #1 is being stopped: https://bitbucket.org/acme/site/pipelines/results/1\n", s.errs.String())
-		p, err := s.Client().Pipelines.Wait(t.Context(), s.repo.Repo(), "1", nil)
-		require.NoError(t, err)
-		require.Equal(t, "STOPPED", p.State.String())
-	})
-}
-
-func TestStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newFixture(t, scripted("Build", time.Hour, ""))
-		require.Equal(t, cli.Success, s.run(t.Context(), "-no-follow"))
-		require.Equal(t, cli.Success, s.run(t.Context(), "-stop", "1"))
-		require.Contains(t, s.errs.String(), "Run #1 is being stopped")
-		require.Equal(t, cli.Trouble, s.run(t.Context(), "-stop", "2"))
-		require.Contains(t, s.errs.String(), "Run #2 could not be stopped")
-		gone, cancel := context.WithCancel(t.Context())
-		cancel()
-		require.Equal(t, cli.Interrupted, s.run(gone, "-stop", "1"))
-		require.Contains(t, s.errs.String(), "run: interrupted: POST /repositories/")
-		require.NotContains(t, s.errs.String(), "context")
-	})
-}
-
-func TestStoppedRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newFixture(t, scripted("Build", time.Hour, count(3600)))
-		client := s.Client()
-		time.AfterFunc(10*time.Second, func() { _ = client.Pipelines.Stop(t.Context(), s.repo.Repo(), "1") })
-		require.Equal(t, cli.Failure, s.run(t.Context()))
-		require.Contains(t, s.out.String(), "\nBuild STOPPED; its last lines:\n│ line 1\n")
-		require.Contains(t, s.out.String(), "\nSTOPPED by Pipelines Test after ")
 	})
 }
 
@@ -350,7 +310,7 @@ func TestErrorsReadOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFixture(t)
 		require.Equal(t, cli.Trouble, run(t.Context(), []string{"-repo", "site"}, s.env))
-		require.Equal(t, "run: --repo \"site\" is not of the form workspace/slug\n", s.errs.String())
+		require.Equal(t, "run: --repo: repository \"site\" is not of the form workspace/slug\n-h explains all flags.\n", s.errs.String())
 	})
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"strings"
 	"unicode/utf8"
 
@@ -11,7 +12,7 @@ import (
 
 const (
 	mask           = redact.Mask
-	shortestBase64 = 8 // characters; fewer stand in other texts
+	shortestPiece  = 8 // characters; fewer stand in other texts
 	shortestLatin1 = 4 // characters
 )
 
@@ -19,14 +20,14 @@ const (
 type secrets struct {
 	encoded *redact.Masker
 	plain   []string
-	base64  map[[shortestBase64]byte]bool // each part of them in base64: programs divide it into lines
-	longest int                           // bytes of one of plain or base64
+	pieces  map[[shortestPiece]byte]bool // each part of them in base64 and hex: programs divide both into lines
+	longest int                          // bytes of one of plain or pieces
 }
 
 // newSecrets takes the values of variables. Printed text is sanitized or cleaned, so it takes these forms of a value, and each line of a
 // multi-line value by itself.
 func newSecrets(variables []pipelines.VariableRequest) secrets {
-	s := secrets{base64: make(map[[shortestBase64]byte]bool)}
+	s := secrets{pieces: make(map[[shortestPiece]byte]bool)}
 	var values []string
 	for _, v := range variables {
 		values = append(values, v.Value)
@@ -35,7 +36,7 @@ func newSecrets(variables []pipelines.VariableRequest) secrets {
 			s.add(clean(line, secrets{}))
 			s.add(strings.Join(plainLines(latin1(line), secrets{}), ""))
 		}
-		s.addBase64(v.Value)
+		s.addEncoded(v.Value)
 	}
 	s.encoded = redact.New(values...)
 	return s
@@ -64,24 +65,33 @@ func latin1(text string) string {
 	return string(coded)
 }
 
-// addBase64 adds what a value becomes within a text in base64, where it may begin at any byte of three. The characters that depend on what
-// stands around it are left out.
-func (s *secrets) addBase64(value string) {
+// addEncoded adds what a value becomes within a text in hex, and in base64, where it may begin at any byte of three. The characters that
+// depend on what stands around it are left out.
+func (s *secrets) addEncoded(value string) {
+	if value = strings.TrimSpace(value); value == "" {
+		return
+	}
+	coded := hex.EncodeToString([]byte(value))
+	s.addPieces(coded)
+	s.addPieces(strings.ToUpper(coded))
 	for before := range 3 {
-		text := []byte(strings.Repeat("\x00", before) + strings.TrimSpace(value))
+		text := []byte(strings.Repeat("\x00", before) + value)
 		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			coded := encoding.EncodeToString(text)[:8*len(text)/6]
-			for from := (8*before + 5) / 6; from+shortestBase64 <= len(coded); from++ {
-				s.base64[windowOf(coded[from:])] = true
-				s.longest = max(s.longest, shortestBase64)
-			}
+			s.addPieces(encoding.EncodeToString(text)[(8*before+5)/6 : 8*len(text)/6])
 		}
 	}
 }
 
+func (s *secrets) addPieces(coded string) {
+	for from := 0; from+shortestPiece <= len(coded); from++ {
+		s.pieces[windowOf(coded[from:])] = true
+		s.longest = max(s.longest, shortestPiece)
+	}
+}
+
 // windowOf returns the first characters of a text that has as many.
-func windowOf(text string) [shortestBase64]byte {
-	return [shortestBase64]byte([]byte(text[:shortestBase64]))
+func windowOf(text string) [shortestPiece]byte {
+	return [shortestPiece]byte([]byte(text[:shortestPiece]))
 }
 
 // find returns where in a text the secrets are, in order and without overlaps.
@@ -97,21 +107,21 @@ func (s *secrets) find(text string) []redact.Span {
 			spans = append(spans, redact.Span{From: from, To: from + len(secret)})
 		}
 	}
-	return redact.Union(append(spans, s.findBase64(text)...))
+	return redact.Union(append(spans, s.findPieces(text)...))
 }
 
-func (s *secrets) findBase64(text string) (spans []redact.Span) {
-	if len(s.base64) == 0 {
+func (s *secrets) findPieces(text string) (spans []redact.Span) {
+	if len(s.pieces) == 0 {
 		return nil
 	}
-	length := 0 // of the text in base64 before byte i
+	length := 0 // of the text in base64, of which hex is a part, before byte i
 	for i := range len(text) {
 		if !isBase64(text[i]) {
 			length = 0
 			continue
 		}
 		length++
-		if from := i + 1 - shortestBase64; length >= shortestBase64 && s.base64[windowOf(text[from:])] {
+		if from := i + 1 - shortestPiece; length >= shortestPiece && s.pieces[windowOf(text[from:])] {
 			spans = append(spans, redact.Span{From: from, To: i + 1})
 		}
 	}

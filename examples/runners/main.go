@@ -75,7 +75,7 @@ func (o *options) check(flags *flag.FlagSet) error {
 	case o.repo == "" && o.workspace == "" && !cli.IsDemo(o.demo):
 		return errors.New("--repo WORKSPACE/SLUG or --workspace WORKSPACE is missing, or both")
 	}
-	return cmp.Or(cli.CheckReal("workspace", o.workspace, o.demo), o.parseRepo())
+	return cmp.Or(cli.CheckReal("workspace", o.workspace, o.demo, demoRepo.Workspace), o.parseRepo())
 }
 
 // parseRepo parses the repository. The demo has one, and a workspace.

@@ -82,7 +82,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.BoolVar(&o.dryRun, "dry-run", false, "with --pause, --resume and --copy-to: only print what would be done")
 	flags.IntVar(&o.next, "next", 1, "how many of the next times to show: `N` from 1 to 10")
 	flags.StringVar(&o.zone, "zone", "", "the time `ZONE` to show times in, such as UTC or Europe/Berlin; by default the one of this machine")
-	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials (it has acme/site and acme/shop)")
+	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials (with acme/site and acme/shop)")
 	help.Set(flags)
 	return flags
 }
@@ -105,7 +105,7 @@ func (o *options) check(flags *flag.FlagSet) error {
 	case o.next < 1 || o.next > 10:
 		return errors.New("--next is not from 1 to 10")
 	}
-	return cli.CheckReal("copy-to", o.copyTo, o.demo)
+	return nil
 }
 
 // job is one run of the program.
@@ -143,12 +143,12 @@ func (j *job) prepare(flags *flag.FlagSet) (err error) {
 	if err = j.check(flags); err != nil {
 		return err
 	}
-	if j.repo, err = cli.Repo("repo", j.options.repo, j.demo, demoRepo); err != nil {
+	if j.repo, err = cli.Repo("repo", j.options.repo, j.demo, demoRepo, demoShop); err != nil {
 		return err
 	}
 	if j.copyTo != "" {
-		if j.to, err = pipelines.ParseRepo(j.copyTo); err != nil {
-			return fmt.Errorf("--copy-to: %s", cli.Message(err))
+		if j.to, err = cli.Repo("copy-to", j.copyTo, j.demo, demoRepo, demoShop); err != nil {
+			return err
 		}
 		if j.to == j.repo {
 			return errors.New("--copy-to is the repository itself")
@@ -340,11 +340,14 @@ func (j *job) update(ctx context.Context, id string, enabled bool) error {
 	return err
 }
 
-var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
+var (
+	demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
+	demoShop = pipelines.Repo{Workspace: "acme", Slug: "shop"}
+)
 
 // seed adds resources to the demo's service.
 func seed(srv *pipelinestest.Server) {
-	srv.AddRepository(demoRepo.Workspace, "shop")
+	srv.AddRepository(demoShop.Workspace, demoShop.Slug)
 	repo := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
 	main := pipelines.BranchTarget("main")
 	nightly, release := main.With(pipelines.CustomSelector("nightly")), pipelines.BranchTarget("release/2.1")

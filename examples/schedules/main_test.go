@@ -197,6 +197,7 @@ func TestInvalidUsageIsRejected(t *testing.T) {
 		"-repo acme/site -zone ../etc":              "--zone: there is no time zone",
 		"-repo acme/site -copy-to shop":             "--copy-to: repository",
 		"-repo acme/site -copy-to acme/site":        "is the repository itself",
+		"-demo -copy-to acme/docs":                  "--copy-to: the demo has acme/site and acme/shop, but not acme/docs",
 		"-repo acme/site -pause -id=":               "--id: an ID is empty",
 		"-repo acme/site -pause -id c1,":            "--id: an ID is empty",
 		"-repo acme/site -pause -id {}":             "--id: an ID is empty",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -19,15 +20,49 @@ const (
 	stopTime     = time.Minute     // in which a run that was asked to stop does
 )
 
-// limited returns an environment in which a watch stays within its quota in every hour: half of it may be used at once, and comes back
-// within an hour.
+// limited returns an environment in which a watch stays within its quota.
 func (o *options) limited(env cli.Env) cli.Env {
 	if !o.watch {
 		return env
 	}
-	burst := o.quota / 2
-	limiter := rate.NewLimiter(rate.Limit(float64(o.quota-burst)/time.Hour.Seconds()), burst)
-	return env.With(pipelines.WithLimiter(limiter))
+	return env.With(pipelines.WithLimiter(newLimiter(o.quota, func(line string) { say(env, line) })))
+}
+
+// limiter keeps within a quota in every hour: half of it may be used at once, and comes back within an hour. It says when that is used up.
+type limiter struct {
+	*rate.Limiter
+
+	say    func(line string)
+	mu     sync.Mutex
+	usedUp bool
+}
+
+func newLimiter(quota int, say func(line string)) *limiter {
+	burst := quota / 2
+	return &limiter{Limiter: rate.NewLimiter(rate.Limit(float64(quota-burst)/time.Hour.Seconds()), burst), say: say}
+}
+
+// Wait implements [pipelines.Limiter].
+func (l *limiter) Wait(ctx context.Context) error {
+	l.tell()
+	return l.Limiter.Wait(ctx)
+}
+
+// tell says once that the quota is used up, until a good part of it is back.
+func (l *limiter) tell() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	left := l.Tokens()
+	if left < 1 && !l.usedUp {
+		pause := time.Duration(float64(time.Second) / float64(l.Limit())).Round(time.Second)
+		l.say(fmt.Sprintf("the quota is used up: until it recovers, a request is sent every %s, and runs are stopped late", cli.Short(pause)))
+	}
+	l.usedUp = left < 1 || l.usedUp && left < float64(l.Burst())/4
+}
+
+// say prints a line with the time.
+func say(env cli.Env, line string) {
+	fmt.Fprintf(env.Stdout, "%s %s\n", time.Now().Local().Format(time.DateTime), cli.Clean(line))
 }
 
 // watch looks at repositories again and again, and stops what is superseded.
@@ -145,9 +180,7 @@ func (w *watch) tell(r *watched, c *choice, subject, what string) {
 
 // watchRepositories watches until the context ends, or something fails for good.
 func (w *work) watchRepositories(ctx context.Context) int {
-	say := func(line string) {
-		fmt.Fprintf(w.env.Stdout, "%s %s\n", time.Now().Local().Format(time.DateTime), cli.Clean(line))
-	}
+	say := func(line string) { say(w.env, line) }
 	watch := newWatch(w.repos, w.options.quota, nil, say)
 	say(fmt.Sprintf("watching %s, each about every %s, with at most %s an hour",
 		cli.Count(len(w.repos), "repository", "repositories"), watch.every.Round(time.Second), cli.Count(w.options.quota, "request", "requests")))

@@ -35,6 +35,7 @@ func TestAWatchStopsRunsAsNewerOnesCome(t *testing.T) {
 		require.Contains(t, out, " watching 2 repositories, each about every 58s, with at most 1,000 requests an hour\n")
 		require.Equal(t, 1, strings.Count(out, " acme/site: build 2 of branch topic (default), superseded by build 3: stopping\n"))
 		require.Equal(t, 6, strings.Count(out, "\n"), out)
+		require.NotContains(t, out, "used up")
 		require.Equal(t, "supersede: interrupted\n", s.Errs.String())
 	})
 }
@@ -107,6 +108,7 @@ func TestAWatchStaysWithinItsQuota(t *testing.T) {
 		}
 		require.Zero(t, refused)
 		require.Equal(t, 2*79+1, len(stopped)) //nolint:testifylint // Len would print them all
+		require.Equal(t, 1, strings.Count(s.Out.String(), " the quota is used up: until it recovers, a request is sent every 36s, and runs are stopped late\n"))
 	})
 }
 

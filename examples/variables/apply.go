@@ -118,12 +118,30 @@ func (s *job) apply(ctx context.Context) (int, error) {
 	waitErr := s.awaitListed(ctx, created(plan, err))
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%w. Run apply again for the rest", s.withoutHidden(err))
+		return 0, fmt.Errorf("%w. %s", s.withoutHidden(err), s.whatNext(ctx, err))
 	case waitErr != nil:
 		return 0, waitErr
 	}
 	fmt.Fprintln(s.env.Stdout, "Done.")
 	return cli.Success, nil
+}
+
+// whatNext says what to do after an error of Apply. The service refuses a key that differs from another in upper and lower case only, each time.
+func (s *job) whatNext(ctx context.Context, err error) string {
+	failed, ok := errors.AsType[*pipelines.SyncError](err)
+	if ok && errors.Is(err, pipelines.ErrConflict) {
+		listed, _ := s.set.List(ctx, nil).Collect()
+		for _, change := range failed.Failed {
+			for _, v := range listed {
+				if change.Action == "create" && v.Key != change.Key && strings.EqualFold(v.Key, change.Key) {
+					there := cli.Clean(v.Key)
+					return fmt.Sprintf("For the service, %s is the same as %s, which exists: delete %[2]s first, or call it so in the file",
+						cli.Clean(change.Key), there)
+				}
+			}
+		}
+	}
+	return "Run apply again for the rest"
 }
 
 // created returns the keys of the variables that Apply has created, given its error.

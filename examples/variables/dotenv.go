@@ -13,9 +13,9 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
-// isDotenv checks the name of a file: ".env", "prod.env", ".env.local".
+// isDotenv checks the name of a file: ".env", "prod.env", ".env.local", or in upper case.
 func isDotenv(file string) bool {
-	name := filepath.Base(file)
+	name := strings.ToLower(filepath.Base(file))
 	return strings.HasSuffix(name, ".env") || strings.HasPrefix(name, ".env.")
 }
 

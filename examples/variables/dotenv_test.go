@@ -51,6 +51,15 @@ func TestADotenvFileMeansWhatPeopleWriteInIt(t *testing.T) {
 	}
 }
 
+func TestANameSaysWhetherAFileIsADotenvFileInUpperCaseToo(t *testing.T) {
+	for _, name := range []string{".env", "prod.env", "a/.env.local", "PROD.ENV", ".Env", ".ENV.local"} {
+		require.True(t, isDotenv(name), name)
+	}
+	for _, name := range []string{"env", "env.yaml", "x.env.yaml", "a.env/x", "-"} {
+		require.False(t, isDotenv(name), name)
+	}
+}
+
 func TestADotenvFileThatIsNotClearIsRefusedWithItsLineAndWithoutItsContent(t *testing.T) {
 	srv, _ := serve(t)
 	t.Setenv("hush", "of the environment")

@@ -48,7 +48,7 @@ func newEntry(m member) (entry, error) {
 		}
 	}
 	if e.sources() != 1 {
-		return e, e.problem(m.line, errors.New("one of value, env and command is needed"))
+		return e, e.problem(m.line, errors.New("exactly one of value, env and command is needed"))
 	}
 	return e, nil
 }

@@ -60,7 +60,7 @@ func (s *job) nameOfFile() string {
 // content returns the text of the file.
 func (s *job) content(ctx context.Context) (string, error) {
 	if s.isDemoFile() {
-		fmt.Fprintf(s.env.Stdout, "The file of the demo:\n\n%s\nThe plan for %s:\n\n", demoFile, s.repo)
+		fmt.Fprintf(s.env.Stdout, "The file of the demo:\n\n%s\nThe plan for %s:\n\n", demoFile, cmp.Or(s.repo, "the workspace "+s.workspace))
 		return demoFile, nil
 	}
 	type result struct {

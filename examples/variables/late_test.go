@@ -95,3 +95,17 @@ func TestAnInterruptWhileWaitingSaysThatAllWasDone(t *testing.T) {
 		require.Len(t, staging.Variables(), 3)
 	})
 }
+
+// TestAKeyThatExistsInOtherLettersIsExplained is about a refusal that another apply doesn't end.
+func TestAKeyThatExistsInOtherLettersIsExplained(t *testing.T) {
+	_, repo := serve(t)
+	repo.AddVariable(pipelines.Variable{Key: "LEVEL", Value: "1"})
+	for _, flags := range [][]string{nil, {"--prune"}} {
+		args := append([]string{"apply", "--repo", "acme/site", "--file", write(t, ".env", "NEW=1\nlevel=2\n")}, flags...)
+		status, _, stderr := call(t, args...)
+		require.Equal(t, cli.Trouble, status)
+		require.Contains(t, stderr, ". For the service, level is the same as LEVEL, which exists: delete LEVEL first, or call it so in the file\n")
+		require.NotContains(t, stderr, "Run apply again")
+	}
+	require.Equal(t, map[string]string{"LEVEL": "1", "NEW": "1"}, values(repo.Variables()))
+}

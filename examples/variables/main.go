@@ -110,7 +110,7 @@ func (o *options) flags() *flag.FlagSet {
 func (o *options) check(command string, flags *flag.FlagSet) error {
 	o.fileGiven = cli.Given(flags)["file"]
 	err := cmp.Or(checkCommand(command, flags), cli.CheckGiven(flags),
-		cli.CheckReal("workspace", o.workspace, o.demo), cli.CheckReal("environment", o.environment, o.demo))
+		cli.CheckReal("workspace", o.workspace, o.demo, demoRepo.Workspace), cli.CheckReal("environment", o.environment, o.demo))
 	switch {
 	case err != nil:
 		return err

@@ -322,6 +322,11 @@ func TestTheDemoNeedsNoCredentials(t *testing.T) {
 	require.Contains(t, stderr, "No credentials")
 	require.Contains(t, stdout, "Done.")
 	require.NotContains(t, strings.ReplaceAll(stdout, demoFile, ""), "a-secret-from")
+	_, stdout, _ = call(t, "plan", "--demo", "--workspace", "acme")
+	require.Contains(t, stdout, "\nThe plan for the workspace acme:\n\n+ LOG_LEVEL")
+	status, _, stderr = call(t, "plan", "--demo", "--workspace", "other")
+	require.Equal(t, cli.Trouble, status)
+	require.Contains(t, stderr, "--workspace: the demo has acme, but not other")
 }
 
 func TestHelp(t *testing.T) {

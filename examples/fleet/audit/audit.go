@@ -21,7 +21,6 @@ import (
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
-	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
 const program = "fleet audit"
@@ -123,7 +122,7 @@ func (o *options) check(flags *flag.FlagSet, now time.Time) (err error) {
 		return errors.New("--quota is below 1")
 	}
 	for name, value := range map[string]string{"workspace": o.workspace, "state": o.state} {
-		if err := cli.CheckReal(name, value, o.demo); err != nil {
+		if err := cli.CheckReal(name, value, o.demo, demoWorkspace); err != nil {
 			return err
 		}
 	}
@@ -164,6 +163,8 @@ func (o *options) checkOutputs() error {
 	switch {
 	case o.html == "-":
 		return errors.New("--html needs a file: only the JSON can be on standard output, by --json -")
+	case o.csv == "-":
+		return errors.New("--csv needs a directory: only the JSON can be on standard output, by --json -")
 	case o.html != "" && o.json != "" && filepath.Clean(o.html) == filepath.Clean(o.json):
 		return errors.New("--html and --json name the same file")
 	}
@@ -229,7 +230,7 @@ func Run(ctx context.Context, args []string, env cli.Env) int {
 // audit brings the state up to date and reports on it, also if only a part could be read.
 func (o *options) audit(ctx context.Context, known *state, env cli.Env) int {
 	limit := &quota{state: known, limit: o.quota}
-	client, _, end, err := env.With(pipelines.WithLimiter(limit)).Connect("fleet", o.demo, func(srv *pipelinestest.Server) { seed(srv, o.workspace) })
+	client, _, end, err := env.With(pipelines.WithLimiter(limit)).Connect("fleet", o.demo, seed)
 	if err != nil {
 		return env.Fail(ctx, program, err)
 	}
@@ -252,7 +253,7 @@ func (o *options) audit(ctx context.Context, known *state, env cli.Env) int {
 	switch {
 	case failure != nil:
 		status := env.Fail(ctx, program, failure)
-		if o.state != "" {
+		if o.state != "" && known.Listed > 0 {
 			fmt.Fprintln(env.Stderr, "The same command continues where it has ended.")
 		}
 		return status

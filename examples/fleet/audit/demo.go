@@ -19,16 +19,16 @@ var hostKeys = []string{
 }
 
 // seed fills the demo's service: a dozen repositories with the runs of four weeks. One can't be read completely.
-func seed(srv *pipelinestest.Server, name string) {
+func seed(srv *pipelinestest.Server) {
 	random := rand.New(rand.NewPCG(15, 9)) //nolint:gosec // a made-up history
 	now := time.Now()
-	workspace := srv.AddWorkspace(name)
+	workspace := srv.AddWorkspace(demoWorkspace)
 	workspace.AddVariable(pipelines.Variable{Key: "REGION", Value: "eu-west-1"})
 	workspace.AddVariable(pipelines.Variable{Key: "NPM_TOKEN", Value: "made-up", Secured: true})
 	workspace.AddRunner(pipelines.Runner{Name: "build-1", Labels: []string{"linux"}, State: pipelines.RunnerState{Status: pipelines.RunnerOnline, UpdatedOn: now.Add(-9 * day)}})
 	workspace.AddRunner(pipelines.Runner{Name: "mac-mini", Labels: []string{"macos"}, State: pipelines.RunnerState{Status: pipelines.RunnerOffline, UpdatedOn: now.Add(-23 * day)}})
 	for i, slug := range []string{"site", "shop", "billing", "search", "mail", "mobile", "docs", "tools", "images", "reports", "legacy", "vault"} {
-		repo := srv.AddRepository(name, slug)
+		repo := srv.AddRepository(demoWorkspace, slug)
 		repo.AddBranch("release", "1ab2")
 		seedSettings(repo, i)
 		for range 4 + random.IntN(40) {
@@ -43,7 +43,7 @@ func seed(srv *pipelinestest.Server, name string) {
 		}
 	}
 	srv.Inject(pipelinestest.Fault{
-		Path: "/repositories/" + name + "/vault/pipelines_config/variables", Status: http.StatusForbidden, Body: "Only the vault's owners may see this.",
+		Path: "/repositories/" + demoWorkspace + "/vault/pipelines_config/variables", Status: http.StatusForbidden, Body: "Only the vault's owners may see this.",
 	})
 }
 

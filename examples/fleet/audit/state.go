@@ -211,6 +211,9 @@ func (s *state) load(workspace string) (err error) {
 		return err
 	case s.Format != format:
 		return fmt.Errorf("%s has format %d; this program reads and writes format %d", name, s.Format, format)
+	case s.Workspace != workspace && s.Listed == 0: // nothing was read: its name may have been misspelt
+		s.Workspace, s.dirty = workspace, true
+		return nil
 	case s.Workspace != workspace:
 		return fmt.Errorf("%s is the state of workspace %s: use a directory for each workspace", s.dir, cli.Clean(s.Workspace))
 	}

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -48,9 +49,11 @@ func TestArgumentsAreChecked(t *testing.T) {
 		"--workspace acme --html ./a --json a":      "--html and --json name the same file",
 		"--workspace acme --json " + f.dir:          "is a folder",
 		"--workspace acme --csv " + file:            "--csv: ",
+		"--workspace acme --csv -":                  "--csv needs a directory",
 		"--workspace acme --csv " + full:            "--csv: " + filepath.Join(full, "repositories.csv") + " is a folder",
 		"--workspace acme --state " + file:          "is a file; it has to be a directory",
 		"--demo --state " + f.state:                 "the demo has nothing to remember",
+		"--demo --workspace other":                  "--workspace: the demo has acme, but not other",
 	} {
 		f.Refuses(args, want)
 	}
@@ -64,6 +67,17 @@ func TestArgumentsAreChecked(t *testing.T) {
 	f.Refuses("--state "+f.state, "--state needs credentials")
 }
 
+func TestAStateOfAWorkspaceThatWasNotFoundIsNotLostToTheRightOne(t *testing.T) {
+	f := newFixture(t)
+	f.addRandomWorkspace(rand.New(rand.NewPCG(4, 2)), 2, 2)
+	require.Equal(t, cli.Trouble, f.Run("--workspace misspelt --state "+f.state))
+	require.Contains(t, f.Errs.String(), "No workspace with identifier 'misspelt'")
+	require.NotContains(t, f.Errs.String(), "The same command continues")
+	require.Len(t, f.audit("").Repositories, 2)
+	f.ClearRequests()
+	f.Refuses("--workspace misspelt --state "+f.state, "is the state of workspace acme")
+}
+
 func TestTheSummaryNamesWhatItCounts(t *testing.T) {
 	out := func(t *testing.T, args string) string {
 		t.Helper()
@@ -71,8 +85,8 @@ func TestTheSummaryNamesWhatItCounts(t *testing.T) {
 		require.Equal(t, cli.Failure, status, "one repository of the demo can't be read")
 		return out
 	}
-	text := out(t, "--demo --workspace other")
-	require.Regexp(t, `^other since .*\d runs of 12 repositories\n`, text)
+	text := out(t, "--demo --workspace acme")
+	require.Regexp(t, `^acme since .*\d runs of 12 repositories\n`, text)
 	require.Contains(t, text, "NOT READABLE")
 	require.True(t, json.Valid([]byte(out(t, "--json -"))))
 	clitest.RequireHelp(t, Run)

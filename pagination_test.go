@@ -313,3 +313,49 @@ func TestAListThatLeavesItsLinksOutIsComplete(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, runs, 250)
 }
+
+// Some lists of the service have been seen without links, and neither links nor a size are required members of its pages.
+func TestAListWithNeitherLinksNorASizeIsComplete(t *testing.T) {
+	for name, tc := range map[string]struct {
+		book     book
+		items    int
+		requests int
+	}{
+		"empty":                  {book{}, 0, 1},
+		"a part of a page":       {book{n: 99}, 99, 1},
+		"a full page":            {book{n: 100}, 100, 2},
+		"three pages":            {book{n: 250}, 250, 3},
+		"full pages":             {book{n: 300}, 300, 4},
+		"shorter pages":          {book{n: 25, maxLen: 10}, 25, 3},
+		"one page for any":       {book{n: 100, ignores: true}, 100, 2},
+		"one short page for any": {book{n: 10, maxLen: 10, ignores: true}, 10, 2},
+	} {
+		for _, parallel := range []int{0, 4} {
+			t.Run(fmt.Sprint(name, " ", parallel), func(t *testing.T) {
+				tc.book.noNext, tc.book.noSize = true, true
+				srv := record(t, tc.book.ServeHTTP)
+				runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
+				require.NoError(t, err)
+				require.Equal(t, upTo(tc.items), numbers(runs))
+				srv.requireSent(t, tc.requests)
+			})
+		}
+	}
+	for name, beyond := range noPages {
+		if name == "an empty page that knows size" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+				if req.URL.Query().Get("page") == "2" {
+					beyond(w, req)
+					return
+				}
+				book{n: 100, noNext: true, noSize: true}.ServeHTTP(w, req)
+			})
+			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Collect()
+			require.NoError(t, err)
+			require.Len(t, runs, 100)
+		})
+	}
+}

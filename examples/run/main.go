@@ -155,7 +155,7 @@ func (s *job) stop(ctx context.Context) int {
 	return cli.Trouble
 }
 
-// stopRun stops a run, and reports whether the service accepted it.
+// stopRun stops a run, and reports whether the service does it. It accepts a request to stop a paused run, and does nothing.
 func (s *job) stopRun(ctx context.Context, number int) bool {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -163,6 +163,10 @@ func (s *job) stopRun(ctx context.Context, number int) bool {
 	if err := s.client.Pipelines.Stop(ctx, s.repo, strconv.Itoa(number)); err != nil {
 		s.fail(err)
 		s.say("Run #%d could not be stopped: %s", number, url)
+		return false
+	}
+	if p, err := s.client.Pipelines.Get(ctx, s.repo, strconv.Itoa(number)); err == nil && p.State.Stage != nil && p.State.Stage.Name == pipelines.StagePaused {
+		s.say("Run #%d could not be stopped: it waits for a person, and the service doesn't stop such a run: %s", number, url)
 		return false
 	}
 	s.say("Run #%d is being stopped: %s", number, url)

@@ -237,7 +237,7 @@ func TestAnyPagedPathCanBeListed(t *testing.T) {
 }
 
 func TestAPartialListKeepsWhatLeadsToItsNextPage(t *testing.T) {
-	for fields, want := range map[string]string{"values.uuid": "values.uuid,next,size,page", "-values.links": "-values.links", "+values.x": "+values.x"} {
+	for fields, want := range map[string]string{"values.uuid": "values.uuid,next,size,page,pagelen", "-values.links": "-values.links", "+values.x": "+values.x"} {
 		t.Run(fields, func(t *testing.T) {
 			srv := record(t, book{n: 250}.ServeHTTP)
 			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, pipelines.WithQuery("fields", fields)).Collect()
@@ -293,7 +293,7 @@ func TestAPartialListOfAPathKeepsWhatLeadsToItsNextPage(t *testing.T) {
 	for _, req := range srv.seen() {
 		q, err := url.ParseQuery(req.Query)
 		require.NoError(t, err)
-		require.Equal(t, []string{"values.full_name,next,size,page"}, q["fields"])
+		require.Equal(t, []string{"values.full_name,next,size,page,pagelen"}, q["fields"])
 	}
 }
 
@@ -341,6 +341,15 @@ func TestAListWithNeitherLinksNorASizeIsComplete(t *testing.T) {
 			})
 		}
 	}
+	t.Run("of some members", func(t *testing.T) {
+		srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+			b := book{n: 25, maxLen: 10, noNext: true, noSize: true, noLen: !strings.Contains(req.URL.Query().Get("fields"), "pagelen")}
+			b.ServeHTTP(w, req)
+		})
+		runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, pipelines.WithQuery("fields", "values.build_number")).Collect()
+		require.NoError(t, err)
+		require.Equal(t, upTo(25), numbers(runs))
+	})
 	for name, beyond := range noPages {
 		if name == "an empty page that knows size" {
 			continue

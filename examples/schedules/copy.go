@@ -37,7 +37,7 @@ func (j *job) copy(ctx context.Context, schedules []*pipelines.Schedule) error {
 		if !j.dryRun {
 			made, err = j.client.Schedules.Set(ctx, j.to, wanted)
 			if errors.Is(err, pipelines.ErrInvalidRequest) {
-				j.env.Say("can't be copied: %s: %v", whole(s), err)
+				j.env.Say("can't be copied: %s: %s", whole(s), cli.Message(err))
 				refused, err = refused+1, nil
 				continue
 			}

@@ -317,7 +317,7 @@ func (j *job) setEnabled(ctx context.Context, schedules []*pipelines.Schedule, e
 		}
 		err = j.update(ctx, s.UUID, enabled)
 		if errors.Is(err, pipelines.ErrInvalidRequest) || errors.Is(err, pipelines.ErrNotFound) { // somebody may have deleted it meanwhile
-			j.env.Say("can't be %s: %s: %v", change, whole(s), err)
+			j.env.Say("can't be %s: %s: %s", change, whole(s), cli.Message(err))
 			refused, err = refused+1, nil
 			continue
 		}

@@ -142,7 +142,7 @@ func TestHostsThatTheServiceRefusesKeepNoOthersFromBeingAdded(t *testing.T) {
 	s.Stdin = scanned(t, "github.com") + scanned(t, "one.example.com")
 	require.Equal(t, cli.Trouble, s.Run("--repo acme/site --known-hosts"))
 	require.Contains(t, s.Out.String(), "1 of 2 host keys added or replaced\n")
-	require.Regexp(t, `(?m)^can't be added: github.com ssh-ed25519: .*hostname-not-allowed`, s.Out.String())
+	require.Regexp(t, `(?m)^can't be added: github.com ssh-ed25519: POST /.*hostname-not-allowed`, s.Out.String())
 	require.Equal(t, "sshkeys: 1 host key can't be added\n", s.Errs.String())
 	require.Len(t, repo.KnownHosts(), 1)
 }

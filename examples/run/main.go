@@ -84,6 +84,11 @@ func (s *job) run(ctx context.Context) int {
 	defer cancel()
 	since := time.Now()
 	p, err := s.client.Pipelines.Run(following, s.repo, s.options.request())
+	if err == nil && p.BuildNumber == 0 {
+		if whole, err := s.client.Pipelines.Get(following, s.repo, p.UUID); err == nil {
+			p = whole
+		}
+	}
 	switch {
 	case err != nil:
 		return s.notStarted(ctx, following, since, err)

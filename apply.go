@@ -43,8 +43,11 @@ type SyncError struct {
 func (e *SyncError) Error() string {
 	failed := firstOf(e.Failed, "; ", func(c SyncChange) string { return fmt.Sprintf("%v: %s", c, errorText(c.Err)) })
 	done := "nothing was done"
-	if len(e.Done) > 0 {
+	switch {
+	case len(e.Done) > 0:
 		done = "done: " + firstOf(e.Done, ", ", SyncChange.String)
+	case errors.Is(e, ErrOutcomeUnknown):
+		done = "nothing else was done"
 	}
 	return redact.Printable(fmt.Sprintf("pipelines: Variables.Apply: %s (%s; %d not tried)", failed, done, len(e.Left)))
 }

@@ -458,3 +458,11 @@ func TestApplySeesNoDeletionInAListWithoutItems(t *testing.T) {
 	require.ErrorIs(t, err, pipelines.ErrNotFound)
 	require.ErrorContains(t, err, "whether the variable is gone is unknown")
 }
+
+func TestAnApplyErrorDoesNotDenyWhatMayHaveTakenEffect(t *testing.T) {
+	failed := pipelines.SyncChange{Action: "create", Key: "A", Err: &pipelines.OutcomeUnknownError{Operation: "Variables.Create", Err: errors.New("connection lost")}}
+	unknown := &pipelines.SyncError{Failed: []pipelines.SyncChange{failed}}
+	require.ErrorContains(t, unknown, "(nothing else was done; 0 not tried)")
+	failed.Err = errors.New("refused")
+	require.ErrorContains(t, &pipelines.SyncError{Failed: []pipelines.SyncChange{failed}}, "(nothing was done; 0 not tried)")
+}

@@ -287,7 +287,7 @@ func (k *call) lastError(ctx context.Context, err error) error {
 	case *expiredLinkError:
 		return k.wrap(last)
 	}
-	if n := k.info.attempts.Load(); n > 1 {
+	if n := k.info.attempts.Load(); n > 1 && !errors.As(last, new(*APIError)) { // which names the attempts itself
 		return k.wrap(fmt.Errorf("%w (after %d attempts)", last, n))
 	}
 	return k.wrap(last)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -661,5 +662,17 @@ func TestTheNextGoesAheadWhereTheFirstHasNoCredentials(t *testing.T) {
 		require.Len(t, q.refused, 2, "the one that came before, and one that goes ahead")
 		q.set(false)
 		wg.Wait()
+	})
+}
+
+func TestAnErrorSaysOnceHowOftenItsRequestWasSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := viaFunc(t, func(req *http.Request) (*http.Response, error) { return respond(req, 429, ""), nil })
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		err := c.Pipelines.Stop(ctx, repo, "1")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "while waiting to try again after: ")
+		require.Equal(t, 1, strings.Count(err.Error(), " attempts)"), err.Error())
 	})
 }

@@ -16,6 +16,7 @@ type book struct {
 	n       int
 	noNext  bool // the service leaves "next" out
 	noSize  bool
+	noLen   bool // the service leaves "pagelen" out
 	cursor  bool // "next" carries no page number
 	ignores bool // the page asked for is not looked at
 	maxLen  int  // the service's own bound of a page; 0: none
@@ -35,7 +36,10 @@ func (b book) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	for i := (page-1)*pageLen + 1; i <= min(b.n, page*pageLen); i++ {
 		values = append(values, fmt.Sprintf(`{"build_number":%d}`, i))
 	}
-	members := []string{fmt.Sprintf(`"page":%d,"pagelen":%d,"values":[%s]`, page, pageLen, strings.Join(values, ","))}
+	members := []string{fmt.Sprintf(`"page":%d,"values":[%s]`, page, strings.Join(values, ","))}
+	if !b.noLen {
+		members = append(members, fmt.Sprintf(`"pagelen":%d`, pageLen))
+	}
 	if !b.noSize {
 		members = append(members, fmt.Sprintf(`"size":%d`, b.n))
 	}

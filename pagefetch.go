@@ -142,7 +142,7 @@ func (b *bareBody[T]) UnmarshalJSON(data []byte) error {
 }
 
 // pagingFields are the members that lead to the next page.
-var pagingFields = []string{"next", "size", "page"}
+var pagingFields = []string{"next", "size", "page", "pagelen"}
 
 // addPagingFields asks for the members that lead to the next page, if the parameter fields would leave them out of a partial
 // response. It reports whether it changed the query. It doesn't change the query's slices, which a Pager's calls share.

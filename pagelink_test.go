@@ -20,7 +20,7 @@ func TestAListWhoseLinkLostItsQuestionPutsItBack(t *testing.T) {
 	}
 	question := url.Values{
 		"sort": {"-created_on"}, "target.branch": {"a&b +c/ä"}, "status": {"PASSED", "FAILED", "HALTED"}, "pagelen": {"100"},
-		"fields": {"values.build_number,next,size,page"}, "x": {"1", "2"},
+		"fields": {"values.build_number,next,size,page,pagelen"}, "x": {"1", "2"},
 	}
 	without := func(keys ...string) string {
 		q := url.Values{}
@@ -93,14 +93,14 @@ func TestALinkWhoseFieldsLeaveTheNextPageOutGetsThemBack(t *testing.T) {
 			for _, req := range srv.seen()[1:] {
 				q, err := url.ParseQuery(req.Query)
 				require.NoError(t, err)
-				require.Equal(t, "values.build_number,next,size,page", q.Get("fields"))
+				require.Equal(t, "values.build_number,next,size,page,pagelen", q.Get("fields"))
 			}
 		})
 	}
 }
 
 func TestEveryListPutsBackWhatItsLinkLost(t *testing.T) {
-	question := url.Values{"pagelen": {"100"}, "sort": {"name"}, "fields": {"values,next,size,page"}}
+	question := url.Values{"pagelen": {"100"}, "sort": {"name"}, "fields": {"values,next,size,page,pagelen"}}
 	for _, parallel := range []int{0, 3} {
 		srv := record(t, linked{next: "http://HOST/2.0/inner?page=%d", question: question}.ServeHTTP)
 		c := newClient(t, srv.base())

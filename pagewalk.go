@@ -27,6 +27,7 @@ type walk[T any] struct {
 
 	number       int  // of the latest page; 0: unknown
 	byCursor     bool // a link led to a page without a number
+	linked       bool // a page had a link to the next
 	pagesBefore  int  // the first requested page; negative: unknown
 	certain      bool // the latest page is the requested one by its own number
 	last         []*T // the items of the latest page, unless it is certain
@@ -52,6 +53,9 @@ func (w *walk[T]) accept(got fetched[T]) (*Page[T], error) {
 	w.link, w.done = pageLink{}, true
 	if got.err == nil && link.url == nil {
 		w.start(got.url)
+	}
+	if got.err == nil && link.guessed && w.isNoNewPage(got.page, link) {
+		return nil, nil
 	}
 	if got.err == nil {
 		got.err = w.verify(got.page, link)
@@ -114,6 +118,11 @@ func (w *walk[T]) repeats(page *Page[T]) bool {
 	return reflect.DeepEqual(page.Values, w.last)
 }
 
+// isNoNewPage reports whether the service, asked for a page that it has not announced, served one that it served before.
+func (w *walk[T]) isNoNewPage(page *Page[T], link pageLink) bool {
+	return page.Number > 0 && page.Number != link.number || w.repeats(page)
+}
+
 // count updates what is known about the list.
 func (w *walk[T]) count(page *Page[T], link pageLink) {
 	w.turnTo(link)
@@ -150,14 +159,22 @@ func (w *walk[T]) next(got fetched[T]) (pageLink, error) {
 	case w.noValues:
 		return pageLink{}, nil
 	case got.page.Next != "":
+		w.linked = true
 		return w.follow(got.page.Next, got.url)
-	case len(got.page.Values) > 0 && w.items < w.size && w.numbered():
+	case len(got.page.Values) > 0 && (w.items < w.size || w.mayGoOn(got.page)) && w.numbered():
 		// On some lists the service omits the link though there are more pages.
 		link := w.linkTo(w.number + 1)
-		link.unlinked = true
+		link.unlinked, link.guessed = true, w.size < 0
 		return w.unvisited(link)
 	}
 	return pageLink{}, w.incomplete(nil)
+}
+
+// mayGoOn reports whether only another request can tell whether this is the last page: it is full, and the service has sent neither a
+// link nor the size of the list.
+func (w *walk[T]) mayGoOn(page *Page[T]) bool {
+	n := len(page.Values)
+	return !w.linked && w.size < 0 && (n >= w.pageLen || n == page.PageLen)
 }
 
 // pageError returns the error of a page that could not be read, or nil if the list ended before that page. If the service hides

@@ -35,7 +35,8 @@ type Page[T any] struct {
 // one Pager.
 //
 // A range yields the complete list, or ends with an error after the items that were read. It requests pages of 100 items and
-// follows the links to the last page. If a link has lost parameters of the first request, they are restored. A link to another
+// follows the links to the last page. Where the service sends no links, it goes by the size of the list, and without one it
+// requests the page after each full one. If a link has lost parameters of the first request, they are restored. A link to another
 // origin is not followed: the page is requested from the API by its number. A link to a page that was read before is an error.
 // So is a list that ends a page or more short of the size that the service states. A 404 on a page after the first is an
 // [*APIError], but not an [ErrNotFound], because the list exists.

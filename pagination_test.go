@@ -237,7 +237,7 @@ func TestAnyPagedPathCanBeListed(t *testing.T) {
 }
 
 func TestAPartialListKeepsWhatLeadsToItsNextPage(t *testing.T) {
-	for fields, want := range map[string]string{"values.uuid": "values.uuid,next,size,page", "-values.links": "-values.links", "+values.x": "+values.x"} {
+	for fields, want := range map[string]string{"values.uuid": "values.uuid,next,size,page,pagelen", "-values.links": "-values.links", "+values.x": "+values.x"} {
 		t.Run(fields, func(t *testing.T) {
 			srv := record(t, book{n: 250}.ServeHTTP)
 			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, pipelines.WithQuery("fields", fields)).Collect()
@@ -293,7 +293,7 @@ func TestAPartialListOfAPathKeepsWhatLeadsToItsNextPage(t *testing.T) {
 	for _, req := range srv.seen() {
 		q, err := url.ParseQuery(req.Query)
 		require.NoError(t, err)
-		require.Equal(t, []string{"values.full_name,next,size,page"}, q["fields"])
+		require.Equal(t, []string{"values.full_name,next,size,page,pagelen"}, q["fields"])
 	}
 }
 
@@ -312,4 +312,59 @@ func TestAListThatLeavesItsLinksOutIsComplete(t *testing.T) {
 	runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, pipelines.WithQuery("fields", "-next,-size,-values.links")).Collect()
 	require.NoError(t, err)
 	require.Len(t, runs, 250)
+}
+
+// Some lists of the service have been seen without links, and neither links nor a size are required members of its pages.
+func TestAListWithNeitherLinksNorASizeIsComplete(t *testing.T) {
+	for name, tc := range map[string]struct {
+		book     book
+		items    int
+		requests int
+	}{
+		"empty":                  {book{}, 0, 1},
+		"a part of a page":       {book{n: 99}, 99, 1},
+		"a full page":            {book{n: 100}, 100, 2},
+		"three pages":            {book{n: 250}, 250, 3},
+		"full pages":             {book{n: 300}, 300, 4},
+		"shorter pages":          {book{n: 25, maxLen: 10}, 25, 3},
+		"one page for any":       {book{n: 100, ignores: true}, 100, 2},
+		"one short page for any": {book{n: 10, maxLen: 10, ignores: true}, 10, 2},
+	} {
+		for _, parallel := range []int{0, 4} {
+			t.Run(fmt.Sprint(name, " ", parallel), func(t *testing.T) {
+				tc.book.noNext, tc.book.noSize = true, true
+				srv := record(t, tc.book.ServeHTTP)
+				runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Parallel(parallel).Collect()
+				require.NoError(t, err)
+				require.Equal(t, upTo(tc.items), numbers(runs))
+				srv.requireSent(t, tc.requests)
+			})
+		}
+	}
+	t.Run("of some members", func(t *testing.T) {
+		srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+			b := book{n: 25, maxLen: 10, noNext: true, noSize: true, noLen: !strings.Contains(req.URL.Query().Get("fields"), "pagelen")}
+			b.ServeHTTP(w, req)
+		})
+		runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil, pipelines.WithQuery("fields", "values.build_number")).Collect()
+		require.NoError(t, err)
+		require.Equal(t, upTo(25), numbers(runs))
+	})
+	for name, beyond := range noPages {
+		if name == "an empty page that knows size" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			srv := record(t, func(w http.ResponseWriter, req *http.Request) {
+				if req.URL.Query().Get("page") == "2" {
+					beyond(w, req)
+					return
+				}
+				book{n: 100, noNext: true, noSize: true}.ServeHTTP(w, req)
+			})
+			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Collect()
+			require.NoError(t, err)
+			require.Len(t, runs, 100)
+		})
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -201,7 +202,7 @@ func (b *board) tellState(r *repository, p *pipelines.Pipeline, t *told) {
 	case p.State.Paused():
 		b.screen.say(describe(r.repo, p)+" waits for a person: "+p.WebURL(r.repo), cli.Yellow)
 	case b.screen.size == nil:
-		b.screen.say(describe(r.repo, p)+" is "+p.State.String(), "")
+		b.screen.say(describe(r.repo, p)+" is "+cmp.Or(p.State.String(), "in an unknown state"), "")
 	}
 }
 

@@ -243,6 +243,20 @@ func TestARunWithoutAnIDIsLeftOut(t *testing.T) {
 	})
 }
 
+func TestARunWhoseStateTheServiceLeavesOutIsToldInWords(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
+		for _, fault := range []pipelinestest.Fault{
+			{Path: "/repositories/acme/site/pipelines", Body: `{"values":[{"uuid":"{a}","build_number":7,"state":{}}]}`},
+			{Path: "/repositories/acme/site/pipelines/{a}", Body: `{"uuid":"{a}","build_number":7,"state":{}}`},
+		} {
+			fault.Method, fault.Status, fault.Header = http.MethodGet, http.StatusOK, http.Header{"Content-Type": {"application/json"}}
+			s.Inject(fault)
+		}
+		require.Equal(t, cli.Success, s.RunFor(time.Minute, "acme/site"))
+		require.Regexp(t, `(?m)  build 7 of acme/site is in an unknown state$`, s.Out.String())
+	})
+}
+
 func TestRepositoriesAreNamedInAnyWay(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
 		s.AddRepository("acme", "shop")

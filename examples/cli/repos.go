@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -50,13 +51,23 @@ func (l *repoList) add(name string) {
 	}
 }
 
+var bareUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// ReposPath is the path of the list of a workspace's repositories. The service knows the workspace by a UUID only in braces.
+func ReposPath(workspace string) string {
+	if bareUUID.MatchString(workspace) {
+		workspace = "{" + workspace + "}"
+	}
+	return "/repositories/" + url.PathEscape(workspace)
+}
+
 // ListRepos lists the repositories of a workspace, a hundred a page.
 func ListRepos(ctx context.Context, client *pipelines.Client, workspace string) ([]string, error) {
 	if workspace == "." || workspace == ".." || workspace == "" {
 		return nil, fmt.Errorf("%q is no workspace", workspace)
 	}
 	var list repoList
-	path := "/repositories/" + url.PathEscape(workspace) + "?fields=next,size,values.full_name&sort=created_on" // new repositories come last and don't shift pages
+	path := ReposPath(workspace) + "?fields=next,size,values.full_name&sort=created_on" // new repositories come last and don't shift pages
 	for r, err := range pipelines.List[pipelines.Repository](ctx, client, path).All() {
 		if err != nil {
 			return nil, fmt.Errorf("listing the repositories of %s: %w", workspace, err)

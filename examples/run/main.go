@@ -81,6 +81,11 @@ func (s *job) run(ctx context.Context) int {
 	defer cancel()
 	since := time.Now()
 	p, err := s.client.Pipelines.Run(following, s.repo, s.options.request())
+	if err == nil && p.BuildNumber == 0 {
+		if whole, err := s.client.Pipelines.Get(following, s.repo, p.UUID); err == nil {
+			p = whole
+		}
+	}
 	switch {
 	case err != nil:
 		return s.notStarted(ctx, following, since, err)
@@ -152,7 +157,7 @@ func (s *job) stop(ctx context.Context) int {
 	return cli.Trouble
 }
 
-// stopRun stops a run, and reports whether the service accepted it.
+// stopRun stops a run, and reports whether the service does it. It accepts a request to stop a paused run, and does nothing.
 func (s *job) stopRun(ctx context.Context, number int) bool {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -165,6 +170,10 @@ func (s *job) stopRun(ctx context.Context, number int) bool {
 		} else {
 			s.say("Whether run #%d is being stopped isn't known. Look at it: %s", number, url)
 		}
+		return false
+	}
+	if p, err := s.client.Pipelines.Get(ctx, s.repo, strconv.Itoa(number)); err == nil && p.State.Stage != nil && p.State.Stage.Name == pipelines.StagePaused {
+		s.say("Run #%d could not be stopped: it waits for a person, and the service doesn't stop such a run: %s", number, url)
 		return false
 	}
 	s.say("Run #%d is being stopped: %s", number, url)

@@ -247,6 +247,18 @@ func TestNoTimeout(t *testing.T) {
 	})
 }
 
+// The service accepts a request to stop a run that waits for a manual step, and does nothing.
+func TestAPausedRunIsNotSaidToBeStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFixture(t, scripted("Build", time.Second, "built\n"), pipelinestest.Step{Name: "Deploy", Duration: time.Second, Manual: true})
+		require.Equal(t, cli.Success, s.run(t.Context(), "-no-follow"))
+		time.Sleep(time.Minute)
+		require.Equal(t, cli.Trouble, s.run(t.Context(), "-stop", "1"))
+		require.Equal(t, "Run #1 could not be stopped: it waits for a person, and the service doesn't stop such a run: "+
+			"https://bitbucket.org/acme/site/pipelines/results/1\n", s.errs.String())
+	})
+}
+
 func TestPausedRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFixture(t, scripted("Build", time.Second, "built\n"), pipelinestest.Step{Name: "Deploy", Duration: time.Second, Manual: true, Log: "deployed\n"})

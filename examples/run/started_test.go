@@ -103,3 +103,18 @@ func TestATimeoutDuringTheStartLooksForTheRunToo(t *testing.T) {
 		require.Contains(t, s.errs.String(), "None has appeared since")
 	})
 }
+
+// The service requires no member of a run but its type.
+func TestAStartedRunWhoseNumberIsLeftOutIsAskedForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFixture(t)
+		s.repo.AddPipeline(pipelines.Pipeline{UUID: "{a}", BuildNumber: 7, CreatedOn: time.Now(), CompletedOn: time.Now()})
+		s.Inject(pipelinestest.Fault{
+			Method: http.MethodPost, Status: http.StatusCreated, Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"uuid":"{a}"}`,
+		})
+		require.Equal(t, cli.Success, s.run(t.Context(), "-no-follow"), s.errs.String())
+		require.Equal(t, "7 https://bitbucket.org/acme/site/pipelines/results/7\n", s.out.String())
+		require.Equal(t, cli.Success, s.run(t.Context()), s.errs.String())
+		require.Contains(t, s.out.String(), "Run #7 of acme/site on branch main: https://bitbucket.org/acme/site/pipelines/results/7\n")
+	})
+}

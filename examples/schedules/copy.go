@@ -35,7 +35,13 @@ func (j *job) copy(ctx context.Context, schedules []*pipelines.Schedule) error {
 		}
 		made := s
 		if !j.dryRun {
-			if made, err = j.client.Schedules.Set(ctx, j.to, wanted); err != nil {
+			made, err = j.client.Schedules.Set(ctx, j.to, wanted)
+			if errors.Is(err, pipelines.ErrInvalidRequest) {
+				j.env.Say("can't be copied: %s: %s", whole(s), cli.Message(err))
+				refused, err = refused+1, nil
+				continue
+			}
+			if err != nil {
 				break
 			}
 		}

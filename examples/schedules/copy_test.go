@@ -87,6 +87,32 @@ func TestWhatCannotBeCopiedIsExplainedAndTheRestIsCopied(t *testing.T) {
 	}
 }
 
+func TestWhatTheServiceRefusesToCopyIsExplainedAndTheRestIsCopied(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, _, shop *pipelinestest.Repository) {
+		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Status: http.StatusBadRequest, Times: 1})
+		require.Equal(t, cli.Trouble, s.Run("-repo acme/site -copy-to acme/shop"))
+		require.Regexp(t, `(?m)^can't be copied: .*: POST /.*400 Bad Request`, s.Out.String())
+		require.Contains(t, s.Out.String(), "3 schedules of 4 copied to acme/shop\n")
+		require.Equal(t, "schedules: 1 schedule can't be copied\n", s.Errs.String())
+		require.Len(t, shop.Schedules(), 3)
+	})
+}
+
+func TestWhatTheServiceRefusesToPauseIsExplainedAndTheRestIsPaused(t *testing.T) {
+	for _, status := range []int{http.StatusBadRequest, http.StatusNotFound} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, s *clitest.Fixture, site, _ *pipelinestest.Repository) {
+				s.Inject(pipelinestest.Fault{Method: http.MethodPut, Status: status, Times: 1})
+				require.Equal(t, cli.Trouble, s.Run("-repo acme/site -pause"))
+				require.Regexp(t, `(?m)^can't be paused: .*: PUT /.*`+http.StatusText(status), s.Out.String())
+				require.Contains(t, s.Out.String(), "2 schedules of 4 paused\n")
+				require.Equal(t, "schedules: 1 schedule can't be paused\n", s.Errs.String())
+				require.Equal(t, "{c1}", enabled(site))
+			})
+		})
+	}
+}
+
 func TestAScheduleWithoutAnIDIsNotPausedAndTheOthersAre(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, site, _ *pipelinestest.Repository) {
 		lists(s, `{"enabled": true, "cron_pattern": "0 0 6 * * ? *", "target": {"ref_name": "main"}}`, `{"enabled": true, "uuid": "{c1}"}`)

@@ -315,7 +315,13 @@ func (j *job) setEnabled(ctx context.Context, schedules []*pipelines.Schedule, e
 			refused++
 			continue
 		}
-		if err = j.update(ctx, s.UUID, enabled); err != nil {
+		err = j.update(ctx, s.UUID, enabled)
+		if errors.Is(err, pipelines.ErrInvalidRequest) || errors.Is(err, pipelines.ErrNotFound) { // somebody may have deleted it meanwhile
+			j.env.Say("can't be %s: %s: %s", change, whole(s), cli.Message(err))
+			refused, err = refused+1, nil
+			continue
+		}
+		if err != nil {
 			break
 		}
 		done = append(done, bare(s.UUID))

@@ -71,7 +71,7 @@ func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) 
 	if j.dryRun {
 		would = "would be "
 	}
-	changed := 0
+	changed, refused := 0, 0
 	for _, h := range hosts {
 		is := find(known, h)
 		if is != nil && keyOf(is).Key == h.Key {
@@ -79,7 +79,13 @@ func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) 
 			continue
 		}
 		if !j.dryRun {
-			if _, err = j.service.SetKnownHost(ctx, j.repo, h); err != nil {
+			_, err = j.service.SetKnownHost(ctx, j.repo, h)
+			if errors.Is(err, pipelines.ErrInvalidRequest) { // such as a host that the service knows itself
+				j.env.Say("can't be added: %s %s: %s", h.Hostname, h.KeyType, cli.Message(err))
+				refused, err = refused+1, nil
+				continue
+			}
+			if err != nil {
 				err = fmt.Errorf("%s %s: %w", h.Hostname, h.KeyType, err)
 				break
 			}
@@ -92,6 +98,9 @@ func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) 
 		j.env.Say("%s%s: %s", would, did, line(h))
 	}
 	j.env.Say("%d of %s %sadded or replaced", changed, cli.Count(len(hosts), "host key", "host keys"), would)
+	if err == nil && refused > 0 {
+		err = fmt.Errorf("%s can't be added", cli.Count(refused, "host key", "host keys"))
+	}
 	return err
 }
 

@@ -136,12 +136,24 @@ func TestAKnownHostIsReplacedOnlyWithReplace(t *testing.T) {
 	require.Equal(t, keyIn(changed), after[0].PublicKey.KeyType+" "+after[0].PublicKey.Key)
 }
 
-func TestAFailureReportsWhichHostsWereAdded(t *testing.T) {
+// The service knows some hosts itself, such as github.com, and refuses them. Whoever uses a known_hosts file has them.
+func TestHostsThatTheServiceRefusesKeepNoOthersFromBeingAdded(t *testing.T) {
 	s, repo := newStage(t)
-	s.Stdin = scanned(t, "one.example.com") + scanned(t, "github.com")
+	s.Stdin = scanned(t, "github.com") + scanned(t, "one.example.com")
 	require.Equal(t, cli.Trouble, s.Run("--repo acme/site --known-hosts"))
 	require.Contains(t, s.Out.String(), "1 of 2 host keys added or replaced\n")
-	require.Contains(t, s.Errs.String(), "sshkeys: github.com ssh-ed25519: ")
+	require.Regexp(t, `(?m)^can't be added: github.com ssh-ed25519: POST /.*hostname-not-allowed`, s.Out.String())
+	require.Equal(t, "sshkeys: 1 host key can't be added\n", s.Errs.String())
+	require.Len(t, repo.KnownHosts(), 1)
+}
+
+func TestAFailureReportsWhichHostsWereAdded(t *testing.T) {
+	s, repo := newStage(t)
+	s.Stdin = scanned(t, "one.example.com") + scanned(t, "two.example.com")
+	s.Inject(pipelinestest.Fault{Method: http.MethodPost, Skip: 1, Status: http.StatusForbidden})
+	require.Equal(t, cli.Trouble, s.Run("--repo acme/site --known-hosts"))
+	require.Contains(t, s.Out.String(), "1 of 2 host keys added or replaced\n")
+	require.Contains(t, s.Errs.String(), "sshkeys: two.example.com ssh-ed25519: ")
 	require.Len(t, repo.KnownHosts(), 1)
 }
 

@@ -53,6 +53,9 @@ func TestAnUnknownEnvironmentIsRefused(t *testing.T) {
 		require.Equal(t, "supersede: --environment Prod: there is no such environment, only: Production, Test\n", s.Errs.String())
 		require.Equal(t, cli.Trouble, s.Run("plan --repo acme/site --environment Staging"))
 		require.Equal(t, cli.Success, s.Run("plan --repo acme/site --repo acme/shop --environment Staging"), "one of them has it")
+		s.AddRepository("acme", "bare")
+		require.Equal(t, cli.Trouble, s.Run("plan --repo acme/bare --environment Test"))
+		require.Equal(t, "supersede: --environment Test: there are no environments\n", s.Errs.String())
 	})
 }
 

@@ -43,6 +43,9 @@ func (w *work) prepare(ctx context.Context, client *pipelines.Client, repos []pi
 	if len(missing) == 0 {
 		return nil
 	}
+	if len(others) == 0 {
+		return fmt.Errorf("--environment %s: there are no environments", missing[0])
+	}
 	slices.Sort(others)
 	return fmt.Errorf("--environment %s: there is no such environment, only: %s", missing[0], strings.Join(slices.Compact(others), ", "))
 }

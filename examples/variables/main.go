@@ -184,7 +184,7 @@ func (s *job) findEnvironment(ctx context.Context, repo pipelines.Repo) (*pipeli
 		switch {
 		case err != nil:
 			return nil, err
-		case e.Name == s.environment || strings.Trim(e.UUID, "{}") == strings.Trim(s.environment, "{}"):
+		case e.Name == s.environment || strings.EqualFold(strings.Trim(e.UUID, "{}"), strings.Trim(s.environment, "{}")):
 			return e, nil
 		case strings.EqualFold(e.Name, s.environment):
 			similar = append(similar, e)

@@ -92,9 +92,11 @@ func TestScopesAndDotenv(t *testing.T) {
 	status, _, stderr = call(t, "apply", "--workspace", "acme", "--file", file)
 	require.Equal(t, cli.Success, status, stderr)
 	require.Len(t, workspace.Variables(), 2)
-	status, stdout, stderr := call(t, "plan", "--repo", "acme/site", "--environment", staging.UUID(), "--file", file)
-	require.Equal(t, cli.Success, status, stderr)
-	require.Contains(t, stdout, "2 unchanged")
+	for _, id := range []string{staging.UUID(), strings.Trim(staging.UUID(), "{}"), strings.ToUpper(staging.UUID())} {
+		status, stdout, stderr := call(t, "plan", "--repo", "acme/site", "--environment", id, "--file", file)
+		require.Equal(t, cli.Success, status, stderr)
+		require.Contains(t, stdout, "2 unchanged")
+	}
 }
 
 func TestTheNameOfAnEnvironmentIsExactIfTwoDifferOnlyInCase(t *testing.T) {

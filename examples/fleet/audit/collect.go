@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -192,7 +191,7 @@ func (c *collector) listRepositories(ctx context.Context) error {
 	if s.Listed == s.Audit {
 		return nil
 	}
-	path := "/repositories/" + url.PathEscape(s.Workspace) + "?fields=next,size,values.uuid,values.full_name,values.updated_on&sort=created_on"
+	path := cli.ReposPath(s.Workspace) + "?fields=next,size,values.uuid,values.full_name,values.updated_on&sort=created_on"
 	var found []*pipelines.Repository
 	err := c.patiently(ctx, func() (err error) {
 		found, err = pipelines.List[pipelines.Repository](ctx, c.client, path).Collect()

@@ -170,11 +170,15 @@ func (w *walk[T]) next(got fetched[T]) (pageLink, error) {
 	return pageLink{}, w.incomplete(nil)
 }
 
+// leastDefault is the length of the service's shortest pages. If it states less, that is not a page's bound: lists of two items with a
+// pagelen of 1 have been recorded.
+const leastDefault = 10
+
 // mayGoOn reports whether only another request can tell whether this is the last page: it is full, and the service has sent neither a
 // link nor the size of the list.
 func (w *walk[T]) mayGoOn(page *Page[T]) bool {
 	n := len(page.Values)
-	return !w.linked && w.size < 0 && (n >= w.pageLen || n == page.PageLen)
+	return !w.linked && w.size < 0 && (n >= w.pageLen || n >= leastDefault && n == page.PageLen)
 }
 
 // pageError returns the error of a page that could not be read, or nil if the list ended before that page. If the service hides

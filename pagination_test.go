@@ -327,6 +327,7 @@ func TestAListWithNeitherLinksNorASizeIsComplete(t *testing.T) {
 		"three pages":            {book{n: 250}, 250, 3},
 		"full pages":             {book{n: 300}, 300, 4},
 		"shorter pages":          {book{n: 25, maxLen: 10}, 25, 3},
+		"a pagelen of so few":    {book{n: 2, maxLen: 2}, 2, 1},
 		"one page for any":       {book{n: 100, ignores: true}, 100, 2},
 		"one short page for any": {book{n: 10, maxLen: 10, ignores: true}, 10, 2},
 	} {

@@ -198,8 +198,8 @@ func (k *call) sendOne(req *http.Request, header http.Header) (*http.Response, e
 	if own.Body == nil {
 		own.Body = http.NoBody
 	}
-	own.Body = x.Body(own.Body, k.maskError) // net/http quotes trailers that it can't read
-	own.Request = req                        // the one that came in, which has no credentials
+	own.Body = x.Body(&own, k.maskError) // net/http quotes trailers that it can't read
+	own.Request = req                    // the one that came in, which has no credentials
 	return &own, nil
 }
 

@@ -336,7 +336,7 @@ const edKeyLine = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsab
 // and swallow what is sent. It is the server's listener.
 type silentProxy struct {
 	incoming chan net.Conn
-	closed   context.Context //nolint:containedctx // ends when the server closes
+	closed   context.Context // ends when the server closes
 	close    context.CancelFunc
 	mu       sync.Mutex
 	all      []*atomic.Bool // whether a connection is silent

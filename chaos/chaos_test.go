@@ -24,7 +24,7 @@ import (
 
 const (
 	workerCount  = 16
-	loadTimeout  = 8 * time.Minute // for the load, which takes some ten seconds: it ends a hang, not a slow machine
+	loadTimeout  = 8 * time.Minute // for the load: it ends a hang, not a slow machine
 	closeTimeout = time.Minute     // likewise, for connections and goroutines to end
 )
 

@@ -42,6 +42,7 @@ type call struct {
 	raw        *[]byte           // takes the JSON of the response; nil: not wanted
 	secrets    []string          // what the request carries and no error may show
 	arriving   func(body []byte) // called when a 2xx response arrives, with nil, and with its body before it is decoded; nil: not wanted
+	decoded    func()            // called once it is decoded, or can't be; nil: not wanted
 
 	info          requestInfo // with the number of attempts
 	failures      int         // that count against MaxAttempts

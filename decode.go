@@ -91,6 +91,9 @@ func (k *call) decode(resp *http.Response) error {
 	}()
 	buf.Reset()
 	k.arrive(nil)
+	if k.decoded != nil {
+		defer k.decoded()
+	}
 	err := readBounded(buf, resp)
 	if err == nil {
 		k.arrive(buf.Bytes())

@@ -211,6 +211,7 @@ func (f *Follower) run(s *followGroup, yield func(*Event, error) bool) error {
 		case <-s.ctx.Done():
 		case <-f.added:
 		case d := <-s.deliveries:
+			d.rethrow()
 			if isRefusal(d.err) {
 				return d.err
 			}

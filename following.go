@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 
@@ -63,6 +64,8 @@ type delivery struct {
 	run   *runFollower
 	event *Event
 	err   error // why following has ended; nil where it is the run that has
+
+	panicked any // what the goroutine that followed panicked with; nil: nothing
 }
 
 func newFollowGroup(ctx context.Context) *followGroup {
@@ -74,10 +77,21 @@ func newFollowGroup(ctx context.Context) *followGroup {
 // start follows a run until it ends, or the group does. The run hands its events to [followGroup.deliver].
 func (s *followGroup) start(w *runFollower) {
 	s.wg.Go(func() {
-		if err := w.follow(); !errors.Is(err, errRangeLeft) {
-			_ = s.deliver(w.ctx, delivery{run: w, err: err})
-		}
+		end := delivery{run: w, err: fmt.Errorf("pipelines: %s: the transport ended the goroutine that followed the run", w.method)}
+		defer func() {
+			if end.panicked = recover(); !errors.Is(end.err, errRangeLeft) {
+				_ = s.deliver(w.ctx, end)
+			}
+		}()
+		end.err = w.follow()
 	})
+}
+
+// rethrow panics as the goroutine did that followed the run: its caller may recover.
+func (d delivery) rethrow() {
+	if d.panicked != nil {
+		panic(d.panicked)
+	}
 }
 
 // deliver hands something to the caller of the group. It fails where ctx ends first.

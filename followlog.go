@@ -97,7 +97,7 @@ type LogFollower struct {
 // open sends the first request for the log. If there is no log yet, it polls until the log exists, or the step is known and may
 // still write it.
 func (f *LogFollower) open() error {
-	err := f.log.Poll(false)
+	err := f.begin()
 	if !isNotFound(err) {
 		f.found = err == nil
 		return err
@@ -110,13 +110,19 @@ func (f *LogFollower) open() error {
 	return nil
 }
 
+// begin sends the first request.
+func (f *LogFollower) begin() error {
+	defer f.line.Free() // what was granted and not sent, whatever the reason
+	return f.log.Poll(false)
+}
+
 // Read implements [io.Reader]. It blocks until the log grows, the step has ended ([io.EOF]), or an error ends the reading.
 func (f *LogFollower) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
 	for f.err == nil {
-		n, err := f.log.Read(p)
+		n, err := f.resume(p)
 		if n > 0 {
 			f.grown = true
 			return n, nil
@@ -124,6 +130,12 @@ func (f *LogFollower) Read(p []byte) (int, error) {
 		f.err = f.afterRead(err)
 	}
 	return 0, f.err
+}
+
+// resume reads on, with more requests if connections are lost.
+func (f *LogFollower) resume(p []byte) (int, error) {
+	defer f.line.Free() // as in begin
+	return f.log.Read(p)
 }
 
 // afterRead polls after the end of the log, or after an error that may be temporary. It returns nil if there may be more to read.

@@ -1,6 +1,7 @@
 package pipelines_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -331,39 +332,70 @@ func viaFunc(t *testing.T, send roundTripper, opts ...pipelines.Option) *pipelin
 
 const edKeyLine = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 
-// silentProxy passes TCP connections on. Those that were there when it fell silent stay open, and swallow what is sent.
+// silentProxy passes connections on, without sockets, so that it works in a bubble. Those that were there when it fell silent stay open,
+// and swallow what is sent. It is the server's listener.
 type silentProxy struct {
-	net.Listener
-	target string
-	mu     sync.Mutex
-	all    []*atomic.Bool // whether a connection is silent
+	incoming chan net.Conn
+	closed   context.Context // ends when the server closes
+	close    context.CancelFunc
+	mu       sync.Mutex
+	all      []*atomic.Bool // whether a connection is silent
 }
 
-func (p *silentProxy) serve(conn net.Conn) {
-	defer conn.Close()
-	upstream, err := net.Dial("tcp", p.target)
-	if err != nil {
-		return
+func (p *silentProxy) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.incoming:
+		return conn, nil
+	case <-p.closed.Done():
+		return nil, net.ErrClosed
 	}
-	defer upstream.Close()
+}
+
+func (p *silentProxy) Close() error {
+	p.close()
+	return nil
+}
+
+func (p *silentProxy) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 443} }
+
+func (p *silentProxy) dial(context.Context, string, string) (net.Conn, error) {
+	client, near := net.Pipe()
+	far, server := net.Pipe()
 	silent := new(atomic.Bool)
 	p.mu.Lock()
 	p.all = append(p.all, silent)
 	p.mu.Unlock()
-	pass := func(to io.Writer, from io.Reader) {
-		buf := make([]byte, 16<<10)
-		for {
-			n, err := from.Read(buf)
-			if err != nil {
-				return
-			}
-			if !silent.Load() {
-				_, _ = to.Write(buf[:n])
-			}
+	go pass(far, near, silent)
+	go pass(near, far, silent)
+	select {
+	case p.incoming <- server:
+		return client, nil
+	case <-p.closed.Done():
+		_ = client.Close()
+		return nil, net.ErrClosed
+	}
+}
+
+// pass passes on what one end sends. A queue is the buffer that a pipe lacks.
+func pass(to io.WriteCloser, from io.Reader, silent *atomic.Bool) {
+	queue := make(chan []byte, 1<<10)
+	defer close(queue)
+	go func() {
+		defer to.Close()
+		for data := range queue {
+			_, _ = to.Write(data)
+		}
+	}()
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := from.Read(buf)
+		if err != nil {
+			return
+		}
+		if !silent.Load() {
+			queue <- bytes.Clone(buf[:n])
 		}
 	}
-	go pass(conn, upstream)
-	pass(upstream, conn)
 }
 
 // fallSilent silences the connections that there are and returns how many that is.
@@ -382,32 +414,23 @@ func (p *silentProxy) conns() int {
 	return len(p.all)
 }
 
-func newSilentProxy(t *testing.T, target string) *silentProxy {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	p := &silentProxy{Listener: listener, target: target}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go p.serve(conn)
-		}
-	}()
-	return p
-}
-
-// silentServer makes a server of HTTP/2 over TLS behind a proxy, and a transport that trusts it.
+// silentServer makes a server of HTTP/2 over TLS behind a proxy, and a transport that trusts it. The test is in a bubble.
 func silentServer(t *testing.T, handler http.Handler) (*http.Transport, *silentProxy) {
+	p := &silentProxy{incoming: make(chan net.Conn)}
+	p.closed, p.close = context.WithCancel(context.Background())
 	srv := httptest.NewUnstartedServer(handler)
+	_ = srv.Listener.Close()
+	srv.Listener = p
 	srv.EnableHTTP2 = true
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.StartTLS()
-	t.Cleanup(srv.Close)
-	return srv.Client().Transport.(*http.Transport), newSilentProxy(t, srv.Listener.Addr().String())
+	transport := srv.Client().Transport.(*http.Transport)
+	transport.DialContext = p.dial
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		srv.Close()
+	})
+	return transport, p
 }
 
 // syncVariables plans and applies.

@@ -265,17 +265,19 @@ func TestALogThatKeepsBreakingEndsWithAnError(t *testing.T) {
 }
 
 func TestAStalledLogIsResumed(t *testing.T) {
-	content := noise(10_000)
-	stalls := func(w http.ResponseWriter, req *http.Request) {
-		w.Header().Set("Content-Length", "10000")
-		_, _ = w.Write(content[:3_000])
-		_ = http.NewResponseController(w).Flush()
-		<-req.Context().Done()
-	}
-	srv := record(t, sequence(stalls, serveLog(content, "")))
-	got, err := io.ReadAll(openLog(t, newClient(t, srv.base(), pipelines.WithStallTimeout(50*time.Millisecond)), nil))
-	require.NoError(t, err)
-	require.True(t, bytes.Equal(content, got))
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		text := lines("a", 1000)
+		run := r.AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{{Log: text}}}, time.Now())
+		steps, err := c.Steps.List(t.Context(), repo, run.UUID, nil).Collect()
+		require.NoError(t, err)
+		srv.Inject(pipelinestest.Fault{Storage: true, Times: 1, Stall: true, After: 3000})
+		log, err := c.Steps.GetLog(t.Context(), repo, run.UUID, steps[0].UUID, nil)
+		require.NoError(t, err)
+		defer log.Close()
+		got, err := io.ReadAll(log)
+		require.NoError(t, err)
+		require.Equal(t, text, string(got))
+	})
 }
 
 func TestALogEndsWithItsContext(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -690,19 +689,11 @@ func (r row) overSilence(t *testing.T, w *world) {
 	}
 }
 
-// TestEveryOperationLeavesASilentHTTP2Connection is the column of the fault matrix that needs sockets.
+// TestEveryOperationLeavesASilentHTTP2Connection is the column of the fault matrix that needs connections.
 func TestEveryOperationLeavesASilentHTTP2Connection(t *testing.T) {
 	t.Parallel()
-	const together = 16
-	limit := make(chan struct{}, together)
-	var all sync.WaitGroup
 	for _, o := range matrixOperations(t) {
 		r, w := newRow(t, o), newWorld(t)
-		limit <- struct{}{}
-		all.Go(func() {
-			defer func() { <-limit }()
-			r.overSilence(t, w)
-		})
+		synctest.Test(t, func(t *testing.T) { r.overSilence(t, w) })
 	}
-	all.Wait()
 }

@@ -548,11 +548,11 @@ func TestALongNameAboveManyNumbersIsNotReadForEachOfThem(t *testing.T) {
 	for _, labels := range []string{`[1` + strings.Repeat(",1", 100_000) + `]`, `{"a":1` + strings.Repeat(`,"a":1`, 100_000) + `}`} {
 		t.Run("labels that begin with "+labels[:1], func(t *testing.T) {
 			srv := record(t, serveJSON(`{"values":[{"build_number":"1","labels":{"`+name+`":`+labels+`}}]}`))
-			start := time.Now()
+			before := work()
 			runs, err := newClient(t, srv.base()).Pipelines.List(t.Context(), repo, nil).Collect()
 			require.NoError(t, err)
 			require.Len(t, runs, 1)
-			require.Less(t, time.Since(start), 20*time.Second)
+			require.Less(t, work()-before, 20*time.Second)
 		})
 	}
 }

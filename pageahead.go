@@ -105,23 +105,23 @@ func (q *fetchQueue[T]) start(link pageLink) {
 // observed returns a function that fetches a page and tells of its arrival.
 func (q *fetchQueue[T]) observed(link pageLink, to chan<- arrival) func(context.Context) fetched[T] {
 	after := q.walk.following(link)
-	return func(ctx context.Context) fetched[T] {
-		arrived := false
-		defer func() {
-			if arrived {
-				<-q.reading
-			}
-		}()
-		return q.walk.pager.fetch(ctx, link, func(page *url.URL, body []byte) {
-			if !arrived {
-				arrived = true
+	reading := false
+	e := &early{
+		arriving: func(page *url.URL, body []byte) {
+			if !reading {
+				reading = true
 				q.reading <- struct{}{} // the page before doesn't take long, and ends with the context
 			}
 			if !link.unlinked {
 				announce(to, page, body, after)
 			}
-		})
+		},
+		decoded: func() { // another attempt may have to wait for the connection of the page after
+			reading = false
+			<-q.reading
+		},
 	}
+	return func(ctx context.Context) fetched[T] { return q.walk.pager.fetch(ctx, link, e) }
 }
 
 // announce tells what is known of the page after one: with the response if its link is known, else by the service's link in the body.

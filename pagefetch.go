@@ -51,8 +51,14 @@ func (f *fetched[T]) capture(k *call) {
 // errNotAPage says that the service sent a JSON object that is not a page.
 var errNotAPage = errors.New("the service sent an object that is not a page of a list")
 
-// fetch requests the page that a link leads to. early, if it isn't nil, is told what is known of the page before it is decoded.
-func (p *Pager[T]) fetch(ctx context.Context, link pageLink, early func(page *url.URL, body []byte)) (f fetched[T]) {
+// early is told of a page while it arrives, once for each attempt to get it.
+type early struct {
+	arriving func(page *url.URL, body []byte) // what is known before the page is decoded: first without its body, then with it
+	decoded  func()                           // it is decoded, or can't be
+}
+
+// fetch requests the page that a link leads to. If e isn't nil, it is told of the page.
+func (p *Pager[T]) fetch(ctx context.Context, link pageLink, e *early) (f fetched[T]) {
 	k, err := p.newCall(ctx, link)
 	if err != nil {
 		f.err = err
@@ -64,8 +70,8 @@ func (p *Pager[T]) fetch(ctx context.Context, link pageLink, early func(page *ur
 		f.err = k.wrap(err)
 		return f
 	}
-	if early != nil && !f.stepwise {
-		k.arriving = func(body []byte) { early(f.url, body) }
+	if e != nil && !f.stepwise {
+		k.arriving, k.decoded = func(body []byte) { e.arriving(f.url, body) }, e.decoded
 	}
 	body, err := p.send(ctx, k)
 	switch {

@@ -160,9 +160,9 @@ func TestAHugeSecretAndAHostileBodyTakeLittleTime(t *testing.T) {
 		"escapes within escapes":        strings.Repeat(`\\u0025%2525&amp;amp;`, 3<<10),
 		"many names":                    `{"error":{"message":"m","fields":{` + strings.Repeat(`"a%41":["\\u0041"],`, 3<<10) + `"b":"c"}}}`,
 	} {
-		start := time.Now()
+		before := work()
 		createError(t, key, "application/json", body)
-		require.Less(t, time.Since(start), 20*time.Second, name) // it takes less than one
+		require.Less(t, work()-before, 20*time.Second, name) // it takes less than one
 	}
 }
 

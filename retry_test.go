@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
 func TestACallWaitsAMinuteForAUsedUpQuota(t *testing.T) {
@@ -251,7 +252,6 @@ func TestRetryTable(t *testing.T) {
 		refused   bool  // it can't have taken effect
 		is        error // what the error is besides
 		needsBody bool  // a call that reads no response doesn't meet the fault
-		stalls    bool
 	}{
 		{name: "429", handle: serve(429, "text/plain", "Rate limit for this resource has been exceeded"), refused: true, is: pipelines.ErrRateLimited},
 		{name: "500", handle: serve(500, "application/json", `{"error":{"message":"oops","id":"f00"}}`), is: pipelines.ErrServer},
@@ -266,12 +266,6 @@ func TestRetryTable(t *testing.T) {
 		{name: "body that is not JSON", handle: serve(200, "text/html", "<html>"), needsBody: true},
 		{name: "body that ends early", handle: serve(200, "application/json", `{"a":`), needsBody: true},
 		{name: "empty body", handle: serve(200, "application/json", ""), needsBody: true},
-		{name: "response that never comes", handle: func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }, stalls: true},
-		{name: "body that stalls", handle: func(w http.ResponseWriter, req *http.Request) {
-			_, _ = io.WriteString(w, `{"a":`)
-			_ = http.NewResponseController(w).Flush()
-			<-req.Context().Done()
-		}, stalls: true},
 	}
 	for _, fault := range faults {
 		for _, verb := range verbs {
@@ -280,11 +274,7 @@ func TestRetryTable(t *testing.T) {
 					return
 				}
 				srv := record(t, fault.handle)
-				var opts []pipelines.Option
-				if fault.stalls { // elsewhere a busy machine could take so long to respond
-					opts = append(opts, pipelines.WithStallTimeout(30*time.Millisecond))
-				}
-				err := verb.call(t.Context(), newClient(t, srv.base(), opts...))
+				err := verb.call(t.Context(), newClient(t, srv.base()))
 				require.Error(t, err)
 				if fault.is != nil {
 					require.ErrorIs(t, err, fault.is)
@@ -301,6 +291,31 @@ func TestRetryTable(t *testing.T) {
 				}
 				srv.requireSent(t, quick.MaxAttempts)
 				require.ErrorContains(t, err, "3 attempts")
+			})
+		}
+	}
+}
+
+// TestRetryOfRequestsThatStall is TestRetryTable for a silence, which would be told from a busy machine only by a long timeout.
+func TestRetryOfRequestsThatStall(t *testing.T) {
+	for name, fault := range map[string]pipelinestest.Fault{
+		"response that never comes": {Latency: time.Hour},
+		"body that stalls":          {Status: http.StatusOK, Body: `{"a":{}}`, After: 5, Stall: true},
+	} {
+		for _, verb := range verbs {
+			t.Run(name+" of "+verb.name, func(t *testing.T) {
+				bubble(t, func(t *testing.T, srv *pipelinestest.Server, _ *pipelinestest.Repository, _ *pipelines.Client) {
+					srv.Inject(fault)
+					err := verb.call(t.Context(), srv.Client(pipelines.WithRetry(quick)))
+					if verb.once {
+						require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+						require.Len(t, srv.Requests(), 1)
+						return
+					}
+					require.ErrorContains(t, err, "stalled (after 3 attempts)")
+					require.NotErrorIs(t, err, pipelines.ErrOutcomeUnknown)
+					require.Len(t, srv.Requests(), quick.MaxAttempts)
+				})
 			})
 		}
 	}

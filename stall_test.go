@@ -30,135 +30,144 @@ func overHTTP2(t *testing.T, handler http.HandlerFunc, opts ...pipelines.Option)
 }
 
 func TestADeadHTTP2ConnectionIsReplacedAfterAStall(t *testing.T) {
-	t.Parallel()
-	c, proxy := overHTTP2(t, func(w http.ResponseWriter, req *http.Request) {
-		if req.ProtoMajor != 2 {
-			w.WriteHeader(http.StatusTeapot)
-		}
-		serve(http.StatusCreated, "application/json", `{"uuid":"{u}","build_number":1}`)(w, req)
+	synctest.Test(t, func(t *testing.T) {
+		c, proxy := overHTTP2(t, func(w http.ResponseWriter, req *http.Request) {
+			if req.ProtoMajor != 2 {
+				w.WriteHeader(http.StatusTeapot)
+			}
+			serve(http.StatusCreated, "application/json", `{"uuid":"{u}","build_number":1}`)(w, req)
+		})
+		_, err := c.Pipelines.Get(t.Context(), repo, "1")
+		require.NoError(t, err)
+		require.Equal(t, 1, proxy.fallSilent())
+
+		_, err = c.Pipelines.Get(t.Context(), repo, "1")
+		require.NoError(t, err, "the attempt after the stall takes a new connection")
+		require.Equal(t, 2, proxy.conns())
+
+		proxy.fallSilent()
+		_, err = c.Pipelines.Run(t.Context(), repo, mainBranch)
+		require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown, "nobody knows whether it arrived")
+		_, err = c.Pipelines.Run(t.Context(), repo, mainBranch)
+		require.NoError(t, err, "the next call takes a new connection")
+		require.Equal(t, 3, proxy.conns())
 	})
-	_, err := c.Pipelines.Get(t.Context(), repo, "1")
-	require.NoError(t, err)
-	require.Equal(t, 1, proxy.fallSilent())
-
-	_, err = c.Pipelines.Get(t.Context(), repo, "1")
-	require.NoError(t, err, "the attempt after the stall takes a new connection")
-	require.Equal(t, 2, proxy.conns())
-
-	proxy.fallSilent()
-	_, err = c.Pipelines.Run(t.Context(), repo, mainBranch)
-	require.ErrorIs(t, err, pipelines.ErrOutcomeUnknown, "nobody knows whether it arrived")
-	_, err = c.Pipelines.Run(t.Context(), repo, mainBranch)
-	require.NoError(t, err, "the next call takes a new connection")
-	require.Equal(t, 3, proxy.conns())
 }
 
 func TestManyCallsOnADeadHTTP2ConnectionAllGoOn(t *testing.T) {
-	c, proxy := overHTTP2(t, serveJSON(`{"build_number":1}`))
-	_, err := c.Pipelines.Get(t.Context(), repo, "1")
-	require.NoError(t, err)
-	proxy.fallSilent()
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() {
-			_, err := c.Pipelines.Get(t.Context(), repo, "1")
-			assert.NoError(t, err)
-		})
-	}
-	all.Wait()
+	synctest.Test(t, func(t *testing.T) {
+		c, proxy := overHTTP2(t, serveJSON(`{"build_number":1}`))
+		_, err := c.Pipelines.Get(t.Context(), repo, "1")
+		require.NoError(t, err)
+		proxy.fallSilent()
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				_, err := c.Pipelines.Get(t.Context(), repo, "1")
+				assert.NoError(t, err)
+			})
+		}
+		all.Wait()
+	})
 }
 
 func TestALogOnADeadHTTP2ConnectionGoesOnOverAnother(t *testing.T) {
-	var requests atomic.Int32
-	c, proxy := overHTTP2(t, func(w http.ResponseWriter, req *http.Request) {
-		w.Header().Set("Content-Length", "6")
-		if requests.Add(1) == 1 {
-			_, _ = io.WriteString(w, "abc")
-			_ = http.NewResponseController(w).Flush()
-			<-req.Context().Done()
-			return
-		}
-		http.ServeContent(w, req, "", time.Time{}, strings.NewReader("abcdef"))
+	synctest.Test(t, func(t *testing.T) {
+		var requests atomic.Int32
+		c, proxy := overHTTP2(t, func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Length", "6")
+			if requests.Add(1) == 1 {
+				_, _ = io.WriteString(w, "abc")
+				_ = http.NewResponseController(w).Flush()
+				<-req.Context().Done()
+				return
+			}
+			http.ServeContent(w, req, "", time.Time{}, strings.NewReader("abcdef"))
+		})
+		stream, err := c.Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
+		require.NoError(t, err)
+		defer stream.Close()
+		first := make([]byte, 3)
+		_, err = io.ReadFull(stream, first)
+		require.NoError(t, err)
+		proxy.fallSilent()
+		rest, err := io.ReadAll(stream)
+		require.NoError(t, err)
+		require.Equal(t, "abcdef", string(first)+string(rest))
 	})
-	stream, err := c.Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
-	require.NoError(t, err)
-	defer stream.Close()
-	first := make([]byte, 3)
-	_, err = io.ReadFull(stream, first)
-	require.NoError(t, err)
-	proxy.fallSilent()
-	rest, err := io.ReadAll(stream)
-	require.NoError(t, err)
-	require.Equal(t, "abcdef", string(first)+string(rest))
 }
 
 func TestAStalledRequestLeavesALiveHTTP2ConnectionToTheOthers(t *testing.T) {
-	release := make(chan struct{})
-	c, proxy := overHTTP2(t, func(w http.ResponseWriter, req *http.Request) {
-		if req.Header.Get("Hang") != "" {
-			<-req.Context().Done()
-			return
-		}
-		w.Header().Set("Content-Type", "application/octet-stream")
-		for {
-			_, _ = io.WriteString(w, "line\n")
-			_ = http.NewResponseController(w).Flush()
-			select {
-			case <-release:
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		c, proxy := overHTTP2(t, func(w http.ResponseWriter, req *http.Request) {
+			if req.Header.Get("Hang") != "" {
+				<-req.Context().Done()
 				return
-			case <-time.After(10 * time.Millisecond):
 			}
-		}
-	}, pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1}))
-	stream, err := c.Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
-	require.NoError(t, err)
-	defer stream.Close()
-	read := make(chan error)
-	go func() {
-		_, err := io.Copy(io.Discard, stream)
-		read <- err
-	}()
-	_, err = c.Pipelines.Get(t.Context(), repo, "1", pipelines.WithHeader("Hang", "yes"))
-	require.ErrorContains(t, err, "stalled")
-	close(release)
-	require.NoError(t, <-read, "the log's connection is alive")
-	require.Equal(t, 1, proxy.conns())
+			w.Header().Set("Content-Type", "application/octet-stream")
+			for {
+				_, _ = io.WriteString(w, "line\n")
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-release:
+					return
+				case <-time.After(10 * time.Millisecond):
+				}
+			}
+		}, pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1}))
+		stream, err := c.Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
+		require.NoError(t, err)
+		defer stream.Close()
+		read := make(chan error)
+		go func() {
+			_, err := io.Copy(io.Discard, stream)
+			read <- err
+		}()
+		_, err = c.Pipelines.Get(t.Context(), repo, "1", pipelines.WithHeader("Hang", "yes"))
+		require.ErrorContains(t, err, "stalled")
+		close(release)
+		require.NoError(t, <-read, "the log's connection is alive")
+		require.Equal(t, 1, proxy.conns())
+	})
 }
 
 func TestTwoClientsOfOneTransportLeaveEachOthersConnectionsAlone(t *testing.T) {
-	release := make(chan struct{})
-	transport, proxy := silentServer(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if req.Header.Get("Hang") != "" {
-			<-req.Context().Done()
-			return
-		}
-		for {
-			_, _ = io.WriteString(w, "line\n")
-			_ = http.NewResponseController(w).Flush()
-			select {
-			case <-release:
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		transport, proxy := silentServer(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if req.Header.Get("Hang") != "" {
+				<-req.Context().Done()
 				return
-			case <-time.After(10 * time.Millisecond):
 			}
+			for {
+				_, _ = io.WriteString(w, "line\n")
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-release:
+					return
+				case <-time.After(10 * time.Millisecond):
+				}
+			}
+		}))
+		client := func() *pipelines.Client {
+			return newClient(t, "https://"+proxy.Addr().String()+"/2.0", pipelines.WithHTTPClient(&http.Client{Transport: transport}),
+				pipelines.WithStallTimeout(time.Second), pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1}))
 		}
-	}))
-	client := func() *pipelines.Client {
-		return newClient(t, "https://"+proxy.Addr().String()+"/2.0", pipelines.WithHTTPClient(&http.Client{Transport: transport}),
-			pipelines.WithStallTimeout(time.Second), pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1}))
-	}
-	stream, err := client().Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
-	require.NoError(t, err)
-	defer stream.Close()
-	read := make(chan error)
-	go func() {
-		_, err := io.Copy(io.Discard, stream)
-		read <- err
-	}()
-	_, err = client().Pipelines.Get(t.Context(), repo, "1", pipelines.WithHeader("Hang", "yes"))
-	require.ErrorContains(t, err, "stalled")
-	close(release)
-	require.NoError(t, <-read, "the log's connection is alive")
-	require.Equal(t, 1, proxy.conns())
+		stream, err := client().Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
+		require.NoError(t, err)
+		defer stream.Close()
+		read := make(chan error)
+		go func() {
+			_, err := io.Copy(io.Discard, stream)
+			read <- err
+		}()
+		_, err = client().Pipelines.Get(t.Context(), repo, "1", pipelines.WithHeader("Hang", "yes"))
+		require.ErrorContains(t, err, "stalled")
+		close(release)
+		require.NoError(t, <-read, "the log's connection is alive")
+		require.Equal(t, 1, proxy.conns())
+	})
 }
 
 func TestAStalledConnectionIsReplaced(t *testing.T) {
@@ -204,17 +213,18 @@ func TestATrickledErrorBodyEndsWithTheStallTimeout(t *testing.T) {
 }
 
 func TestTheClientsOwnTransportReplacesADeadHTTP2Connection(t *testing.T) {
-	t.Parallel()
-	trusting, proxy := silentServer(t, serveJSON(`{"build_number":1}`))
-	standard := http.DefaultTransport
-	http.DefaultTransport = trusting // which the client's own is made of
-	c, err := pipelines.NewClient(pipelines.WithBaseURL("https://"+proxy.Addr().String()+"/2.0"), pipelines.WithStallTimeout(time.Second))
-	http.DefaultTransport = standard
-	require.NoError(t, err)
-	for n := range 3 {
-		_, err := c.Pipelines.Get(t.Context(), repo, "1")
+	synctest.Test(t, func(t *testing.T) {
+		trusting, proxy := silentServer(t, serveJSON(`{"build_number":1}`))
+		standard := http.DefaultTransport
+		http.DefaultTransport = trusting // which the client's own is made of
+		c, err := pipelines.NewClient(pipelines.WithBaseURL("https://"+proxy.Addr().String()+"/2.0"), pipelines.WithStallTimeout(time.Second))
+		http.DefaultTransport = standard
 		require.NoError(t, err)
-		require.Equal(t, n+1, proxy.fallSilent())
-	}
-	c.CloseIdleConnections()
+		for n := range 3 {
+			_, err := c.Pipelines.Get(t.Context(), repo, "1")
+			require.NoError(t, err)
+			require.Equal(t, n+1, proxy.fallSilent())
+		}
+		c.CloseIdleConnections()
+	})
 }

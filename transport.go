@@ -43,7 +43,7 @@ func (k *call) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !t.own(req) {
 		return k.roundTripForeign(req)
 	}
-	start := time.Now()
+	start, waited := time.Now(), k.quota.Waited
 	passage, err := k.admit(req.Context())
 	held := k.backoff + time.Since(start)
 	if err != nil {
@@ -51,6 +51,9 @@ func (k *call) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	defer passage.Leave(nil) // also if the transport panics
 	header, err := k.ownHeader(req)
+	if ended := req.Context().Err(); err == nil && ended != nil { // just as the wait did: a transport may report nothing of such a request
+		err, k.quota.HeldBack = ended, k.quota.Waited > waited
+	}
 	if err != nil {
 		passage.Abandon()
 		return nil, k.unsent(req, err, held)
@@ -198,8 +201,8 @@ func (k *call) sendOne(req *http.Request, header http.Header) (*http.Response, e
 	if own.Body == nil {
 		own.Body = http.NoBody
 	}
-	own.Body = x.Body(own.Body, k.maskError) // net/http quotes trailers that it can't read
-	own.Request = req                        // the one that came in, which has no credentials
+	own.Body = x.Body(&own, k.maskError) // net/http quotes trailers that it can't read
+	own.Request = req                    // the one that came in, which has no credentials
 	return &own, nil
 }
 

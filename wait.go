@@ -143,6 +143,7 @@ func (w *waiter) wait(ctx context.Context, method string) error {
 	for range w.runs {
 		select {
 		case d := <-w.group.deliveries:
+			d.rethrow()
 			if d.err != nil && ctx.Err() == nil {
 				w.failed = append(w.failed, &WaitError{ID: d.run.id, Err: d.err})
 			}

@@ -24,8 +24,8 @@ import (
 
 const (
 	workerCount  = 16
-	loadTimeout  = 2 * time.Minute // for the load
-	closeTimeout = 5 * time.Second // for connections and goroutines to end
+	loadTimeout  = 8 * time.Minute // for the load: it ends a hang, not a slow machine
+	closeTimeout = time.Minute     // likewise, for connections and goroutines to end
 )
 
 // quickRetries makes a client retry, poll and detect stalls without long waits.

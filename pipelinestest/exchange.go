@@ -58,13 +58,19 @@ func newExchange(req *http.Request, body io.ReadCloser) (*exchange, error) {
 // serve runs the handler. The handler's writes fail once the client's context ends.
 func (x *exchange) serve(ctx context.Context, h http.Handler) {
 	stop := context.AfterFunc(ctx, func() { x.writer.CloseWithError(ctx.Err()) })
+	returned := false
 	defer func() {
+		panicked := recover()
+		if panicked == nil && !returned { // it has ended its goroutine
+			panicked = http.ErrAbortHandler
+		}
 		stop()
 		x.received.Body.Close()
-		x.finish(recover())
+		x.finish(panicked)
 		x.cancel()
 	}()
 	h.ServeHTTP(x, x.received)
+	returned = true
 }
 
 // finish ends the response, or breaks it off if the handler aborted.

@@ -3,6 +3,8 @@ package pipelinestest
 import (
 	"io"
 	"net/http"
+	"runtime"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -73,6 +75,14 @@ func TestAResponseWithoutContentTakesNoBody(t *testing.T) {
 
 func TestAResponseThatCannotBeEncodedIsAServerError(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, jsonResponse(http.StatusOK, func() {}).status)
+}
+
+func TestAHandlerThatEndsItsGoroutineLosesTheConnection(t *testing.T) {
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+apiHost, nil)
+	require.NoError(t, err)
+	fails := func(http.ResponseWriter, *http.Request) { runtime.Goexit() } // as testing.T.FailNow does
+	_, err = (&transport{api: http.HandlerFunc(fails)}).RoundTrip(req)
+	require.ErrorIs(t, err, syscall.ECONNRESET)
 }
 
 func TestAPanicOfAHandlerIsNotRecovered(t *testing.T) {

@@ -2,6 +2,7 @@ package pipelinestest
 
 import (
 	"cmp"
+	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ const closedAddress = "127.0.0.1:0"
 type socket struct {
 	mu      sync.Mutex
 	servers []*httptest.Server // one for each listener; empty unless open
+	cancel  context.CancelFunc // ends all requests
 	address string             // host and port; never changes once set
 }
 
@@ -25,8 +27,11 @@ func (l *socket) serve(h http.Handler) string {
 	if l.address != "" {
 		return l.address
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	l.cancel = cancel
 	for _, listener := range listenOnLoopback() {
-		server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: h}} //nolint:gosec // only the test connects
+		config := &http.Server{Handler: h, BaseContext: func(net.Listener) context.Context { return ctx }} //nolint:gosec // only the test connects
+		server := &httptest.Server{Listener: listener, Config: config}
 		server.Start()
 		l.servers = append(l.servers, server)
 	}
@@ -38,6 +43,9 @@ func (l *socket) close() {
 	l.mu.Lock()
 	servers := l.servers
 	l.servers, l.address = nil, cmp.Or(l.address, closedAddress)
+	if l.cancel != nil {
+		l.cancel() // also requests of clients that connect while their connections are closed
+	}
 	l.mu.Unlock()
 	for _, server := range servers {
 		server.CloseClientConnections()

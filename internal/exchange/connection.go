@@ -2,12 +2,12 @@ package exchange
 
 import (
 	"crypto/tls"
+	"math"
 	"net"
 	"net/http/httptrace"
 	"reflect"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // used are the connections of the exchanges of all Guards. Exchanges may share an HTTP/2 connection, and what one of them receives
@@ -23,7 +23,7 @@ type connections struct {
 type connection struct {
 	conn  net.Conn
 	users int
-	heard atomic.Int64 // when something last arrived, in nanoseconds since 1970
+	heard atomic.Int64 // when something last arrived, by clock; the least: never
 }
 
 // acquire returns what is known of a connection, or nil if conn can't be a key.
@@ -36,6 +36,7 @@ func (u *connections) acquire(conn net.Conn) *connection {
 	c := u.known[conn]
 	if c == nil {
 		c = &connection{conn: conn}
+		c.heard.Store(math.MinInt64)
 		u.known[conn] = c
 	}
 	c.users++
@@ -64,7 +65,7 @@ func (x *Exchange) use(info httptrace.GotConnInfo) {
 	}
 	x.conn = used.acquire(info.Conn)
 	if x.conn != nil && !info.Reused { // its handshake was heard
-		x.conn.heard.Store(time.Now().UnixNano())
+		x.hear()
 	}
 }
 

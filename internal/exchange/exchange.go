@@ -34,15 +34,17 @@ type Exchange struct {
 	hooks  httptrace.ClientTrace
 	progress
 
-	since   atomic.Int64 // when the current wait began
 	stalled atomic.Bool
 
 	body   io.ReadCloser // of the response; nil before there is one
 	redact func(error) error
 
-	mu    sync.Mutex
-	conn  *connection // nil before there is one
-	ended bool
+	mu      sync.Mutex
+	waits   bool          // for something to arrive
+	since   time.Duration // when that wait began
+	conn    *connection   // nil before there is one
+	pooling bool          // the transport may give the connection to another request at any time, and closes it if this one is cancelled
+	ended   bool
 }
 
 // Start begins an exchange, before its request has a connection. once says that the request must not be sent twice.
@@ -51,7 +53,7 @@ func (g *Guard) Start(ctx context.Context, method string, once bool) *Exchange {
 	x.once = once
 	ctx, x.cancel = context.WithCancel(ctx)
 	x.ctx = x.trace(ctx, method != http.MethodGet)
-	x.since.Store(time.Now().UnixNano())
+	x.waits, x.since = true, clock()
 	x.timer = time.AfterFunc(g.timeout, x.giveUp)
 	return x
 }
@@ -72,13 +74,15 @@ func (x *Exchange) Fail(err error) error {
 	return err
 }
 
-// Body returns the response body that ends the exchange when it is closed. Its Read fails with [ErrStalled] if nothing arrives for
+// Body returns the body of the response. The exchange ends when it is closed. Its Read fails with [ErrStalled] if nothing arrives for
 // too long. The time between two calls of Read doesn't count. redact gets every other error of Read and returns the one to show.
-func (x *Exchange) Body(body io.ReadCloser, redact func(error) error) io.ReadCloser {
-	x.timer.Stop()
+func (x *Exchange) Body(resp *http.Response, redact func(error) error) io.ReadCloser {
 	x.answered.Store(true)
-	x.heardNow()
-	x.body, x.redact = body, redact
+	x.arrived(true)
+	x.body, x.redact = resp.Body, redact
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.pooling = resp.ProtoMajor < 2
 	return (*guardedBody)(x)
 }
 
@@ -87,13 +91,9 @@ type guardedBody Exchange
 
 func (b *guardedBody) Read(p []byte) (int, error) {
 	x := (*Exchange)(b)
-	x.since.Store(time.Now().UnixNano())
-	x.timer.Reset(x.guard.timeout)
+	x.wait()
 	n, err := x.body.Read(p)
-	x.timer.Stop()
-	if n > 0 {
-		x.heardNow()
-	}
+	x.arrived(n > 0)
 	switch {
 	case err == nil || err == io.EOF: // a wrapped io.EOF is a lost connection
 		return n, err
@@ -119,26 +119,59 @@ func (x *Exchange) end() {
 	x.conn = nil
 }
 
-func (x *Exchange) heardNow() {
+// wait begins a wait for something to arrive.
+func (x *Exchange) wait() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.conn != nil {
-		x.conn.heard.Store(time.Now().UnixNano())
+	x.waits, x.since = true, clock()
+	x.timer.Reset(x.guard.timeout)
+}
+
+// arrived ends a wait.
+func (x *Exchange) arrived(something bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.waits = false
+	x.timer.Stop()
+	if something {
+		x.hear()
 	}
+}
+
+// hear notes that something arrives.
+func (x *Exchange) hear() {
+	if x.conn != nil {
+		x.conn.heard.Store(int64(clock()))
+	}
+}
+
+// firstByte notes that a response begins. From now on the transport may give the connection to another request, which giveUp must not
+// harm.
+func (x *Exchange) firstByte() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.hear()
 }
 
 // giveUp ends the exchange. If its connection has been silent throughout, giveUp closes it: cancelling a request would leave a dead
 // HTTP/2 connection in the pool. The request then fails when the pool drops the connection, before another request can get it. The
-// request is cancelled if that takes too long.
+// request is cancelled if that takes too long. The timer may fire just as the wait ends, and giveUp may come after another has begun.
 func (x *Exchange) giveUp() {
-	x.stalled.Store(true)
 	x.mu.Lock()
-	c := x.conn
-	x.mu.Unlock()
-	if c == nil || c.heard.Load() > x.since.Load() {
+	defer x.mu.Unlock() // until the connection is closed, so that nobody else gets it before
+	if x.ended || !x.waits || clock()-x.since < x.guard.timeout {
+		return
+	}
+	x.stalled.Store(true)
+	if x.conn == nil || x.pooling || x.conn.heard.Load() > int64(x.since) {
 		x.cancel()
 		return
 	}
-	c.close()
+	x.conn.close()
 	time.AfterFunc(grace, x.cancel)
 }
+
+var loaded = time.Now()
+
+// clock is the time that has passed, whatever becomes of the wall clock.
+func clock() time.Duration { return time.Since(loaded) }

@@ -61,7 +61,7 @@ func TestAConnectionThatAnotherExchangeHearsFromStaysOpen(t *testing.T) {
 		gotConn(silent, conn, true)
 		gotConn(heard, conn, true)
 		time.Sleep(30 * time.Second)
-		body := heard.Body(io.NopCloser(bytes.NewReader(make([]byte, 10))), unchanged)
+		body := heard.Body(&http.Response{Body: io.NopCloser(bytes.NewReader(make([]byte, 10))), ProtoMajor: 2}, unchanged)
 		defer body.Close()
 		<-silent.Context().Done()
 		require.False(t, closed(conn))
@@ -87,7 +87,7 @@ func TestTheTimeBetweenTwoReadsDoesNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := exchange.NewGuard(time.Minute).Start(t.Context(), http.MethodGet, false)
 		r, w := io.Pipe()
-		body := x.Body(r, unchanged)
+		body := x.Body(&http.Response{Body: r}, unchanged)
 		defer body.Close()
 		go func() { _, _ = w.Write([]byte("ab")) }()
 		one := make([]byte, 1)

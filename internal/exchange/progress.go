@@ -48,13 +48,17 @@ func (x *Exchange) trace(ctx context.Context, writes bool) context.Context {
 			x.whole.Store(true)
 		}
 	}
+	x.hooks.GotFirstResponseByte = x.firstByte
 	if writes {
 		x.hooks.WroteHeaderField = func(name string, _ []string) {
 			x.written.Store(true)
 			x.http2.Store(x.http2.Load() || strings.HasPrefix(name, ":")) // as only the pseudo-headers of HTTP/2 begin
 		}
 		x.hooks.WroteHeaders = func() { x.written.Store(true) }
-		x.hooks.GotFirstResponseByte = func() { x.heard.Store(true) }
+		x.hooks.GotFirstResponseByte = func() {
+			x.heard.Store(true)
+			x.firstByte()
+		}
 	}
 	return httptrace.WithClientTrace(ctx, &x.hooks)
 }

@@ -245,6 +245,20 @@ func TestCloseEndsAReadThatIsBlocked(t *testing.T) {
 	})
 }
 
+func TestCloseEndsTheWaitBeforeAnotherRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one := source(func(context.Context, http.Header) (*http.Response, error) { return nil, errLost })
+		one.Retry = func(error) bool { return true }
+		one.Backoff = func(int) time.Duration { return time.Hour }
+		r := rangereader.New(t.Context(), one, 0)
+		done := make(chan error)
+		go func() { done <- r.Poll(false) }()
+		synctest.Wait()
+		require.NoError(t, r.Close())
+		require.Equal(t, fs.ErrClosed, <-done)
+	})
+}
+
 func TestCloseEndsARequest(t *testing.T) {
 	for name, after := range map[string]func(ctx context.Context) (*http.Response, error){
 		"that fails":    func(ctx context.Context) (*http.Response, error) { return nil, ctx.Err() },

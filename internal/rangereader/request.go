@@ -30,11 +30,8 @@ func (r *Reader) connect(cause error) error {
 
 // backOff waits after a failed response. It returns an error if there is to be no other request.
 func (r *Reader) backOff(cause error) error {
-	if r.Closed() {
-		return fs.ErrClosed
-	}
 	if err := ctxtime.Err(r.ctx); err != nil {
-		return r.Wrap(err)
+		return r.ended(err)
 	}
 	wait, ok := r.failures.add(r.Offset(), &r.source)
 	if !ok {
@@ -42,10 +39,18 @@ func (r *Reader) backOff(cause error) error {
 	}
 	if wait > 0 {
 		if err := ctxtime.Sleep(r.ctx, wait); err != nil {
-			return r.Wrap(err)
+			return r.ended(err)
 		}
 	}
 	return nil
+}
+
+// ended returns the error of reading whose context has ended with err. Close ends it too.
+func (r *Reader) ended(err error) error {
+	if r.Closed() {
+		return fs.ErrClosed
+	}
+	return r.Wrap(err)
 }
 
 // request sends one request and continues with its response. again reports whether to send another request; err is then the

@@ -231,11 +231,11 @@ func TestMaskingTakesLittleTimeWhateverTheText(t *testing.T) {
 		"percents":                      {key, strings.Repeat(`%25`, 21<<10)},
 		"a long secret that may be cut": {same, same + same[1:]},
 	} {
-		start := time.Now()
+		before := work()
 		m := redact.New(tc.secret)
 		_ = m.Truncated(tc.text)
-		assert.Less(t, time.Since(start), 5*time.Second, name) // it takes some 0.1 s
-		t.Log(name, time.Since(start))
+		assert.Less(t, work()-before, 5*time.Second, name) // it takes some 0.1 s
+		t.Log(name, work()-before)
 	}
 }
 

@@ -83,7 +83,8 @@ func list[T any](ctx context.Context, c *Client, at endpoint, q listParams, opts
 }
 
 // List lists the items of any path below the base URL that is served in pages, such as "/repositories/acme?role=member". Use it
-// for lists without a method of their own. It decodes T as [encoding/json] does.
+// for lists without a method of their own. A pagelen in the path is kept, for lists whose pages may not have 100 items. It decodes T as
+// [encoding/json] does.
 func List[T any](ctx context.Context, c *Client, path string, opts ...CallOption) *Pager[T] {
 	at := customEndpoint("List", http.MethodGet, path)
 	pageLen := maxPageLen

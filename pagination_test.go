@@ -236,6 +236,17 @@ func TestAnyPagedPathCanBeListed(t *testing.T) {
 	require.Equal(t, "acme/site", repos.FullName)
 }
 
+func TestAListKeepsThePageLengthOfItsPath(t *testing.T) {
+	srv := record(t, book{n: 120, maxLen: 50, noSize: true}.ServeHTTP)
+	runs, err := pipelines.List[pipelines.Pipeline](t.Context(), newClient(t, srv.base()), "/repositories/acme/site/x?pagelen=50").Collect()
+	require.NoError(t, err)
+	require.Equal(t, upTo(120), numbers(runs))
+	srv.requireSent(t, 3)
+	for _, req := range srv.seen() {
+		require.Contains(t, req.Query, "pagelen=50")
+	}
+}
+
 func TestAPartialListKeepsWhatLeadsToItsNextPage(t *testing.T) {
 	for fields, want := range map[string]string{"values.uuid": "values.uuid,next,size,page,pagelen", "-values.links": "-values.links", "+values.x": "+values.x"} {
 		t.Run(fields, func(t *testing.T) {

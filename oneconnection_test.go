@@ -4,7 +4,6 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,17 +50,9 @@ func (b *closeFunc) Close() error {
 
 func TestAPageThatIsCutOffAndTheNextOneShareOneConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var tries atomic.Int32
-		b := book{n: 1000}
-		l := &library{book: b, pages: map[string]http.HandlerFunc{"4": func(w http.ResponseWriter, req *http.Request) {
-			if tries.Add(1) == 1 {
-				serveJSON(`{"size":1000,"next":"?page=9","values":[{`)(w, req)
-				return
-			}
-			b.ServeHTTP(w, req)
-		}}, latency: time.Second, slow: time.Second}
+		hc := &http.Client{Transport: newOneConnection(cutOffOnce())}
 		begin := time.Now()
-		runs, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(&http.Client{Transport: newOneConnection(l)})).Pipelines.List(t.Context(), repo, nil).Collect()
+		runs, err := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc)).Pipelines.List(t.Context(), repo, nil).Collect()
 		require.NoError(t, err)
 		require.Equal(t, upTo(1000), numbers(runs))
 		require.Less(t, time.Since(begin), time.Minute, "of the bubble's clock: nothing stalls")

@@ -395,17 +395,22 @@ func TestAFailureThatWasReadAheadComesAfterThePagesBeforeIt(t *testing.T) {
 	})
 }
 
+// cutOffOnce has a page whose body is cut off when it is first requested.
+func cutOffOnce() *library {
+	var tries atomic.Int32
+	b := book{n: 1000}
+	return &library{book: b, pages: map[string]http.HandlerFunc{"4": func(w http.ResponseWriter, req *http.Request) {
+		if tries.Add(1) == 1 {
+			serveJSON(`{"size":1000,"next":"?page=9","values":[{`)(w, req)
+			return
+		}
+		b.ServeHTTP(w, req)
+	}}, latency: time.Second, slow: time.Second}
+}
+
 func TestABodyThatIsCutOffIsRequestedAgainWhileTheNextPageArrives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var tries atomic.Int32
-		b := book{n: 1000}
-		l := &library{book: b, pages: map[string]http.HandlerFunc{"4": func(w http.ResponseWriter, req *http.Request) {
-			if tries.Add(1) == 1 {
-				serveJSON(`{"size":1000,"next":"?page=9","values":[{`)(w, req)
-				return
-			}
-			b.ServeHTTP(w, req)
-		}}, latency: time.Second, slow: time.Second}
+		l := cutOffOnce()
 		runs, err := l.client(t).Pipelines.List(t.Context(), repo, nil).Collect()
 		require.NoError(t, err)
 		require.Equal(t, upTo(1000), numbers(runs))

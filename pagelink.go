@@ -17,7 +17,6 @@ type pageLink struct {
 	number   int      // of the page; 0: unknown
 	built    bool     // made from the number instead of a link
 	unlinked bool     // the service sent no link to this page
-	guessed  bool     // nor a size by which there is such a page
 	key      uint64   // equal for all links to one page
 }
 

@@ -54,7 +54,8 @@ func (w *walk[T]) accept(got fetched[T]) (*Page[T], error) {
 	if got.err == nil && link.url == nil {
 		w.start(got.url)
 	}
-	if got.err == nil && link.guessed && w.isNoNewPage(got.page, link) {
+	guessed := link.unlinked && w.size < 0 // by nothing but a full page before it
+	if got.err == nil && guessed && w.isNoNewPage(got.page, link) {
 		return nil, nil
 	}
 	if got.err == nil {
@@ -164,7 +165,7 @@ func (w *walk[T]) next(got fetched[T]) (pageLink, error) {
 	case len(got.page.Values) > 0 && (w.items < w.size || w.mayGoOn(got.page)) && w.numbered():
 		// On some lists the service omits the link though there are more pages.
 		link := w.linkTo(w.number + 1)
-		link.unlinked, link.guessed = true, w.size < 0
+		link.unlinked = true
 		return w.unvisited(link)
 	}
 	return pageLink{}, w.incomplete(nil)

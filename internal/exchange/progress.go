@@ -35,7 +35,7 @@ type progress struct {
 }
 
 // trace returns a context whose hooks record the progress. The earliest sign of a write counts, because a header in a buffer may
-// have been sent. Without writes only connections and whole requests are recorded.
+// have been sent. Without writes only connections, what arrives on them, and whole requests are recorded.
 func (x *Exchange) trace(ctx context.Context, writes bool) context.Context {
 	x.hooks.GetConn = func(string) { x.getConn() }
 	x.hooks.GotConn = func(info httptrace.GotConnInfo) {

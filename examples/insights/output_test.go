@@ -2,7 +2,9 @@ package main
 
 import (
 	"path/filepath"
+	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -21,13 +23,26 @@ func TestAFileThatCantBeWrittenIsRefusedBeforeAnythingIsRead(t *testing.T) {
 	}
 }
 
-func TestNoPageOfOlderRunsIsRead(t *testing.T) {
-	s := newFixture(t, true)
-	for i := range 1000 {
-		s.repo.AddPipeline(pipelines.Pipeline{CreatedOn: time.Now().Add(-time.Duration(i) * time.Hour)})
+func TestOfOlderRunsAtMostOnePageIsRead(t *testing.T) {
+	for _, days := range []int{8, 9, 10, 14} { // 169, 193, 217 and 313 runs
+		synctest.Test(t, func(t *testing.T) { // its days begin at midnight
+			s := newFixture(t, true)
+			for i := range 1000 {
+				s.repo.AddPipeline(pipelines.Pipeline{CreatedOn: time.Now().Add(-time.Duration(i) * time.Hour)})
+			}
+			rep := s.report(t, cli.Success, "-days", strconv.Itoa(days))
+			require.Equal(t, (days-1)*24+1, rep.Counts.Runs)
+
+			pages := rep.Counts.Runs/100 + 1
+			read := len(s.srv.RequestsTo("GET", "/repositories/{workspace}/{repo_slug}/pipelines"))
+			if pages < 3 { // from the third page on, the SDK reads one ahead
+				require.Equal(t, pages, read, days)
+			} else {
+				require.GreaterOrEqual(t, read, pages, days)
+				require.LessOrEqual(t, read, pages+1, days)
+			}
+		})
 	}
-	rep := s.report(t, cli.Success, "-days", "9")
-	require.Len(t, s.srv.RequestsTo("GET", "/repositories/{workspace}/{repo_slug}/pipelines"), rep.Counts.Runs/100+1)
 }
 
 func TestADayWithoutMidnightBeginsWhenClocksChange(t *testing.T) {

@@ -53,7 +53,8 @@ func (r *reader) read(ctx context.Context, since time.Time) ([]Run, error) {
 	return runs, cmp.Or(r.steps(ctx, runs), err, r.failures.error())
 }
 
-// runs reads the list up to the first older run, page by page, since pages that are read ahead for nothing count too. A list that grows while it is read may repeat a run.
+// runs reads the list up to the first older run. It doesn't read it in parallel, since pages that are read for nothing count too. A list
+// that grows while it is read may repeat a run.
 func (r *reader) runs(ctx context.Context, since time.Time) ([]Run, error) {
 	progress := r.env.NewProgress("runs listed", 0)
 	defer progress.End()

@@ -41,7 +41,9 @@ type SyncError struct {
 
 // Error returns what failed and why, which changes were made, and how many were not tried. Of many changes it names the first ten.
 func (e *SyncError) Error() string {
-	failed := firstOf(e.Failed, "; ", func(c SyncChange) string { return fmt.Sprintf("%v: %s", c, errorText(c.Err)) })
+	failed := firstOf(e.Failed, "; ", func(c SyncChange) string {
+		return fmt.Sprintf("%v: %s", c, strings.TrimPrefix(errorText(c.Err), "pipelines: "))
+	})
 	done := "nothing was done"
 	switch {
 	case len(e.Done) > 0:

@@ -432,6 +432,7 @@ func TestASyncErrorShowsNoControlCharacters(t *testing.T) {
 	require.NotContains(t, err.Error(), "\x1b")
 	require.NotContains(t, err.Error(), "\n")
 	require.NotContains(t, err.Error(), "\u202e")
+	require.Equal(t, 1, strings.Count(err.Error(), "pipelines: "), err)
 
 	long := &pipelines.SyncError{
 		Done:   []pipelines.SyncChange{{Action: "create", Key: strings.Repeat("A", 700)}, {Action: "create", Key: "B\r"}},

@@ -238,7 +238,7 @@ func TestCircuitHoldsNoCallBackWhereTheProbeIsLost(t *testing.T) {
 							return nil, err
 						}
 					}
-					return respond(req, 200, `{}`), nil
+					return respond(req, 200, `{"values":[]}`), nil
 				})}
 				source := tokenSource(func() (*oauth2.Token, error) {
 					if tokens.Add(1) == 2 {
@@ -352,7 +352,7 @@ func TestCircuitWaitsLongerWhereALater429AsksForIt(t *testing.T) {
 			n := len(sent)
 			mu.Unlock()
 			if n > 2 {
-				return respond(req, 200, `{}`), nil
+				return respond(req, 200, `{"values":[]}`), nil
 			}
 			time.Sleep(time.Duration(n) * 10 * time.Millisecond)
 			resp := respond(req, 429, "")
@@ -554,7 +554,7 @@ func (a *arrivals) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Header.Set("Retry-After", "30")
 		return resp, nil
 	}
-	return respond(req, 200, `{}`), nil
+	return respond(req, 200, `{"values":[]}`), nil
 }
 
 func TestWhatChangesSomethingGoesBeforeReadsOnceTheQuotaIsBack(t *testing.T) {
@@ -632,7 +632,7 @@ func TestAnAttemptThatWasHeldBackAndNotSentDoesNotCount(t *testing.T) {
 				resp.Header.Set("Retry-After", "50")
 				return resp, nil
 			}
-			return respond(req, 200, `{}`), nil
+			return respond(req, 200, `{"values":[]}`), nil
 		})}
 		c := newClient(t, "http://api.example", pipelines.WithHTTPClient(hc), pipelines.WithRetry(pipelines.RetryPolicy{MaxQuotaWait: time.Hour}))
 		_, err := c.Pipelines.Get(t.Context(), repo, "1")

@@ -89,9 +89,6 @@ func (f *startSearch) look() ([]*Pipeline, error) {
 	pages, read := 0, 0
 	for page, err := range f.runs.Pages() {
 		f.clock.publish()
-		if err == nil {
-			err = page.check(f.runs.at.op)
-		}
 		if err != nil {
 			return found, err
 		}

@@ -2,8 +2,6 @@ package pipelines
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -49,7 +47,7 @@ func (f *fetched[T]) capture(k *call) {
 }
 
 // errNotAPage says that the service sent a JSON object that is not a page.
-var errNotAPage = errors.New("the service sent an object that is not a page of a list")
+var errNotAPage error = &shapeError{"the service sent an object that is not a page of a list", nil}
 
 // early is told of a page while it arrives, once for each attempt to get it.
 type early struct {
@@ -77,7 +75,7 @@ func (p *Pager[T]) fetch(ctx context.Context, link pageLink, e *early) (f fetche
 	switch {
 	case err != nil:
 		f.err = err
-	case link.url != nil && body.Values == nil && body.Next == "":
+	case !p.isPage(body, link, f.url.Query()):
 		f.err = k.wrap(errNotAPage)
 	default:
 		f.page = body.page()
@@ -108,6 +106,18 @@ func (p *Pager[T]) send(ctx context.Context, k *call) (*pageBody[T], error) {
 		return &body.pageBody, k.sendJSON(ctx, &body)
 	}
 	return &body.pageBody, k.sendJSON(ctx, &body.pageBody)
+}
+
+// isPage reports whether a body is a page of the list, and not something else that was sent in its place. A caller would take that for
+// an empty list, and create anew what it doesn't find.
+func (p *Pager[T]) isPage(body *pageBody[T], link pageLink, query url.Values) bool {
+	switch {
+	case body.Values != nil, body.Next != "":
+		return true
+	case link.url != nil:
+		return false
+	}
+	return body.Size != nil || p.at.op.emptyOK || omitsValues(query)
 }
 
 // pageBody is the JSON form of a page. All members but the values may be missing.
@@ -235,30 +245,19 @@ func (c *Client) checkFields(ctx context.Context, at endpoint, opts []CallOption
 }
 
 // collectWith returns all items, for callers to whom a missing item means that it doesn't exist. It is an error if the caller's options
-// leave one of these members out of the pages, or if an object is no page.
+// leave one of these members out of the pages.
 func (p *Pager[T]) collectWith(members ...string) ([]*T, error) {
 	if err := p.requires(members...); err != nil {
 		return nil, err
 	}
 	var all []*T
 	for page, err := range p.Pages() {
-		if err == nil {
-			err = page.check(p.at.op)
-		}
 		if err != nil {
 			return all, err
 		}
 		all = append(all, page.Values...)
 	}
 	return all, nil
-}
-
-// check returns an error if the page has neither items nor a size: it is something else that was sent in its place.
-func (p *Page[T]) check(o *operation) error {
-	if p.Values == nil && p.Size < 0 {
-		return fmt.Errorf("pipelines: %s: %w", o.Name, errNotAPage)
-	}
-	return nil
 }
 
 // leavesOut reports whether the parameter fields leaves a member out of a partial response.

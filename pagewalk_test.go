@@ -1,6 +1,7 @@
 package pipelines_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -129,6 +130,41 @@ func TestAListWithAFailureInThePlaceOfAPageIsAnError(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestAnObjectThatIsNoPageIsNoEmptyList(t *testing.T) {
+	lists := map[string]func(c *pipelines.Client, opts ...pipelines.CallOption) error{
+		"variables": func(c *pipelines.Client, opts ...pipelines.CallOption) error {
+			_, err := c.Variables.InRepository(repo).List(t.Context(), nil, opts...).Collect()
+			return err
+		},
+		"runs at once": func(c *pipelines.Client, opts ...pipelines.CallOption) error {
+			_, err := c.Pipelines.List(t.Context(), repo, nil, opts...).Parallel(4).Collect()
+			return err
+		},
+		"the first run": func(c *pipelines.Client, opts ...pipelines.CallOption) error {
+			if _, err := c.Pipelines.List(t.Context(), repo, nil, opts...).First(); !errors.Is(err, pipelines.ErrEmptyList) {
+				return err
+			}
+			return nil
+		},
+		"any path": func(c *pipelines.Client, opts ...pipelines.CallOption) error {
+			_, err := pipelines.List[any](t.Context(), c, "/repositories/acme", opts...).Collect()
+			return err
+		},
+	}
+	for name, list := range lists {
+		for _, body := range []string{`{}`, `{"values":null}`, `{"page":1,"pagelen":10}`, `{"type":"error","error":{"message":"no"}}`} {
+			srv := record(t, serveJSON(body))
+			require.ErrorContains(t, list(newClient(t, srv.base())), "an object that is not a page of a list", "%s: %s", name, body)
+			srv.requireSent(t, 1)
+		}
+		for _, body := range []string{`{"values":[]}`, `{"size":0}`, `{"values":null,"size":0}`} {
+			require.NoError(t, list(newClient(t, record(t, serveJSON(body)).base())), "%s: %s", name, body)
+		}
+	}
+	withoutItems := newClient(t, record(t, serveJSON(`{"page":1}`)).base())
+	require.NoError(t, lists["variables"](withoutItems, pipelines.WithQuery("fields", "page")), "as asked for")
 }
 
 func TestAListWhoseLinkedPageIsNotThereIsAnError(t *testing.T) {

@@ -65,7 +65,7 @@ func (d *Decoder) Unmarshal(data []byte, out any) error {
 	return mismatch
 }
 
-// MismatchError says that a required value does not fit into its Go type.
+// MismatchError says that a required value is of another kind of JSON than its Go type.
 type MismatchError struct {
 	Pointer jsontext.Pointer
 	Kind    jsontext.Kind
@@ -74,7 +74,33 @@ type MismatchError struct {
 
 // Error returns the location and kind of the value, without the value itself.
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("JSON of another shape at %q: %s does not fit into %v", string(e.Pointer), kindName(e.Kind), e.Type)
+	got, want := kindName(e.Kind), typeName(e.Type)
+	where := "JSON of another shape"
+	if e.Pointer != "" {
+		where += fmt.Sprintf(" at %q", string(e.Pointer))
+	}
+	if got == want {
+		return where + ": " + got + " out of range"
+	}
+	return where + ": " + got + " in place of " + want
+}
+
+// typeName returns the name of the kind of JSON that a type decodes from.
+func typeName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return typeName(t.Elem())
+	case reflect.Struct, reflect.Map:
+		return "object"
+	case reflect.Slice, reflect.Array:
+		return "array"
+	case reflect.Bool:
+		return "boolean"
+	case reflect.String:
+		return "string"
+	default:
+		return "number"
+	}
 }
 
 // kindName returns the name of a kind of JSON.

@@ -109,6 +109,21 @@ func TestWhatIsRequiredIsNamed(t *testing.T) {
 	require.Zero(t, asked, "not about what lies deep")
 }
 
+func TestAMismatchIsToldInWordsOfJSON(t *testing.T) {
+	d := lenient.NewDecoder(func(jsontext.Pointer, reflect.Type) bool { return true })
+	for data, want := range map[string]string{
+		`[]`:                "JSON of another shape: array in place of object",
+		`{"text":{}}`:       `JSON of another shape at "/text": object in place of string`,
+		`{"int":"many"}`:    `JSON of another shape at "/int": string in place of number`,
+		`{"int":1e99}`:      `JSON of another shape at "/int": number out of range`,
+		`{"things":true}`:   `JSON of another shape at "/things": boolean in place of array`,
+		`{"things":[{},7]}`: `JSON of another shape at "/things/1": number in place of object`,
+		`{"map":[]}`:        `JSON of another shape at "/map": array in place of object`,
+	} {
+		require.EqualError(t, d.Unmarshal([]byte(data), new(thing)), want, data)
+	}
+}
+
 func TestWhatIsNoJSONIsNoOtherShape(t *testing.T) {
 	for _, data := range []string{``, `{"int":`, `[`, `{"int":"x"`, `7,`, `{"int":{}}}`, strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)} {
 		err := lenient.NewDecoder(nil).Unmarshal([]byte(data), new(thing))

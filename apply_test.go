@@ -94,7 +94,7 @@ func TestOneRefusedChangeStarvesNoOther(t *testing.T) {
 			var failed *pipelines.SyncError
 			require.ErrorAs(t, err, &failed)
 			require.Equal(t, []string{tc.failed}, names(failed.Failed))
-			require.ErrorContains(t, err, tc.failed+": pipelines: Variables.")
+			require.ErrorContains(t, err, tc.failed+": Variables.")
 			refusal, ok := errors.AsType[*pipelines.APIError](failed.Failed[0].Err)
 			require.True(t, ok)
 			require.Equal(t, tc.fault.Status, refusal.StatusCode)

@@ -75,14 +75,10 @@ type MismatchError struct {
 // Error returns the location and kind of the value, without the value itself.
 func (e *MismatchError) Error() string {
 	got, want := kindName(e.Kind), typeName(e.Type)
-	where := "JSON of another shape"
-	if e.Pointer != "" {
-		where += fmt.Sprintf(" at %q", string(e.Pointer))
-	}
 	if got == want {
-		return where + ": " + got + " out of range"
+		return fmt.Sprintf("JSON of another shape at %q: %s out of range", string(e.Pointer), got)
 	}
-	return where + ": " + got + " in place of " + want
+	return fmt.Sprintf("JSON of another shape at %q: %s in place of %s", string(e.Pointer), got, want)
 }
 
 // typeName returns the name of the kind of JSON that a type decodes from.

@@ -112,7 +112,7 @@ func TestWhatIsRequiredIsNamed(t *testing.T) {
 func TestAMismatchIsToldInWordsOfJSON(t *testing.T) {
 	d := lenient.NewDecoder(func(jsontext.Pointer, reflect.Type) bool { return true })
 	for data, want := range map[string]string{
-		`[]`:                "JSON of another shape: array in place of object",
+		`[]`:                `JSON of another shape at "": array in place of object`,
 		`{"text":{}}`:       `JSON of another shape at "/text": object in place of string`,
 		`{"int":"many"}`:    `JSON of another shape at "/int": string in place of number`,
 		`{"int":1e99}`:      `JSON of another shape at "/int": number out of range`,

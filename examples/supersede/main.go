@@ -20,9 +20,9 @@ func main() { cli.Main(run) }
 type options struct {
 	rules
 
-	repos, environments values
-	watch, demo         bool
-	quota               int // requests an hour
+	repos       values
+	watch, demo bool
+	quota       int // requests an hour
 }
 
 var help = cli.Help{

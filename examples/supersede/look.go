@@ -165,6 +165,9 @@ func (r *repository) decide(ctx context.Context, choices []*choice) error {
 	var open []*pipelines.Pipeline
 	for _, c := range choices {
 		c.left = cmp.Or(c.left, r.rules.refuses(c.job), r.deploying[c.run.UUID])
+		if _, asked := r.asked[c.run.UUID]; asked && c.left == "" {
+			c.left = "it was asked to stop"
+		}
 		if c.left == "" {
 			open = append(open, c.run)
 		}

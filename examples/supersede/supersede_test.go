@@ -285,14 +285,16 @@ func TestPausedRunsAreReported(t *testing.T) {
 }
 
 func TestARunThatEndedMeanwhileCountsAsDone(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
-		script := pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: 5 * time.Second}}}
-		repo.AddRun(script, time.Now(), topic)
-		repo.AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}}, time.Now(), topic)
-		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Latency: 10 * time.Second}) // and it ends
-		require.Equal(t, cli.Success, s.Run("apply --repo acme/site"), s.Errs.String())
-		require.Contains(t, s.Out.String(), "RUNNING      2  had ended\n")
-	})
+	for _, status := range []int{0, http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusUnprocessableEntity} {
+		inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+			script := pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: 5 * time.Second}}}
+			repo.AddRun(script, time.Now(), topic)
+			repo.AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}}, time.Now(), topic)
+			s.Inject(pipelinestest.Fault{Method: http.MethodPost, Latency: 10 * time.Second, Status: status}) // and it ends
+			require.Equal(t, cli.Success, s.Run("apply --repo acme/site"), s.Errs.String())
+			require.Contains(t, s.Out.String(), "RUNNING      2  had ended\n")
+		})
+	}
 }
 
 func TestARunThatEndsBetweenTheListsIsNotStopped(t *testing.T) {

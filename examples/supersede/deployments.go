@@ -155,14 +155,29 @@ func (r *repository) findEnvironments(ctx context.Context) (found, all []string,
 	}
 	r.environments = map[string]bool{}
 	for _, name := range r.rules.environments {
-		exact := slices.Contains(all, name)
-		for _, e := range environments {
-			is := e.Name == name || !exact && strings.EqualFold(e.Name, name) || plain(e.UUID) == plain(name)
-			if is && e.UUID != "" {
-				r.environments[plain(e.UUID)] = true
-				found = append(found, name)
-			}
+		if e := findEnvironment(environments, name); e != nil {
+			r.environments[plain(e.UUID)] = true
+			found = append(found, name)
 		}
 	}
 	return found, all, nil
+}
+
+// findEnvironment finds an environment by its name or UUID; nil: there is none. If no name is exactly the same, case doesn't matter, unless
+// several differ in nothing else.
+func findEnvironment(all []*pipelines.Environment, name string) *pipelines.Environment {
+	var similar []*pipelines.Environment
+	for _, e := range all {
+		switch {
+		case e.UUID == "":
+		case e.Name == name, plain(e.UUID) == plain(name):
+			return e
+		case strings.EqualFold(e.Name, name):
+			similar = append(similar, e)
+		}
+	}
+	if len(similar) != 1 {
+		return nil
+	}
+	return similar[0]
 }

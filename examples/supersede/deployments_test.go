@@ -51,6 +51,9 @@ func TestOfEnvironmentsWithSimilarNamesOnlyTheNamedOneIs(t *testing.T) {
 		running(repo, topic)
 		require.Equal(t, cli.Success, s.Run("apply --repo acme/site --environment live"))
 		require.Equal(t, []int{2}, asked(s, repo))
+		require.Equal(t, cli.Trouble, s.Run("apply --repo acme/site --environment LIVE"))
+		require.Equal(t, "supersede: --environment LIVE: there is no such environment, only: Live, live\n", s.Errs.String())
+		require.Equal(t, []int{2}, asked(s, repo))
 	})
 }
 

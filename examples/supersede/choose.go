@@ -30,7 +30,11 @@ func jobOf(p *pipelines.Pipeline) (job, bool) {
 	}
 	j := job{selector: t.Selector.Type, pattern: t.Selector.Pattern}
 	switch j.selector {
-	case pipelines.SelectorDefault, pipelines.SelectorBranches, pipelines.SelectorPullRequests, pipelines.SelectorCustom:
+	case pipelines.SelectorDefault, pipelines.SelectorBranches, pipelines.SelectorPullRequests:
+	case pipelines.SelectorCustom:
+		if j.pattern == "" { // it may be any of them
+			return job{}, false
+		}
 	default:
 		return job{}, false
 	}
@@ -135,12 +139,16 @@ func superseded(runs map[string]*pipelines.Pipeline) []*choice {
 
 // rules are what the flags say about which runs may be stopped.
 type rules struct {
-	branches, except, custom values
+	branches, except, custom, environments values
 }
 
-// concerns reports whether a run is among those that the program works on. The branch of a pull request is the one that it merges.
+// concerns reports whether a run is among those that the program works on. The branch of a pull request is the one that it merges. If the
+// service doesn't say which, it may be any.
 func (r *rules) concerns(p *pipelines.Pipeline) bool {
 	branch := cmp.Or(p.Target.RefName, p.Target.Source)
+	if branch == "" {
+		return len(r.branches) == 0 && len(r.except) == 0
+	}
 	return (len(r.branches) == 0 || r.branches.match(branch)) && !r.except.match(branch)
 }
 

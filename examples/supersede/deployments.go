@@ -100,18 +100,16 @@ func endsBefore(page []*pipelines.Deployment, back time.Time) bool {
 	return newestFirst && !last.IsZero() && last.Before(back)
 }
 
-// began is when a deployment began, or else when its run did: never before its run. It is zero if nothing is known.
-func began(d *pipelines.Deployment) time.Time {
-	if d.State.StartedOn.IsZero() && d.Release != nil {
-		return d.Release.CreatedOn
-	}
-	return d.State.StartedOn
+// existed returns a time at which the run of a deployment had been created; zero: none is known.
+func existed(d *pipelines.Deployment) time.Time {
+	release := cmp.Or(d.Release, &pipelines.DeploymentRelease{})
+	return cmp.Or(d.State.StartedOn, release.CreatedOn, d.LastUpdateTime)
 }
 
 // take takes a deployment, unless it is one that may be stopped. One that doesn't say of which run it is may be of any that is old enough.
 func (r *repository) take(d *pipelines.Deployment, back time.Time, found deployed) error {
 	e := cmp.Or(d.Environment, &pipelines.Environment{})
-	environment, run, at := cmp.Or(e.Name, e.UUID, "an environment without a name"), runOf(d), began(d)
+	environment, run, at := cmp.Or(e.Name, e.UUID, "an environment without a name"), runOf(d), existed(d)
 	switch {
 	case r.environments[plain(e.UUID)]:
 	case run != "":
@@ -142,20 +140,44 @@ func nameOf(release *pipelines.DeploymentRelease) string {
 	return buildNumber.FindString(release.Name)
 }
 
-// findEnvironments adds the environments with one of the names, or UUIDs, to those whose deployments may be stopped. It returns the names
-// that were found, and all that there are.
-func (r *repository) findEnvironments(ctx context.Context, names []string) (found, all []string, err error) {
-	for e, err := range r.client.Deployments.ListEnvironments(ctx, r.repo, nil).All() {
-		if err != nil {
-			return nil, nil, err
-		}
+// findEnvironments finds the environments whose deployments may be stopped, by name or UUID. It returns which of the flags' names were found,
+// and the names of all that there are.
+func (r *repository) findEnvironments(ctx context.Context) (found, all []string, err error) {
+	if len(r.rules.environments) == 0 {
+		return nil, nil, nil
+	}
+	environments, err := r.client.Deployments.ListEnvironments(ctx, r.repo, nil).Collect()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range environments {
 		all = append(all, e.Name)
-		for _, name := range names {
-			if e.UUID != "" && (strings.EqualFold(e.Name, name) || plain(e.UUID) == plain(name)) {
-				r.environments[plain(e.UUID)] = true
-				found = append(found, name)
-			}
+	}
+	r.environments = map[string]bool{}
+	for _, name := range r.rules.environments {
+		if e := findEnvironment(environments, name); e != nil {
+			r.environments[plain(e.UUID)] = true
+			found = append(found, name)
 		}
 	}
 	return found, all, nil
+}
+
+// findEnvironment finds an environment by its name or UUID; nil: there is none. If no name is exactly the same, case doesn't matter, unless
+// several differ in nothing else.
+func findEnvironment(all []*pipelines.Environment, name string) *pipelines.Environment {
+	var similar []*pipelines.Environment
+	for _, e := range all {
+		switch {
+		case e.UUID == "":
+		case e.Name == name, plain(e.UUID) == plain(name):
+			return e
+		case strings.EqualFold(e.Name, name):
+			similar = append(similar, e)
+		}
+	}
+	if len(similar) != 1 {
+		return nil
+	}
+	return similar[0]
 }

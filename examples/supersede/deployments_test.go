@@ -44,6 +44,19 @@ func TestARunThatDeploysToSeveralEnvironmentsNeedsThemAllNamed(t *testing.T) {
 	})
 }
 
+func TestOfEnvironmentsWithSimilarNamesOnlyTheNamedOneIs(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		deploy(repo, running(repo, topic), "Live", pipelines.StateInProgress)
+		deploy(repo, running(repo, topic), "live", pipelines.StateInProgress)
+		running(repo, topic)
+		require.Equal(t, cli.Success, s.Run("apply --repo acme/site --environment live"))
+		require.Equal(t, []int{2}, asked(s, repo))
+		require.Equal(t, cli.Trouble, s.Run("apply --repo acme/site --environment LIVE"))
+		require.Equal(t, "supersede: --environment LIVE: there is no such environment, only: Live, live\n", s.Errs.String())
+		require.Equal(t, []int{2}, asked(s, repo))
+	})
+}
+
 func TestAnUnknownEnvironmentIsRefused(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
 		repo.AddEnvironment("Production", pipelines.EnvironmentProduction)
@@ -84,6 +97,26 @@ func TestADeploymentNamesItsRunInSeveralWays(t *testing.T) {
 	}
 }
 
+func TestARepositoryWhoseEnvironmentsCannotBeReadKeepsNoOtherFromItsTurn(t *testing.T) {
+	for _, command := range []string{"apply", "apply --watch"} {
+		inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+			deploy(repo, running(repo, topic), "Test", pipelines.StateInProgress)
+			running(repo, topic)
+			shop := s.AddRepository("acme", "shop")
+			deploy(shop, running(shop, topic), "Test", pipelines.StateInProgress)
+			running(shop, topic)
+			s.Inject(pipelinestest.Fault{Path: "/repositories/acme/shop/environments", Status: http.StatusServiceUnavailable, Times: 20})
+			s.RunFor(time.Hour, command+" --repo acme/shop --repo acme/site --environment Test")
+			require.Equal(t, []int{1}, asked(s, repo), command)
+			if command == "apply" {
+				require.Contains(t, s.Errs.String(), "supersede: acme/shop: ")
+				return
+			}
+			require.Equal(t, []int{1}, asked(s, shop), "the watch reads them later")
+		})
+	}
+}
+
 // answer makes the service respond to a list of deployments in a state with one deployment.
 func answer(s *clitest.Fixture, state, deployment string) {
 	s.Inject(pipelinestest.Fault{
@@ -108,6 +141,13 @@ func TestNothingIsStoppedIfADeploymentMayBeOfAnyRun(t *testing.T) {
 		answer(s, "COMPLETED", `{"uuid": "{d}", "state": {"name": "COMPLETED", "started_on": "1999-01-01T00:00:00Z"}}`)
 		require.Equal(t, cli.Success, s.Run("apply --repo acme/site"), "it is older than all runs")
 		require.Len(t, asked(s, repo), 1)
+
+		s.ClearFaults()
+		time.Sleep(time.Minute)
+		running(repo, topic)
+		answer(s, "UNDEPLOYED", `{"uuid": "{d}", "state": {"name": "UNDEPLOYED"}, "last_update_time": "1999-01-01T00:00:00Z"}`)
+		require.Equal(t, cli.Success, s.Run("apply --repo acme/site"), "it hasn't changed since")
+		require.Len(t, asked(s, repo), 2)
 	})
 }
 

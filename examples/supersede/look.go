@@ -15,7 +15,7 @@ type repository struct {
 	client       *pipelines.Client
 	repo         pipelines.Repo
 	rules        *rules
-	environments map[string]bool      // the UUIDs of those whose deployments may be stopped
+	environments map[string]bool      // the UUIDs of those whose deployments may be stopped; nil: not known yet
 	deploying    map[string]string    // runs with a deployment to another one, by UUID, and why they are left
 	unsorted     bool                 // the service doesn't sort deployments
 	asked        map[string]time.Time // when runs were asked to stop, by UUID
@@ -46,6 +46,11 @@ const (
 // look finds the runs that are superseded, and which of them may be stopped. If that takes long, because there are many deployments or
 // the service holds requests back, it makes sure that they are still superseded.
 func (r *repository) look(ctx context.Context) (*look, error) {
+	if r.environments == nil {
+		if _, _, err := r.findEnvironments(ctx); err != nil {
+			return nil, err
+		}
+	}
 	began := time.Now()
 	l, err := r.compare(ctx)
 	if err != nil {
@@ -160,6 +165,9 @@ func (r *repository) decide(ctx context.Context, choices []*choice) error {
 	var open []*pipelines.Pipeline
 	for _, c := range choices {
 		c.left = cmp.Or(c.left, r.rules.refuses(c.job), r.deploying[c.run.UUID])
+		if _, asked := r.asked[c.run.UUID]; asked && c.left == "" {
+			c.left = "it was asked to stop"
+		}
 		if c.left == "" {
 			open = append(open, c.run)
 		}

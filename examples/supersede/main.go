@@ -20,9 +20,9 @@ func main() { cli.Main(run) }
 type options struct {
 	rules
 
-	repos, environments values
-	watch, demo         bool
-	quota               int // requests an hour
+	repos       values
+	watch, demo bool
+	quota       int // requests an hour
 }
 
 var help = cli.Help{
@@ -52,8 +52,8 @@ pipelines, unless --custom names them: they may have different variables, which 
 another, so a run may be stopped while one that it has started deploys: --except leaves such branches out.
 
 Before a run is stopped more than 15 seconds after the program has looked, it looks again; only a watch that has used up its quota sends the next
-request up to 7,200 s / --quota later. A watch looks at each
-of N repositories every N × 28,800 s / --quota: at one every 29 seconds, at ten every 5 minutes.`,
+request up to 7,200 s / --quota later. A watch looks at each of N repositories every N × 28,800 s / --quota: at one every 29 seconds, at ten
+every 5 minutes. While that fails, or a run can't be stopped, it looks less often, down to a quarter.`,
 	Credentials: cli.DemoRuns,
 	Scopes:      "Scopes: pipeline for a plan, and pipeline:write to stop (API token: read:pipeline:bitbucket, write:pipeline:bitbucket).",
 	Statuses: []cli.Item{
@@ -98,6 +98,8 @@ func (o *options) check(command string, flags *flag.FlagSet) error {
 		return errors.New("--quota goes with --watch: without it, a few requests are enough")
 	case given && o.quota < 100:
 		return errors.New("--quota is below 100, which is too little to watch anything")
+	case o.quota > maxQuota:
+		return errors.New("--quota is above 1,000,000, which no service allows")
 	}
 	return nil
 }

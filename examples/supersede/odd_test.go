@@ -141,6 +141,29 @@ func TestADeploymentThatBeginsWhileTheOthersAreReadHidesNone(t *testing.T) {
 	})
 }
 
+func TestACustomPipelineWithoutNameIsNoJob(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		for range 2 {
+			running(repo, topic.With(pipelines.CustomSelector("")))
+		}
+		require.Equal(t, cli.Success, s.Run("apply --repo acme/site --custom *"))
+		require.Empty(t, asked(s, repo))
+	})
+}
+
+func TestAPullRequestOfAnUnknownBranchMayBeOfAnExceptedOne(t *testing.T) {
+	for flags, want := range map[string]int{"": 1, "--except main": 0, "--branch topic": 0} {
+		inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+			unknown := request
+			unknown.Source = ""
+			running(repo, unknown)
+			running(repo, unknown)
+			require.Equal(t, cli.Success, s.Run("apply --repo acme/site "+flags))
+			require.Len(t, asked(s, repo), want, flags)
+		})
+	}
+}
+
 func TestAnErrorOfARepositoryHasNoWordsForProgrammers(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
 		require.Equal(t, cli.Trouble, s.Run("plan --repo acme/missing"))

@@ -69,10 +69,10 @@ type stopper struct {
 	failed  bool            // one couldn't be stopped
 }
 
-// next returns the next run to stop; nil: there is none. No run is asked twice.
+// next returns the next run to stop; nil: there is none.
 func (s *stopper) next() *choice {
 	for _, c := range s.seen.choices {
-		if _, asked := s.asked[c.run.UUID]; c.left == "" && !asked && !s.tried[c.run.UUID] {
+		if c.left == "" && !s.tried[c.run.UUID] {
 			return c
 		}
 	}
@@ -82,6 +82,9 @@ func (s *stopper) next() *choice {
 // try stops a run. If the service is out of order, it waits, and the run has another turn after another look. An error concerns all runs.
 func (s *stopper) try(ctx context.Context, c *choice) error {
 	ended, err := s.stop(ctx, c.run)
+	if errors.Is(err, errNotSent) {
+		return err
+	}
 	if wait, ok := mayPass(err); ok && s.failures[c.run.UUID] < retries {
 		s.failures[c.run.UUID]++
 		s.unclear = append(s.unclear, c)
@@ -124,8 +127,8 @@ func (r *repository) stop(ctx context.Context, p *pipelines.Pipeline) (ended boo
 		r.asked[p.UUID] = time.Now()
 		return false, nil
 	}
-	// The service refuses to stop a run that has ended, in words that may change.
-	if errors.Is(err, pipelines.ErrInvalidRequest) && r.hasEnded(ctx, p) {
+	// The service refuses to stop a run that has ended, with a status and in words that may change.
+	if _, ok := mayPass(err); !ok && !concernsAll(err) && r.hasEnded(ctx, p) {
 		return true, nil
 	}
 	return false, err

@@ -285,14 +285,16 @@ func TestPausedRunsAreReported(t *testing.T) {
 }
 
 func TestARunThatEndedMeanwhileCountsAsDone(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
-		script := pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: 5 * time.Second}}}
-		repo.AddRun(script, time.Now(), topic)
-		repo.AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}}, time.Now(), topic)
-		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Latency: 10 * time.Second}) // and it ends
-		require.Equal(t, cli.Success, s.Run("apply --repo acme/site"), s.Errs.String())
-		require.Contains(t, s.Out.String(), "RUNNING      2  had ended\n")
-	})
+	for _, status := range []int{0, http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusUnprocessableEntity} {
+		inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+			script := pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: 5 * time.Second}}}
+			repo.AddRun(script, time.Now(), topic)
+			repo.AddRun(pipelinestest.Script{Steps: []pipelinestest.Step{{Duration: time.Hour}}}, time.Now(), topic)
+			s.Inject(pipelinestest.Fault{Method: http.MethodPost, Latency: 10 * time.Second, Status: status}) // and it ends
+			require.Equal(t, cli.Success, s.Run("apply --repo acme/site"), s.Errs.String())
+			require.Contains(t, s.Out.String(), "RUNNING      2  had ended\n")
+		})
+	}
 }
 
 func TestARunThatEndsBetweenTheListsIsNotStopped(t *testing.T) {
@@ -333,11 +335,11 @@ func TestRefusedCredentialsEndIt(t *testing.T) {
 		other := s.AddRepository("acme", "shop")
 		running(other, topic)
 		running(other, topic)
-		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Status: http.StatusForbidden})
+		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Status: http.StatusUnauthorized})
 		require.Equal(t, cli.Trouble, s.Run("apply --repo acme/site --repo acme/shop"))
 		require.Len(t, s.Changes(), 1)
 		require.Equal(t, 2, strings.Count(s.Out.String(), "  not tried\n"))
-		require.Contains(t, s.Errs.String(), "The credentials don't allow this")
+		require.Contains(t, s.Errs.String(), "doesn't accept the credentials")
 	})
 }
 
@@ -348,6 +350,12 @@ func TestOneRepositoryKeepsNoOtherFromItsTurn(t *testing.T) {
 		require.Equal(t, cli.Trouble, s.Run("plan --repo acme/missing --repo acme/site --repo acme/site"))
 		require.Equal(t, 1, strings.Count(s.Out.String(), "acme/site: 2 runs"))
 		require.Contains(t, s.Errs.String(), "supersede: acme/missing: ")
+
+		s.AddRepository("acme", "closed")
+		s.Inject(pipelinestest.Fault{Path: "/repositories/acme/closed/pipelines", Status: http.StatusForbidden})
+		require.Equal(t, cli.Trouble, s.Run("apply --repo acme/closed --repo acme/site"))
+		require.Equal(t, []int{1}, asked(s, repo))
+		require.Contains(t, s.Errs.String(), "The credentials don't allow this")
 	})
 }
 
@@ -374,11 +382,12 @@ func TestWrongUsageIsRefusedBeforeAnythingIsSent(t *testing.T) {
 		"plan --repo acme/site more":         "too many",
 		"plan --repo acme/site --watch":      "--watch goes with apply",
 		"apply --repo acme/site --quota 500": "--quota goes with --watch",
-		"apply --repo acme/site --watch --quota 99": "--quota is below 100",
-		"apply --repo acme/site --branch=":          "branch",
-		"apply --repo acme/site --environment=":     "environment",
-		"apply --repo=":                             "repo",
-		"apply --repo acme/site --every 5s":         "every",
+		"apply --repo acme/site --watch --quota 99":      "--quota is below 100",
+		"apply --repo acme/site --watch --quota 1000001": "--quota is above 1,000,000",
+		"apply --repo acme/site --branch=":               "branch",
+		"apply --repo acme/site --environment=":          "environment",
+		"apply --repo=":                                  "repo",
+		"apply --repo acme/site --every 5s":              "every",
 	} {
 		s.Refuses(args, want)
 	}

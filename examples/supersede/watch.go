@@ -16,7 +16,9 @@ import (
 
 const (
 	defaultQuota = 1000            // requests an hour
+	maxQuota     = 1_000_000       // likewise
 	shortest     = 5 * time.Second // between two looks at one repository
+	slowest      = 4               // times later than usual a repository is looked at after visits that failed
 	stopTime     = time.Minute     // in which a run that was asked to stop does
 )
 
@@ -42,10 +44,16 @@ func newLimiter(quota int, say func(line string)) *limiter {
 	return &limiter{Limiter: rate.NewLimiter(rate.Limit(float64(quota-burst)/time.Hour.Seconds()), burst), say: say}
 }
 
+// errNotSent is the error of a request that was interrupted before it was sent.
+var errNotSent = errors.New("it wasn't sent")
+
 // Wait implements [pipelines.Limiter].
 func (l *limiter) Wait(ctx context.Context) error {
 	l.tell()
-	return l.Limiter.Wait(ctx)
+	if err := l.Limiter.Wait(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errNotSent, err)
+	}
+	return nil
 }
 
 // tell says once that the quota is used up, until a good part of it is back.
@@ -79,6 +87,7 @@ type watched struct {
 
 	visited time.Time       // when it was last looked at, in vain or not
 	due     time.Time       // when it is looked at next
+	failed  int             // how many of the last visits have failed, or couldn't stop a run
 	failing bool            // the last look failed
 	told    map[string]bool // what was said of runs
 }
@@ -129,8 +138,7 @@ func (w *watch) visit(ctx context.Context, r *watched) error {
 	if err == nil {
 		l, err = r.stopAll(ctx, l, func(done result) { w.tellResult(r, done) })
 	}
-	r.visited = time.Now()
-	r.due = r.visited.Add(w.every)
+	w.schedule(r, err == nil && !r.behind)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -146,6 +154,16 @@ func (w *watch) visit(ctx context.Context, r *watched) error {
 		w.tellLeft(r, l)
 	}
 	return nil
+}
+
+// schedule says when a repository that was just looked at is looked at next: later after visits that failed, which take more requests.
+func (w *watch) schedule(r *watched, ok bool) {
+	r.failed = min(r.failed+1, slowest)
+	if ok {
+		r.failed = 0
+	}
+	r.visited = time.Now()
+	r.due = r.visited.Add(time.Duration(max(r.failed, 1)) * w.every)
 }
 
 // tellResult says what became of a run. That it can't be stopped is said once, even if the service has other words each time.

@@ -81,6 +81,54 @@ func TestAWatchReadsPausedRunsOnce(t *testing.T) {
 	})
 }
 
+func TestARunThatDoesNotEndLeavesQuotaForOthers(t *testing.T) {
+	for _, status := range []int{
+		http.StatusNoContent, http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusInternalServerError,
+	} {
+		inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+			running(repo, topic)
+			running(repo, topic)
+			s.Inject(pipelinestest.Fault{Method: http.MethodPost, Status: status})
+			require.Equal(t, cli.Interrupted, s.RunFor(8*time.Hour, "apply --watch --repo acme/site"))
+			require.NotContains(t, s.Out.String(), "used up", status)
+			require.Less(t, len(s.Requests()), 8*300, "about a quarter of the quota: %d", status)
+		})
+	}
+}
+
+func TestAWatchIsBackSoonAfterAFailure(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		running(repo, topic)
+		time.AfterFunc(20*time.Second, func() { s.Inject(pipelinestest.Fault{Status: http.StatusBadRequest}) })
+		time.AfterFunc(50*time.Second, func() { running(repo, topic); s.ClearFaults() })
+		require.Equal(t, cli.Interrupted, s.RunFor(70*time.Second, "apply --watch --repo acme/site"))
+		require.Equal(t, []int{1}, asked(s, repo), s.Out.String())
+	})
+}
+
+func TestAWatchThatFailsLeavesQuotaForOthers(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		running(repo, topic)
+		running(repo, topic)
+		answer(s, "COMPLETED", `{"uuid": "{d}", "state": {"name": "COMPLETED"}}`) // of an unknown run
+		require.Equal(t, cli.Interrupted, s.RunFor(8*time.Hour, "apply --watch --repo acme/site"))
+		require.NotContains(t, s.Out.String(), "used up")
+		require.Less(t, len(s.Requests()), 8*300)
+	})
+}
+
+func TestAnInterruptWhileTheQuotaIsUsedUpDoesNotSayThatTheRunMayStop(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		for range 60 {
+			running(repo, topic)
+		}
+		require.Equal(t, cli.Interrupted, s.RunFor(30*time.Second, "apply --watch --quota 100 --repo acme/site"))
+		require.Contains(t, s.Out.String(), "the quota is used up")
+		require.NotContains(t, s.Out.String(), "perhaps")
+		require.Equal(t, len(s.Changes()), strings.Count(s.Out.String(), ": stopping\n"))
+	})
+}
+
 func TestAWatchStaysWithinItsQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := clitest.New(t, run, pipelinestest.WithQuota(200))
@@ -191,10 +239,11 @@ func TestEventsWakeAWatch(t *testing.T) {
 			time.Sleep(time.Second / 2)
 		}
 		require.LessOrEqual(t, sent(s, "/pipelines")-before, 11, "also if looking fails")
+		s.ClearFaults()
 		close(wake) // then it polls
 		before = sent(s, "/pipelines")
 		time.Sleep(time.Hour)
-		require.InDelta(t, 12, sent(s, "/pipelines")-before, 2)
+		require.InDelta(t, 2*12, sent(s, "/pipelines")-before, 2)
 		cancel()
 		require.ErrorIs(t, <-done, context.Canceled)
 	})

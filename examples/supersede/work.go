@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -22,20 +23,18 @@ type work struct {
 
 // prepare finds the environments that the flags name. One that no repository has is an error, because it may be misspelt.
 func (w *work) prepare(ctx context.Context, client *pipelines.Client, repos []pipelines.Repo) error {
+	for _, repo := range repos {
+		w.repos = append(w.repos, &repository{
+			client: client, repo: repo, rules: &w.options.rules,
+			deploying: map[string]string{}, asked: map[string]time.Time{}, failures: map[string]int{},
+		})
+	}
 	missing := slices.Clone(w.options.environments)
 	var others []string
-	for _, repo := range repos {
-		r := &repository{
-			client: client, repo: repo, rules: &w.options.rules,
-			environments: map[string]bool{}, deploying: map[string]string{}, asked: map[string]time.Time{}, failures: map[string]int{},
-		}
-		w.repos = append(w.repos, r)
-		if len(w.options.environments) == 0 {
-			continue
-		}
-		found, all, err := r.findEnvironments(ctx, w.options.environments)
+	for _, r := range w.repos {
+		found, all, err := r.findEnvironments(ctx)
 		if err != nil {
-			return err
+			return nil //nolint:nilerr // a look tries again
 		}
 		missing = slices.DeleteFunc(missing, func(name string) bool { return slices.Contains(found, name) })
 		others = append(others, all...)
@@ -51,7 +50,7 @@ func (w *work) prepare(ctx context.Context, client *pipelines.Client, repos []pi
 }
 
 // each does something with one repository after the other. What goes wrong with one doesn't keep others from their turn, unless the
-// credentials are refused.
+// credentials are refused everywhere.
 func (w *work) each(ctx context.Context, do func(context.Context, *repository) (int, error)) int {
 	status := cli.Success
 	for _, r := range w.repos {
@@ -60,7 +59,7 @@ func (w *work) each(ctx context.Context, do func(context.Context, *repository) (
 			s = w.env.Fail(ctx, program, fmt.Errorf("%s: %w", r.repo, err))
 		}
 		status = max(status, s)
-		if ctx.Err() != nil || refused(err) {
+		if ctx.Err() != nil || errors.Is(err, pipelines.ErrUnauthorized) {
 			break
 		}
 	}

@@ -152,6 +152,23 @@ func TestTheDemoTakesTheRepositoriesOfAWorkspace(t *testing.T) {
 	require.Contains(t, fleet(t, cli.Success, "", "run", "-dry-run", "report"), "at 60 requests in 1s that takes 4s", "the demo doesn't take hours")
 }
 
+func TestTheDemoTouchesNoRealCampaign(t *testing.T) {
+	_, repos := newService(t, 1)
+	address := os.Getenv("FLEET_REDIS")
+	fleet(t, cli.Success, "acme/r0\n", startArgs("variable", "GREETING", "hello")...)
+	t.Setenv("BITBUCKET_TOKEN", "")
+	for _, demo := range [][]string{{"run"}, {"run", "-demo"}} {
+		_, errs := fleetBoth(t, cli.Failure, "", append(demo, "-campaign", "c", "-quota", "1000", "-per", "1s")...)
+		require.Contains(t, errs, "Redis is in this program's memory")
+		require.Contains(t, fleet(t, cli.Trouble, "", append(demo, "-redis", address)...), "--redis: the demo has a Redis in its memory")
+		require.Contains(t, fleet(t, cli.Trouble, "", append(demo, "-retry-failed")...), "--retry-failed needs --redis")
+	}
+	setEnvironment(t, address, os.Getenv("BITBUCKET_BASE_URL"))
+	work(t)
+	require.Len(t, repos[0].Variables(), 1)
+	require.Contains(t, fleet(t, cli.Success, "", "status", "-campaign", "c"), "in 1 repository, at most 1,000 requests in 1s")
+}
+
 func TestWhatNeedsCredentialsSaysWhichToSet(t *testing.T) {
 	newService(t, 1)
 	fleet(t, cli.Success, "acme/r0\n", startArgs("report")...)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -165,7 +164,7 @@ func (p *program) results(ctx context.Context) (int, error) {
 		}
 		rows = append(rows, row)
 	}
-	if err := errors.Join(out.WriteAll(rows), out.Error()); err != nil {
+	if err := out.WriteAll(rows); err != nil {
 		return 0, err
 	}
 	if left := counts[stateLeft]; left > 0 {

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/csv"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,6 +103,14 @@ func TestFilesAreSafeForSpreadsheetsAndBrowsers(t *testing.T) {
 		require.Contains(t, lines[1], want)
 	}
 	require.NotContains(t, f.Out.String(), "\x1b")
+}
+
+func TestAFullDiskIsNamedOnce(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(reader.Close(), writer.Close()))
+	err = Report{}.repositories().writeCSV(writer)
+	require.Equal(t, 1, strings.Count(err.Error(), "already closed"), err)
 }
 
 func TestAPageOfAnAuditThatWasInterruptedSaysSo(t *testing.T) {

@@ -249,7 +249,7 @@ func (o *options) checkStart() error {
 	}
 	wanted, err := parseAction(args, o.valueEnv, o.secured)
 	o.wanted = spec{Action: wanted, Quota: o.quota, Attempts: o.attempts}
-	return errors.Join(err, o.refuseOwnSecrets(wanted))
+	return errors.Join(err, o.checkValue(wanted))
 }
 
 // withRedis runs a command that needs Redis. Without an address, run uses one in memory.

@@ -152,6 +152,22 @@ func TestTheDemoTakesTheRepositoriesOfAWorkspace(t *testing.T) {
 	require.Contains(t, fleet(t, cli.Success, "", "run", "-dry-run", "report"), "at 60 requests in 1s that takes 4s", "the demo doesn't take hours")
 }
 
+func TestAValueThatJSONCanNotHoldIsRefused(t *testing.T) {
+	_, repos := newService(t, 1)
+	t.Setenv("LATIN1", "caf\xe9")
+	for _, args := range [][]string{
+		startArgs("variable", "K", "caf\xe9"), startArgs("variable", "caf\xe9", "v"), append(startArgs("-value-env", "LATIN1"), "variable", "K"),
+	} {
+		_, errs := fleetBoth(t, cli.Trouble, "acme/r0\n", args...)
+		require.Contains(t, errs, "is not UTF-8")
+	}
+	t.Setenv("LATIN1", "café")
+	fleet(t, cli.Success, "acme/r0\n", append(startArgs("-value-env", "LATIN1"), "variable", "K")...)
+	t.Setenv("LATIN1", "caf\xe9")
+	require.Contains(t, fleet(t, cli.Trouble, "", "work", "-campaign", "c"), "the environment variable LATIN1 is not UTF-8")
+	require.Empty(t, repos[0].Variables())
+}
+
 func TestTheDemoTouchesNoRealCampaign(t *testing.T) {
 	_, repos := newService(t, 1)
 	address := os.Getenv("FLEET_REDIS")

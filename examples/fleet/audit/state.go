@@ -230,7 +230,9 @@ func (s *state) load(workspace string) (err error) {
 		if err := readJSON(s.path("repositories", f.Name()), r, r.isWhole, "if it may be lost, remove it, and its repository is read anew"); err != nil {
 			return err
 		}
-		s.repos = append(s.repos, r)
+		if f.Name() == fileName(r) { // else somebody's copy
+			s.repos = append(s.repos, r)
+		}
 	}
 	s.repos = sorted(s.repos)
 	if len(s.repos) != s.Count && s.Listed == s.Audit { // a file was removed: the repository has to be found again

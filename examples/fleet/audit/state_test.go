@@ -165,6 +165,19 @@ func TestARepositoryWhoseFileWasRemovedIsReadAnew(t *testing.T) {
 	}
 }
 
+func TestACopyOfAFileOfTheStateCountsForNothing(t *testing.T) {
+	f := newFixture(t)
+	f.addRandomWorkspace(rand.New(rand.NewPCG(3, 2)), 1, 40)
+	want := f.audit("")
+	require.NotZero(t, want.BuildSeconds)
+	files, err := filepath.Glob(filepath.Join(f.state, "repositories", "*.json"))
+	require.NoError(t, err)
+	text, err := os.ReadFile(files[0])
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(f.state, "repositories", "a copy.json"), text, 0o600))
+	requireSame(t, want, f.audit(""))
+}
+
 func TestAStateIsUsedByOneAuditAtATime(t *testing.T) {
 	f := newFixture(t)
 	other, err := open(f.state, "acme")

@@ -146,6 +146,7 @@ func TestTheDemoTakesTheRepositoriesOfAWorkspace(t *testing.T) {
 	begin := time.Now()
 	out := fleet(t, cli.Success, "", "run", "-demo", "-workspace", "acme", "-quota", "1000", "-per", "1s", "report")
 	require.Contains(t, out, "report in 240 repositories")
+	require.Regexp(t, `\nREPOSITORY +LAST RUN +STATE +BRANCH +STARTED +SECONDS\nacme/service-001 +\d+ +\w+ +main +\d{4}-`, out, "nothing can print it later")
 	require.Less(t, time.Since(begin), 10*time.Second)
 	require.Contains(t, fleet(t, cli.Trouble, "", "run", "-demo", "-workspace", "other", "report"), "--workspace: the demo has acme, but not other")
 	require.Contains(t, fleet(t, cli.Trouble, "", "run", "-retry-failed", "report"), "--retry-failed needs --redis")

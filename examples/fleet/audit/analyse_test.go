@@ -105,6 +105,14 @@ func TestFilesAreSafeForSpreadsheetsAndBrowsers(t *testing.T) {
 	require.NotContains(t, f.Out.String(), "\x1b")
 }
 
+func TestAPageSpeaksOfOneThingAsOfOne(t *testing.T) {
+	rep := Report{Repositories: []RepositoryRow{{Gone: time.Now()}}, Branches: make([]BuildRow, mostRows+1)}
+	var page strings.Builder
+	require.NoError(t, writeHTML(&page, rep))
+	require.Contains(t, page.String(), "1 more is gone")
+	require.Contains(t, page.String(), "1 more is in the files of --csv and --json.")
+}
+
 func TestAFullDiskIsNamedOnce(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	require.NoError(t, err)

@@ -212,7 +212,7 @@ func (s *state) load(workspace string) (err error) {
 		return err
 	case s.Format != format:
 		return fmt.Errorf("%s has format %d; this program reads and writes format %d", name, s.Format, format)
-	case s.Workspace != workspace && s.Listed == 0: // nothing was read: its name may have been misspelt
+	case s.Workspace != workspace && s.Listed == 0 && s.Count == 0: // nothing was read: its name may have been misspelt
 		s.Workspace, s.dirty = workspace, true
 		return nil
 	case s.Workspace != workspace:

@@ -165,6 +165,20 @@ func TestARepositoryWhoseFileWasRemovedIsReadAnew(t *testing.T) {
 	}
 }
 
+func TestAStateThatLacksAFileIsStillOfItsWorkspace(t *testing.T) {
+	f := newFixture(t)
+	f.AddRepository("acme", "site")
+	f.Inject(pipelinestest.Fault{Skip: 3, Status: http.StatusUnauthorized})
+	require.Equal(t, cli.Trouble, f.Run(f.args("")))
+	require.NoError(t, os.RemoveAll(filepath.Join(f.state, "repositories")))
+	f.Inject(pipelinestest.Fault{Status: http.StatusUnauthorized})
+	require.Equal(t, cli.Trouble, f.Run(f.args("")))
+	f.ClearFaults()
+	f.ClearRequests()
+	f.Refuses("--workspace other --state "+f.state, "is the state of workspace acme")
+	require.Len(t, f.audit("").Repositories, 1)
+}
+
 func TestACopyOfAFileOfTheStateCountsForNothing(t *testing.T) {
 	f := newFixture(t)
 	f.addRandomWorkspace(rand.New(rand.NewPCG(3, 2)), 1, 40)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -20,11 +21,9 @@ func Clean(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// Cell makes a text of the service safe for a terminal and for a spreadsheet, which would take some texts for formulas.
-func Cell(text string) string {
-	text = Clean(text)
-	if text != "" && strings.ContainsRune("=+-@", rune(text[0])) {
-		return "'" + text
-	}
-	return text
-}
+// formula is where a spreadsheet may take a text for a formula: at its beginning and, as some countries' spreadsheets separate cells by
+// semicolons, after one.
+var formula = regexp.MustCompile(`(^|; ?)([=+\-@＝＋－＠])`)
+
+// Cell makes a text of the service safe for a terminal and for a spreadsheet.
+func Cell(text string) string { return formula.ReplaceAllString(Clean(text), "$1'$2") }

@@ -46,3 +46,13 @@ func TestCount(t *testing.T) {
 		require.Equal(t, want, Count(n, "run", "runs"))
 	}
 }
+
+func TestACellIsNoFormulaWhereverASpreadsheetBeginsOne(t *testing.T) {
+	for text, want := range map[string]string{
+		"a-b=c": "a-b=c", "0 0 12 * * ? *": "0 0 12 * * ? *", "": "", "a;b": "a;b",
+		"=1": "'=1", "\t@a": "'@a", "＝1": "'＝1", "＋1": "'＋1",
+		"a;=1": "a;'=1", "-1; -2": "'-1; '-2", // in much of Europe the semicolon separates the cells of a file
+	} {
+		require.Equal(t, want, Cell(text))
+	}
+}

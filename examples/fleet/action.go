@@ -185,7 +185,9 @@ func lastRun(ctx context.Context, client *pipelines.Client, repo pipelines.Repo)
 	if p.State.Result != nil {
 		state = string(p.State.Result.Name)
 	}
-	return []string{
-		strconv.Itoa(p.BuildNumber), state, p.Target.RefName, p.CreatedOn.UTC().Format(time.RFC3339), strconv.Itoa(p.DurationInSeconds),
-	}, nil
+	started := ""
+	if !p.CreatedOn.IsZero() {
+		started = p.CreatedOn.UTC().Format(time.RFC3339)
+	}
+	return []string{strconv.Itoa(p.BuildNumber), state, cli.RefName(p.Target), started, strconv.Itoa(p.DurationInSeconds)}, nil
 }

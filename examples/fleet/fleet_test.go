@@ -167,6 +167,15 @@ acme/r1,read,,,never ran,,,
 `, out)
 }
 
+func TestTheReportLeavesOutATimeThatIsUnknownAndHasTheBranchOfAPullRequest(t *testing.T) {
+	srv, _ := newService(t, 1)
+	srv.Inject(pipelinestest.Fault{Path: "/repositories/acme/r0/pipelines", Status: http.StatusOK, Body: `{"values": [{"build_number": 7,
+		"state": {"name": "PENDING"}, "target": {"type": "pipeline_pullrequest_target", "source": "fix", "destination": "main"}}]}`})
+	fleet(t, cli.Success, "acme/r0\n", startArgs("report")...)
+	work(t)
+	require.Contains(t, fleet(t, cli.Success, "", "results", "-campaign", "c"), "\nacme/r0,read,,7,PENDING,fix,,0\n")
+}
+
 func TestAPlanEstimatesTheDurationAndDoesNotChangeRedis(t *testing.T) {
 	newService(t, 1)
 	names := make([]string, 2000)

@@ -73,7 +73,7 @@ func commandHelp(command string) cli.Help {
 		help.Scopes, help.Credentials = scopes, cli.Refused
 	case "run":
 		help.Notes, help.Scopes = actionsHelp, scopes
-		help.Credentials = cli.DemoRuns + " The demo's quota is 60 requests in 1s unless --quota or --per says otherwise, and its action is variable GREETING hello."
+		help.Credentials = cli.DemoRuns + " The demo's Redis is in memory, its quota is 60 requests in 1s unless --quota or --per says otherwise, and its action is variable GREETING hello."
 	}
 	return help
 }

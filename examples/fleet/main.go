@@ -213,13 +213,19 @@ func (o *options) checkRun() error {
 	if !o.given["campaign"] {
 		o.campaign = "run"
 	}
-	if o.again && o.redisURL == "" {
-		return errors.New("--retry-failed needs --redis: a Redis in memory knows of no earlier failure")
-	}
 	if err := cmp.Or(cli.CheckReal("workspace", o.workspace, o.demo, demoWorkspace), cli.CheckReal("repos", o.repos, o.demo)); err != nil {
 		return err
 	}
 	o.demo, o.askedForDemo = cli.IsDemo(o.demo), o.demo
+	if o.demo {
+		o.redisURL = "" // one of the environment's has real campaigns, and what the fake service does is no result of theirs
+	}
+	switch {
+	case o.demo && o.given["redis"]:
+		return errors.New("--redis: the demo has a Redis in its memory, and needs no other")
+	case o.again && o.redisURL == "":
+		return errors.New("--retry-failed needs --redis: a Redis in memory knows of no earlier failure")
+	}
 	if o.demo && !o.given["quota"] && !o.given["per"] {
 		o.quota.Requests, o.quota.Per = 60, time.Second // at the real one it would take half an hour
 	}
@@ -243,7 +249,7 @@ func (o *options) checkStart() error {
 	}
 	wanted, err := parseAction(args, o.valueEnv, o.secured)
 	o.wanted = spec{Action: wanted, Quota: o.quota, Attempts: o.attempts}
-	return errors.Join(err, o.refuseOwnSecrets(wanted))
+	return errors.Join(err, o.checkValue(wanted))
 }
 
 // withRedis runs a command that needs Redis. Without an address, run uses one in memory.

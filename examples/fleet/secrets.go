@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
@@ -24,7 +25,18 @@ func (o *options) resolve(a action) (action, error) {
 		return a, fmt.Errorf("the environment variable %s, which has the value, isn't set", a.ValueEnv)
 	}
 	a.Value = value
-	return a, o.refuseOwnSecrets(a)
+	return a, o.checkValue(a)
+}
+
+// checkValue refuses what the variables of repositories must not get.
+func (o *options) checkValue(a action) error {
+	switch {
+	case !utf8.ValidString(os.Getenv(a.ValueEnv)):
+		return fmt.Errorf("the environment variable %s is not UTF-8", a.ValueEnv)
+	case !utf8.ValidString(a.Key + a.Value):
+		return errors.New("KEY or VALUE is not UTF-8")
+	}
+	return o.refuseOwnSecrets(a)
 }
 
 // refuseOwnSecrets keeps fleet's own credentials from being written into the variables of repositories, where each of their steps could read

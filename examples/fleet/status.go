@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -33,11 +32,14 @@ func (p *program) summary(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	counts := map[string]int{}
-	var failed [][]string
+	var failed, rows [][]string
 	for _, r := range all {
 		counts[r.State]++
-		if r.State == stateFailed {
+		switch r.State {
+		case stateFailed:
 			failed = append(failed, []string{r.name, r.Reason})
+		case stateRead:
+			rows = append(rows, append([]string{r.name}, r.Row...))
 		}
 	}
 	fmt.Fprintf(p.env.Stdout, "Campaign %s: %s in %s, at most %s\n",
@@ -54,6 +56,11 @@ func (p *program) summary(ctx context.Context) (int, error) {
 		}
 		p.printLine(stateLeft, humanize.Comma(int64(left))+"; "+timeLeft(all, left, time.Now()))
 		p.printLine("workers", workers)
+	}
+	if p.inMemory && len(rows) > 0 { // fleet results won't find them
+		fmt.Fprintln(p.env.Stdout)
+		heading := strings.ToUpper("repository," + strings.Join(seen.spec.Action.columns(), ","))
+		cli.PrintTable(p.env.Stdout, "", strings.Split(heading, ","), rows)
 	}
 	if len(failed) > 0 {
 		fmt.Fprintln(p.env.Stdout)
@@ -165,7 +172,7 @@ func (p *program) results(ctx context.Context) (int, error) {
 		}
 		rows = append(rows, row)
 	}
-	if err := errors.Join(out.WriteAll(rows), out.Error()); err != nil {
+	if err := out.WriteAll(rows); err != nil {
 		return 0, err
 	}
 	if left := counts[stateLeft]; left > 0 {

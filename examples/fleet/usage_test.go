@@ -146,10 +146,44 @@ func TestTheDemoTakesTheRepositoriesOfAWorkspace(t *testing.T) {
 	begin := time.Now()
 	out := fleet(t, cli.Success, "", "run", "-demo", "-workspace", "acme", "-quota", "1000", "-per", "1s", "report")
 	require.Contains(t, out, "report in 240 repositories")
+	require.Regexp(t, `\nREPOSITORY +LAST RUN +STATE +BRANCH +STARTED +SECONDS\nacme/service-001 +\d+ +\w+ +main +\d{4}-`, out, "nothing can print it later")
 	require.Less(t, time.Since(begin), 10*time.Second)
 	require.Contains(t, fleet(t, cli.Trouble, "", "run", "-demo", "-workspace", "other", "report"), "--workspace: the demo has acme, but not other")
 	require.Contains(t, fleet(t, cli.Trouble, "", "run", "-retry-failed", "report"), "--retry-failed needs --redis")
 	require.Contains(t, fleet(t, cli.Success, "", "run", "-dry-run", "report"), "at 60 requests in 1s that takes 4s", "the demo doesn't take hours")
+}
+
+func TestAValueThatJSONCanNotHoldIsRefused(t *testing.T) {
+	_, repos := newService(t, 1)
+	t.Setenv("LATIN1", "caf\xe9")
+	for _, args := range [][]string{
+		startArgs("variable", "K", "caf\xe9"), startArgs("variable", "caf\xe9", "v"), append(startArgs("-value-env", "LATIN1"), "variable", "K"),
+	} {
+		_, errs := fleetBoth(t, cli.Trouble, "acme/r0\n", args...)
+		require.Contains(t, errs, "is not UTF-8")
+	}
+	t.Setenv("LATIN1", "café")
+	fleet(t, cli.Success, "acme/r0\n", append(startArgs("-value-env", "LATIN1"), "variable", "K")...)
+	t.Setenv("LATIN1", "caf\xe9")
+	require.Contains(t, fleet(t, cli.Trouble, "", "work", "-campaign", "c"), "the environment variable LATIN1 is not UTF-8")
+	require.Empty(t, repos[0].Variables())
+}
+
+func TestTheDemoTouchesNoRealCampaign(t *testing.T) {
+	_, repos := newService(t, 1)
+	address := os.Getenv("FLEET_REDIS")
+	fleet(t, cli.Success, "acme/r0\n", startArgs("variable", "GREETING", "hello")...)
+	t.Setenv("BITBUCKET_TOKEN", "")
+	for _, demo := range [][]string{{"run"}, {"run", "-demo"}} {
+		_, errs := fleetBoth(t, cli.Failure, "", append(demo, "-campaign", "c", "-quota", "1000", "-per", "1s")...)
+		require.Contains(t, errs, "Redis is in this program's memory")
+		require.Contains(t, fleet(t, cli.Trouble, "", append(demo, "-redis", address)...), "--redis: the demo has a Redis in its memory")
+		require.Contains(t, fleet(t, cli.Trouble, "", append(demo, "-retry-failed")...), "--retry-failed needs --redis")
+	}
+	setEnvironment(t, address, os.Getenv("BITBUCKET_BASE_URL"))
+	work(t)
+	require.Len(t, repos[0].Variables(), 1)
+	require.Contains(t, fleet(t, cli.Success, "", "status", "-campaign", "c"), "in 1 repository, at most 1,000 requests in 1s")
 }
 
 func TestWhatNeedsCredentialsSaysWhichToSet(t *testing.T) {

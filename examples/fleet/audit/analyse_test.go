@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/csv"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,6 +103,22 @@ func TestFilesAreSafeForSpreadsheetsAndBrowsers(t *testing.T) {
 		require.Contains(t, lines[1], want)
 	}
 	require.NotContains(t, f.Out.String(), "\x1b")
+}
+
+func TestAPageSpeaksOfOneThingAsOfOne(t *testing.T) {
+	rep := Report{Repositories: []RepositoryRow{{Gone: time.Now()}}, Branches: make([]BuildRow, mostRows+1)}
+	var page strings.Builder
+	require.NoError(t, writeHTML(&page, rep))
+	require.Contains(t, page.String(), "1 more is gone")
+	require.Contains(t, page.String(), "1 more is in the files of --csv and --json.")
+}
+
+func TestAFullDiskIsNamedOnce(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(reader.Close(), writer.Close()))
+	err = Report{}.repositories().writeCSV(writer)
+	require.Equal(t, 1, strings.Count(err.Error(), "already closed"), err)
 }
 
 func TestAPageOfAnAuditThatWasInterruptedSaysSo(t *testing.T) {

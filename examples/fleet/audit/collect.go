@@ -202,7 +202,7 @@ func (c *collector) listRepositories(ctx context.Context) error {
 	}
 	s.change(func() {
 		s.repos = merge(s.repos, found)
-		s.Listed = s.Audit
+		s.Listed, s.Count = s.Audit, len(s.repos)
 	})
 	return nil
 }

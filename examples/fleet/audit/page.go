@@ -46,7 +46,7 @@ func (rep Report) facts() []htmlreport.Fact {
 	n := rep.counts()
 	gone := ""
 	if n.gone > 0 {
-		gone = htmlreport.Number(n.gone) + " more are gone"
+		gone = cli.Count(n.gone, "more is gone", "more are gone")
 	}
 	return []htmlreport.Fact{
 		{Name: "Build time", Value: buildTime(rep.BuildSeconds), Note: cli.Count(rep.Runs, "run", "runs")},
@@ -142,7 +142,7 @@ func (t table) onPage(empty string) htmlreport.Table {
 		shown.Rows = append(shown.Rows, cells)
 	}
 	if more := len(t.rows) - mostRows; more > 0 {
-		shown.After = fmt.Sprintf("%s more are in the files of --csv and --json.", htmlreport.Number(more))
+		shown.After = cli.Count(more, "more is", "more are") + " in the files of --csv and --json."
 	}
 	return shown
 }

@@ -54,6 +54,9 @@ func (c *collector) listRuns(ctx context.Context, r *repository) error {
 			if !r.knows(c.since) || c.since.After(r.KnownUntil) { // after, because between the two runs may be unknown
 				r.KnownSince = c.since
 			}
+			if now := time.Now(); newest.After(now) { // a wrong time: many runs are yet to come before it
+				newest = now
+			}
 			if known := newest.Add(-settling); !newest.IsZero() && known.After(r.KnownUntil) {
 				r.KnownUntil = known
 			}

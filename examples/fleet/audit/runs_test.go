@@ -129,6 +129,18 @@ func TestRunsAsTheServiceMaySendThem(t *testing.T) {
 	require.Contains(t, rep.Branches, BuildRow{Repository: "acme/odd", Branch: "topic", BuildSeconds: 7, Runs: 1})
 }
 
+func TestARunOfTheFarFutureHidesNoOther(t *testing.T) {
+	f := newFixture(t)
+	r := f.AddRepository("acme", "site")
+	add := func(at time.Time) { r.AddPipeline(pipelines.Pipeline{CreatedOn: at, BuildSecondsUsed: 10}) }
+	add(f.now.AddDate(500, 0, 0))
+	require.Equal(t, 10, f.audit("").BuildSeconds)
+	for i := range 150 { // more than a page
+		add(f.now.Add(-time.Duration(i) * time.Second))
+	}
+	require.Equal(t, 1510, f.audit("").BuildSeconds)
+}
+
 // secrets are in the service, and nowhere in the output or the state.
 var secrets = []string{"plain-value-3141", "secured-value-2718", "of-an-environment-1618", "of-the-workspace-1414", "PRIVATE", "of-a-runner-1732", "a-token"}
 

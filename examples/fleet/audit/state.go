@@ -37,6 +37,7 @@ type state struct {
 	Audit     int            `json:"audit"`     // the number of the latest audit
 	Complete  bool           `json:"complete"`  // it has read everything
 	Listed    int            `json:"listed"`    // the last audit that has listed the repositories
+	Count     int            `json:"count"`     // of the repositories, each of which has a file
 	Variables part[variable] `json:"variables"` // of the workspace
 	Runners   part[runner]   `json:"runners"`   // of the workspace
 	Requests  map[int64]int  `json:"requests"`  // of the last hour, by minute
@@ -203,7 +204,7 @@ func (s *state) load(workspace string) (err error) {
 		return fmt.Errorf("%s: %w", s.dir, err)
 	}
 	name := s.path("workspace.json")
-	switch err := readJSON(name, s, func() bool { return s.Format != 0 && s.Requests != nil }); {
+	switch err := readJSON(name, s, func() bool { return s.Format != 0 && s.Requests != nil }, "name another directory"); {
 	case errors.Is(err, fs.ErrNotExist):
 		s.begin(workspace)
 		return nil
@@ -211,7 +212,7 @@ func (s *state) load(workspace string) (err error) {
 		return err
 	case s.Format != format:
 		return fmt.Errorf("%s has format %d; this program reads and writes format %d", name, s.Format, format)
-	case s.Workspace != workspace && s.Listed == 0: // nothing was read: its name may have been misspelt
+	case s.Workspace != workspace && s.Listed == 0 && s.Count == 0: // nothing was read: its name may have been misspelt
 		s.Workspace, s.dirty = workspace, true
 		return nil
 	case s.Workspace != workspace:
@@ -226,12 +227,17 @@ func (s *state) load(workspace string) (err error) {
 			continue
 		}
 		r := newRepository("")
-		if err := readJSON(s.path("repositories", f.Name()), r, r.isWhole); err != nil {
+		if err := readJSON(s.path("repositories", f.Name()), r, r.isWhole, "if it may be lost, remove it, and its repository is read anew"); err != nil {
 			return err
 		}
-		s.repos = append(s.repos, r)
+		if f.Name() == fileName(r) { // else somebody's copy
+			s.repos = append(s.repos, r)
+		}
 	}
 	s.repos = sorted(s.repos)
+	if len(s.repos) != s.Count && s.Listed == s.Audit { // a file was removed: the repository has to be found again
+		s.Listed--
+	}
 	return nil
 }
 
@@ -259,16 +265,14 @@ func (r *repository) isWhole() bool {
 	return whole
 }
 
-func readJSON(name string, to any, isWhole func() bool) error {
+// readJSON reads a file. Where it isn't whole, the error says what can be done, and nothing of the file.
+func readJSON(name string, to any, isWhole func() bool, advice string) error {
 	text, err := os.ReadFile(name) //nolint:gosec // named by the user
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text, to); err != nil {
-		return fmt.Errorf("%s is no file of this program: %w", name, err)
-	}
-	if !isWhole() {
-		return fmt.Errorf("%s is no file of this program", name)
+	if json.Unmarshal(text, to) != nil || !isWhole() {
+		return fmt.Errorf("%s is damaged, or no file of this program: %s", name, advice)
 	}
 	return nil
 }

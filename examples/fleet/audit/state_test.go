@@ -113,6 +113,7 @@ func (f *fixture) refusesFile(name, text, want string) {
 	before, _ := os.ReadFile(name)
 	require.NoError(f.t, os.WriteFile(name, []byte(text), 0o600))
 	f.Refuses("--workspace acme --state "+f.state, want)
+	require.NotRegexp(f.t, `Go (value|struct)|audit\.`, f.Errs.String())
 	after, err := os.ReadFile(name)
 	require.NoError(f.t, err)
 	require.Equal(f.t, text, string(after))
@@ -124,19 +125,71 @@ func TestFilesThatAreNotOfThisProgramAreRefusedAndStay(t *testing.T) {
 	f.AddRepository("acme", "site")
 	f.audit("")
 	f.ClearRequests()
-	for _, text := range []string{"no", "", "null", "{}", `{"folders":[{"path":"."}]}`, `{"format":1,"workspace":"acme","requests":null}`} {
-		f.refusesFile("workspace.json", text, "workspace.json is no file of this program")
+	for _, text := range []string{"no", "", "null", "{}", `{"folders":[{"path":"."}]}`, `{"format":1,"workspace":"acme","requests":null}`, "[]", `{"audit":"x"}`} {
+		f.refusesFile("workspace.json", text, "workspace.json is damaged, or no file of this program: name another directory")
 	}
 	f.refusesFile("workspace.json", `{"format":2,"requests":{}}`, "has format 2; this program reads and writes format 1")
 	files, err := filepath.Glob(filepath.Join(f.state, "repositories", "*.json"))
 	require.NoError(t, err)
 	for _, text := range []string{
-		"no", "", "null", "[]", "{}", `{"uuid":"{a}","runs":null}`, `{"uuid":"{a}","runs":{"{r}":null}}`,
+		"no", "", "null", "[]", "{}", `{"runs":[1]}`, `{"uuid":"{a}","runs":null}`, `{"uuid":"{a}","runs":{"{r}":null}}`,
 		`{"uuid":"{a}","variables_of_environments":null}`, `{"uuid":"{a}","variables_of_environments":{"{e}":null}}`,
 	} {
-		f.refusesFile(filepath.Join("repositories", filepath.Base(files[0])), text, "is no file of this program")
+		f.refusesFile(filepath.Join("repositories", filepath.Base(files[0])), text, "is damaged, or no file of this program: if it may be lost, remove it, and its repository is read anew")
 	}
 	f.audit("")
+}
+
+func TestARepositoryWhoseFileWasRemovedIsReadAnew(t *testing.T) {
+	f := newFixture(t)
+	f.addRandomWorkspace(rand.New(rand.NewPCG(3, 2)), 3, 4)
+	remove := func(n int) {
+		files, err := filepath.Glob(filepath.Join(f.state, "repositories", "*.json"))
+		require.NoError(t, err)
+		require.Len(t, files, 3)
+		for _, name := range files[:n] {
+			require.NoError(t, os.Remove(name))
+		}
+	}
+	want := f.audit("")
+	for _, n := range []int{1, 3} {
+		remove(n)
+		requireSame(t, want, f.audit(""))
+
+		f.Inject(pipelinestest.Fault{Skip: 5, Status: http.StatusUnauthorized})
+		require.Equal(t, cli.Trouble, f.Run(f.args("--recheck 0")))
+		f.ClearFaults()
+		remove(n)
+		requireSame(t, want, f.audit(""))
+		require.Contains(t, f.Errs.String(), "Continuing")
+	}
+}
+
+func TestAStateThatLacksAFileIsStillOfItsWorkspace(t *testing.T) {
+	f := newFixture(t)
+	f.AddRepository("acme", "site")
+	f.Inject(pipelinestest.Fault{Skip: 3, Status: http.StatusUnauthorized})
+	require.Equal(t, cli.Trouble, f.Run(f.args("")))
+	require.NoError(t, os.RemoveAll(filepath.Join(f.state, "repositories")))
+	f.Inject(pipelinestest.Fault{Status: http.StatusUnauthorized})
+	require.Equal(t, cli.Trouble, f.Run(f.args("")))
+	f.ClearFaults()
+	f.ClearRequests()
+	f.Refuses("--workspace other --state "+f.state, "is the state of workspace acme")
+	require.Len(t, f.audit("").Repositories, 1)
+}
+
+func TestACopyOfAFileOfTheStateCountsForNothing(t *testing.T) {
+	f := newFixture(t)
+	f.addRandomWorkspace(rand.New(rand.NewPCG(3, 2)), 1, 40)
+	want := f.audit("")
+	require.NotZero(t, want.BuildSeconds)
+	files, err := filepath.Glob(filepath.Join(f.state, "repositories", "*.json"))
+	require.NoError(t, err)
+	text, err := os.ReadFile(files[0])
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(f.state, "repositories", "a copy.json"), text, 0o600))
+	requireSame(t, want, f.audit(""))
 }
 
 func TestAStateIsUsedByOneAuditAtATime(t *testing.T) {

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -155,7 +154,7 @@ func (t table) writeCSV(w io.Writer) error {
 			lines[1+n] = append(lines[1+n], cli.Cell(plain(row[i])))
 		}
 	}
-	return errors.Join(out.WriteAll(lines), out.Error())
+	return out.WriteAll(lines)
 }
 
 // plain is a value for programs.

@@ -20,18 +20,23 @@ func isDotenv(file string) bool {
 }
 
 var (
-	// assignment has the name, the value with its quotes, and what follows the value on its line.
-	assignment = regexp.MustCompile(`(?s)^[ \t]*(?:export[ \t]+)?([^=\n]*?)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^"'\n][^\n]*|)([^\n]*)\n?`)
+	// assignment has export if it is there, the name, the value with its quotes, and what follows the value on its line.
+	assignment = regexp.MustCompile(`(?s)^[ \t]*(export[ \t]+)?([^=\n]*?)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^"'\n][^\n]*|)([^\n]*)\n?`)
 
 	dotenvName   = regexp.MustCompile(`^[\pL\pN_.\[\]-]+$`)
-	bareDollar   = regexp.MustCompile(`(?s)^(?:[^\\$]|\\.)*\$`)      // a $ without a backslash
-	escapedQuote = regexp.MustCompile(`(?s)^'(?:[^'\\]|\\[^'])*\\'`) // for a shell, the value ends there
+	bareDollar   = regexp.MustCompile(`(?s)^(?:[^\\$]|\\.)*(?:\$|\\0044)`) // a $ without a backslash, or as a number
+	escapedQuote = regexp.MustCompile(`(?s)^'(?:[^'\\]|\\[^'])*\\'`)       // for a shell, the value ends there
+	loneReturn   = regexp.MustCompile(`\r[^\r\n]`)
+	shellValue   = regexp.MustCompile(`^(?:[\pL\pN_./:@%+,=-]*|'[^']*'|"(?:[^"\\\x60]|\\["\\$])*")(?:\s+(?:#.*)?)?$`) // for a shell it is the same
 	validEscapes = regexp.MustCompile(`(?s)^(?:[^\\]|\\[^0]|\\0[0-3][0-7]{2})*$`)
 )
 
 // parseDotenv parses the variables of a .env file. The library reads one assignment at a time, since in a whole file it overlooks
 // duplicates and takes names without a value from the environment. No error contains a value, or a line that may be a part of one.
 func parseDotenv(text string) ([]pipelines.VariableRequest, error) {
+	if at := loneReturn.FindStringIndex(text); at != nil {
+		return nil, fmt.Errorf(`line %d has a carriage return that ends no line: write it as \r in double quotes`, lineAt(text, at[0]))
+	}
 	var all []pipelines.VariableRequest
 	lines := map[string]int{}
 	for line := 1; text != ""; {
@@ -69,7 +74,7 @@ func lengthOfBlank(text string) int {
 
 // readAssignment reads what assignment has matched.
 func readAssignment(match []string) (one pipelines.VariableRequest, err error) {
-	name, value, rest := match[1], match[2], strings.TrimSpace(match[3])
+	export, name, value, rest := match[1], match[2], match[3], strings.TrimSpace(match[4])
 	switch {
 	case escapedQuote.MatchString(value) && dotenvName.MatchString(name):
 		return one, fmt.Errorf(`%s: programs read \' in single quotes differently: write the value in double quotes`, name)
@@ -85,6 +90,9 @@ func readAssignment(match []string) (one pipelines.VariableRequest, err error) {
 	if err := checkValue(value); err != nil {
 		return one, fmt.Errorf("%s: %w", name, err)
 	}
+	if export != "" && !shellValue.MatchString(value+match[4]) {
+		return one, fmt.Errorf("%s: with export it is a line for a shell, which reads the value differently: write it in single quotes, or leave export out", name)
+	}
 	values, err := dotenv.UnmarshalWithLookup(match[0], nil)
 	if parsed, there := values[name]; err == nil && there && len(values) == 1 {
 		return pipelines.VariableRequest{Key: name, Value: parsed}, nil
@@ -95,6 +103,8 @@ func readAssignment(match []string) (one pipelines.VariableRequest, err error) {
 // checkValue refuses values that programs read differently.
 func checkValue(value string) error {
 	switch {
+	case strings.Contains(value, "\r\n"):
+		return errors.New("the value has line ends of Windows, which programs read differently: save the file with those of Unix")
 	case strings.HasPrefix(value, "'"):
 		return nil
 	case strings.HasPrefix(value, `"`):
@@ -104,8 +114,12 @@ func checkValue(value string) error {
 	switch {
 	case strings.HasPrefix(value, "#"):
 		return errors.New("the value begins with #: write it in quotes, or a comment on a line of its own")
+	case strings.HasPrefix(value, "`"):
+		return errors.New("the value begins with a `, which is a quote for some programs: write the value in single quotes")
 	case strings.ContainsFunc(strings.TrimSpace(value), unicode.IsControl):
 		return errors.New("the value has a control character: write it in quotes")
+	case strings.Contains(value, "#"):
+		return errors.New("the value has a #, with which a comment begins for some programs: write the value in quotes")
 	case strings.Contains(value, "$"):
 		return errDollar
 	}

@@ -61,18 +61,11 @@ func (s *job) errExists() error {
 	return fmt.Errorf("%s exists already, and may have more than the service returns: name another --file, or delete it", s.file)
 }
 
-// create creates the file, completely or, except for an empty one if the process is killed, not at all.
+// create creates the file.
 func (s *job) create(text []byte) error {
-	f, err := os.OpenFile(s.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	err := cli.CreateFile(s.file, 0o600, func(w io.Writer) error { _, err := w.Write(text); return err })
 	if errors.Is(err, os.ErrExist) {
 		return s.errExists()
-	}
-	if err != nil {
-		return err
-	}
-	err = errors.Join(f.Close(), cli.WriteFile(s.file, 0o600, func(w io.Writer) error { _, err := w.Write(text); return err }))
-	if err != nil {
-		_ = os.Remove(s.file)
 	}
 	return err
 }

@@ -35,10 +35,16 @@ func (s *job) export(ctx context.Context) (int, error) {
 	if err := s.findSet(ctx); err != nil {
 		return 0, err
 	}
-	there, err := s.set.List(ctx, nil).Collect()
-	if err != nil {
+	listed, err := s.list(ctx)
+	switch {
+	case err != nil:
 		return 0, err
+	case listed.missing:
+		return 0, errors.New("the service sent no list of variables: nothing was written")
+	case len(listed.unclear) > 0:
+		return 0, fmt.Errorf("the service says neither the value of %s nor whether that is secured: nothing was written", names(listed.unclear))
 	}
+	there := listed.variables
 	text, err := render(there, s.owner, isDotenv(s.file))
 	if err != nil {
 		return 0, err
@@ -93,8 +99,6 @@ func render(there []*pipelines.Variable, owner string, dotenv bool) ([]byte, err
 	there = slices.SortedFunc(slices.Values(there), func(a, b *pipelines.Variable) int { return strings.Compare(a.Key, b.Key) })
 	for i, v := range there {
 		switch {
-		case v.Key == "":
-			return nil, errors.New("the service lists a variable without a name")
 		case !utf8.ValidString(v.Key + v.Value):
 			return nil, fmt.Errorf("%q or its value is not UTF-8 and can't be written", v.Key)
 		case i > 0 && v.Key == there[i-1].Key:

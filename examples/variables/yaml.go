@@ -18,7 +18,7 @@ import (
 
 // parseYAML parses the variables in the order of the file, and returns the values that a plan has to mask. It reads nodes, not Go types, so
 // that errors can say what a person has to change. No error contains a value.
-func parseYAML(ctx context.Context, text string, keepSecured bool) (wanted []pipelines.VariableRequest, hidden []string, err error) {
+func parseYAML(ctx context.Context, text string, keepSecured bool) (wanted []pipelines.VariableRequest, hidden map[string]string, err error) {
 	if i := strings.IndexFunc(text, notInYAML); i >= 0 {
 		return nil, nil, fmt.Errorf(`line %d has a control character: write it as an escape sequence such as "\e"`, lineAt(text, i))
 	}

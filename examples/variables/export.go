@@ -42,7 +42,7 @@ func (s *job) export(ctx context.Context) (int, error) {
 	case listed.missing:
 		return 0, errors.New("the service sent no list of variables: nothing was written")
 	case len(listed.unclear) > 0:
-		return 0, fmt.Errorf("the service says neither the value of %s nor whether that is secured: nothing was written", names(listed.unclear))
+		return 0, fmt.Errorf("the service doesn't say what value %s has, or whether that is secured: nothing was written", names(listed.unclear))
 	}
 	there := listed.variables
 	text, err := render(there, s.owner, isDotenv(s.file))

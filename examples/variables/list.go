@@ -14,7 +14,7 @@ import (
 // listing is what the service says of the variables.
 type listing struct {
 	variables []*pipelines.Variable
-	unclear   []string // keys of those without a value of which it doesn't say whether they are secured: they count as secured
+	unclear   []string // keys of those of which it says neither a value nor whether they are secured: they count as secured
 	missing   bool     // there was no list, and no word that it is empty
 }
 
@@ -39,16 +39,21 @@ func (l *listing) add(page *pipelines.Page[pipelines.Variable], body []byte) err
 		return fmt.Errorf("the list of variables: %w", err)
 	}
 	l.missing = l.missing || said.Values == nil && page.Size != 0
+	unclear := map[string]bool{}
 	for _, one := range said.Values {
-		if key, named := one["key"].(string); named && one["value"] == nil && one["secured"] == nil {
-			l.unclear = append(l.unclear, key)
-		}
+		key, _ := one["key"].(string)
+		_, text := one["value"].(string)
+		_, told := one["secured"].(bool)
+		unclear[key] = unclear[key] || !text && (!told || one["value"] != nil)
 	}
 	for _, v := range page.Values {
-		if v.Key == "" { // --prune would delete it
+		switch {
+		case v.Key == "": // --prune would delete it
 			return errors.New("the service lists a variable without a name")
+		case !v.Secured && unclear[v.Key]:
+			v.Secured = true
+			l.unclear = append(l.unclear, v.Key)
 		}
-		v.Secured = v.Secured || v.Value == "" && slices.Contains(l.unclear, v.Key)
 	}
 	l.variables = append(l.variables, page.Values...)
 	return nil

@@ -23,7 +23,10 @@ const unclearList = `{"values":[{"uuid":"{1}","key":"A","value":"1"},{"uuid":"{2
 func TestWhatTheServiceLeavesOpenIsNotExported(t *testing.T) {
 	srv, _ := serve(t)
 	for body, want := range map[string]string{
-		unclearList:       "the service says neither the value of HIDDEN, NULLS nor whether that is secured",
+		unclearList: "the service doesn't say what value HIDDEN, NULLS has, or whether that is secured",
+		`{"values":[{"key":"A","value":1.10,"secured":false}]}`: "the service doesn't say what value A has, or whether that is secured",
+		`{"values":[{"key":"A","value":["x"]}]}`:                "the service doesn't say what value A has, or whether that is secured",
+		`{"values":[{"key":"A","secured":"yes"}]}`:              "the service doesn't say what value A has, or whether that is secured",
 		`{}`:              "the service sent no list of variables",
 		`{"values":null}`: "the service sent no list of variables",
 		`{"values":[{"uuid":"{1}","value":"x"}]}`: "the service lists a variable without a name",

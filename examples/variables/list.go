@@ -35,8 +35,8 @@ func (s *job) list(ctx context.Context) (*listing, error) {
 
 func (l *listing) add(page *pipelines.Page[pipelines.Variable], body []byte) error {
 	var said struct{ Values []map[string]any }
-	if err := json.Unmarshal(body, &said); err != nil {
-		return fmt.Errorf("the list of variables: %w", err)
+	if json.Unmarshal(body, &said) != nil {
+		return errors.New("the service's list of variables can't be read")
 	}
 	l.missing = l.missing || said.Values == nil && page.Size != 0
 	unclear := map[string]bool{}

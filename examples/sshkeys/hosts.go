@@ -80,7 +80,7 @@ func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) 
 		}
 		if !j.dryRun {
 			_, err = j.service.SetKnownHost(ctx, j.repo, h)
-			if errors.Is(err, pipelines.ErrInvalidRequest) { // such as a host that the service knows itself
+			if errors.Is(err, pipelines.ErrInvalidRequest) || errors.Is(err, pipelines.ErrConflict) { // such as a host that the service knows itself
 				j.env.Say("can't be added: %s %s: %s", h.Hostname, h.KeyType, cli.Message(err))
 				refused, err = refused+1, nil
 				continue

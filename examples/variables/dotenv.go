@@ -87,11 +87,8 @@ func readAssignment(match []string) (one pipelines.VariableRequest, err error) {
 	case rest != "" && rest[0] != '#':
 		return one, fmt.Errorf("%s: only a comment may follow a value in quotes", name)
 	}
-	if err := checkValue(value); err != nil {
+	if err := checkReading(export, value, match[4]); err != nil {
 		return one, fmt.Errorf("%s: %w", name, err)
-	}
-	if export != "" && !shellValue.MatchString(value+match[4]) {
-		return one, fmt.Errorf("%s: with export it is a line for a shell, which reads the value differently: write it in single quotes, or leave export out", name)
 	}
 	values, err := dotenv.UnmarshalWithLookup(match[0], nil)
 	if parsed, there := values[name]; err == nil && there && len(values) == 1 {
@@ -100,7 +97,20 @@ func readAssignment(match []string) (one pipelines.VariableRequest, err error) {
 	return one, fmt.Errorf("%s: the value can't be read: write it in quotes", name) // the library's error has the value
 }
 
-// checkValue refuses values that programs read differently.
+// errShell refuses a line that begins with export, as in a file for shells, if a shell would read another value.
+var errShell = errors.New("with export it is a line for a shell, which reads the value differently: write it in single quotes, or leave export out")
+
+// checkReading refuses what programs read differently: a value, after export or not, and the rest of its line.
+func checkReading(export, value, rest string) error {
+	if err := checkValue(value); err != nil {
+		return err
+	}
+	if export != "" && !shellValue.MatchString(value+rest) {
+		return errShell
+	}
+	return nil
+}
+
 func checkValue(value string) error {
 	switch {
 	case strings.Contains(value, "\r\n"):

@@ -12,7 +12,7 @@ import (
 
 // WriteFile writes a file completely or not at all. A link to a file that exists stays; one to nothing is replaced. What is no file, such as a
 // device or a pipe, is written to.
-func WriteFile(name string, mode fs.FileMode, write func(io.Writer) error) (err error) {
+func WriteFile(name string, mode fs.FileMode, write func(io.Writer) error) error {
 	file, special, err := destination(name)
 	if err != nil {
 		return err
@@ -24,19 +24,42 @@ func WriteFile(name string, mode fs.FileMode, write func(io.Writer) error) (err 
 		}
 		return errors.Join(write(f), f.Close())
 	}
-	f, err := createTemp(file)
+	temp, err := writeTemp(name, file, mode, write)
 	if err != nil {
-		return named(name, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if err = errors.Join(write(f), f.Chmod(mode), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), file)
+	if err = os.Rename(temp, file); err != nil {
+		_ = os.Remove(temp)
+	}
+	return err
+}
+
+// CreateFile is like [WriteFile], but the error is an [fs.ErrExist] if there is anything with the name.
+func CreateFile(name string, mode fs.FileMode, write func(io.Writer) error) error {
+	temp, err := writeTemp(name, name, mode, write)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp) //nolint:errcheck // it is gone if it was renamed
+	if err = os.Link(temp, name); err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if _, err = os.Lstat(name); err == nil { // the file system has no links
+		return fs.ErrExist
+	}
+	return os.Rename(temp, name)
+}
+
+// writeTemp writes a file beside another, whose name it is to have. An error has the name that the user knows.
+func writeTemp(name, file string, mode fs.FileMode, write func(io.Writer) error) (temp string, err error) {
+	f, err := createTemp(file)
+	if err != nil {
+		return "", named(name, err)
+	}
+	if err = errors.Join(write(f), f.Chmod(mode), f.Close()); err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return f.Name(), err
 }
 
 // CheckFile returns an error if [WriteFile] can't write a file, so that a program can say so before it does the work.

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -28,6 +29,29 @@ func TestAFileIsWrittenCompletelyOrNotAtAll(t *testing.T) {
 	all, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	require.Len(t, all, 1, "no part is left")
+}
+
+func TestANewFileHasItsContentOnceItIsThereAndReplacesNothing(t *testing.T) {
+	folder := t.TempDir()
+	name, link := filepath.Join(folder, "new"), filepath.Join(folder, "link")
+	require.NoError(t, CreateFile(name, 0o640, func(w io.Writer) error {
+		require.NoFileExists(t, name, "a process that is killed now leaves nothing that looks like the file")
+		return writes("first")(w)
+	}))
+	require.NoError(t, os.Symlink("nothing", link))
+	for _, there := range []string{name, link, folder} {
+		require.ErrorIs(t, CreateFile(there, 0o600, writes("second")), fs.ErrExist)
+	}
+	require.EqualError(t, CreateFile(filepath.Join(folder, "broken"), 0o600, func(io.Writer) error { return errors.New("broken") }), "broken")
+	text, err := os.ReadFile(name)
+	require.NoError(t, err)
+	require.Equal(t, "first", string(text))
+	info, err := os.Stat(name)
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o640), info.Mode())
+	all, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Len(t, all, 2, "no part is left")
 }
 
 func TestALinkStaysAndItsFileIsWritten(t *testing.T) {

@@ -41,15 +41,19 @@ var (
 )
 
 const (
-	helpColumns = 100
-	mostBeside  = 32 // columns of a name that has its text beside it
+	helpColumns = 100 // on a terminal that has so many
+	mostBeside  = 32  // columns of a name that has its text beside it
 )
 
 // Set makes the flags print the help.
 func (h Help) Set(flags *flag.FlagSet) { flags.Usage = func() { h.print(flags.Output(), flags) } }
 
 func (h Help) print(w io.Writer, flags *flag.FlagSet) {
-	fmt.Fprint(w, paragraphs(h.Intro), "\nUsage:\n", list(h.Usage))
+	columns := helpColumns
+	if n := columnsOf(w); n > 0 {
+		columns = min(columns, n)
+	}
+	fmt.Fprint(w, paragraphs(h.Intro, columns), "\nUsage:\n", list(h.Usage, columns))
 	for _, group := range h.complete(flags) {
 		var items []Item
 		for _, name := range group[1:] {
@@ -58,11 +62,15 @@ func (h Help) print(w io.Writer, flags *flag.FlagSet) {
 			}
 		}
 		if len(items) > 0 {
-			fmt.Fprintf(w, "\n%s:\n%s", group[0], list(items))
+			fmt.Fprintf(w, "\n%s:\n%s", group[0], list(items, columns))
 		}
 	}
-	fmt.Fprint(w, separated(h.Notes), separated(h.credentials()), separated(h.Scopes))
-	fmt.Fprint(w, "\nExit status (\"go run\" turns all but 0 into 1):\n", list(h.Statuses))
+	for _, text := range []string{h.Notes, h.credentials(), h.Scopes} {
+		if strings.TrimSpace(text) != "" {
+			fmt.Fprint(w, "\n", paragraphs(text, columns))
+		}
+	}
+	fmt.Fprint(w, "\nExit status (\"go run\" turns all but 0 into 1):\n", list(h.Statuses, columns))
 }
 
 // complete returns the groups, and one of the flags that are in none.
@@ -117,7 +125,7 @@ func defaultOf(f *flag.Flag) string {
 }
 
 // list prints names and texts in two columns. A long name has its text below.
-func list(items []Item) string {
+func list(items []Item, columns int) string {
 	beside := 0
 	for _, item := range items {
 		if n := Columns(item[0]); n <= mostBeside {
@@ -127,7 +135,7 @@ func list(items []Item) string {
 	indent := strings.Repeat(" ", beside+4)
 	var all strings.Builder
 	for _, item := range items {
-		lines := wrap(item[1], helpColumns-len(indent))
+		lines := wrap(item[1], columns-len(indent))
 		switch {
 		case len(lines) == 0:
 			all.WriteString("  " + item[0] + "\n")
@@ -144,19 +152,11 @@ func list(items []Item) string {
 	return all.String()
 }
 
-// separated is a text after an empty line, if there is a text.
-func separated(text string) string {
-	if strings.TrimSpace(text) == "" {
-		return ""
-	}
-	return "\n" + paragraphs(text)
-}
-
 // paragraphs wraps paragraphs, between which are empty lines, and keeps lines that begin with a space.
-func paragraphs(text string) string {
+func paragraphs(text string, columns int) string {
 	var all, paragraph []string
 	end := func() {
-		all = append(all, wrap(strings.Join(paragraph, " "), helpColumns)...)
+		all = append(all, wrap(strings.Join(paragraph, " "), columns)...)
 		paragraph = nil
 	}
 	for line := range strings.SplitSeq(strings.Trim(text, "\n"), "\n") {

@@ -96,6 +96,22 @@ func TestHelpHasEveryFlagOnceAndItsDefault(t *testing.T) {
 	}
 }
 
+func TestHelpIsAsWideAsTheTerminalOrAHundredColumns(t *testing.T) {
+	for columns, widest := range map[int]int{60: 60, 80: 80, 100: 100, 300: 100, 0: 100} {
+		out := &narrow{columns: columns}
+		flags := someFlags()
+		exampleHelp.Set(flags)
+		Env{Stdout: out}.Parse(flags, []string{"-h"})
+		used := 0
+		for line := range strings.Lines(out.String()) {
+			used = max(used, Columns(strings.TrimSuffix(line, "\n")))
+		}
+		require.LessOrEqual(t, used, widest)
+		require.Greater(t, used, widest-8)
+		require.Equal(t, strings.Fields(helpOf(exampleHelp, someFlags(), "-h")), strings.Fields(out.String()))
+	}
+}
+
 func TestHelpShowsDefaultsShortly(t *testing.T) {
 	flags := flag.NewFlagSet("prog", flag.ContinueOnError)
 	flags.Duration("a", 90*time.Minute, "")

@@ -35,6 +35,14 @@ func (o *output) Columns() int {
 	return columns
 }
 
+// columnsOf returns the width of the terminal that w is, 0 if it is none.
+func columnsOf(w io.Writer) int {
+	if terminal, ok := w.(interface{ Columns() int }); ok {
+		return terminal.Columns()
+	}
+	return 0
+}
+
 // status returns the exit status, given that of the program.
 func (o *output) status(program int, stderr io.Writer) int {
 	o.mu.Lock()

@@ -21,10 +21,7 @@ func PrintTable(w io.Writer, empty string, header []string, rows [][]string) {
 	for i, row := range append([][]string{header}, rows...) {
 		columns = measure(columns, row, i == 0)
 	}
-	width := 0
-	if terminal, ok := w.(interface{ Columns() int }); ok {
-		width = terminal.Columns()
-	}
+	width := columnsOf(w)
 	for _, row := range append([][]string{header}, rows...) {
 		printRow(w, columns, row, width)
 	}

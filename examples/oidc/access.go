@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,24 +79,32 @@ func (a *access) verified(ctx context.Context, token string) (*pipelines.StepCla
 	}
 	claims := &pipelines.StepClaims{}
 	if err := verified.Claims(claims); err != nil {
-		return nil, fmt.Errorf("claims that can't be read: %w", err)
+		return nil, errUnreadable
 	}
 	return claims, consistent(claims)
 }
 
-// plain is an error without what only programmers understand: what package jose says of a text that is no token.
+var errUnreadable = errors.New("its claims can't be read")
+
+// plain is an error without what only programmers understand: what the packages for tokens and JSON say.
 func plain(err error) error {
 	const malformed = "malformed jwt"
 	text := strings.TrimPrefix(err.Error(), "oidc: ")
-	if strings.Contains(text, "go-jose") || strings.HasPrefix(text, malformed) && !strings.Contains(text, "algorithm") {
-		text = malformed
+	switch {
+	case strings.Contains(text, "go-jose"), strings.HasPrefix(text, malformed) && !strings.Contains(text, "algorithm"):
+		return errors.New(malformed)
+	case strings.Contains(text, "unmarshal claims"):
+		return errUnreadable
+	case strings.Contains(text, "(not before)"):
+		return errors.New("it isn't valid yet")
 	}
 	return errors.New(text)
 }
 
-// consistent rejects a token of the issuer that isn't a step's.
+// consistent rejects a token of the issuer that isn't a step's. The environment is an optional claim: the subject has it, too.
 func consistent(claims *pipelines.StepClaims) error {
 	subject, err := pipelines.ParseSubject(claims.Subject)
+	claims.DeploymentEnvironmentUUID = cmp.Or(claims.DeploymentEnvironmentUUID, subject.EnvironmentUUID)
 	switch {
 	case err != nil:
 		return errors.New("its subject isn't a step")

@@ -80,7 +80,7 @@ func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) 
 		}
 		if !j.dryRun {
 			_, err = j.service.SetKnownHost(ctx, j.repo, h)
-			if errors.Is(err, pipelines.ErrInvalidRequest) { // such as a host that the service knows itself
+			if isRefusal(err) {
 				j.env.Say("can't be added: %s %s: %s", h.Hostname, h.KeyType, cli.Message(err))
 				refused, err = refused+1, nil
 				continue
@@ -102,6 +102,11 @@ func (j *job) addHosts(ctx context.Context, hosts []pipelines.KnownHostRequest) 
 		err = fmt.Errorf("%s can't be added", cli.Count(refused, "host key", "host keys"))
 	}
 	return err
+}
+
+// isRefusal reports whether the service refuses only this key, such as that of a host that it knows itself.
+func isRefusal(err error) bool {
+	return errors.Is(err, pipelines.ErrInvalidRequest) || errors.Is(err, pipelines.ErrConflict)
 }
 
 func line(h pipelines.KnownHostRequest) string {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
@@ -145,6 +146,20 @@ func TestHostsThatTheServiceRefusesKeepNoOthersFromBeingAdded(t *testing.T) {
 	require.Regexp(t, `(?m)^can't be added: github.com ssh-ed25519: POST /.*hostname-not-allowed`, s.Out.String())
 	require.Equal(t, "sshkeys: 1 host key can't be added\n", s.Errs.String())
 	require.Len(t, repo.KnownHosts(), 1)
+}
+
+// A service that has one key for each host refuses the others of that host as duplicates.
+func TestAKeyThatTheServiceTakesForADuplicateKeepsNoOthersFromBeingAdded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, repo := newStage(t)
+		s.Stdin = scanned(t, "one.example.com") + scanned(t, "two.example.com")
+		s.Inject(pipelinestest.Fault{Method: http.MethodPost, Status: http.StatusConflict, Times: 1})
+		require.Equal(t, cli.Trouble, s.Run("--repo acme/site --known-hosts"))
+		require.Contains(t, s.Out.String(), "1 of 2 host keys added or replaced\n")
+		require.Regexp(t, `(?m)^can't be added: one.example.com ssh-ed25519: POST /.*409 Conflict`, s.Out.String())
+		require.Equal(t, "sshkeys: 1 host key can't be added\n", s.Errs.String())
+		require.Len(t, repo.KnownHosts(), 1)
+	})
 }
 
 func TestAFailureReportsWhichHostsWereAdded(t *testing.T) {

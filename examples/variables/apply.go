@@ -26,7 +26,14 @@ func (s *job) makePlan(ctx context.Context) (*pipelines.SyncPlan, error) {
 	if s.keepSecured {
 		o.Secured = pipelines.SecuredIfMissing
 	}
-	plan, err := s.set.Plan(ctx, wanted, &o)
+	there, err := s.list(ctx)
+	if err == nil {
+		err = there.protect(wanted)
+	}
+	if err != nil {
+		return nil, err
+	}
+	plan, err := pipelines.PlanVariables(there.variables, wanted, &o)
 	if err != nil {
 		return nil, s.withoutValue(wanted, err)
 	}
@@ -52,13 +59,22 @@ func (s *job) withoutValue(wanted []pipelines.VariableRequest, err error) error 
 	return err
 }
 
-// masked returns the plan as a text without the values that come from the environment or a command.
+// masked returns the plan as a text. What comes from the environment or a command is masked, and so is what it replaces, which may be from there.
 func (s *job) masked(plan *pipelines.SyncPlan) string {
-	var pairs []string
-	for _, value := range s.hidden {
-		pairs = append(pairs, strconv.Quote(value), "******")
+	const mask = "******"
+	shown := *plan
+	shown.Create, shown.Update = slices.Clone(plan.Create), slices.Clone(plan.Update)
+	for i, one := range shown.Create {
+		if s.hidden[one.Key] != "" {
+			shown.Create[i].Value = mask
+		}
 	}
-	return strings.NewReplacer(pairs...).Replace(plan.String())
+	for i, change := range shown.Update {
+		if s.hidden[change.After.Key] != "" {
+			shown.Update[i].Before.Value, shown.Update[i].After.Value = mask, mask
+		}
+	}
+	return strings.ReplaceAll(shown.String(), strconv.Quote(mask), mask)
 }
 
 // keepUnnamed takes secured variables that a .env file doesn't have out of the plan's deletions, and returns their keys: export can't write

@@ -20,18 +20,23 @@ func isDotenv(file string) bool {
 }
 
 var (
-	// assignment has the name, the value with its quotes, and what follows the value on its line.
-	assignment = regexp.MustCompile(`(?s)^[ \t]*(?:export[ \t]+)?([^=\n]*?)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^"'\n][^\n]*|)([^\n]*)\n?`)
+	// assignment has export if it is there, the name, the value with its quotes, and what follows the value on its line.
+	assignment = regexp.MustCompile(`(?s)^[ \t]*(export[ \t]+)?([^=\n]*?)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^"'\n][^\n]*|)([^\n]*)\n?`)
 
 	dotenvName   = regexp.MustCompile(`^[\pL\pN_.\[\]-]+$`)
-	bareDollar   = regexp.MustCompile(`(?s)^(?:[^\\$]|\\.)*\$`)      // a $ without a backslash
-	escapedQuote = regexp.MustCompile(`(?s)^'(?:[^'\\]|\\[^'])*\\'`) // for a shell, the value ends there
+	bareDollar   = regexp.MustCompile(`(?s)^(?:[^\\$]|\\.)*(?:\$|\\0044)`) // a $ without a backslash, or as a number
+	escapedQuote = regexp.MustCompile(`(?s)^'(?:[^'\\]|\\[^'])*\\'`)       // for a shell, the value ends there
+	loneReturn   = regexp.MustCompile(`\r[^\r\n]`)
+	shellValue   = regexp.MustCompile(`^(?:[\pL\pN_./:@%+,=-]*|'[^']*'|"(?:[^"\\\x60]|\\["\\$])*")(?:\s+(?:#.*)?)?$`) // for a shell it is the same
 	validEscapes = regexp.MustCompile(`(?s)^(?:[^\\]|\\[^0]|\\0[0-3][0-7]{2})*$`)
 )
 
 // parseDotenv parses the variables of a .env file. The library reads one assignment at a time, since in a whole file it overlooks
 // duplicates and takes names without a value from the environment. No error contains a value, or a line that may be a part of one.
 func parseDotenv(text string) ([]pipelines.VariableRequest, error) {
+	if at := loneReturn.FindStringIndex(text); at != nil {
+		return nil, fmt.Errorf(`line %d has a carriage return that ends no line: write it as \r in double quotes`, lineAt(text, at[0]))
+	}
 	var all []pipelines.VariableRequest
 	lines := map[string]int{}
 	for line := 1; text != ""; {
@@ -69,7 +74,7 @@ func lengthOfBlank(text string) int {
 
 // readAssignment reads what assignment has matched.
 func readAssignment(match []string) (one pipelines.VariableRequest, err error) {
-	name, value, rest := match[1], match[2], strings.TrimSpace(match[3])
+	export, name, value, rest := match[1], match[2], match[3], strings.TrimSpace(match[4])
 	switch {
 	case escapedQuote.MatchString(value) && dotenvName.MatchString(name):
 		return one, fmt.Errorf(`%s: programs read \' in single quotes differently: write the value in double quotes`, name)
@@ -82,7 +87,7 @@ func readAssignment(match []string) (one pipelines.VariableRequest, err error) {
 	case rest != "" && rest[0] != '#':
 		return one, fmt.Errorf("%s: only a comment may follow a value in quotes", name)
 	}
-	if err := checkValue(value); err != nil {
+	if err := checkReading(export, value, match[4]); err != nil {
 		return one, fmt.Errorf("%s: %w", name, err)
 	}
 	values, err := dotenv.UnmarshalWithLookup(match[0], nil)
@@ -92,9 +97,24 @@ func readAssignment(match []string) (one pipelines.VariableRequest, err error) {
 	return one, fmt.Errorf("%s: the value can't be read: write it in quotes", name) // the library's error has the value
 }
 
-// checkValue refuses values that programs read differently.
+// errShell refuses a line that begins with export, as in a file for shells, if a shell would read another value.
+var errShell = errors.New("with export it is a line for a shell, which reads the value differently: write it in single quotes, or leave export out")
+
+// checkReading refuses what programs read differently: a value, after export or not, and the rest of its line.
+func checkReading(export, value, rest string) error {
+	if err := checkValue(value); err != nil {
+		return err
+	}
+	if export != "" && !shellValue.MatchString(value+rest) {
+		return errShell
+	}
+	return nil
+}
+
 func checkValue(value string) error {
 	switch {
+	case strings.Contains(value, "\r\n"):
+		return errors.New("the value has line ends of Windows, which programs read differently: save the file with those of Unix")
 	case strings.HasPrefix(value, "'"):
 		return nil
 	case strings.HasPrefix(value, `"`):
@@ -104,8 +124,12 @@ func checkValue(value string) error {
 	switch {
 	case strings.HasPrefix(value, "#"):
 		return errors.New("the value begins with #: write it in quotes, or a comment on a line of its own")
+	case strings.HasPrefix(value, "`"):
+		return errors.New("the value begins with a `, which is a quote for some programs: write the value in single quotes")
 	case strings.ContainsFunc(strings.TrimSpace(value), unicode.IsControl):
 		return errors.New("the value has a control character: write it in quotes")
+	case strings.Contains(value, "#"):
+		return errors.New("the value has a #, with which a comment begins for some programs: write the value in quotes")
 	case strings.Contains(value, "$"):
 		return errDollar
 	}

@@ -118,7 +118,8 @@ func textOf(node *yaml.Node) (string, error) {
 
 // resolveAll reads the values from their sources. It also returns those that a plan has to mask: what isn't in the file is often a secret, also
 // if the file doesn't say so. With keepSecured an environment variable may be missing, as a secured variable that exists keeps its value.
-func resolveAll(ctx context.Context, entries []entry, keepSecured bool) (wanted []pipelines.VariableRequest, hidden []string, err error) {
+func resolveAll(ctx context.Context, entries []entry, keepSecured bool) (wanted []pipelines.VariableRequest, hidden map[string]string, err error) {
+	hidden = map[string]string{}
 	for _, e := range entries {
 		value, err := e.resolve(ctx)
 		if (errors.Is(err, errUnset) || errors.Is(err, errOwn)) && keepSecured && e.secured != nil && *e.secured {
@@ -128,7 +129,7 @@ func resolveAll(ctx context.Context, entries []entry, keepSecured bool) (wanted 
 			return nil, nil, e.problem(e.line, err)
 		}
 		if e.value == nil && e.secured == nil && value != "" {
-			hidden = append(hidden, value)
+			hidden[e.key] = value
 		}
 		wanted = append(wanted, pipelines.VariableRequest{Key: e.key, Value: value, Secured: e.secured})
 	}

@@ -35,10 +35,16 @@ func (s *job) export(ctx context.Context) (int, error) {
 	if err := s.findSet(ctx); err != nil {
 		return 0, err
 	}
-	there, err := s.set.List(ctx, nil).Collect()
-	if err != nil {
+	listed, err := s.list(ctx)
+	switch {
+	case err != nil:
 		return 0, err
+	case listed.missing:
+		return 0, errors.New("the service sent no list of variables: nothing was written")
+	case len(listed.unclear) > 0:
+		return 0, fmt.Errorf("the service doesn't say what value %s has, or whether that is secured: nothing was written", names(listed.unclear))
 	}
+	there := listed.variables
 	text, err := render(there, s.owner, isDotenv(s.file))
 	if err != nil {
 		return 0, err
@@ -61,18 +67,11 @@ func (s *job) errExists() error {
 	return fmt.Errorf("%s exists already, and may have more than the service returns: name another --file, or delete it", s.file)
 }
 
-// create creates the file, completely or, except for an empty one if the process is killed, not at all.
+// create creates the file.
 func (s *job) create(text []byte) error {
-	f, err := os.OpenFile(s.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	err := cli.CreateFile(s.file, 0o600, func(w io.Writer) error { _, err := w.Write(text); return err })
 	if errors.Is(err, os.ErrExist) {
 		return s.errExists()
-	}
-	if err != nil {
-		return err
-	}
-	err = errors.Join(f.Close(), cli.WriteFile(s.file, 0o600, func(w io.Writer) error { _, err := w.Write(text); return err }))
-	if err != nil {
-		_ = os.Remove(s.file)
 	}
 	return err
 }
@@ -100,8 +99,6 @@ func render(there []*pipelines.Variable, owner string, dotenv bool) ([]byte, err
 	there = slices.SortedFunc(slices.Values(there), func(a, b *pipelines.Variable) int { return strings.Compare(a.Key, b.Key) })
 	for i, v := range there {
 		switch {
-		case v.Key == "":
-			return nil, errors.New("the service lists a variable without a name")
 		case !utf8.ValidString(v.Key + v.Value):
 			return nil, fmt.Errorf("%q or its value is not UTF-8 and can't be written", v.Key)
 		case i > 0 && v.Key == there[i-1].Key:

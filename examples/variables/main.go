@@ -153,8 +153,8 @@ type job struct {
 	client *pipelines.Client
 	demo   bool
 	set    *pipelines.VariableSet
-	owner  string   // of the set
-	hidden []string // values that aren't shown
+	owner  string            // of the set
+	hidden map[string]string // values that aren't shown, by key
 }
 
 // findSet finds the variables that the flags name.

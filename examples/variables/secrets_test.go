@@ -40,13 +40,6 @@ func TestTheCredentialsOfTheProgramNeverBecomeAVariable(t *testing.T) {
 	}
 }
 
-func TestAVariableWithoutANameIsNotExported(t *testing.T) {
-	for _, dotenv := range []bool{false, true} {
-		_, err := render([]*pipelines.Variable{{UUID: "{1}", Value: "x"}}, "acme/site", dotenv)
-		require.EqualError(t, err, "the service lists a variable without a name")
-	}
-}
-
 // Shells end the value at the quote, other programs go on to the next one, which may be that of another variable.
 func TestABackslashBeforeASingleQuoteIsRefused(t *testing.T) {
 	for _, text := range []string{"A='C:\\dir\\'\nB='# x'\n", "A='C:\\dir\\'\nB='x'\n", "A='it\\'s'", "A='\\\\\\'b'"} {

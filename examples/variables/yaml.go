@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
+	"sort"
 	"strings"
 	"unicode"
 
@@ -16,7 +18,7 @@ import (
 
 // parseYAML parses the variables in the order of the file, and returns the values that a plan has to mask. It reads nodes, not Go types, so
 // that errors can say what a person has to change. No error contains a value.
-func parseYAML(ctx context.Context, text string, keepSecured bool) (wanted []pipelines.VariableRequest, hidden []string, err error) {
+func parseYAML(ctx context.Context, text string, keepSecured bool) (wanted []pipelines.VariableRequest, hidden map[string]string, err error) {
 	if i := strings.IndexFunc(text, notInYAML); i >= 0 {
 		return nil, nil, fmt.Errorf(`line %d has a control character: write it as an escape sequence such as "\e"`, lineAt(text, i))
 	}
@@ -36,34 +38,47 @@ func notInYAML(r rune) bool {
 	return unicode.IsControl(r) && !strings.ContainsRune("\t\n\r\u0085", r) || r == '\ufffe' || r == '\uffff'
 }
 
-// parseDocument parses a text with one document. It returns nil if there is nothing.
+// parseDocument parses a text with one document. It returns an empty node if there is nothing.
 func parseDocument(text string) (*yaml.Node, error) {
-	var first, second yaml.Node
-	decoder := yaml.NewDecoder(strings.NewReader(text))
-	if err := decoder.Decode(&first); err != nil && !errors.Is(err, io.EOF) {
+	first, second, err := decode(text)
+	switch {
+	case err != nil:
 		return nil, syntaxError(text, err)
-	}
-	switch err := decoder.Decode(&second); {
-	case err == nil:
+	case second.Kind != 0:
 		return nil, fmt.Errorf("line %d: there is more than one document: everything has to be in one", second.Line)
-	case !errors.Is(err, io.EOF):
-		return nil, syntaxError(text, err)
-	}
-	if first.Kind == 0 {
-		return &first, nil
+	case first.Kind == 0:
+		return first, nil
 	}
 	return first.Content[0], nil
 }
 
-// syntaxError says what is wrong with the syntax. The library's error may contain a name from the text.
-func syntaxError(text string, err error) error {
-	problem := strings.TrimPrefix(err.Error(), "yaml: ")
-	_, name, isAnchor := strings.Cut(problem, "unknown anchor '")
-	if !isAnchor {
-		return fmt.Errorf("not valid YAML: %s", problem)
+// decode decodes up to two documents. The nodes of those that aren't there are empty.
+func decode(text string) (first, second *yaml.Node, err error) {
+	first, second = &yaml.Node{}, &yaml.Node{}
+	decoder := yaml.NewDecoder(strings.NewReader(text))
+	for _, document := range []*yaml.Node{first, second} {
+		if err := decoder.Decode(document); err != nil && !errors.Is(err, io.EOF) {
+			return nil, nil, err
+		}
 	}
-	alias := "*" + strings.TrimSuffix(name, "' referenced")
-	return fmt.Errorf("line %d: no anchor has the name after *: write a value that begins with * in quotes", lineAt(text, strings.Index(text, alias)))
+	return first, second, nil
+}
+
+var placeOfError = regexp.MustCompile(`^yaml: (line \d+: )?`)
+
+// syntaxError says what is wrong with the syntax, and in which line. The library often names the line in which the mapping around it begins, or
+// none. But the first lines of the text lead to the same error as soon as they have the mistake. The error may contain a name from the text.
+func syntaxError(text string, err error) error {
+	lines := strings.SplitAfter(text, "\n")
+	line := 1 + sort.Search(len(lines)-1, func(i int) bool {
+		_, _, sooner := decode(strings.Join(lines[:i+1], ""))
+		return sooner != nil && sooner.Error() == err.Error()
+	})
+	problem := placeOfError.ReplaceAllString(err.Error(), "")
+	if strings.HasPrefix(problem, "unknown anchor") {
+		return fmt.Errorf("line %d: no anchor has the name after *: write a value that begins with * in quotes", line)
+	}
+	return fmt.Errorf("not valid YAML: line %d: %s", line, problem)
 }
 
 // member is a key of a mapping with its value.

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +153,32 @@ func TestAYAMLFileThatIsNotClearIsRefusedWithItsLineAndWithoutItsContent(t *test
 		require.NotRegexp(t, `main\.|map\[|unmarshal|!!|: yaml:`, stderr, "%q", c.text)
 	}
 	require.Empty(t, srv.Requests())
+}
+
+func TestAnErrorOfYAMLHasTheLineOfTheMistake(t *testing.T) {
+	for mistake, problem := range map[string]string{
+		`A: "hush" x`: "did not find expected key", "A: 'it's'": "did not find expected key",
+		"A: }": "did not find expected node content", "A: ]hush": "did not find expected node content", "A: |9x": "did not find expected comment or line break",
+		"A: {a: b\n": "did not find expected ',' or '}'", "A: [hush": "did not find expected ',' or ']'", "A: \"hush": "found unexpected end of stream",
+		"A: 'hush": "found unexpected end of stream", "A: hush: hush": "mapping values are not allowed in this context",
+		"A: @hush": "found character that cannot start any token", "\tA: hush": "found character that cannot start any token",
+		`A: "\q"`: "found unknown escape character", "A: *hush": "no anchor has the name after *: write a value that begins with * in quotes",
+	} {
+		for _, line := range []int{2, 3, 4, 200} {
+			lines := slices.Repeat([]string{"  B%d: x # *hush"}, 201)
+			for i := range lines {
+				lines[i] = fmt.Sprintf(lines[i], i)
+			}
+			lines[0], lines[line-1] = "variables:", "  "+mistake
+			_, err := parseDocument(strings.Join(lines, "\n"))
+			require.ErrorContains(t, err, problem, mistake)
+			require.Regexp(t, fmt.Sprintf(`^(not valid YAML: )?line %d: `, line), err.Error(), mistake)
+		}
+	}
+	for _, text := range []string{"variables: {A: \"x", "variables: {A: 'x\n", "A: x: y\n", "}\n", "variables: {A: @x}"} {
+		_, err := parseDocument(text)
+		require.ErrorContains(t, err, "not valid YAML: line 1: ", text)
+	}
 }
 
 func TestNoCommandRunsForAFileThatIsRefused(t *testing.T) {

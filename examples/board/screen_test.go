@@ -148,6 +148,14 @@ func TestANarrowTerminalShowsTheStates(t *testing.T) {
 	}
 }
 
+func TestARunEndedNeitherInTheFutureNorLongAgoWhenTheServiceDoesNotSay(t *testing.T) {
+	now := time.Now()
+	for want, completed := range map[string]time.Time{"now": now.Add(5 * time.Minute), "5 minutes ago": now.Add(-5 * time.Minute), "": {}} {
+		p := &pipelines.Pipeline{CompletedOn: completed, State: pipelines.PipelineState{Name: pipelines.StateCompleted}}
+		require.Equal(t, want, row{Pipeline: p}.cells(now)[endedColumn])
+	}
+}
+
 func TestATableWithoutRunsSaysSo(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
 		tty := &terminal{columns: 100, rows: 24}

@@ -86,8 +86,8 @@ func (r row) cells(now time.Time) []string {
 	if r.Creator != nil {
 		by = r.Creator.DisplayName
 	}
-	if r.State.Done() {
-		ended = humanize.RelTime(r.CompletedOn, now, "ago", "from now")
+	if r.State.Done() && !r.CompletedOn.IsZero() {
+		ended = humanize.RelTime(r.CompletedOn, later(now, r.CompletedOn), "ago", "")
 	}
 	cells := []string{r.repo.String(), branch(r.Pipeline), fmt.Sprint(r.BuildNumber), r.State.String(), cli.Clock(duration(r.Pipeline, now)), ended, by}
 	for i := range cells {
@@ -106,6 +106,14 @@ const (
 	endedColumn
 	byColumn
 )
+
+// later returns the later of two times: the service's clock may be ahead.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
 
 var (
 	header = []string{"REPOSITORY", "BRANCH", "BUILD", "STATE", "TIME", "ENDED", "BY"}

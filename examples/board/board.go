@@ -54,11 +54,7 @@ type problem struct {
 // problemGrace is how long a problem lasts before a line tells it.
 const problemGrace = time.Minute
 
-func newBoard(client *pipelines.Client, repos []pipelines.Repo, o *options, env cli.Env) (*board, error) {
-	memories, err := remember(o.state)
-	if err != nil {
-		return nil, err
-	}
+func newBoard(client *pipelines.Client, repos []pipelines.Repo, memories *memories, o *options, env cli.Env) (*board, error) {
 	follower, err := client.NewFollower(&pipelines.FollowerOptions{WithoutSteps: o.tail == 0, Logs: pipelines.LogsTail(o.tail)})
 	if err != nil {
 		return nil, err

@@ -225,6 +225,20 @@ func TestAFileThatIsNotItsOwnIsLeftAlone(t *testing.T) {
 	})
 }
 
+func TestAFileIsUsedByOneBoardAtATime(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
+		file := filepath.Join(t.TempDir(), "board.json")
+		other, err := remember(file)
+		require.NoError(t, err)
+		require.Equal(t, cli.Trouble, s.RunFor(time.Minute, "--state "+file+" acme/site"))
+		require.Contains(t, s.Errs.String(), "--state: "+file+": it is in use by another run of this program")
+		require.Empty(t, s.Requests())
+		other.close()
+		require.Equal(t, cli.Success, s.RunFor(time.Minute, "--state "+file+" acme/site"))
+		require.Equal(t, cli.Success, s.RunFor(time.Minute, "--state "+file+" acme/site"))
+	})
+}
+
 func TestAFileThatAnEditorHasWrittenIsStillItsOwn(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, _ *pipelinestest.Repository) {
 		file := filepath.Join(t.TempDir(), "board.json")

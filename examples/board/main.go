@@ -54,7 +54,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
 	flags.StringVar(&o.repos, "repos", "", "the repositories of this `FILE`, one WORKSPACE/SLUG a line; - is the standard input")
 	flags.StringVar(&o.workspace, "workspace", "", "all repositories that this `WORKSPACE` has now")
-	flags.StringVar(&o.state, "state", "", "the `FILE` that remembers what was told; one board a file")
+	flags.StringVar(&o.state, "state", "", "the `FILE` that remembers what was told; one board at a time")
 	flags.IntVar(&o.tail, "tail", 0, "print the last `LINES` of the logs of failed steps too, which takes more requests")
 	flags.IntVar(&o.quota, "quota", 1000, "send at most this many `REQUESTS` an hour; the service allows 1,000, for others with the same credentials too")
 	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
@@ -155,7 +155,12 @@ func (o *options) show(ctx context.Context, client *pipelines.Client, env cli.En
 	if err != nil {
 		return err
 	}
-	b, err := newBoard(client, repos, o, env)
+	memories, err := remember(o.state)
+	if err != nil {
+		return err
+	}
+	defer memories.close()
+	b, err := newBoard(client, repos, memories, o, env)
 	if err != nil {
 		return err
 	}

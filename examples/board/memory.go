@@ -71,33 +71,58 @@ func (m *memory) settle(now time.Time) {
 // memories are those of all repositories, in a file unless its name is empty.
 type memories struct {
 	file   string
+	lock   io.Closer // of the file
 	all    map[pipelines.Repo]*memory
 	stored []byte
 }
 
-// remember reads the file. If there is none yet, nothing is remembered.
-func remember(file string) (*memories, error) {
-	m := &memories{file: file, all: map[pipelines.Repo]*memory{}}
+// remember reads the file, and keeps other boards from it until it is closed. If there is none yet, nothing is remembered.
+func remember(file string) (m *memories, err error) {
+	m = &memories{file: file, all: map[pipelines.Repo]*memory{}}
 	if file == "" {
 		return m, nil
 	}
-	text, err := cli.ReadText(file, nil)
-	if errors.Is(err, fs.ErrNotExist) {
-		return m, m.store() // tells now whether it can be written
+	m.lock, err = cli.Lock(file + ".lock")
+	switch {
+	case errors.Is(err, cli.ErrInUse):
+		return nil, fmt.Errorf("--state: %s: %w", file, err)
+	case err != nil:
+		return nil, cannotStore(err)
 	}
-	if err != nil {
+	if err = m.read(); err != nil {
+		m.close()
 		return nil, err
-	}
-	if err := json.Unmarshal([]byte(text), &m.all); err != nil || m.all == nil {
-		return nil, fmt.Errorf("--state: %s is not a file of this program", file)
-	}
-	for repo, memory := range m.all {
-		if memory == nil || memory.Runs == nil || slices.Contains(slices.Collect(maps.Values(memory.Runs)), nil) {
-			return nil, fmt.Errorf("--state: %s is not a file of this program: nothing of %s", file, repo)
-		}
 	}
 	return m, nil
 }
+
+// close lets other boards use the file.
+func (m *memories) close() {
+	if m.lock != nil {
+		_ = m.lock.Close()
+	}
+}
+
+func (m *memories) read() error {
+	text, err := cli.ReadText(m.file, nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m.store() // tells now whether it can be written
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(text), &m.all); err != nil || m.all == nil {
+		return fmt.Errorf("--state: %s is not a file of this program", m.file)
+	}
+	for repo, memory := range m.all {
+		if memory == nil || memory.Runs == nil || slices.Contains(slices.Collect(maps.Values(memory.Runs)), nil) {
+			return fmt.Errorf("--state: %s is not a file of this program: nothing of %s", m.file, repo)
+		}
+	}
+	return nil
+}
+
+func cannotStore(err error) error { return fmt.Errorf("what was told can't be stored: %w", err) }
 
 // store writes the file if it would change.
 func (m *memories) store() error {
@@ -113,7 +138,7 @@ func (m *memories) store() error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("what was told can't be stored: %w", err)
+		return cannotStore(err)
 	}
 	m.stored = text
 	return nil

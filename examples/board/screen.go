@@ -85,37 +85,36 @@ func writeLines(b *strings.Builder, lines []string) {
 	}
 }
 
-// layOut aligns the cells of a table, header first, and cuts its lines to a number of columns.
+// layOut aligns the cells of a table, header first, within a number of columns.
 func (s *screen) layOut(cells [][]string, columns int) []string {
-	widths := make([]int, len(cells[0]))
+	widths := make([]int, len(header))
 	for _, row := range cells {
 		for i, cell := range row {
-			widths[i] = min(max(widths[i], cli.Columns(cell)), widest)
+			widths[i] = max(widths[i], cli.Columns(cell))
 		}
 	}
-	var lines []string
+	widths = fitted(widths, columns)
+	lines := make([]string, len(cells))
 	for n, row := range cells {
-		var b strings.Builder
-		left := columns
-		for i, cell := range row {
-			if left <= 0 {
-				break
-			}
-			text := cli.Fit(cell, widths[i])
-			if i < len(row)-1 {
-				text = cli.Pad(text, widths[i]) + "  "
-			}
-			text = cli.Fit(text, left)
-			left -= cli.Columns(text)
-			switch {
-			case n == 0:
-				text = s.colours.Paint(cli.Bold, text)
-			case i == stateColumn:
-				text = s.colours.Paint(cli.StateColour(cell), text)
-			}
-			b.WriteString(text)
-		}
-		lines = append(lines, b.String())
+		lines[n] = cli.Fit(s.line(row, widths, n == 0), columns)
 	}
 	return lines
+}
+
+func (s *screen) line(row []string, widths []int, bold bool) string {
+	var shown []string
+	for i, cell := range row {
+		if widths[i] == 0 {
+			continue
+		}
+		text := cli.Pad(cli.Fit(cell, widths[i]), widths[i])
+		switch {
+		case bold:
+			text = s.colours.Paint(cli.Bold, text)
+		case i == stateColumn:
+			text = s.colours.Paint(cli.StateColour(cell), text)
+		}
+		shown = append(shown, text)
+	}
+	return strings.Join(shown, strings.Repeat(" ", gap))
 }

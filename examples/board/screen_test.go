@@ -123,8 +123,37 @@ func TestATableFitsTheTerminal(t *testing.T) {
 		for _, line := range lines {
 			require.Less(t, cli.Columns(line), 60)
 		}
-		require.Contains(t, lines[1], "longlonglonglonglonglonglongl…")
+		require.Regexp(t, `^acme/site   (long)+l?o?n?…  6      RUNNING  \d:\d\d$`, lines[1])
+		require.Regexp(t, `^no room for 3 runs; 1 repository, each read`, lines[4])
 	})
+}
+
+// TestANarrowTerminalShowsTheStates leaves names shortened before anything is left out, and of the columns the state stays longest.
+func TestANarrowTerminalShowsTheStates(t *testing.T) {
+	cells := [][]string{header, {"acme/" + strings.Repeat("repo", 10), strings.Repeat("日本", 20), "1234", "SUCCESSFUL", "1:02:03", "50 minutes ago", "Ada Lovelace"}}
+	for columns, want := range map[int]string{
+		200: "acme/" + strings.Repeat("repo", 10) + "  " + strings.Repeat("日本", 20) + "  1234   SUCCESSFUL  1:02:03  50 minutes ago  Ada Lovelace",
+		99:  "acme/reporeporepor…  日本日本日本日本日…   1234   SUCCESSFUL  1:02:03  50 minutes ago  Ada Lovelace",
+		79:  "  1234   SUCCESSFUL  1:02:03  50 minutes ago",
+		59:  "  1234   SUCCESSFUL  1:02:03",
+		39:  "acme/repore…  日本日本日本…  SUCCESSFUL",
+		19:  "acme/r…  SUCCESSFUL",
+		8:   "…  SUCC…",
+	} {
+		lines := (&screen{}).layOut(cells, columns)
+		require.Contains(t, lines[1], want, columns)
+		for _, line := range lines {
+			require.LessOrEqual(t, cli.Columns(line), columns)
+		}
+	}
+}
+
+func TestARunEndedNeitherInTheFutureNorLongAgoWhenTheServiceDoesNotSay(t *testing.T) {
+	now := time.Now()
+	for want, completed := range map[string]time.Time{"now": now.Add(5 * time.Minute), "5 minutes ago": now.Add(-5 * time.Minute), "": {}} {
+		p := &pipelines.Pipeline{CompletedOn: completed, State: pipelines.PipelineState{Name: pipelines.StateCompleted}}
+		require.Equal(t, want, row{Pipeline: p}.cells(now)[endedColumn])
+	}
 }
 
 func TestATableWithoutRunsSaysSo(t *testing.T) {

@@ -86,8 +86,8 @@ func (r row) cells(now time.Time) []string {
 	if r.Creator != nil {
 		by = r.Creator.DisplayName
 	}
-	if r.State.Done() {
-		ended = humanize.RelTime(r.CompletedOn, now, "ago", "from now")
+	if r.State.Done() && !r.CompletedOn.IsZero() {
+		ended = humanize.RelTime(r.CompletedOn, later(now, r.CompletedOn), "ago", "")
 	}
 	cells := []string{r.repo.String(), branch(r.Pipeline), fmt.Sprint(r.BuildNumber), r.State.String(), cli.Clock(duration(r.Pipeline, now)), ended, by}
 	for i := range cells {
@@ -96,9 +96,68 @@ func (r row) cells(now time.Time) []string {
 	return cells
 }
 
-var header = []string{"REPOSITORY", "BRANCH", "BUILD", "STATE", "TIME", "ENDED", "BY"}
+// The columns of the table.
+const (
+	repoColumn = iota
+	branchColumn
+	buildColumn
+	stateColumn
+	timeColumn
+	endedColumn
+	byColumn
+)
 
-const stateColumn, widest = 3, 30
+// later returns the later of two times: the service's clock may be ahead.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+var (
+	header = []string{"REPOSITORY", "BRANCH", "BUILD", "STATE", "TIME", "ENDED", "BY"}
+
+	// Where the terminal is narrow, names are shortened. If that isn't enough, these columns are left out, one after the other.
+	names   = []int{repoColumn, branchColumn, byColumn}
+	leftOut = []int{byColumn, endedColumn, timeColumn, buildColumn, branchColumn}
+)
+
+const (
+	shortestName = 12
+	gap          = 2 // between columns
+)
+
+// fitted returns the widths of the columns on a terminal, 0 for those that are left out.
+func fitted(natural []int, columns int) []int {
+	for _, next := range leftOut {
+		if widths, ok := shortened(natural, columns); ok {
+			return widths
+		}
+		natural[next] = 0
+	}
+	natural[repoColumn] = max(1, min(natural[repoColumn], columns-gap-natural[stateColumn]))
+	return natural
+}
+
+// shortened returns the widths with shorter names; ok is false if they don't fit.
+func shortened(natural []int, columns int) (widths []int, ok bool) {
+	widths = slices.Clone(natural)
+	total := -gap
+	for _, width := range widths {
+		if width > 0 {
+			total += gap + width
+		}
+	}
+	for ; total > columns; total-- {
+		longest := slices.MaxFunc(names, func(a, b int) int { return cmp.Compare(widths[a], widths[b]) })
+		if widths[longest] <= shortestName {
+			return nil, false
+		}
+		widths[longest]--
+	}
+	return widths, true
+}
 
 // table returns the lines of the table for a terminal of that size.
 func (b *board) table(columns, height int) []string {
@@ -110,7 +169,7 @@ func (b *board) table(columns, height int) []string {
 	room := max(1, height-len(problems)-3) // header, summary, and the cursor's line
 	hidden := ""
 	if len(rows) > room {
-		hidden = fmt.Sprintf("; no room for %s", cli.Count(len(rows)-room, "run", "runs"))
+		hidden = fmt.Sprintf("no room for %s; ", cli.Count(len(rows)-room, "run", "runs"))
 		rows = rows[:room]
 	}
 	cells := [][]string{header}
@@ -124,7 +183,7 @@ func (b *board) table(columns, height int) []string {
 	for _, text := range problems {
 		lines = append(lines, b.screen.colours.Paint(cli.Yellow, cli.Fit(text, columns)))
 	}
-	return append(lines, b.screen.colours.Paint(cli.Dim, cli.Fit(b.summary()+hidden, columns)))
+	return append(lines, b.screen.colours.Paint(cli.Dim, cli.Fit(hidden+b.summary(), columns)))
 }
 
 // problems describes the problems, one line for all repositories with the same.
@@ -152,16 +211,17 @@ func (b *board) problems() []string {
 // summary describes the board and its quota.
 func (b *board) summary() string {
 	q := b.client.Quota()
-	text := fmt.Sprintf("%s, each read about every %s; %s followed; at most %s an hour",
+	text := ""
+	switch {
+	case !q.HeldUntil.IsZero():
+		text = "quota used up: waiting until " + q.HeldUntil.Local().Format(time.TimeOnly) + "; "
+	case q.NearLimit:
+		text = "quota nearly used up; "
+	}
+	text += fmt.Sprintf("%s, each read about every %s; %s followed; at most %s an hour",
 		cli.Count(len(b.repos), "repository", "repositories"), b.interval().Round(time.Second), cli.Count(b.follower.Len(), "run", "runs"), cli.Count(b.options.quota, "request", "requests"))
 	if q.Limit > 0 {
 		text += fmt.Sprintf(" of the service's %s", humanize.Comma(int64(q.Limit)))
-	}
-	switch {
-	case !q.HeldUntil.IsZero():
-		text += ", used up: waiting until " + q.HeldUntil.Local().Format(time.TimeOnly)
-	case q.NearLimit:
-		text += ", nearly used up"
 	}
 	return text
 }

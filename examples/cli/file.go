@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 )
 
+// ErrInUse is the error of [Lock] if another process has locked the file.
+var ErrInUse = errors.New("it is in use by another run of this program")
+
 // WriteFile writes a file completely or not at all. A link to a file that exists stays; one to nothing is replaced. What is no file, such as a
 // device or a pipe, is written to.
 func WriteFile(name string, mode fs.FileMode, write func(io.Writer) error) error {

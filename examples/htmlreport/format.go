@@ -43,7 +43,11 @@ func Duration(seconds float64) string {
 	return fmt.Sprintf("%sh%02dm", Number(s/3600), s%3600/60)
 }
 
-// Percent formats a share of 0 to 1: 87.5 %.
+// Percent formats a share of 0 to 1: 87.5 %. Only all is 100 %, and only nothing 0 %.
 func Percent(share float64) string {
-	return strconv.FormatFloat(math.Round(share*1000)/10, 'f', -1, 64) + " %"
+	thousandths := math.Round(share * 1000)
+	if share > 0 && share < 1 {
+		thousandths = min(max(thousandths, 1), 999)
+	}
+	return strconv.FormatFloat(thousandths/10, 'f', -1, 64) + " %"
 }

@@ -213,6 +213,9 @@ func TestNumbersAndShares(t *testing.T) {
 	require.Equal(t, "1,234", Number(1234))
 	require.Equal(t, "87.5 %", Percent(0.8751))
 	require.Equal(t, "100 %", Percent(1))
+	require.Equal(t, "99.9 %", Percent(99_999./100_000), "not all")
+	require.Equal(t, "0.1 %", Percent(1./100_000), "not none")
+	require.Equal(t, "0 %", Percent(0))
 }
 
 func TestAYearOfDaysFitsANarrowScreen(t *testing.T) {

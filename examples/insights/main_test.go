@@ -138,7 +138,7 @@ func TestATestThatFailsAndPassesOnOneCommitIsFoundFlaky(t *testing.T) {
 	require.Contains(t, s.errs.String(), "cart.TaxTest")
 }
 
-func TestReadingEndsAtTheFirstOlderRun(t *testing.T) {
+func TestReadingEndsWhereRunsAreOlder(t *testing.T) {
 	s := newFixture(t, true)
 	now := time.Now()
 	for i := range 1000 {

@@ -115,6 +115,18 @@ func TestARunWithoutATimeIsCountedAndTheReportGoesOn(t *testing.T) {
 	}
 }
 
+// TestARunOfLongAgoAmongNewOnesDoesNotEndReading is about a time that is wrong: older ones follow where reading ends.
+func TestARunOfLongAgoAmongNewOnesDoesNotEndReading(t *testing.T) {
+	for _, odd := range []string{"1970-01-01T00:00:00Z", "0001-01-01T00:00:01Z"} {
+		runs := []object{with(ordinary(9), "created_on", odd)}
+		for n := 8; n > 0; n-- {
+			runs = append(runs, ordinary(n))
+		}
+		rep := (&oddService{runs: runs, steps: []object{ordinaryStep("SUCCESSFUL")}}).fixture(t).report(t, cli.Success)
+		require.Equal(t, 8, rep.Counts.Runs, odd)
+	}
+}
+
 func TestRunsWithoutAnyTimeHaveAReport(t *testing.T) {
 	f := (&oddService{runs: []object{without(ordinary(1), "created_on")}}).fixture(t)
 	rep := f.report(t, cli.Success)

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/seed-85ed9bfd/pipelines"
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
+	"github.com/seed-85ed9bfd/pipelines/examples/htmlreport"
 )
 
 func TestAFileThatCantBeWrittenIsRefusedBeforeAnythingIsRead(t *testing.T) {
@@ -57,4 +61,34 @@ func TestADayWithoutMidnightBeginsWhenClocksChange(t *testing.T) {
 			require.NotEqual(t, date, since.Add(-time.Second).Format(time.DateOnly), name)
 		}
 	}
+}
+
+func TestAPageNamesSomeOfTheStepsInWhichATestIsFlaky(t *testing.T) {
+	test := FlakyTest{Test: "a"}
+	for i := range 30 {
+		test.Steps = append(test.Steps, fmt.Sprintf("step %d", i))
+	}
+	cell := flakySection([]FlakyTest{test}).Tables[0].Rows[0][0]
+	require.Equal(t, []string{"step 0", "step 1", "step 2", "step 3", "step 4", "and 25 more steps"}, cell.Notes)
+	require.Len(t, test.Steps, 30, "the JSON has all")
+	test.Steps = test.Steps[:6]
+	require.Equal(t, test.Steps, flakySection([]FlakyTest{test}).Tables[0].Rows[0][0].Notes)
+}
+
+func TestATableThatIsCutSaysSo(t *testing.T) {
+	rep := Report{Counts: Counts{Runs: 12}}
+	for i := range 12 {
+		name, took := strconv.Itoa(i), Percentiles{Count: 1, P90: 5}
+		rep.Pipelines = append(rep.Pipelines, PipelineStats{Name: name, Wait: took})
+		rep.Steps = append(rep.Steps, StepStats{Name: name, Duration: took})
+		rep.Flaky = append(rep.Flaky, FlakyTest{Test: name})
+	}
+	page := htmlPage(rep)
+	for _, heading := range []string{"Duration by pipeline", "Build time by step", "The slowest steps", "Waiting before start"} {
+		i := slices.IndexFunc(page.Sections, func(s htmlreport.Section) bool { return s.Heading == heading })
+		require.Regexp(t, "^The JSON has 2 more (steps|pipelines).$", page.Sections[i].Tables[0].After, heading)
+	}
+	var summary strings.Builder
+	summarize(&summary, rep)
+	require.Equal(t, 2, strings.Count(summary.String(), "\nand 7 more\n"), "pipelines and flaky tests: the others are the most by their headings")
 }

@@ -142,8 +142,10 @@ func minutesSection(all []StepStats) htmlreport.Section {
 }
 
 func slowSection(all []StepStats) htmlreport.Section {
-	table := stepTable(slowest(all, mostRows), htmlreport.Second, "p90", func(s StepStats) (float64, string) { return s.Duration.P90, htmlreport.Duration(s.Duration.P90) })
+	some := slowest(all, mostRows)
+	table := stepTable(some, htmlreport.Second, "p90", func(s StepStats) (float64, string) { return s.Duration.P90, htmlreport.Duration(s.Duration.P90) })
 	table.Empty = "No step ended by itself."
+	table.After = more(len(slowest(all, len(all)))-len(some), "step", "steps")
 	return htmlreport.Section{Heading: "The slowest steps", Text: "By the 90th percentile.", Tables: []htmlreport.Table{table}}
 }
 
@@ -203,7 +205,7 @@ func flakySection(all []FlakyTest) htmlreport.Section {
 	for _, t := range some {
 		row := htmlreport.Cells(t.Test, htmlreport.Number(t.Flaky), htmlreport.Number(t.Failures), htmlreport.Number(t.Commits),
 			lastRun(t), t.Last.Format(time.DateOnly))
-		row[0].Notes, row[4].URL = t.Steps, t.LastURL
+		row[0].Notes, row[4].URL = someSteps(t.Steps), t.LastURL
 		table.Rows = append(table.Rows, row)
 	}
 	table.After = more(len(all)-len(some), "test", "tests")
@@ -211,6 +213,15 @@ func flakySection(all []FlakyTest) htmlreport.Section {
 		Heading: "Flaky tests", Text: "A test is flaky if it failed in one run and its step was successful in another run of the same commit.",
 		Tables: []htmlreport.Table{table},
 	}
+}
+
+// someSteps returns the first of many steps and the number of the others.
+func someSteps(steps []string) []string {
+	const most = 5
+	if len(steps) <= most+1 {
+		return steps
+	}
+	return append(slices.Clone(steps[:most]), fmt.Sprintf("and %s more steps", htmlreport.Number(len(steps)-most)))
 }
 
 func waitSection(rep Report) htmlreport.Section {
@@ -222,10 +233,10 @@ func waitSection(rep Report) htmlreport.Section {
 		Columns: append([]htmlreport.Column{{Name: "Pipeline"}, {Draw: percentileColours}, {Name: "Runs"}}, percentileColumns("Longest")...),
 		Empty:   "No run has started a step.",
 	}
-	for _, p := range firstOf(rep.Pipelines, mostRows) {
-		if p.Wait.Count == 0 {
-			continue
-		}
+	waited := slices.DeleteFunc(slices.Clone(rep.Pipelines), func(p PipelineStats) bool { return p.Wait.Count == 0 })
+	some := firstOf(waited, mostRows)
+	table.After = more(len(waited)-len(some), "pipeline", "pipelines")
+	for _, p := range some {
 		row := append(htmlreport.Cells(p.Name, "", htmlreport.Number(p.Wait.Count)), htmlreport.Cells(percentiles(p.Wait)...)...)
 		row[1].Sizes = sizes(p.Wait)
 		table.Rows = append(table.Rows, append(row, htmlreport.Cell{Text: htmlreport.Duration(p.Wait.Max)}))

@@ -53,12 +53,16 @@ func (r *reader) read(ctx context.Context, since time.Time) ([]Run, error) {
 	return runs, cmp.Or(r.steps(ctx, runs), err, r.failures.error())
 }
 
-// runs reads the list up to the first older run. It doesn't read it in parallel, since pages that are read for nothing count too. A list
+// mostOlder is the number of older runs in a row where reading ends. The time of one or two may be wrong.
+const mostOlder = 3
+
+// runs reads the list up to where runs are older. It doesn't read it in parallel, since pages that are read for nothing count too. A list
 // that grows while it is read may repeat a run.
 func (r *reader) runs(ctx context.Context, since time.Time) ([]Run, error) {
 	progress := r.env.NewProgress("runs listed", 0)
 	defer progress.End()
 	var runs []Run
+	older := 0
 	seen := map[string]bool{"": true}
 	options := &pipelines.ListPipelinesOptions{Sort: pipelines.SortNewestFirst, Branch: r.branch}
 	for p, err := range r.client.Pipelines.List(ctx, r.repo, options).All() {
@@ -71,8 +75,11 @@ func (r *reader) runs(ctx context.Context, since time.Time) ([]Run, error) {
 		case run.Created.IsZero():
 			r.undated++
 		case run.Created.Before(since):
-			return runs, nil
+			if older++; older == mostOlder {
+				return runs, nil
+			}
 		default:
+			older = 0
 			runs = append(runs, run)
 			progress.Add(1)
 		}

@@ -26,19 +26,19 @@ func summarize(w io.Writer, rep Report) {
 	fmt.Fprintf(w, "  success   %s: %s of %s; not counted: %s\n", rateOf(rep.Counts),
 		htmlreport.Number(rep.Counts.Successful), htmlreport.Number(rep.Counts.Judged()), notJudged(rep.Counts))
 	fmt.Fprintf(w, "  duration  %s\n  waiting   %s\n  build     %s\n", rep.Duration, rep.Wait, htmlreport.Minutes(rep.Build))
-	table(w, []string{"Pipeline", "Runs", "Success", "p50", "p90", "p99", "Build time"}, firstOf(rep.Pipelines, 5), func(p PipelineStats) []string {
+	table(w, []string{"Pipeline", "Runs", "Success", "p50", "p90", "p99", "Build time"}, rep.Pipelines, func(p PipelineStats) []string {
 		return append(append([]string{p.Name, htmlreport.Number(p.Counts.Runs), rateOf(p.Counts)}, percentiles(p.Duration)...), htmlreport.Minutes(p.Build))
 	})
-	if slices.ContainsFunc(firstOf(rep.Pipelines, 5), PipelineStats.unnamed) {
+	if slices.ContainsFunc(firstOf(rep.Pipelines, summaryRows), PipelineStats.unnamed) {
 		fmt.Fprintln(w, noPipelineNote)
 	}
-	table(w, []string{"Slowest steps", "p50", "p90"}, slowest(rep.Steps, 5), func(s StepStats) []string {
+	table(w, []string{"Slowest steps", "p50", "p90"}, slowest(rep.Steps, summaryRows), func(s StepStats) []string {
 		return append([]string{s.label()}, percentiles(s.Duration)[:2]...)
 	})
-	table(w, []string{"Most failing steps", "Failed", "Of", "Flaky"}, mostFailing(rep.Steps, 5), func(s StepStats) []string {
+	table(w, []string{"Most failing steps", "Failed", "Of", "Flaky"}, mostFailing(rep.Steps, summaryRows), func(s StepStats) []string {
 		return []string{s.label(), htmlreport.Number(s.Counts.Failed), htmlreport.Number(s.Counts.Judged()), htmlreport.Number(s.Flaky)}
 	})
-	table(w, []string{"Flaky tests", "Flaky", "Failed", "Last run"}, firstOf(rep.Flaky, 5), func(t FlakyTest) []string {
+	table(w, []string{"Flaky tests", "Flaky", "Failed", "Last run"}, rep.Flaky, func(t FlakyTest) []string {
 		return []string{t.Test, htmlreport.Number(t.Flaky), htmlreport.Number(t.Failures), lastRun(t)}
 	})
 }
@@ -85,20 +85,25 @@ func rateOf(c Counts) string {
 
 func firstOf[T any](all []T, n int) []T { return all[:min(n, len(all))] }
 
-// mostColumns is the width of names on a terminal.
-const mostColumns = 64
+const (
+	mostColumns = 64 // width of names on a terminal
+	summaryRows = 5
+)
 
-// table prints a table, whose first column is of names, if there are rows.
+// table prints the first rows of a table, whose first column is of names, if there are any.
 func table[T any](w io.Writer, header []string, all []T, cells func(T) []string) {
 	if len(all) == 0 {
 		return
 	}
 	rows := make([][]string, 0, len(all))
-	for _, item := range all {
+	for _, item := range firstOf(all, summaryRows) {
 		row := cells(item)
 		row[0] = cli.Fit(row[0], mostColumns)
 		rows = append(rows, row)
 	}
 	fmt.Fprintln(w)
 	cli.PrintTable(w, "", header, rows)
+	if hidden := len(all) - len(rows); hidden > 0 {
+		fmt.Fprintf(w, "and %s more\n", htmlreport.Number(hidden))
+	}
 }

@@ -34,6 +34,14 @@ func encodings(t *testing.T, secret string) map[string]string {
 		"path":         url.PathEscape(secret),
 		"hex":          hex.EncodeToString([]byte(secret)),
 		"HEX":          strings.ToUpper(hex.EncodeToString([]byte(secret))),
+		"shell":        strings.ReplaceAll(secret, "'", `'\''`),
+		"dash":         strings.ReplaceAll(secret, "'", `'"'"'`),
+		"CSV":          strings.ReplaceAll(secret, `"`, `""`),
+		"hex, spaces":  fmt.Sprintf("% x", secret),
+		"hex, colons":  strings.ReplaceAll(fmt.Sprintf("% x", secret), " ", ":"),
+		"HEX, colons":  strings.ReplaceAll(fmt.Sprintf("% X", secret), " ", ":"),
+		"hex, dashes":  strings.ReplaceAll(fmt.Sprintf("% x", secret), " ", "-"),
+		"hex in C":     strings.ReplaceAll(fmt.Sprintf("%# x", secret), " ", ", "),
 	}
 	for shift := range 3 {
 		text := []byte(strings.Repeat("x", shift) + secret + " and more")
@@ -52,10 +60,10 @@ func encodings(t *testing.T, secret string) map[string]string {
 }
 
 func TestEverySpellingOfASecretIsMasked(t *testing.T) {
-	for _, secret := range []string{"hunter2!Wonder", `pa"ss\word/+=?&ü`, "-----BEGIN KEY-----\nMIIE/+line one+of=key\nsecond line of it\n-----END KEY-----\n"} {
+	for _, secret := range []string{"hunter2!Wonder", "it's a 'secret'", `pa"ss\word/+=?&ü`, "-----BEGIN KEY-----\nMIIE/+line one+of=key\nsecond line of it\n-----END KEY-----\n"} {
 		hidden := secretsOf(secret)
 		for name, spelling := range encodings(t, secret) {
-			if name == "plain" && strings.Contains(secret, "\n") {
+			if strings.Contains(spelling, "\n") {
 				continue // lines by themselves: TestMask has them
 			}
 			t.Run(name, func(t *testing.T) {
@@ -120,6 +128,33 @@ func TestALongSecretInLinesOfHexIsMasked(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestADumpOfASecretIsMasked is about "xxd" and "hexdump -C", whose lines end with sixteen characters as they are.
+func TestADumpOfASecretIsMasked(t *testing.T) {
+	const secret = "ATBBq3xV9kTz7wLmNp2RsYd4EuHc"
+	hidden := secretsOf(secret)
+	for before := range 16 {
+		dump := hex.Dump([]byte(strings.Repeat("x", before) + secret))
+		for _, line := range masked(hidden, false, dump) {
+			for from := 0; from+shortestPiece <= len(secret); from++ {
+				require.NotContains(t, line, secret[from:from+shortestPiece])
+				require.NotContains(t, line, fmt.Sprintf("% x", secret[from:from+shortestPiece]))
+			}
+		}
+	}
+}
+
+func TestASecretThatIsFoldedIsMasked(t *testing.T) {
+	const secret = "ATBBq3xV9kTz7wLmNp2RsYd4EuHc"
+	hidden := secretsOf(secret)
+	for width := 10; width < len(secret); width++ {
+		for piece := range slices.Chunk([]byte("token="+secret), width) {
+			shown := strings.TrimPrefix(masked(hidden, false, string(piece)+"\n")[0], "token=")
+			require.Less(t, len(strings.ReplaceAll(shown, mask, "")), shortestPiece, "%s became %s", piece, shown)
+		}
+	}
+	require.Equal(t, []string{"the production database"}, masked(secretsOf("production-database-1"), false, "the production database\n"), "words stay")
 }
 
 // So does a program that writes USER:TOKEN in base64, as for an Authorization header, where the line may end anywhere in the secret.

@@ -32,7 +32,7 @@ var help = cli.Help{
 		{"Other things to do", "stop", "demo", "demo-fail"},
 	},
 	Notes: "On a terminal the output has colours, unless NO_COLOR is set, and ends with a progress line. Escape sequences in logs are removed, " +
-		"except colours on a terminal. Values of secured variables are masked in all output, also in base64, URLs, JSON and hex.",
+		"except colours on a terminal. Values of secured variables are masked in all output, also in base64, URLs, JSON, hex and the quotes of shells.",
 	Credentials: cli.DemoRuns,
 	Scopes:      "Scope: pipeline:write (API token: read:pipeline:bitbucket and write:pipeline:bitbucket).",
 	Statuses: []cli.Item{

@@ -134,10 +134,11 @@ func (s *step) duration() string {
 	return (time.Duration(s.DurationInSeconds) * time.Second).String()
 }
 
-// step returns the step of an event, and adds it if it is new.
+// step returns the step of an event, and adds it if it is new. A step that runs again has another log.
 func (f *follower) step(model *pipelines.Step) *step {
 	i := slices.IndexFunc(f.steps, func(s *step) bool { return s.UUID == model.UUID })
 	if i >= 0 {
+		f.steps[i].runsAs(model)
 		return f.steps[i]
 	}
 	colours := []string{cli.Cyan, cli.Magenta, cli.Blue, cli.Yellow}
@@ -146,6 +147,14 @@ func (f *follower) step(model *pipelines.Step) *step {
 	f.steps = append(f.steps, s)
 	f.columns = max(f.columns, cli.Columns(s.label))
 	return s
+}
+
+// runsAs forgets the log of the run before, if the step runs again.
+func (s *step) runsAs(model *pipelines.Step) {
+	if s.RunNumber != model.RunNumber {
+		s.log.flush()
+		s.Step, s.tail = model, nil
+	}
 }
 
 // label returns a short unique name for a new step. Names of steps may be long, equal, or empty.

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -12,15 +13,16 @@ import (
 
 const (
 	mask           = redact.Mask
-	shortestPiece  = 8 // characters; fewer stand in other texts
-	shortestLatin1 = 4 // characters
+	shortestPiece  = 8                 // characters; fewer stand in other texts
+	longestPiece   = 5 * shortestPiece // of hex, with what may be between its digits
+	shortestLatin1 = 4                 // characters
 )
 
 // secrets are texts to mask: in the encodings that package redact finds, and as they are even if they are too short for it.
 type secrets struct {
 	encoded *redact.Masker
 	plain   []string
-	pieces  map[[shortestPiece]byte]bool // each part of them in base64 and hex: programs divide both into lines
+	pieces  map[[shortestPiece]byte]bool // each part of them in base64 and hex, and of tokens: programs divide these into lines
 	longest int                          // bytes of one of plain or pieces
 }
 
@@ -65,11 +67,19 @@ func latin1(text string) string {
 	return string(coded)
 }
 
+// random matches parts of tokens, and hardly a word.
+var random = regexp.MustCompile(`^[0-9A-Za-z]*([0-9][A-Za-z]|[A-Za-z][0-9]|[a-z][A-Z])[0-9A-Za-z]*$`)
+
 // addEncoded adds what a value becomes within a text in hex, and in base64, where it may begin at any byte of three. The characters that
 // depend on what stands around it are left out.
 func (s *secrets) addEncoded(value string) {
 	if value = strings.TrimSpace(value); value == "" {
 		return
+	}
+	for from := 0; from+shortestPiece <= len(value); from++ {
+		if piece := value[from : from+shortestPiece]; random.MatchString(piece) {
+			s.addPieces(piece)
+		}
 	}
 	coded := hex.EncodeToString([]byte(value))
 	s.addPieces(coded)
@@ -85,7 +95,7 @@ func (s *secrets) addEncoded(value string) {
 func (s *secrets) addPieces(coded string) {
 	for from := 0; from+shortestPiece <= len(coded); from++ {
 		s.pieces[windowOf(coded[from:])] = true
-		s.longest = max(s.longest, shortestPiece)
+		s.longest = max(s.longest, longestPiece)
 	}
 }
 
@@ -107,13 +117,13 @@ func (s *secrets) find(text string) []redact.Span {
 			spans = append(spans, redact.Span{From: from, To: from + len(secret)})
 		}
 	}
-	return redact.Union(append(spans, s.findPieces(text)...))
+	if len(s.pieces) > 0 {
+		spans = append(append(spans, s.findPieces(text)...), s.findDigits(text)...)
+	}
+	return redact.Union(spans)
 }
 
 func (s *secrets) findPieces(text string) (spans []redact.Span) {
-	if len(s.pieces) == 0 {
-		return nil
-	}
 	length := 0 // of the text in base64, of which hex is a part, before byte i
 	for i := range len(text) {
 		if !isBase64(text[i]) {
@@ -123,6 +133,30 @@ func (s *secrets) findPieces(text string) (spans []redact.Span) {
 		length++
 		if from := i + 1 - shortestPiece; length >= shortestPiece && s.pieces[windowOf(text[from:])] {
 			spans = append(spans, redact.Span{From: from, To: i + 1})
+		}
+	}
+	return spans
+}
+
+// findDigits finds pieces in hex between whose digits others are: 68:75:6e, 6875 6e74 or 0x68, 0x75.
+func (s *secrets) findDigits(text string) (spans []redact.Span) {
+	var digits []byte
+	var places []int
+	for i := range len(text) {
+		switch c := text[i]; {
+		case strings.IndexByte("0123456789abcdefABCDEF", c) >= 0:
+			digits, places = append(digits, c), append(places, i)
+		case strings.IndexByte(" :-,", c) >= 0:
+			continue
+		case c|' ' == 'x' && i > 0 && text[i-1] == '0':
+			digits, places = digits[:len(digits)-1], places[:len(places)-1]
+			continue
+		default:
+			digits, places = digits[:0], places[:0]
+			continue
+		}
+		if from := len(digits) - shortestPiece; from >= 0 && s.pieces[windowOf(string(digits[from:]))] {
+			spans = append(spans, redact.Span{From: places[from], To: i + 1})
 		}
 	}
 	return spans

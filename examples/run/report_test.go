@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -100,6 +101,25 @@ func TestTheLastLinesOfAFailedStep(t *testing.T) {
 			require.Equal(t, tt.want, lines)
 		})
 	}
+}
+
+func TestTheLastLinesOfAStepThatRanAgainAreThoseOfItsLastRun(t *testing.T) {
+	o := newOptions()
+	f := newFollower(&job{options: o, screen: newScreen(cli.Env{Stdout: io.Discard}), hidden: newSecrets(nil)}, &pipelines.Pipeline{})
+	ended := pipelines.StepState{Name: pipelines.StateCompleted, Result: &pipelines.Result{Name: pipelines.ResultFailed}}
+	for run, reason := range []string{"the network", "the test"} {
+		step := &pipelines.Step{UUID: "{a}", RunNumber: run + 1, ScriptCommands: []pipelines.Command{{Command: "make test"}}}
+		f.take(&pipelines.Event{Kind: pipelines.EventLog, Step: step, Log: []byte("+ make test\nFAIL: " + reason + "\nand no end")})
+		done := *step
+		done.State = ended
+		if run > 0 { // the end of the first run may not be seen
+			f.take(&pipelines.Event{Kind: pipelines.EventStep, Step: &done})
+		}
+	}
+	require.Len(t, f.steps, 1)
+	tail, _ := f.tailOf(f.steps[0])
+	require.Equal(t, []string{"+ make test", "FAIL: the test", "and no end"}, tail)
+	require.Contains(t, strings.Join(f.lines, "\n"), "FAIL: the network\n")
 }
 
 func TestEmptyLinesAreNoLastLines(t *testing.T) {

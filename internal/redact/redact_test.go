@@ -216,6 +216,24 @@ func TestNamesAndTextsInAValueAreMasked(t *testing.T) {
 	}, got)
 }
 
+// TestQuotesInQuotes is about what bash's "set -x" prints, dash's, CSV, and SQL and YAML. In JSON that a shell quotes, quotes are escaped, too.
+func TestQuotesInQuotes(t *testing.T) {
+	for secret, texts := range map[string][]string{
+		"it's o'clock": {`it'\''s o'\''clock`, `it'"'"'s o'"'"'clock`, `it''s o''clock`, `it'\\''s o'\\''clock`, `it%27%5C%27%27s+o%27%5C%27%27clock`},
+		`a "b" c`:      {`a ""b"" c`},
+		`it's "b" \c`:  {`it'\''s "b" \c`, `it'\''s \"b\" \\c`},
+		"'quoted'":     {`'\''quoted'\''`, `'"'"'quoted'"'"'`, `'quoted'`},
+	} {
+		m := redact.New(secret)
+		for _, text := range texts {
+			require.Equal(t, "x ****** b", m.Text("x "+text+" b"))
+			for end := range len(text) {
+				require.Equal(t, "x ", m.Truncated("x "+text[:end]), text[:end])
+			}
+		}
+	}
+}
+
 // Neither secrets that look like themselves nor texts that are made for it may take long.
 func TestMaskingTakesLittleTimeWhateverTheText(t *testing.T) {
 	key := strings.Repeat("MIIEowIBAAKCAQEA1234567890abcdefghijklmnopqrstuvwxyzABCDEFGHIJKL\n", 50)

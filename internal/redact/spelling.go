@@ -17,6 +17,7 @@ func spellings(secret string) []string {
 	for _, text := range parts(secret) {
 		all = append(all, text, decodedUTF8(text), latin1(text), hex.EncodeToString([]byte(text)), strings.ToUpper(hex.EncodeToString([]byte(text))))
 		all = append(all, inBase64(text)...)
+		all = append(all, inQuotes(text)...)
 	}
 	long := all[:0]
 	for _, spelling := range all {
@@ -66,6 +67,16 @@ func latin1(text string) string {
 		return ""
 	}
 	return string(coded)
+}
+
+// inQuotes returns what text becomes within quotes, where its own are written in another way: a shell closes the quotes before each, and
+// opens them after it; SQL, YAML and CSV double it. A backslash before it may have been taken off.
+func inQuotes(text string) []string {
+	all := []string{strings.ReplaceAll(text, `"`, `""`)}
+	for _, quote := range []string{`'\''`, `'''`, `'"'"'`, `''`} {
+		all = append(all, strings.ReplaceAll(text, "'", quote))
+	}
+	return all
 }
 
 // inBase64 returns what text becomes within a longer text in base64: it may begin at any byte of three. The characters that

@@ -22,8 +22,6 @@ import (
 // format is the version of the files in a state directory.
 const format = 1
 
-var errInUse = errors.New("another audit uses it")
-
 // state is what is known of a workspace. It has neither a variable's value nor a private key: what is not kept can't leak. It is a directory
 // with a file for the workspace and one for each repository, so that reading one repository rewrites one small file.
 type state struct {
@@ -200,7 +198,7 @@ func (s *state) load(workspace string) (err error) {
 	if err := os.MkdirAll(s.path("repositories"), 0o700); err != nil {
 		return err
 	}
-	if s.lock, err = lock(s.path("lock")); err != nil {
+	if s.lock, err = cli.Lock(s.path("lock")); err != nil {
 		return fmt.Errorf("%s: %w", s.dir, err)
 	}
 	name := s.path("workspace.json")

@@ -196,7 +196,7 @@ func TestAStateIsUsedByOneAuditAtATime(t *testing.T) {
 	f := newFixture(t)
 	other, err := open(f.state, "acme")
 	require.NoError(t, err)
-	f.Refuses("--workspace acme --state "+f.state, f.state+": another audit uses it")
+	f.Refuses("--workspace acme --state "+f.state, f.state+": it is in use by another run of this program")
 	require.Empty(t, f.Requests())
 	other.close()
 	f.audit("")

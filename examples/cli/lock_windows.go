@@ -1,4 +1,4 @@
-package audit
+package cli
 
 import (
 	"errors"
@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// lock keeps other processes from locking a file until it is closed or the process ends.
-func lock(name string) (io.Closer, error) {
+// Lock keeps other processes from locking a file until it is closed or the process ends.
+func Lock(name string) (io.Closer, error) {
 	path, err := syscall.UTF16PtrFromString(name)
 	if err != nil {
 		return nil, err
@@ -16,7 +16,7 @@ func lock(name string) (io.Closer, error) {
 	const alone, sharingViolation = 0, syscall.Errno(32)
 	handle, err := syscall.CreateFile(path, syscall.GENERIC_WRITE, alone, nil, syscall.OPEN_ALWAYS, syscall.FILE_ATTRIBUTE_NORMAL, 0)
 	if errors.Is(err, sharingViolation) {
-		return nil, errInUse
+		return nil, ErrInUse
 	}
 	if err != nil {
 		return nil, err

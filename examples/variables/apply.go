@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -105,7 +107,8 @@ func (e maskedError) Unwrap() error { return e.error }
 func (s *job) withoutHidden(err error) error {
 	const shortest = 4
 	text := err.Error()
-	for _, value := range s.hidden {
+	longestFirst := func(a, b string) int { return cmp.Compare(len(b), len(a)) } // one may be a part of another
+	for _, value := range slices.SortedFunc(maps.Values(s.hidden), longestFirst) {
 		if len(value) >= shortest {
 			text = strings.ReplaceAll(text, value, "******")
 		}

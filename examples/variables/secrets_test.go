@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"testing"
@@ -23,6 +24,13 @@ func TestAnErrorOfTheServiceShowsNoValueThatThePlanMasks(t *testing.T) {
 	require.Contains(t, stderr, "update LEVEL")
 	require.Contains(t, stderr, "****** is too long")
 	require.NotContains(t, stdout+stderr, "from-the-environment")
+}
+
+func TestAValueIsMaskedWholeIfAnotherIsAPartOfIt(t *testing.T) {
+	for range 20 {
+		s := job{hidden: map[string]string{"A": "hush-1", "B": "hush-1-and-2", "C": "and-2"}}
+		require.Equal(t, "****** is too long", s.withoutHidden(errors.New("hush-1-and-2 is too long")).Error())
+	}
 }
 
 // An exported file names the environment variable of the same name, and BITBUCKET_TOKEN is an ordinary name of a secured variable.

@@ -187,13 +187,8 @@ func (e Env) Connect(
 // provenance is what the SDK's errors tell programmers, but not users.
 var provenance = regexp.MustCompile(`(^|: )(?:pipelines: (?:(?:List|[A-Z]\w*\.[A-Z]\w*): )*|invalid argument: )+`)
 
-// goType is the type for which a response has the wrong shape.
-var goType = regexp.MustCompile(`( does not fit) into \S*\bpipelines\.\w+`)
-
-// Message returns the text of an error without the SDK's prefixes and types.
-func Message(err error) string {
-	return goType.ReplaceAllString(provenance.ReplaceAllString(err.Error(), "$1"), "$1")
-}
+// Message returns the text of an error without the SDK's prefixes.
+func Message(err error) string { return provenance.ReplaceAllString(err.Error(), "$1") }
 
 // Interruption returns the text of an error that an interrupt has caused.
 func Interruption(err error) string {

@@ -36,12 +36,10 @@ func (s *job) export(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	listed, err := s.list(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0, err
-	case listed.missing:
-		return 0, errors.New("the service sent no list of variables: nothing was written")
-	case len(listed.unclear) > 0:
+	}
+	if len(listed.unclear) > 0 {
 		return 0, fmt.Errorf("the service doesn't say what value %s has, or whether that is secured: nothing was written", names(listed.unclear))
 	}
 	there := listed.variables

@@ -15,7 +15,6 @@ import (
 type listing struct {
 	variables []*pipelines.Variable
 	unclear   []string // keys of those of which it says neither a value nor whether they are secured: they count as secured
-	missing   bool     // there was no list, and no word that it is empty
 }
 
 // list lists the variables.
@@ -38,7 +37,6 @@ func (l *listing) add(page *pipelines.Page[pipelines.Variable], body []byte) err
 	if json.Unmarshal(body, &said) != nil {
 		return errors.New("the service's list of variables can't be read")
 	}
-	l.missing = l.missing || said.Values == nil && page.Size != 0
 	unclear := map[string]bool{}
 	for _, one := range said.Values {
 		key, _ := one["key"].(string)

@@ -27,8 +27,8 @@ func TestWhatTheServiceLeavesOpenIsNotExported(t *testing.T) {
 		`{"values":[{"key":"A","value":1.10,"secured":false}]}`: "the service doesn't say what value A has, or whether that is secured",
 		`{"values":[{"key":"A","value":["x"]}]}`:                "the service doesn't say what value A has, or whether that is secured",
 		`{"values":[{"key":"A","secured":"yes"}]}`:              "the service doesn't say what value A has, or whether that is secured",
-		`{}`:              "the service sent no list of variables",
-		`{"values":null}`: "the service sent no list of variables",
+		`{}`:              "the service sent an object that is not a page of a list",
+		`{"values":null}`: "the service sent an object that is not a page of a list",
 		`{"values":[{"uuid":"{1}","value":"x"}]}`: "the service lists a variable without a name",
 	} {
 		for _, name := range []string{"v.yaml", ".env"} {

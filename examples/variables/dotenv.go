@@ -20,8 +20,8 @@ func isDotenv(file string) bool {
 }
 
 var (
-	// assignment has export if it is there, the name, the value with its quotes, and what follows the value on its line.
-	assignment = regexp.MustCompile(`(?s)^[ \t]*(export[ \t]+)?([^=\n]*?)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^"'\n][^\n]*|)([^\n]*)\n?`)
+	// assignment has export if it is there, the name, the space after =, the value with its quotes, and what follows the value on its line.
+	assignment = regexp.MustCompile(`(?s)^[ \t]*(export[ \t]+)?([^=\n]*?)[ \t]*=([ \t]*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^"'\n][^\n]*|)([^\n]*)\n?`)
 
 	dotenvName   = regexp.MustCompile(`^[\pL\pN_.\[\]-]+$`)
 	bareDollar   = regexp.MustCompile(`(?s)^(?:[^\\$]|\\.)*(?:\$|\\0044)`) // a $ without a backslash, or as a number
@@ -74,7 +74,7 @@ func lengthOfBlank(text string) int {
 
 // readAssignment reads what assignment has matched.
 func readAssignment(match []string) (one pipelines.VariableRequest, err error) {
-	export, name, value, rest := match[1], match[2], match[3], strings.TrimSpace(match[4])
+	export, name, value, rest := match[1], match[2], match[4], strings.TrimSpace(match[5])
 	switch {
 	case escapedQuote.MatchString(value) && dotenvName.MatchString(name):
 		return one, fmt.Errorf(`%s: programs read \' in single quotes differently: write the value in double quotes`, name)
@@ -87,7 +87,7 @@ func readAssignment(match []string) (one pipelines.VariableRequest, err error) {
 	case rest != "" && rest[0] != '#':
 		return one, fmt.Errorf("%s: only a comment may follow a value in quotes", name)
 	}
-	if err := checkReading(export, value, match[4]); err != nil {
+	if err := checkReading(export, value, match[3]+value+match[5]); err != nil {
 		return one, fmt.Errorf("%s: %w", name, err)
 	}
 	values, err := dotenv.UnmarshalWithLookup(match[0], nil)
@@ -100,12 +100,12 @@ func readAssignment(match []string) (one pipelines.VariableRequest, err error) {
 // errShell refuses a line that begins with export, as in a file for shells, if a shell would read another value.
 var errShell = errors.New("with export it is a line for a shell, which reads the value differently: write it in single quotes, or leave export out")
 
-// checkReading refuses what programs read differently: a value, after export or not, and the rest of its line.
-func checkReading(export, value, rest string) error {
+// checkReading refuses what programs read differently: a value, after export or not, and all that follows = on its line.
+func checkReading(export, value, all string) error {
 	if err := checkValue(value); err != nil {
 		return err
 	}
-	if export != "" && !shellValue.MatchString(value+rest) {
+	if export != "" && !shellValue.MatchString(all) {
 		return errShell
 	}
 	return nil

@@ -51,6 +51,7 @@ func TestADotenvFileMeansWhatPeopleWriteInIt(t *testing.T) {
 		"export A=é:/.@%+,- # a b":           "é:/.@%+,-",
 		"export A='a b; `$(c)` \\ '":         "a b; `$(c)` \\ ",
 		"export A=\"a\nb 'c' \\\"\\\\\\$\" ": "a\nb 'c' \"\\$",
+		"export A= \t":                       "",
 		"export A=":                          "",
 	} {
 		wanted, err := parseDotenv(text)
@@ -113,6 +114,8 @@ func TestADotenvFileThatIsNotClearIsRefusedWithItsLineAndWithoutItsContent(t *te
 		{"export A=$hush", "line 1: A: the value has a $"},
 		{"export A=two hush", "line 1: A: with export it is a line for a shell"},
 		{"B=1\nexport A=1 HUSH=hush", "line 2: A: with export"},
+		{"export A= hush", "line 1: A: with export"},
+		{"export A=\t'hush'", "line 1: A: with export"},
 		{"export A=hush;B=2", "line 1: A: with export"},
 		{"export A=x\\hush", "line 1: A: with export"},
 		{"export A=~/hush", "line 1: A: with export"},

@@ -216,6 +216,16 @@ func (s *state) load(workspace string) (err error) {
 	case s.Workspace != workspace:
 		return fmt.Errorf("%s is the state of workspace %s: use a directory for each workspace", s.dir, cli.Clean(s.Workspace))
 	}
+	if err := s.loadRepositories(); err != nil {
+		return err
+	}
+	if len(s.repos) != s.Count && s.Listed == s.Audit { // a file was removed: the repository has to be found again
+		s.Listed--
+	}
+	return nil
+}
+
+func (s *state) loadRepositories() error {
 	files, err := os.ReadDir(s.path("repositories"))
 	if err != nil {
 		return err
@@ -233,9 +243,6 @@ func (s *state) load(workspace string) (err error) {
 		}
 	}
 	s.repos = sorted(s.repos)
-	if len(s.repos) != s.Count && s.Listed == s.Audit { // a file was removed: the repository has to be found again
-		s.Listed--
-	}
 	return nil
 }
 

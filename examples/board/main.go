@@ -47,8 +47,8 @@ type options struct {
 	demo      bool
 }
 
-// maxQuota is a hundred times what the service allows any workspace; the quota is multiplied.
-const maxQuota = 1_000_000
+// leastQuota is what it takes to follow anything.
+const leastQuota = 100
 
 func newFlags(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
@@ -57,22 +57,17 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.StringVar(&o.state, "state", "", "the `FILE` that remembers what was told; one board at a time")
 	flags.IntVar(&o.tail, "tail", 0, "print the last `LINES` of the logs of failed steps too, which takes more requests")
 	flags.IntVar(&o.quota, "quota", 1000, "send at most this many `REQUESTS` an hour; the service allows 1,000, for others with the same credentials too")
-	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
+	cli.DemoFlag(flags, &o.demo)
 	help.Set(flags)
 	return flags
 }
 
 func (o *options) check(flags *flag.FlagSet) error {
 	o.names = flags.Args()
-	switch {
-	case o.tail < 0:
+	if o.tail < 0 {
 		return errors.New("--tail is negative")
-	case o.quota < 100:
-		return errors.New("--quota is below 100, which is too little to follow anything")
-	case o.quota > maxQuota:
-		return errors.New("--quota is above 1,000,000, which no service allows")
 	}
-	return cmp.Or(cli.CheckEmpty(flags), o.checkMode(cli.Given(flags)), checkNames(o.names))
+	return cmp.Or(cli.CheckQuota(o.quota, leastQuota), cli.CheckEmpty(flags), o.checkMode(cli.Given(flags)), checkNames(o.names))
 }
 
 // named reports whether repositories are named in any way.

@@ -77,7 +77,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.StringVar(&o.name, "name", "", "only caches with this `NAME`")
 	flags.BoolVar(&o.delete, "delete", false, "delete the selected caches; needs --older, --larger or --name")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "with --delete: only print what would be deleted")
-	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
+	cli.DemoFlag(flags, &o.demo)
 	help.Set(flags)
 	return flags
 }
@@ -112,7 +112,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	if status, ok := env.Parse(flags, args); !ok {
 		return status
 	}
-	repo, err := cli.Repo("repo", o.repo, o.demo, demoRepo)
+	repo, err := cli.Repo("repo", o.repo, o.demo, cli.DemoRepo)
 	if err = cmp.Or(o.check(flags), err); err != nil {
 		return env.Usage(program, err)
 	}
@@ -230,8 +230,6 @@ func remove(ctx context.Context, env cli.Env, service *pipelines.CachesService, 
 	return cli.Success
 }
 
-var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
-
 // demoClock is the clock of the demo's service. It is set back while a cache is created, so that some caches are old.
 type demoClock struct{ back atomic.Int64 }
 
@@ -239,7 +237,7 @@ func (d *demoClock) now() time.Time { return time.Now().Add(-time.Duration(d.bac
 
 // seed adds resources to the demo's service.
 func (d *demoClock) seed(srv *pipelinestest.Server) {
-	repo := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
+	repo := srv.AddRepository(cli.DemoRepo.Workspace, cli.DemoRepo.Slug)
 	for _, c := range []struct {
 		name  string
 		bytes int

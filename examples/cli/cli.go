@@ -204,16 +204,24 @@ func (e Env) Fail(ctx context.Context, program string, err error) int {
 		return Interrupted
 	}
 	fmt.Fprintf(e.Stderr, "%s: %s\n", program, Clean(Message(err)))
+	if hint := Hint(err); hint != "" {
+		fmt.Fprintln(e.Stderr, hint)
+	}
+	return Trouble
+}
+
+// Hint tells what to do about an error; empty: that isn't known.
+func Hint(err error) string {
 	switch {
 	case errors.Is(err, pipelines.ErrTooManySchedules): // also an ErrUnauthorized, although the credentials are valid
 	case errors.Is(err, pipelines.ErrUnauthorized):
-		fmt.Fprintln(e.Stderr, "The service doesn't accept the credentials: are they complete, of the right kind, and not expired?")
+		return "The service doesn't accept the credentials: are they complete, of the right kind, and not expired?"
 	case errors.Is(err, pipelines.ErrForbidden):
-		fmt.Fprintln(e.Stderr, "The credentials don't allow this: are their scopes the ones that -h names?")
+		return "The credentials don't allow this: are their scopes the ones that -h names?"
 	case errors.Is(err, pipelines.ErrNotFound):
-		fmt.Fprintln(e.Stderr, "Are the names right? What the credentials may not see counts as not found, too.")
+		return "Are the names right? What the credentials may not see counts as not found, too."
 	case errors.Is(err, pipelines.ErrOutcomeUnknown):
-		fmt.Fprintln(e.Stderr, "The request was sent, but no response says what became of it: check whether it took effect before you try again.")
+		return "The request was sent, but no response says what became of it: check whether it took effect before you try again."
 	}
-	return Trouble
+	return ""
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
@@ -14,6 +15,29 @@ func RefName(t pipelines.Target) string {
 		return "tag " + t.RefName
 	}
 	return cmp.Or(t.RefName, t.Source, t.TargetBranch, "no branch")
+}
+
+// BareUUID is a UUID in lower case and without braces, which are optional on the command line. The service isn't known to write all its UUIDs
+// in one way.
+func BareUUID(uuid string) string { return strings.ToLower(strings.Trim(uuid, "{}")) }
+
+// FindEnvironment finds an environment by its UUID or its name. If no name is exactly the same, case doesn't matter, unless several differ in
+// nothing else: then similar is greater than 1.
+func FindEnvironment(all []*pipelines.Environment, name string) (found *pipelines.Environment, similar int) {
+	for _, e := range all {
+		switch {
+		case e.UUID == "":
+		case e.Name == name, BareUUID(e.UUID) == BareUUID(name):
+			return e, 1
+		case strings.EqualFold(e.Name, name):
+			found = e
+			similar++
+		}
+	}
+	if similar > 1 {
+		found = nil
+	}
+	return found, similar
 }
 
 // RunnerChanged returns when a runner entered its state, zero if unknown. Some lists lack the time of the state.

@@ -83,7 +83,7 @@ func destination(name string) (file string, special bool, err error) {
 	if info, err := os.Stat(name); err == nil {
 		switch {
 		case info.IsDir():
-			return "", false, fmt.Errorf("%s is a folder", name)
+			return "", false, fmt.Errorf("%s is a directory", name)
 		case info.Mode().IsRegular():
 			file, err = filepath.EvalSymlinks(name)
 			return file, false, err
@@ -113,7 +113,7 @@ func WriteJSON(w io.Writer, report any) error {
 	return encoder.Encode(report)
 }
 
-// WriteReport writes a file that others may read, and says where. The path is absolute because "go -C" runs the program in another folder
+// WriteReport writes a file that others may read, and says where. The path is absolute because "go -C" runs the program in another directory
 // than the user's.
 func WriteReport(summary io.Writer, what, name string, write func(io.Writer) error) error {
 	path, err := filepath.Abs(name)

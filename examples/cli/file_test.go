@@ -78,8 +78,8 @@ func TestALinkStaysAndItsFileIsWritten(t *testing.T) {
 
 func TestAFileThatCantBeWrittenIsNamedAsTheUserDoes(t *testing.T) {
 	folder := t.TempDir()
-	require.EqualError(t, CheckFile(folder), folder+" is a folder")
-	require.EqualError(t, WriteFile(folder, 0o600, writes("")), folder+" is a folder")
+	require.EqualError(t, CheckFile(folder), folder+" is a directory")
+	require.EqualError(t, WriteFile(folder, 0o600, writes("")), folder+" is a directory")
 	name := filepath.Join(folder, "none", "report")
 	require.EqualError(t, WriteFile(name, 0o600, writes("")), name+": no such file or directory")
 }

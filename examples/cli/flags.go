@@ -12,6 +12,14 @@ import (
 	"github.com/seed-85ed9bfd/pipelines"
 )
 
+// DemoRepo is the first repository of the demos.
+var DemoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
+
+// DemoFlag adds the flag --demo.
+func DemoFlag(flags *flag.FlagSet, demo *bool) {
+	flags.BoolVar(demo, "demo", false, "work on a fake service even if there are credentials")
+}
+
 // Repo parses the value of a flag that names a repository. With --demo it is one of the demo's own, of which the first is the default. Naming
 // one without credentials and without --demo is an error, so that nobody mistakes the demo for the real thing.
 func Repo(flagName, value string, demo bool, own ...pipelines.Repo) (pipelines.Repo, error) {
@@ -58,6 +66,27 @@ func Given(flags *flag.FlagSet) map[string]bool {
 	names := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { names[f.Name] = true })
 	return names
+}
+
+// CheckQuota rejects an unusable number of requests an hour. At most a hundred times what the service allows any workspace is usable, as it is
+// multiplied.
+func CheckQuota(quota, least int) error {
+	switch {
+	case quota < least:
+		return fmt.Errorf("--quota is below %d", least)
+	case quota > 1_000_000:
+		return errors.New("--quota is above 1,000,000, which no service allows")
+	}
+	return nil
+}
+
+// Zone returns the time zone that --zone names.
+func Zone(name string) (*time.Location, error) {
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("--zone: there is no time zone %q: its name has the form Europe/Berlin", name)
+	}
+	return zone, nil
 }
 
 // IsDemo reports whether [Env.Connect] connects to a fake service, given the flag --demo.

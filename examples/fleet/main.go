@@ -127,7 +127,7 @@ func (o *options) define(command string) {
 	case "run":
 		o.startFlags()
 		o.workFlags()
-		o.flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
+		cli.DemoFlag(o.flags, &o.demo)
 	}
 	commandHelp(command).Set(o.flags)
 	if o.redisURL != "" {

@@ -10,10 +10,9 @@ import (
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
-
-var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
 
 // history generates five weeks of runs, always the same ones: a flaky integration test, commits that break something, a dependency cache
 // that is lost ten days ago, and a queue at noon. The server's clock is set to the start of each run.
@@ -60,7 +59,7 @@ const (
 
 // seed starts the runs.
 func (h *history) seed(srv *pipelinestest.Server) {
-	repo := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
+	repo := srv.AddRepository(cli.DemoRepo.Workspace, cli.DemoRepo.Slug)
 	for _, b := range demoBranches {
 		repo.AddBranch(b, hashOf(b, 0))
 	}
@@ -73,7 +72,7 @@ func (h *history) seed(srv *pipelinestest.Server) {
 			repo.Script(selector, r.script)
 		}
 		h.setClock(r.at)
-		if _, err := client.Pipelines.Run(context.Background(), demoRepo, pipelines.RunRequest{Target: r.target}); err != nil {
+		if _, err := client.Pipelines.Run(context.Background(), cli.DemoRepo, pipelines.RunRequest{Target: r.target}); err != nil {
 			panic(err) // a bug in the demo
 		}
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
+const program = "insights"
+
 var help = cli.Help{
 	Intro: "insights reads the runs of the last days of a repository, their steps and the tests that failed in them, and reports on them: runs and " +
 		"success by day, durations, build time, slow and failing steps, flaky tests and waiting. The report is one self-contained HTML file; a " +
@@ -45,7 +47,7 @@ type options struct {
 }
 
 func newFlags(o *options) *flag.FlagSet {
-	flags := flag.NewFlagSet("insights", flag.ContinueOnError)
+	flags := flag.NewFlagSet(program, flag.ContinueOnError)
 	flags.StringVar(&o.repo, "repo", "", "the repository, as `WORKSPACE/SLUG`")
 	flags.IntVar(&o.days, "days", 30, "the `NUMBER` of days, today included")
 	flags.StringVar(&o.branch, "branch", "", "only runs on the branch with this `NAME`")
@@ -54,7 +56,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.StringVar(&o.json, "json", "", "a `FILE` for the report as JSON; -: on standard output, with the summary on standard error")
 	flags.IntVar(&o.maxRequests, "max-requests", 900, "at most this `NUMBER` of requests, retries included")
 	flags.IntVar(&o.parallel, "parallel", 6, "how many requests at once")
-	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
+	cli.DemoFlag(flags, &o.demo)
 	help.Set(flags)
 	return flags
 }
@@ -69,7 +71,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	}
 	repo, zone, err := o.check(flags)
 	if err != nil {
-		return env.Usage("insights", err)
+		return env.Usage(program, err)
 	}
 	rep, err := o.report(ctx, env, repo, zone)
 	if err == nil {
@@ -77,7 +79,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	}
 	switch {
 	case err != nil:
-		return env.Fail(ctx, "insights", err)
+		return env.Fail(ctx, program, err)
 	case rep.Incomplete != "":
 		fmt.Fprintf(env.Stderr, "insights: the report is not complete: %s\n", rep.Incomplete)
 		return cli.Trouble
@@ -87,7 +89,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 
 // check rejects invalid flags, and returns the repository and the time zone.
 func (o options) check(flags *flag.FlagSet) (pipelines.Repo, *time.Location, error) {
-	zone, zoneErr := time.LoadLocation(o.zone)
+	zone, zoneErr := cli.Zone(o.zone)
 	err := cli.CheckGiven(flags, "o")
 	switch {
 	case err != nil:
@@ -98,14 +100,14 @@ func (o options) check(flags *flag.FlagSet) (pipelines.Repo, *time.Location, err
 	case o.parallel < 1 || o.parallel > 50:
 		err = errors.New("--parallel is not between 1 and 50")
 	case zoneErr != nil:
-		err = fmt.Errorf("--zone: there is no time zone %q: its name has the form Europe/Berlin", o.zone)
+		err = zoneErr
 	default:
 		err = o.checkFiles()
 	}
 	if err != nil {
 		return pipelines.Repo{}, nil, err
 	}
-	repo, err := cli.Repo("repo", o.repo, o.demo, demoRepo)
+	repo, err := cli.Repo("repo", o.repo, o.demo, cli.DemoRepo)
 	return repo, zone, err
 }
 
@@ -142,7 +144,7 @@ func (o options) report(ctx context.Context, env cli.Env, repo pipelines.Repo, z
 	requests := &budget{limit: int64(o.maxRequests)}
 	env.Options = append([]pipelines.Option{pipelines.WithLimiter(requests)}, env.Options...)
 	past := newHistory()
-	client, _, end, err := env.Connect("insights", o.demo, past.seed, past.serverOption())
+	client, _, end, err := env.Connect(program, o.demo, past.seed, past.serverOption())
 	if err != nil {
 		return Report{}, err
 	}

@@ -6,15 +6,14 @@ import (
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
-
-var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
 
 // startDemo starts a fake service with a repository whose pipeline takes about twelve seconds.
 func startDemo(fail bool, options []pipelines.Option) (client *pipelines.Client, end func()) {
 	srv := pipelinestest.NewServer()
-	acme := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
+	acme := srv.AddRepository(cli.DemoRepo.Workspace, cli.DemoRepo.Slug)
 	acme.Script("default", demoScript(fail))
 	client = srv.Client(options...)
 	return client, func() {

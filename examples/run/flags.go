@@ -77,7 +77,7 @@ func newOptions() *options {
 	o.flags.BoolVar(&o.stopOnInterrupt, "stop-on-interrupt", false, "an interrupt stops the run too, not just the program")
 	o.flags.BoolVar(&o.noFollow, "no-follow", false, "start the run, print its number and URL, and exit")
 	o.flags.IntVar(&o.stop, "stop", 0, "stop the run with this `NUMBER`")
-	o.flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
+	cli.DemoFlag(o.flags, &o.demo)
 	o.flags.BoolVar(&o.demoFail, "demo-fail", false, "a demo that fails")
 	help.Set(o.flags)
 	return o
@@ -129,7 +129,7 @@ func (o *options) checkMode(credentials bool) error {
 		return errors.New("--demo-fail is for the demo: where credentials are in the environment, give --demo too")
 	}
 	var err error
-	o.named, err = cli.Repo("repo", o.repo, o.demo, demoRepo)
+	o.named, err = cli.Repo("repo", o.repo, o.demo, cli.DemoRepo)
 	return err
 }
 

@@ -197,17 +197,18 @@ func message(err error) string {
 	return strings.ReplaceAll(cli.Message(err), context.DeadlineExceeded.Error(), "the time is up")
 }
 
+// hint tells what to do about an error; empty: that isn't known.
 func hint(err error) string {
 	switch {
-	case errors.Is(err, pipelines.ErrUnauthorized):
-		return "The service doesn't accept the credentials: are they complete, of the right kind, and not expired?"
 	case errors.Is(err, pipelines.ErrForbidden):
 		return "The credentials don't allow this: to run and stop pipelines they need the scope pipeline:write, an API token\n" +
 			"read:pipeline:bitbucket and write:pipeline:bitbucket."
 	case errors.Is(err, pipelines.ErrNotFound):
 		return "Are the names right, of the repository and of what to run there? What the credentials may not see counts as not found, too."
+	case errors.Is(err, pipelines.ErrOutcomeUnknown): // the program looks what became of it
+		return ""
 	}
-	return ""
+	return cli.Hint(err)
 }
 
 // say prints to standard error.

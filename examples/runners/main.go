@@ -58,7 +58,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.Var(&o.stale, "stale", "only those that have been offline for this `AGE`, such as 24h or 7d")
 	flags.BoolVar(&o.delete, "delete", false, "with --stale: delete them")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "with --delete: only print what would be deleted")
-	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
+	cli.DemoFlag(flags, &o.demo)
 	help.Set(flags)
 	return flags
 }
@@ -75,7 +75,7 @@ func (o *options) check(flags *flag.FlagSet) error {
 	case o.repo == "" && o.workspace == "" && !cli.IsDemo(o.demo):
 		return errors.New("--repo WORKSPACE/SLUG or --workspace WORKSPACE is missing, or both")
 	}
-	return cmp.Or(cli.CheckReal("workspace", o.workspace, o.demo, demoRepo.Workspace), o.parseRepo())
+	return cmp.Or(cli.CheckReal("workspace", o.workspace, o.demo, cli.DemoRepo.Workspace), o.parseRepo())
 }
 
 // parseRepo parses the repository. The demo has one, and a workspace.
@@ -84,9 +84,9 @@ func (o *options) parseRepo() (err error) {
 		return nil
 	}
 	if o.repo == "" {
-		o.workspace = demoRepo.Workspace
+		o.workspace = cli.DemoRepo.Workspace
 	}
-	o.named, err = cli.Repo("repo", o.repo, o.demo, demoRepo)
+	o.named, err = cli.Repo("repo", o.repo, o.demo, cli.DemoRepo)
 	return err
 }
 
@@ -285,8 +285,6 @@ func (o *options) removeOne(ctx context.Context, r owned) (string, error) {
 	return "deleted", err
 }
 
-var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
-
 // seed adds resources to the demo's service.
 func seed(srv *pipelinestest.Server) {
 	now := time.Now()
@@ -296,10 +294,10 @@ func seed(srv *pipelinestest.Server) {
 			Version: &pipelines.RunnerVersion{Version: "3.18.0", Current: "3.21.0"},
 		}
 	}
-	repo := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
+	repo := srv.AddRepository(cli.DemoRepo.Workspace, cli.DemoRepo.Slug)
 	repo.AddRunner(pipelines.Runner{Name: "mac mini", Labels: []string{"self.hosted", "macos"}, State: state(pipelines.RunnerOnline, 5*time.Hour)})
 	repo.AddRunner(pipelines.Runner{Name: "laptop", Labels: []string{"self.hosted", "linux"}, State: state(pipelines.RunnerOffline, 52*time.Hour)})
-	workspace := srv.AddWorkspace(demoRepo.Workspace)
+	workspace := srv.AddWorkspace(cli.DemoRepo.Workspace)
 	busy := state(pipelines.RunnerOnline, 9*24*time.Hour)
 	busy.Cordoned = true
 	workspace.AddRunner(pipelines.Runner{Name: "rack 1", Labels: []string{"self.hosted", "linux"}, State: busy})

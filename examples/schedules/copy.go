@@ -65,7 +65,7 @@ func (j *job) sayThere(original, there *pipelines.Schedule) {
 		return
 	}
 	j.env.Say("is there already, but enabled, while the original is paused: %s; to pause it: schedules --repo %s --pause --id %s",
-		whole(original), j.to, bare(there.UUID))
+		whole(original), j.to, cli.BareUUID(there.UUID))
 }
 
 // unable is an error if something can't be done to some schedules, which were named.

@@ -143,7 +143,7 @@ func TestACopyThatIsEnabledThoughTheOriginalIsPausedIsNamed(t *testing.T) {
 		require.NotEmpty(t, id)
 		require.Equal(t, cli.Success, s.Run("-repo acme/site -copy-to acme/shop -id c4"))
 		require.Contains(t, s.Out.String(), "is there already, but enabled, while the original is paused: old[2J, 0 0 12 * * ? *; "+
-			"to pause it: schedules --repo acme/shop --pause --id "+bare(id)+"\n")
+			"to pause it: schedules --repo acme/shop --pause --id "+cli.BareUUID(id)+"\n")
 		require.Equal(t, id, enabled(shop), "it may be meant to be enabled")
 	})
 }

@@ -61,16 +61,13 @@ func (i *ids) String() string { return strings.Join(*i, ",") }
 
 func (i *ids) Set(text string) error {
 	for id := range strings.SplitSeq(text, ",") {
-		if id = strings.TrimSpace(id); bare(id) == "" {
+		if id = strings.TrimSpace(id); cli.BareUUID(id) == "" {
 			return errors.New("an ID is empty")
 		}
 		*i = append(*i, id)
 	}
 	return nil
 }
-
-// bare is an ID without braces, which are optional on the command line.
-func bare(id string) string { return strings.ToLower(strings.Trim(id, "{}")) }
 
 func newFlags(o *options) *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
@@ -143,11 +140,11 @@ func (j *job) prepare(flags *flag.FlagSet) (err error) {
 	if err = j.check(flags); err != nil {
 		return err
 	}
-	if j.repo, err = cli.Repo("repo", j.options.repo, j.demo, demoRepo, demoShop); err != nil {
+	if j.repo, err = cli.Repo("repo", j.options.repo, j.demo, cli.DemoRepo, demoShop); err != nil {
 		return err
 	}
 	if j.copyTo != "" {
-		if j.to, err = cli.Repo("copy-to", j.copyTo, j.demo, demoRepo, demoShop); err != nil {
+		if j.to, err = cli.Repo("copy-to", j.copyTo, j.demo, cli.DemoRepo, demoShop); err != nil {
 			return err
 		}
 		if j.to == j.repo {
@@ -155,8 +152,8 @@ func (j *job) prepare(flags *flag.FlagSet) (err error) {
 		}
 	}
 	if j.options.zone != "" {
-		if j.zone, err = time.LoadLocation(j.options.zone); err != nil {
-			return fmt.Errorf("--zone: there is no time zone %q: its name has the form Europe/Berlin", j.options.zone)
+		if j.zone, err = cli.Zone(j.options.zone); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -186,7 +183,7 @@ func (j *job) do(ctx context.Context) error {
 func pick(schedules []*pipelines.Schedule, wanted ids) ([]*pipelines.Schedule, error) {
 	var picked []*pipelines.Schedule
 	for _, id := range wanted {
-		i := slices.IndexFunc(schedules, func(s *pipelines.Schedule) bool { return bare(s.UUID) == bare(id) })
+		i := slices.IndexFunc(schedules, func(s *pipelines.Schedule) bool { return cli.BareUUID(s.UUID) == cli.BareUUID(id) })
 		if i < 0 {
 			return nil, fmt.Errorf("there is no schedule %s", id)
 		}
@@ -324,7 +321,7 @@ func (j *job) setEnabled(ctx context.Context, schedules []*pipelines.Schedule, e
 		if err != nil {
 			break
 		}
-		done = append(done, bare(s.UUID))
+		done = append(done, cli.BareUUID(s.UUID))
 		j.env.Say("%s %s: %s", verb, s.UUID, whole(s))
 	}
 	fmt.Fprintf(j.env.Stdout, "%s of %d %s\n", count(len(done)), len(schedules), verb)
@@ -346,15 +343,12 @@ func (j *job) update(ctx context.Context, id string, enabled bool) error {
 	return err
 }
 
-var (
-	demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
-	demoShop = pipelines.Repo{Workspace: "acme", Slug: "shop"}
-)
+var demoShop = pipelines.Repo{Workspace: "acme", Slug: "shop"}
 
 // seed adds resources to the demo's service.
 func seed(srv *pipelinestest.Server) {
 	srv.AddRepository(demoShop.Workspace, demoShop.Slug)
-	repo := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
+	repo := srv.AddRepository(cli.DemoRepo.Workspace, cli.DemoRepo.Slug)
 	main := pipelines.BranchTarget("main")
 	nightly, release := main.With(pipelines.CustomSelector("nightly")), pipelines.BranchTarget("release/2.1")
 	for _, s := range []pipelines.Schedule{

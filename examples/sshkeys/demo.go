@@ -4,15 +4,14 @@ import (
 	"strings"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
 
-var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
-
 // seed adds resources to the demo's service.
 func seed(srv *pipelinestest.Server) {
-	repo := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
-	pair, err := newKeyPair(ed25519Type, 0, "pipelines of "+demoRepo.String())
+	repo := srv.AddRepository(cli.DemoRepo.Workspace, cli.DemoRepo.Slug)
+	pair, err := newKeyPair(ed25519Type, 0, "pipelines of "+cli.DemoRepo.String())
 	if err != nil {
 		panic(err) // no source of randomness
 	}

@@ -68,7 +68,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.BoolVar(&o.knownHosts, "known-hosts", false, "add the known hosts that come on standard input, as ssh-keyscan prints them")
 	flags.BoolVar(&o.replace, "replace", false, "replace existing keys; without it none is replaced")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "only print what would be done")
-	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
+	cli.DemoFlag(flags, &o.demo)
 	help.Set(flags)
 	return flags
 }
@@ -121,7 +121,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 		return status
 	}
 	var err error
-	j.repo, err = cli.Repo("repo", j.options.repo, j.demo, demoRepo)
+	j.repo, err = cli.Repo("repo", j.options.repo, j.demo, cli.DemoRepo)
 	if err = cmp.Or(j.check(flags), err); err != nil {
 		return env.Usage(program, err)
 	}

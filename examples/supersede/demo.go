@@ -5,10 +5,9 @@ import (
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
-
-var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
 
 const (
 	demoQuota  = 20000            // so that a watch needn't be slow
@@ -19,7 +18,7 @@ const (
 type demo struct{ repo *pipelinestest.Repository }
 
 func (d *demo) seed(srv *pipelinestest.Server) {
-	d.repo = srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
+	d.repo = srv.AddRepository(cli.DemoRepo.Workspace, cli.DemoRepo.Slug)
 	d.repo.Script("custom:report", demoScript())
 	request := pipelines.PullRequestTarget(pipelines.PullRequestRef{ID: 7, Source: "feature/cart", Destination: "main"})
 	report := pipelines.BranchTarget("main").With(pipelines.CustomSelector("report"))

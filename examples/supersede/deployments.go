@@ -11,17 +11,15 @@ import (
 	"time"
 
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 )
 
 // deployed has the runs with a deployment that must not be stopped, by UUID or by "#" and build number, and why they are left.
 type deployed map[string]string
 
 func (d deployed) of(p *pipelines.Pipeline) string {
-	return cmp.Or(d[plain(p.UUID)], d[fmt.Sprint("#", p.BuildNumber)])
+	return cmp.Or(d[cli.BareUUID(p.UUID)], d[fmt.Sprint("#", p.BuildNumber)])
 }
-
-// plain is a UUID without braces, in lower case. The service isn't known to write them in one way everywhere.
-func plain(uuid string) string { return strings.ToLower(strings.Trim(uuid, "{}")) }
 
 // deployments reads the deployments of runs, the oldest of which was created at a time. Their state doesn't matter: one that has not begun
 // will, if its run is left to go on. The service lists no run's deployments, only all of the repository. They are read by state, in the order
@@ -111,7 +109,7 @@ func (r *repository) take(d *pipelines.Deployment, back time.Time, found deploye
 	e := cmp.Or(d.Environment, &pipelines.Environment{})
 	environment, run, at := cmp.Or(e.Name, e.UUID, "an environment without a name"), runOf(d), existed(d)
 	switch {
-	case r.environments[plain(e.UUID)]:
+	case r.environments[cli.BareUUID(e.UUID)]:
 	case run != "":
 		found[run] = "deploys to " + environment
 	case at.IsZero() || !at.Before(back):
@@ -132,10 +130,10 @@ func nameOf(release *pipelines.DeploymentRelease) string {
 		return ""
 	}
 	if release.Pipeline != nil && release.Pipeline.UUID != "" {
-		return plain(release.Pipeline.UUID)
+		return cli.BareUUID(release.Pipeline.UUID)
 	}
 	if uuid, ok := strings.CutPrefix(release.Key, "pipelines-"); ok && uuid != "" {
-		return plain(uuid)
+		return cli.BareUUID(uuid)
 	}
 	return buildNumber.FindString(release.Name)
 }
@@ -155,29 +153,10 @@ func (r *repository) findEnvironments(ctx context.Context) (found, all []string,
 	}
 	r.environments = map[string]bool{}
 	for _, name := range r.rules.environments {
-		if e := findEnvironment(environments, name); e != nil {
-			r.environments[plain(e.UUID)] = true
+		if e, _ := cli.FindEnvironment(environments, name); e != nil {
+			r.environments[cli.BareUUID(e.UUID)] = true
 			found = append(found, name)
 		}
 	}
 	return found, all, nil
-}
-
-// findEnvironment finds an environment by its name or UUID; nil: there is none. If no name is exactly the same, case doesn't matter, unless
-// several differ in nothing else.
-func findEnvironment(all []*pipelines.Environment, name string) *pipelines.Environment {
-	var similar []*pipelines.Environment
-	for _, e := range all {
-		switch {
-		case e.UUID == "":
-		case e.Name == name, plain(e.UUID) == plain(name):
-			return e
-		case strings.EqualFold(e.Name, name):
-			similar = append(similar, e)
-		}
-	}
-	if len(similar) != 1 {
-		return nil
-	}
-	return similar[0]
 }

@@ -74,7 +74,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.BoolVar(&o.watch, "watch", false, "with apply: go on until interrupted")
 	flags.IntVar(&o.quota, "quota", defaultQuota,
 		"with --watch: send at most this many `REQUESTS` an hour; the service allows 1,000, for others with the same credentials too")
-	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
+	cli.DemoFlag(flags, &o.demo)
 	help.Set(flags)
 	return flags
 }
@@ -96,23 +96,19 @@ func (o *options) check(command string, flags *flag.FlagSet) error {
 		return errors.New("--watch goes with apply: there is nothing to watch for a plan")
 	case given && !o.watch:
 		return errors.New("--quota goes with --watch: without it, a few requests are enough")
-	case given && o.quota < 100:
-		return errors.New("--quota is below 100, which is too little to watch anything")
-	case o.quota > maxQuota:
-		return errors.New("--quota is above 1,000,000, which no service allows")
 	}
-	return nil
+	return cli.CheckQuota(o.quota, leastQuota)
 }
 
 // parseRepos returns the repositories that the flags name, each once.
 func (o *options) parseRepos() ([]pipelines.Repo, error) {
 	if len(o.repos) == 0 {
-		repo, err := cli.Repo("repo", "", o.demo, demoRepo)
+		repo, err := cli.Repo("repo", "", o.demo, cli.DemoRepo)
 		return []pipelines.Repo{repo}, err
 	}
 	var repos []pipelines.Repo
 	for _, name := range o.repos {
-		repo, err := cli.Repo("repo", name, o.demo, demoRepo)
+		repo, err := cli.Repo("repo", name, o.demo, cli.DemoRepo)
 		if err != nil {
 			return nil, err
 		}

@@ -16,7 +16,7 @@ import (
 
 const (
 	defaultQuota = 1000            // requests an hour
-	maxQuota     = 1_000_000       // likewise
+	leastQuota   = 100             // with less there is nothing to watch with
 	shortest     = 5 * time.Second // between two looks at one repository
 	slowest      = 4               // times later than usual a repository is looked at after visits that failed
 	stopTime     = time.Minute     // in which a run that was asked to stop does

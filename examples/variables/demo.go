@@ -2,10 +2,9 @@ package main
 
 import (
 	"github.com/seed-85ed9bfd/pipelines"
+	"github.com/seed-85ed9bfd/pipelines/examples/cli"
 	"github.com/seed-85ed9bfd/pipelines/pipelinestest"
 )
-
-var demoRepo = pipelines.Repo{Workspace: "acme", Slug: "site"}
 
 const demoFile = `variables:
   LOG_LEVEL: debug
@@ -16,7 +15,7 @@ const demoFile = `variables:
 
 // seed adds resources to the demo's service.
 func seed(srv *pipelinestest.Server) {
-	site := srv.AddRepository(demoRepo.Workspace, demoRepo.Slug)
+	site := srv.AddRepository(cli.DemoRepo.Workspace, cli.DemoRepo.Slug)
 	for _, v := range []pipelines.Variable{
 		{Key: "LOG_LEVEL", Value: "info"}, {Key: "REGION", Value: "eu-central-1"}, {Key: "API_TOKEN", Value: "old", Secured: true}, {Key: "OBSOLETE", Value: "1"},
 	} {

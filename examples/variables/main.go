@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string, env cli.Env) int {
 	}
 	defer end()
 	if demo && o.workspace == "" && o.repo == "" {
-		o.repo = demoRepo.String()
+		o.repo = cli.DemoRepo.String()
 	}
 	status, err := commands[name](&job{options: o, env: env, client: client, demo: demo}, ctx)
 	if err != nil {
@@ -100,7 +100,7 @@ func (o *options) flags() *flag.FlagSet {
 	flags.BoolVar(&o.keepSecured, "keep-secured", false, "leave existing secured variables unchanged, which are written again otherwise, since they "+
 		"can't be compared; the environment needs no values for them then")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "only show what apply would do")
-	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
+	cli.DemoFlag(flags, &o.demo)
 	help.Set(flags)
 	return flags
 }
@@ -110,7 +110,7 @@ func (o *options) flags() *flag.FlagSet {
 func (o *options) check(command string, flags *flag.FlagSet) error {
 	o.fileGiven = cli.Given(flags)["file"]
 	err := cmp.Or(checkCommand(command, flags), cli.CheckGiven(flags),
-		cli.CheckReal("workspace", o.workspace, o.demo, demoRepo.Workspace), cli.CheckReal("environment", o.environment, o.demo))
+		cli.CheckReal("workspace", o.workspace, o.demo, cli.DemoRepo.Workspace), cli.CheckReal("environment", o.environment, o.demo))
 	switch {
 	case err != nil:
 		return err
@@ -123,7 +123,7 @@ func (o *options) check(command string, flags *flag.FlagSet) error {
 	case o.repo == "" && !cli.IsDemo(o.demo):
 		return errors.New("one of --repo and --workspace is needed, which names whose variables are meant")
 	}
-	_, err = cli.Repo("repo", o.repo, o.demo, demoRepo)
+	_, err = cli.Repo("repo", o.repo, o.demo, cli.DemoRepo)
 	return err
 }
 
@@ -177,24 +177,17 @@ func (s *job) findSet(ctx context.Context) error {
 	return nil
 }
 
-// findEnvironment finds the environment by its UUID or its name. If no name is exactly the same, case doesn't matter.
+// findEnvironment finds the environment by its UUID or its name.
 func (s *job) findEnvironment(ctx context.Context, repo pipelines.Repo) (*pipelines.Environment, error) {
-	var similar []*pipelines.Environment
-	for e, err := range s.client.Deployments.ListEnvironments(ctx, repo, nil).All() {
-		switch {
-		case err != nil:
-			return nil, err
-		case e.Name == s.environment || strings.EqualFold(strings.Trim(e.UUID, "{}"), strings.Trim(s.environment, "{}")):
-			return e, nil
-		case strings.EqualFold(e.Name, s.environment):
-			similar = append(similar, e)
-		}
+	all, err := s.client.Deployments.ListEnvironments(ctx, repo, nil).Collect()
+	if err != nil {
+		return nil, err
 	}
-	switch len(similar) {
-	case 0:
-		return nil, fmt.Errorf("%s has no environment %q", repo, s.environment)
-	case 1:
-		return similar[0], nil
+	switch found, similar := cli.FindEnvironment(all, s.environment); {
+	case found != nil:
+		return found, nil
+	case similar > 1:
+		return nil, fmt.Errorf("%s has no environment %q, but several whose names differ only in upper and lower case", repo, s.environment)
 	}
-	return nil, fmt.Errorf("%s has no environment %q, but several whose names differ only in upper and lower case", repo, s.environment)
+	return nil, fmt.Errorf("%s has no environment %q", repo, s.environment)
 }

@@ -101,7 +101,7 @@ func newFlags(o *options) *flag.FlagSet {
 	flags.Var(&o.stale, "stale", "a runner is stale if it has been offline, or has never connected, for this `AGE`, such as 36h")
 	flags.Var(&o.recheck, "recheck", "read the settings of a repository again after this `AGE` although nothing has happened in it; 0: each time")
 	flags.IntVar(&o.quota, "quota", 1000, "send at most this many `REQUESTS` in any hour; the service allows 1,000, for others with the same credentials too")
-	flags.BoolVar(&o.demo, "demo", false, "work on a fake service even if there are credentials")
+	cli.DemoFlag(flags, &o.demo)
 	help.Set(flags)
 	return flags
 }
@@ -118,8 +118,9 @@ func (o *options) check(flags *flag.FlagSet, now time.Time) (err error) {
 		return fmt.Errorf("--workspace: %q is no workspace", o.workspace)
 	case o.demo && o.state != "":
 		return errors.New("--state goes with a workspace of the service: the demo has nothing to remember")
-	case o.quota < 1:
-		return errors.New("--quota is below 1")
+	}
+	if err := cli.CheckQuota(o.quota, 1); err != nil {
+		return err
 	}
 	for name, value := range map[string]string{"workspace": o.workspace, "state": o.state} {
 		if err := cli.CheckReal(name, value, o.demo, demoWorkspace); err != nil {

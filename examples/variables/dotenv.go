@@ -27,7 +27,7 @@ var (
 	bareDollar   = regexp.MustCompile(`(?s)^(?:[^\\$]|\\.)*(?:\$|\\0044)`) // a $ without a backslash, or as a number
 	escapedQuote = regexp.MustCompile(`(?s)^'(?:[^'\\]|\\[^'])*\\'`)       // for a shell, the value ends there
 	loneReturn   = regexp.MustCompile(`\r[^\r\n]`)
-	shellValue   = regexp.MustCompile(`^(?:[\pL\pN_./:@%+,=-]*|'[^']*'|"(?:[^"\\\x60]|\\["\\$])*")(?:\s+(?:#.*)?)?$`) // for a shell it is the same
+	shellValue   = regexp.MustCompile(`^(?:[^\s\pZ"'\\$&;|<>(){}~*#\x60]*|'[^']*'|"(?:[^"\\\x60]|\\["\\$])*")(?:\s+(?:#.*)?)?$`) // for a shell it is the same
 	validEscapes = regexp.MustCompile(`(?s)^(?:[^\\]|\\[^0]|\\0[0-3][0-7]{2})*$`)
 )
 

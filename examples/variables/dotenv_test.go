@@ -49,6 +49,8 @@ func TestADotenvFileMeansWhatPeopleWriteInIt(t *testing.T) {
 		"A=1\r\r\n":                          "1",
 		"export A=x=y==":                     "x=y==",
 		"export A=é:/.@%+,- # a b":           "é:/.@%+,-",
+		"export A=https://x.test/?a=b":       "https://x.test/?a=b",
+		"export A=[é\u0301✅]!^ # a":          "[é\u0301✅]!^",
 		"export A='a b; `$(c)` \\ '":         "a b; `$(c)` \\ ",
 		"export A=\"a\nb 'c' \\\"\\\\\\$\" ": "a\nb 'c' \"\\$",
 		"export A= \t":                       "",

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -46,8 +47,9 @@ func (f *fetched[T]) capture(k *call) {
 	}
 }
 
-// errNotAPage says that the service sent a JSON object that is not a page.
-var errNotAPage error = &shapeError{"the service sent an object that is not a page of a list", nil}
+// errNotAPage says that the service sent a JSON object that is not a page. It is no [shapeError], because the object may be a message of the
+// moment, such as that of a maintenance: the next poll may bring the page.
+var errNotAPage = errors.New("the service sent an object that is not a page of a list")
 
 // early is told of a page while it arrives, once for each attempt to get it.
 type early struct {

@@ -156,6 +156,17 @@ func TestWatchSurvivesMoments(t *testing.T) {
 	})
 }
 
+func TestWatchSurvivesAMessageInPlaceOfSteps(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
+		r.Script("", fourSteps())
+		steps := "/repositories/{workspace}/{repo_slug}/pipelines/{pipeline_uuid}/steps"
+		srv.Inject(pipelinestest.Fault{Path: steps, Skip: 2, Times: 2, Status: http.StatusOK, Body: `{"message":"maintenance"}`})
+		seen, err := collect(t, t.Context(), c, start(t, c).UUID)
+		require.NoError(t, err)
+		require.Equal(t, "SUCCESSFUL", seen.pipeline[len(seen.pipeline)-1])
+	})
+}
+
 func TestWatchEndsWithItsContextAndWithErrorsThatStay(t *testing.T) {
 	bubble(t, func(t *testing.T, srv *pipelinestest.Server, r *pipelinestest.Repository, c *pipelines.Client) {
 		r.Script("", fourSteps())

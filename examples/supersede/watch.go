@@ -131,18 +131,20 @@ func (w *watch) woken(repo pipelines.Repo) {
 	}
 }
 
-// visit looks at a repository, stops what is superseded, and says what has not been said before. A failure may be one of the moment: it
-// ends the watch only if the repository wasn't found to begin with, or the credentials are refused.
+// visit looks at a repository, stops what is superseded, and says what has not been said before. A failure may be one of the moment, or of
+// this repository: it ends the watch only if the repository couldn't be read to begin with, or the credentials are refused.
 func (w *watch) visit(ctx context.Context, r *watched) error {
 	l, err := r.look(ctx)
+	ends := errors.Is(err, pipelines.ErrUnauthorized) || r.looked.IsZero() && (refused(err) || errors.Is(err, pipelines.ErrNotFound))
 	if err == nil {
 		l, err = r.stopAll(ctx, l, func(done result) { w.tellResult(r, done) })
+		ends = refused(err)
 	}
 	w.schedule(r, err == nil && !r.behind)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case refused(err), errors.Is(err, pipelines.ErrNotFound) && r.looked.IsZero():
+	case ends:
 		return fmt.Errorf("%s: %w", r.repo, err)
 	case err != nil && !r.failing:
 		w.say(fmt.Sprintf("%s can't be watched: %s; the watch goes on", r.repo, cli.Message(err)))

@@ -205,6 +205,24 @@ func TestWhatCannotPassEndsAWatch(t *testing.T) {
 	})
 }
 
+func TestARepositoryThatIsClosedLaterEndsNoWatch(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
+		s.AddRepository("acme", "closed")
+		time.AfterFunc(10*time.Minute, func() {
+			s.Inject(pipelinestest.Fault{Path: "/repositories/acme/closed/pipelines", Status: http.StatusForbidden})
+		})
+		time.AfterFunc(30*time.Minute, func() {
+			running(repo, topic)
+			running(repo, topic)
+		})
+		require.Equal(t, cli.Interrupted, s.RunFor(time.Hour, "apply --watch --repo acme/closed --repo acme/site"))
+		require.Equal(t, []int{1}, asked(s, repo))
+		require.Equal(t, 1, strings.Count(s.Out.String(), "acme/closed can't be watched"), s.Out.String())
+
+		require.Equal(t, cli.Trouble, s.RunFor(time.Hour, "apply --watch --repo acme/closed --repo acme/site"), "from the beginning")
+	})
+}
+
 func TestEventsWakeAWatch(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clitest.Fixture, repo *pipelinestest.Repository) {
 		ctx, cancel := context.WithCancel(t.Context())

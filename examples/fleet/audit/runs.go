@@ -42,7 +42,7 @@ func (c *collector) listRuns(ctx context.Context, r *repository) error {
 		if r.knows(c.since) && r.KnownUntil.After(floor) {
 			floor = r.KnownUntil
 		}
-		seen := map[string]bool{}
+		began, seen := time.Now(), map[string]bool{}
 		newest, err := c.walk(ctx, r, floor, seen, nil)
 		if err == nil {
 			err = c.lookAtUnended(ctx, r, seen)
@@ -54,8 +54,8 @@ func (c *collector) listRuns(ctx context.Context, r *repository) error {
 			if !r.knows(c.since) || c.since.After(r.KnownUntil) { // after, because between the two runs may be unknown
 				r.KnownSince = c.since
 			}
-			if now := time.Now(); newest.After(now) { // a wrong time: many runs are yet to come before it
-				newest = now
+			if newest.After(began) { // perhaps a wrong time: many runs are yet to come before it
+				newest = began
 			}
 			if known := newest.Add(-settling); !newest.IsZero() && known.After(r.KnownUntil) {
 				r.KnownUntil = known

@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -215,10 +216,10 @@ func (b *board) lookAtList(w *runFollower) (*Pipeline, error) {
 	}
 	begin := time.Now()
 	if err := b.list(w, several); err != nil {
-		if w.patience.temporary(err) || isRefusal(err) {
+		if !errors.Is(err, errNotAPage) && (w.patience.temporary(err) || isRefusal(err)) {
 			return nil, err
 		}
-		b.breaks()      // another run may be what can't be read
+		b.breaks()      // what is no list, or another run that can't be read
 		return nil, nil //nolint:nilnil // documented
 	}
 	p, full, at = b.seen(w.member)

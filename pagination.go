@@ -38,8 +38,9 @@ type Page[T any] struct {
 // follows the links to the last page. Where the service sends no links, it goes by the size of the list, and without one it
 // requests the page after each full one. If a link has lost parameters of the first request, they are restored. A link to another
 // origin is not followed: the page is requested from the API by its number. A link to a page that was read before is an error.
-// So is an object that was sent in place of a page, with neither items nor a size, and a list that ends a page or more short of the
-// size that the service states. A 404 on a page after the first is an [*APIError], but not an [ErrNotFound], because the list exists.
+// So is an object that was sent in place of a page, with neither items nor a size, unless nothing but a full page says that there
+// is another; and a list that ends a page or more short of the size that the service states. A 404 on a page after the first is an
+// [*APIError], but not an [ErrNotFound], because the list exists.
 //
 // The third page and those after it are read ahead: while one is decoded and used, the next is requested. So leaving a range
 // costs at most one request in vain, and none on the first two pages. [Pager.Collect] reads ahead from the first page on.

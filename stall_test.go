@@ -97,25 +97,30 @@ func TestALogOnADeadHTTP2ConnectionGoesOnOverAnother(t *testing.T) {
 	})
 }
 
+// hangOrLog serves a log that grows until it is released. A request with the header Hang gets no response.
+func hangOrLog(release <-chan struct{}) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Hang") != "" {
+			<-req.Context().Done()
+			return
+		}
+		w.Header().Set("Content-Type", "application/octet-stream")
+		for {
+			_, _ = io.WriteString(w, "line\n")
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-release:
+				return
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}
+}
+
 func TestAStalledRequestLeavesALiveHTTP2ConnectionToTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		c, proxy := overHTTP2(t, func(w http.ResponseWriter, req *http.Request) {
-			if req.Header.Get("Hang") != "" {
-				<-req.Context().Done()
-				return
-			}
-			w.Header().Set("Content-Type", "application/octet-stream")
-			for {
-				_, _ = io.WriteString(w, "line\n")
-				_ = http.NewResponseController(w).Flush()
-				select {
-				case <-release:
-					return
-				case <-time.After(10 * time.Millisecond):
-				}
-			}
-		}, pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1}))
+		c, proxy := overHTTP2(t, hangOrLog(release), pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1}))
 		stream, err := c.Steps.GetLog(t.Context(), repo, "1", "{s}", nil)
 		require.NoError(t, err)
 		defer stream.Close()
@@ -135,21 +140,7 @@ func TestAStalledRequestLeavesALiveHTTP2ConnectionToTheOthers(t *testing.T) {
 func TestTwoClientsOfOneTransportLeaveEachOthersConnectionsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		transport, proxy := silentServer(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			if req.Header.Get("Hang") != "" {
-				<-req.Context().Done()
-				return
-			}
-			for {
-				_, _ = io.WriteString(w, "line\n")
-				_ = http.NewResponseController(w).Flush()
-				select {
-				case <-release:
-					return
-				case <-time.After(10 * time.Millisecond):
-				}
-			}
-		}))
+		transport, proxy := silentServer(t, hangOrLog(release))
 		client := func() *pipelines.Client {
 			return newClient(t, "https://"+proxy.Addr().String()+"/2.0", pipelines.WithHTTPClient(&http.Client{Transport: transport}),
 				pipelines.WithStallTimeout(time.Second), pipelines.WithRetry(pipelines.RetryPolicy{MaxAttempts: 1}))

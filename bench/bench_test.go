@@ -114,15 +114,6 @@ func TestFewRoundsShowNothingForCertain(t *testing.T) {
 	require.Equal(t, "| get | allocations | 10 | 20 | 30 | 0.50 (-Inf to +Inf) | ≤ 0.60 | not certain |", ratioRow("get", "allocations", one, allocs, atMost(0.6)).String())
 }
 
-func TestProcessorTimeGrowsWithWork(t *testing.T) {
-	before := processorTime()
-	require.Positive(t, before)
-	for processorTime() == before {
-		_ = runJSON(1)
-	}
-	require.Greater(t, processorTime(), before)
-}
-
 // TestThePayloadHasTheDocumentedSize also checks that every field of the payload is in the model.
 func TestThePayloadHasTheDocumentedSize(t *testing.T) {
 	body := runJSON(7)

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed-85ed9bfd/pipelines/internal/cputime"
 )
 
 // result is what one run of a task with one client costs.
@@ -138,14 +140,14 @@ func start() *meter {
 	runtime.GC() // finishes sweeping
 	m := &meter{heap: watchHeap()}
 	m.allocs = allocated()
-	m.cpu = processorTime()
+	m.cpu = cputime.Used()
 	m.began = time.Now()
 	return m
 }
 
 func (m *meter) finish(r *result) {
 	r.Wall = time.Since(m.began)
-	r.CPU = processorTime() - m.cpu
+	r.CPU = cputime.Used() - m.cpu
 	r.Allocs = allocated() - m.allocs
 	r.Peak = m.heap.stop()
 }

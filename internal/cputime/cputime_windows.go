@@ -1,12 +1,12 @@
-package main
+package cputime
 
 import (
 	"syscall"
 	"time"
 )
 
-// processorTime is the user and system time of the process.
-func processorTime() time.Duration {
+// Used returns the user and system time of the process.
+func Used() time.Duration {
 	process, err := syscall.GetCurrentProcess()
 	if err != nil {
 		return 0
